@@ -1,0 +1,46 @@
+# Two commands on a machine that has Python 3.11 (or later) and make: `make run` and `make test`.
+# PYTHON=python3.12 chooses another interpreter, ENV=amazon_subset another environment of conf/.
+
+PYTHON ?= python3
+VENV ?= .venv
+ENV ?= local
+PIPELINE ?= __default__
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+export DO_NOT_TRACK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test lint lock viz clean
+
+help: ## list these targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+install: $(STAMP) ## make the virtual environment and install what the lock file names
+
+$(STAMP): pyproject.toml requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable ".[dev]"
+	@touch $@
+
+run: $(STAMP) ## prices from raw files; fabricates sample data where there is none
+	@test -e data/01_raw/dataset/train.csv || test "$(ENV)" != local || $(BIN)/kedro run --pipelines fabricate
+	$(BIN)/kedro run --env $(ENV) --pipelines $(PIPELINE)
+
+test: $(STAMP) ## all tests but the slow ones and those for GPUs
+	$(BIN)/python -m pytest
+
+lint: $(STAMP) ## style, types and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+viz: $(STAMP) ## the lineage in a browser
+	$(BIN)/kedro viz run --env $(ENV)
+
+lock: $(STAMP) ## write what is installed now into requirements.lock
+	$(BIN)/python -m pip freeze --exclude-editable | sed -E 's/^(torch==[0-9.]+)\+cpu$$/\1/' > requirements.lock
+
+clean: ## remove the virtual environment and all that pipelines wrote; raw data stays
+	rm -rf $(VENV) data/0[2-8]_* data/amazon_subset

@@ -1,0 +1,1 @@
+"""Kedro dataset classes for what the library reads and writes."""

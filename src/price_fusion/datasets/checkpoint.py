@@ -1,0 +1,40 @@
+"""Checkpoints of the library, as a Kedro dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kedro.io import AbstractDataset
+
+from price_fusion.datasets.errors import kedro_errors
+from price_fusion.fusion.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+
+
+class CheckpointDataset(AbstractDataset[Checkpoint, Checkpoint]):
+    """One safetensors file: weights, and a header that is enough to predict with them.
+
+    Args:
+        filepath: the file.
+        metadata: for plugins.
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> Checkpoint:
+        """Read header and weights."""
+        with kedro_errors():
+            return load_checkpoint(self._filepath)
+
+    def save(self, data: Checkpoint) -> None:
+        """Replace the file, whole or not at all."""
+        with kedro_errors():
+            save_checkpoint(self._filepath, data)
+
+    def _exists(self) -> bool:
+        return self._filepath.is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}

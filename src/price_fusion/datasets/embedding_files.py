@@ -1,0 +1,63 @@
+"""Raw embeddings, as their makers stored them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+from kedro.io import AbstractDataset, DatasetError
+
+from price_fusion.datasets.errors import kedro_errors
+from price_fusion.fusion.tables.raw import RawEmbeddings
+from price_fusion.fusion.tables.readers import read_embeddings
+
+
+class EmbeddingFilesDataset(AbstractDataset[NoReturn, RawEmbeddings]):
+    """Ids and vectors of one source, read only.
+
+    Args:
+        filepath: a pickle or parquet file, or a folder of ``.npy`` files.
+        file_format: ``pickle`` (a dict), ``npy`` (a folder) or ``parquet``.
+        embeddings: key, file or column of the vectors, where it is not the format's usual one.
+        ids: key, file or column of the ids, likewise.
+        binary_dtype: type of the numbers in a binary parquet column.
+        metadata: for plugins.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        file_format: Literal["pickle", "npy", "parquet"],
+        embeddings: str | None = None,
+        ids: str | None = None,
+        binary_dtype: Literal["float16", "float32"] = "float32",
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._filepath = Path(filepath)
+        self._file_format = file_format
+        self._embeddings = embeddings
+        self._ids = ids
+        self._binary_dtype = binary_dtype
+        self.metadata = metadata
+
+    def load(self) -> RawEmbeddings:
+        """Read ids and vectors; ``.npy`` vectors are memory-mapped."""
+        with kedro_errors():
+            return read_embeddings(
+                self._filepath,
+                self._file_format,
+                embeddings=self._embeddings,
+                ids=self._ids,
+                binary_dtype=self._binary_dtype,
+            )
+
+    def save(self, data: NoReturn) -> None:
+        """Refuse: raw data is never written."""
+        raise DatasetError(f"{self._filepath} is raw data and is never written.")
+
+    def _exists(self) -> bool:
+        return self._filepath.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath), "file_format": self._file_format}

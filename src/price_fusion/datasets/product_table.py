@@ -1,0 +1,42 @@
+"""Products of a CSV file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pandas as pd
+from kedro.io import AbstractDataset, DatasetError
+
+from price_fusion.datasets.errors import kedro_errors
+from price_fusion.fusion.tables.products import read_products
+
+
+class ProductTableDataset(AbstractDataset[NoReturn, pd.DataFrame]):
+    """``train.csv`` or ``test.csv``, checked: ``sample_id``, ``catalog_content``, ``image_link`` and, labelled, ``price``.
+
+    Args:
+        filepath: the CSV file.
+        labelled: whether it has prices (USD, positive and finite).
+        metadata: for plugins.
+    """
+
+    def __init__(self, *, filepath: str, labelled: bool, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self._labelled = labelled
+        self.metadata = metadata
+
+    def load(self) -> pd.DataFrame:
+        """Read and check all products."""
+        with kedro_errors():
+            return read_products(self._filepath, labelled=self._labelled)
+
+    def save(self, data: NoReturn) -> None:
+        """Refuse: raw data is never written."""
+        raise DatasetError(f"{self._filepath} is raw data and is never written.")
+
+    def _exists(self) -> bool:
+        return self._filepath.is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath), "labelled": self._labelled}

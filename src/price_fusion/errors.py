@@ -1,0 +1,32 @@
+"""What can go wrong, by what the reader of the message has to mend.
+
+Each message names the file, field, row or id concerned, what was found, what was expected, and what to do.
+"""
+
+
+class PriceFusionError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class ParameterError(PriceFusionError):
+    """The configuration says something that cannot be run."""
+
+
+class DataError(PriceFusionError):
+    """An input file or its contents cannot be used as they are."""
+
+
+class UnsafePickleError(DataError):
+    """A pickle asks for code that loading embeddings never needs."""
+
+
+class AlignmentError(DataError):
+    """Ids of products and of embeddings do not fit together."""
+
+
+class CheckpointError(PriceFusionError):
+    """A checkpoint cannot be read, or does not fit what it is used with."""
+
+
+class TrainingError(PriceFusionError):
+    """Training cannot go on."""

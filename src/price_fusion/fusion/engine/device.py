@@ -1,0 +1,39 @@
+"""Where and in which precision to compute."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
+
+import torch
+
+from price_fusion.errors import ParameterError
+
+
+def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
+    """The device to use; ``auto`` takes a CUDA device where there is one.
+
+    Raises:
+        ParameterError: if CUDA is wanted and absent.
+    """
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise ParameterError(
+            "train.device is 'cuda', but torch finds no CUDA device here. Set it to 'auto' or 'cpu', or install a torch "
+            "build with CUDA and check that the driver is up."
+        )
+    return torch.device("cuda" if available and wanted != "cpu" else "cpu")
+
+
+def uses_bf16(wanted: Literal["auto", "bf16", "float32"], device: torch.device) -> bool:
+    """Whether matrix products run in bf16; ``auto`` says yes where the hardware multiplies it."""
+    if wanted != "auto":
+        return wanted == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def autocast(device: torch.device, bf16: bool) -> AbstractContextManager[object]:
+    """Context in which matrix products run in bf16, if they shall."""
+    return torch.autocast(device.type, dtype=torch.bfloat16) if bf16 else nullcontext()

@@ -1,0 +1,145 @@
+"""Features: the tables of a model's sources, on a device, gathered by index.
+
+On the CPU the matrices are the memory-mapped files themselves; a batch gathers just its rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from price_fusion.errors import AlignmentError, DataError
+from price_fusion.fusion.models.branches import SourceBatch
+from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.parameters import SourceParameters
+
+
+@dataclass(frozen=True)
+class SourceFeatures:
+    """One source: its matrix and, for each product, the row in it."""
+
+    vectors: Tensor
+    """(R, D) in the stored type."""
+    structural: Tensor
+    """(R, K) float32."""
+    rows: Tensor
+    """(N,) int64; -1 where the source lacks the product."""
+
+    def batch(self, index: Tensor) -> SourceBatch:
+        """Values of the products at ``index``, (B,)."""
+        rows = self.rows[index]
+        known = rows.clamp_min(0)
+        return SourceBatch(self.vectors[known], self.structural[known], rows >= 0)
+
+
+@dataclass(frozen=True)
+class Features:
+    """All sources of a model for N products."""
+
+    sources: Mapping[str, SourceFeatures]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.sources.values())).rows)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the matrices are."""
+        return next(iter(self.sources.values())).rows.device
+
+    def batch(self, index: Tensor) -> dict[str, SourceBatch]:
+        """Values of the products at ``index``, (B,), on the device of the matrices."""
+        return {name: source.batch(index) for name, source in self.sources.items()}
+
+    def known(self) -> Tensor:
+        """(N,) bool: whether any source knows the product."""
+        return torch.stack([source.rows >= 0 for source in self.sources.values()]).any(dim=0)
+
+
+def features_from_tables(
+    samples: pd.DataFrame,
+    tables: Mapping[str, EmbeddingTable],
+    sources: Mapping[str, SourceParameters],
+    device: torch.device,
+) -> Features:
+    """Features of the products of a sample table.
+
+    Args:
+        samples: sample table with a column ``row_<source>`` for each source.
+        tables: one per source.
+        sources: what the model expects of each.
+        device: where the matrices go.
+
+    Raises:
+        AlignmentError: if the sample table was aligned without one of the sources, or to a table that is now smaller.
+        DataError: if a table's widths are not the expected ones.
+    """
+    features = {}
+    for name, source in sources.items():
+        table = tables[name]
+        check_widths(name, table, source)
+        vectors = [torch.from_numpy(shard) for shard in table.vectors]
+        features[name] = SourceFeatures(
+            vectors=(vectors[0] if len(vectors) == 1 else torch.cat(vectors)).to(device),
+            structural=torch.from_numpy(table.structural).to(device),
+            rows=torch.from_numpy(_rows(samples, name, table)).to(device),
+        )
+    return Features(features)
+
+
+def features_from_arrays(
+    arrays: Mapping[str, NDArray[np.floating]], sources: Mapping[str, SourceParameters], dtypes: Mapping[str, str]
+) -> Features:
+    """Features of products whose embeddings are given, row for row; an absent source knows none of them.
+
+    Args:
+        arrays: (N, width) per source, structural columns last, all of the same N.
+        sources: what the model expects.
+        dtypes: type in which each source's embeddings were stored for training; values are rounded to it.
+    """
+    count = len(next(iter(arrays.values())))
+    features = {}
+    for name, source in sources.items():
+        array = arrays.get(name)
+        if array is None:
+            rows, array = np.full(count, -1), np.zeros((1, source.width), dtype=np.float32)
+        else:
+            rows = np.arange(count)
+        embedding = np.ascontiguousarray(array[:, : source.embedding_width], dtype=dtypes[name])
+        structural = np.ascontiguousarray(array[:, source.embedding_width :], dtype=np.float32)
+        features[name] = SourceFeatures(
+            torch.from_numpy(embedding), torch.from_numpy(structural), torch.from_numpy(rows.astype(np.int64))
+        )
+    return Features(features)
+
+
+def check_widths(name: str, table: EmbeddingTable, source: SourceParameters) -> None:
+    """Refuse a table whose widths are not the expected ones."""
+    found, expected = (table.width, table.structural_columns), (source.embedding_width, source.structural_columns)
+    if found != expected:
+        raise DataError(
+            f"{table.folder}: table of source {name!r} has {found[0]} embedding and {found[1]} structural columns, "
+            f"expected {expected[0]} and {expected[1]}. Run 'ingest' again if the declaration of the source changed, or "
+            "train again if the files did."
+        )
+
+
+def _rows(samples: pd.DataFrame, name: str, table: EmbeddingTable) -> NDArray[np.int64]:
+    column = f"row_{name}"
+    if column not in samples:
+        aligned = [column.removeprefix("row_") for column in samples if column.startswith("row_")]
+        raise AlignmentError(
+            f"the sample table has no column {column!r}: it was aligned to {', '.join(aligned)}. Run 'ingest' again."
+        )
+    rows = np.array(samples[column], dtype=np.int64)
+    if len(rows) and rows.max() >= table.rows:
+        raise AlignmentError(
+            f"the sample table points to row {rows.max()} of source {name!r}, whose table {table.folder} has "
+            f"{table.rows} rows: they were made from different files. Run 'ingest' again."
+        )
+    return rows

@@ -1,0 +1,76 @@
+"""Progress of a training run: a line per epoch in the log, and a bar with the time left in a terminal."""
+
+from __future__ import annotations
+
+import logging
+from types import TracebackType
+from typing import Any, Self
+
+import rich
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+logger = logging.getLogger(__name__)
+
+
+class TrainingProgress:
+    """Shows the epochs of one run. The time left is an upper bound: early stopping may end the run sooner."""
+
+    def __init__(self, variant: str, epochs: int) -> None:
+        self.variant = variant
+        self.epochs = epochs
+        console = rich.get_console()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("epochs,"),
+            TimeElapsedColumn(),
+            TextColumn("gone, at most"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task(f"training {variant}", total=epochs)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def epoch(self, record: dict[str, Any], best_smape: float, rows: int) -> None:
+        """Show one finished epoch of so many train rows."""
+        left = record["seconds"] * (self.epochs - record["epoch"])
+        logger.info(
+            "%s epoch %d/%d: loss %.4f, validation SMAPE %.2f %% (best %.2f %%), MAE %.2f USD, RMSE %.2f USD, R2 %.3f, "
+            "lr %.2g, %.1f s, %s rows/s, at most %s left",
+            self.variant,
+            record["epoch"],
+            self.epochs,
+            record["loss"],
+            record["smape"],
+            best_smape,
+            record["mae"],
+            record["rmse"],
+            record["r2"],
+            record["learning_rate"],
+            record["seconds"],
+            f"{rows / record['seconds']:,.0f}",
+            _duration(left),
+        )
+        self._bar.update(
+            self._task,
+            advance=1,
+            description=f"{self.variant}: SMAPE {record['smape']:.2f} % (best {best_smape:.2f} %)",
+        )
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

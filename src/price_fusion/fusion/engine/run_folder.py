@@ -1,0 +1,51 @@
+"""What a training run leaves on disk while it runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from price_fusion.fusion.checkpoint import Checkpoint, save_checkpoint
+from price_fusion.fusion.files import whole_file
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder with the best checkpoint so far, periodic ones, and the history up to the last finished epoch."""
+
+    variant: str
+    path: Path
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint of the best epoch so far."""
+        return self.path / "best.safetensors"
+
+    @property
+    def history(self) -> Path:
+        """One record per finished epoch, as JSON."""
+        return self.path / "history.json"
+
+    def periodic(self, epoch: int) -> Path:
+        """The checkpoint kept of an epoch."""
+        return self.path / f"epoch-{epoch:04d}.safetensors"
+
+    def clear(self) -> None:
+        """Remove what an earlier run left."""
+        for path in [self.best, self.history, *self.path.glob("epoch-*.safetensors"), *self.path.glob(".*.partial")]:
+            path.unlink(missing_ok=True)
+
+    def save_best(self, checkpoint: Checkpoint) -> None:
+        """Replace the best checkpoint."""
+        save_checkpoint(self.best, checkpoint)
+
+    def save_periodic(self, checkpoint: Checkpoint) -> None:
+        """Keep the checkpoint of its epoch."""
+        save_checkpoint(self.periodic(checkpoint.header.epoch), checkpoint)
+
+    def save_history(self, history: list[dict[str, Any]]) -> None:
+        """Replace the history."""
+        with whole_file(self.history) as temporary:
+            temporary.write_text(json.dumps(history, indent=1) + "\n", encoding="utf-8")

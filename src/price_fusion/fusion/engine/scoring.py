@@ -1,0 +1,33 @@
+"""Log prices of many products, block by block."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from price_fusion.fusion.engine.device import autocast
+from price_fusion.fusion.engine.features import Features
+from price_fusion.fusion.models.build import PriceModel
+
+BLOCK_PRODUCTS = 4_096
+"""Products scored at a time."""
+
+
+@torch.inference_mode()
+def score(model: PriceModel, features: Features, index: Tensor, *, bf16: bool = False) -> Tensor:
+    """Predicted log prices of the products at ``index``, (N,) float32 on the features' device.
+
+    The model is put into evaluation mode for it, and left there.
+    """
+    model.eval()
+    with autocast(features.device, bf16):
+        blocks = [model(features.batch(block)) for block in index.split(BLOCK_PRODUCTS)]
+    return torch.cat(blocks) if blocks else torch.empty(0, device=features.device)
+
+
+def to_prices(log_prices: Tensor, *, floor: float, ceiling: float) -> NDArray[np.float64]:
+    """Prices in USD from log(1 + price), within bounds."""
+    prices: NDArray[np.float64] = log_prices.double().expm1().clamp(floor, ceiling).cpu().numpy()
+    return prices

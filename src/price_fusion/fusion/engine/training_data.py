@@ -1,0 +1,50 @@
+"""Training data of a variant, from tables and a split."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+
+from price_fusion.errors import AlignmentError
+from price_fusion.fusion.engine.device import choose_device
+from price_fusion.fusion.engine.features import features_from_tables
+from price_fusion.fusion.engine.trainer import TrainingData
+from price_fusion.fusion.tables.table import EmbeddingTable
+
+
+def training_data(
+    samples: pd.DataFrame,
+    split_table: pd.DataFrame,
+    tables: Mapping[str, EmbeddingTable],
+    device: Literal["auto", "cpu", "cuda"],
+) -> TrainingData:
+    """Bring features and prices to the device.
+
+    Raises:
+        AlignmentError: if sample table and split table list other products.
+    """
+    if not np.array_equal(samples["sample_id"], split_table["sample_id"]):
+        raise AlignmentError(
+            f"the sample table ({len(samples)} products) and the split table ({len(split_table)}) do not list the same "
+            "products in the same order. Run 'split' again."
+        )
+    chosen = choose_device(device)
+    sources = {name: table.declaration for name, table in tables.items()}
+    split = split_table["split"].to_numpy()
+    fingerprints = {name: table.fingerprint for name, table in tables.items()}
+    return TrainingData(
+        features=features_from_tables(samples, tables, sources, chosen),
+        prices=torch.from_numpy(samples["price"].to_numpy(np.float32)).to(chosen),
+        train=torch.from_numpy(np.flatnonzero(split == "train")).to(chosen),
+        validation=torch.from_numpy(np.flatnonzero(split == "validation")).to(chosen),
+        fingerprints=fingerprints | {"samples": _digest(samples), "split": _digest(split_table)},
+    )
+
+
+def _digest(frame: pd.DataFrame) -> str:
+    return hashlib.sha256(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()).hexdigest()

@@ -1,0 +1,75 @@
+"""Metrics of predicted prices, overall, by price group and per product. Prices in USD, SMAPE in percent (0 to 200)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+BIN_EDGES = (0.0, 5.0, 10.0, 15.0, 20.0, 30.0, 50.0, 100.0, 200.0, 500.0, np.inf)
+"""USD; a bin holds its lower edge."""
+RANGES = {"very low": 0.0, "low": 10.0, "medium": 30.0, "high": 100.0, "very high": 300.0}
+"""Lower edge in USD of each range."""
+
+Prices = NDArray[np.floating]
+
+
+def smape_per_product(predicted: Prices, true: Prices) -> NDArray[np.float64]:
+    """200 |p - t| / (|p| + |t|) of each product, (N,); 0 where both are 0."""
+    predicted, true = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
+    total = np.abs(predicted) + np.abs(true)
+    return 200.0 * np.abs(predicted - true) / np.where(total > 0, total, 1.0)
+
+
+def price_metrics(predicted: Prices, true: Prices) -> dict[str, float]:
+    """Metrics over all products.
+
+    Returns:
+        ``smape`` in percent, ``mae`` and ``rmse`` in USD, ``r2`` (of prices; NaN for fewer than two different prices).
+    """
+    predicted, true = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
+    error = predicted - true
+    spread = np.square(true - true.mean()).sum()
+    return {
+        "smape": float(smape_per_product(predicted, true).mean()),
+        "mae": float(np.abs(error).mean()),
+        "rmse": float(np.sqrt(np.square(error).mean())),
+        "r2": float(1 - np.square(error).sum() / spread) if spread > 0 else float("nan"),
+    }
+
+
+def metrics_by_price(predicted: Prices, true: Prices) -> pd.DataFrame:
+    """Metrics by bin and by range of the true price.
+
+    Returns:
+        one row per bin, then per range: ``grouping``, ``group``, ``rows``, ``mean_true``, ``mean_predicted``, ``smape``,
+        ``mae``, ``rmse``, ``r2``; empty groups are listed with 0 rows.
+    """
+    bins = [_edge_label(low, high) for low, high in zip(BIN_EDGES[:-1], BIN_EDGES[1:], strict=True)]
+    parts = [
+        _grouped(predicted, true, "bin", bins, BIN_EDGES[1:-1]),
+        _grouped(predicted, true, "range", list(RANGES), list(RANGES.values())[1:]),
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _grouped(
+    predicted: Prices, true: Prices, grouping: str, labels: Sequence[str], inner_edges: Sequence[float]
+) -> pd.DataFrame:
+    place = np.searchsorted(np.asarray(inner_edges), true, side="right")
+    rows = []
+    for number, label in enumerate(labels):
+        inside = place == number
+        row: dict[str, object] = {"grouping": grouping, "group": label, "rows": int(inside.sum())}
+        if inside.any():
+            row |= {"mean_true": float(true[inside].mean()), "mean_predicted": float(predicted[inside].mean())}
+            row |= price_metrics(predicted[inside], true[inside])
+        rows.append(row)
+    columns = ["grouping", "group", "rows", "mean_true", "mean_predicted", "smape", "mae", "rmse", "r2"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _edge_label(low: float, high: float) -> str:
+    return f"{low:g} and above" if np.isinf(high) else f"{low:g} to {high:g}"

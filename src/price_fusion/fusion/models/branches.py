@@ -1,0 +1,77 @@
+"""Branches: from one source's stored values to a token of common width."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from price_fusion.parameters import BranchParameters
+
+
+class SourceBatch(NamedTuple):
+    """One source's values for the products of a batch."""
+
+    vectors: Tensor
+    """(B, D) embeddings as stored, of any floating type; rows of absent products hold anything finite."""
+    structural: Tensor
+    """(B, K) structural columns as stored."""
+    present: Tensor
+    """(B,) bool: whether the source knows the product."""
+
+
+class Branch(nn.Module):
+    """Normalise, scale and project one source; a learned vector stands in for products that it does not know.
+
+    Structural columns are scaled robustly (by median and interquartile range of the train rows), squashed by
+    ``sign(z) log(1 + |z|)`` so that an absurd quantity stays a number among numbers, and projected apart from the
+    embedding, which they would drown inside its norm.
+
+    Shapes: ``SourceBatch`` of (B, D), (B, K), (B,) to (B, W).
+
+    Example:
+        >>> branch = Branch(4, 0, BranchParameters(width=8))
+        >>> batch = SourceBatch(torch.ones(2, 4), torch.empty(2, 0), torch.tensor([True, False]))
+        >>> branch(batch).shape
+        torch.Size([2, 8])
+    """
+
+    def __init__(self, embedding_width: int, structural_columns: int, parameters: BranchParameters) -> None:
+        super().__init__()
+        self.normalise = parameters.normalise == "l2"
+        self.scale = nn.Parameter(torch.ones(())) if parameters.learned_scale else None
+        self.projection = nn.Linear(embedding_width, parameters.width)
+        self.structural = nn.Linear(structural_columns, parameters.width, bias=False) if structural_columns else None
+        self.norm = nn.LayerNorm(parameters.width) if parameters.layer_norm else nn.Identity()
+        self.missing = nn.Parameter(torch.zeros(parameters.width))
+        self.register_buffer("structural_center", torch.zeros(structural_columns))
+        self.register_buffer("structural_spread", torch.ones(structural_columns))
+        self.structural_center: Tensor
+        self.structural_spread: Tensor
+
+    def fit_structural(self, values: Tensor) -> None:
+        """Take the scaling statistics from the structural values of train rows, (N, K)."""
+        if not values.numel():
+            return
+        quantiles = torch.quantile(values.double(), torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64), dim=0)
+        spread = quantiles[2] - quantiles[0]
+        # A column whose middle half is constant still may vary outside it.
+        spread = torch.where(spread > 0, spread, values.double().std(dim=0, correction=0))
+        self.structural_center.copy_(quantiles[1])
+        self.structural_spread.copy_(torch.where(spread > 0, spread, torch.ones_like(spread)))
+
+    def forward(self, batch: SourceBatch) -> Tensor:
+        """Tokens of a batch, (B, W)."""
+        vectors = batch.vectors.float()
+        if self.normalise:
+            vectors = F.normalize(vectors, dim=1)
+        if self.scale is not None:
+            vectors = vectors * self.scale
+        token: Tensor = self.projection(vectors)
+        if self.structural is not None:
+            scaled = (batch.structural.float() - self.structural_center) / self.structural_spread
+            token = token + self.structural(scaled.sign() * scaled.abs().log1p())
+        token = self.norm(token)
+        return torch.where(batch.present[:, None], token, self.missing.to(token.dtype))

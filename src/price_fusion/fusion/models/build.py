@@ -1,0 +1,58 @@
+"""From parameters to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from price_fusion.fusion.models.branches import Branch, SourceBatch
+from price_fusion.fusion.models.fusions import build_fusion
+from price_fusion.fusion.models.heads import build_head
+from price_fusion.parameters import ModelParameters, SourceParameters
+
+
+class PriceModel(nn.Module):
+    """Branches, a fusion and a head. Predicts log(1 + price in USD) of each product by itself.
+
+    Shapes: one ``SourceBatch`` per source to (B,). A source may be left out: its products count as unknown to it.
+    """
+
+    def __init__(self, sources: Mapping[str, SourceParameters], parameters: ModelParameters) -> None:
+        super().__init__()
+        self.branches = nn.ModuleDict(
+            {
+                name: Branch(source.embedding_width, source.structural_columns, parameters.branch)
+                for name, source in sources.items()
+            }
+        )
+        self.fusion = build_fusion(parameters.fusion, len(sources), parameters.branch.width)
+        self.head = build_head(parameters.head, self.fusion.features)
+
+    def features(self, batch: Mapping[str, SourceBatch]) -> Tensor:
+        """Fused features, (B, F)."""
+        tokens = torch.stack([branch(batch[name]) for name, branch in self.branches.items()], dim=1)
+        fused: Tensor = self.fusion(tokens)
+        return fused
+
+    def forward(self, batch: Mapping[str, SourceBatch]) -> Tensor:
+        """Log prices, (B,) float32."""
+        log_prices: Tensor = self.head(self.features(batch))
+        return log_prices.float()
+
+
+def build_model(sources: Mapping[str, SourceParameters], parameters: ModelParameters) -> PriceModel:
+    """A model with fresh weights (drawn from torch's global generator).
+
+    Args:
+        sources: what it fuses, in the order of its tokens.
+        parameters: its composition.
+
+    Raises:
+        ValueError: if a source is named as no torch module can be.
+    """
+    for name in sources:
+        if "." in name:
+            raise ValueError(f"source name {name!r} holds a dot")
+    return PriceModel(sources, parameters)

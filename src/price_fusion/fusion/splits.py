@@ -1,0 +1,145 @@
+"""Train, validation and holdout: stratified on price, groups kept together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from price_fusion.errors import DataError
+
+SPLITS = ("train", "validation", "holdout")
+NO_FOLD = -1
+"""Fold of rows that never are a fold's validation rows: holdout, and rows that an encoder was tuned on."""
+
+
+def split_samples(
+    samples: pd.DataFrame,
+    *,
+    fractions: Sequence[float],
+    price_quantiles: int,
+    folds: int,
+    tuned_on: Mapping[str, NDArray[np.int64]],
+    seed: int,
+) -> pd.DataFrame:
+    """Assign each product to a split and to a cross-validation fold.
+
+    Whole groups are dealt, stratum by stratum: a stratum holds the groups whose mean log price falls between two
+    quantiles. Groups with a product that some encoder was tuned on go to train.
+
+    Args:
+        samples: the sample table, labelled.
+        fractions: shares of train, validation and holdout, summing to 1.
+        price_quantiles: number of strata.
+        folds: number of folds over train and validation together.
+        tuned_on: per source, the ids that its encoder was tuned on.
+        seed: of the shuffle.
+
+    Returns:
+        ``sample_id``, ``split``, ``fold`` (-1: in no fold's validation rows), ``tuned_on`` (bool), in the order of
+        ``samples``.
+
+    Raises:
+        DataError: if a split that should have rows gets none.
+    """
+    generator = np.random.default_rng(seed)
+    _, groups = np.unique(samples["group_key"].to_numpy(), return_inverse=True)
+    sizes = np.bincount(groups)
+    log_price = np.log1p(samples["price"].to_numpy(np.float64))
+    strata = _strata(np.bincount(groups, weights=log_price) / sizes, price_quantiles)
+    tuned = np.isin(samples["sample_id"], np.concatenate([*tuned_on.values(), np.empty(0, dtype=np.int64)]))
+    bound = np.zeros(len(sizes), dtype=bool)
+    bound[groups[tuned]] = True
+
+    split_of_group = np.zeros(len(sizes), dtype=np.int64)
+    split_of_group[~bound] = _deal(strata[~bound], sizes[~bound], fractions, generator)
+    fold_of_group = np.full(len(sizes), NO_FOLD)
+    foldable = ~bound & (split_of_group != SPLITS.index("holdout"))
+    fold_of_group[foldable] = _deal(strata[foldable], sizes[foldable], [1 / folds] * folds, generator)
+
+    table = pd.DataFrame(
+        {
+            "sample_id": samples["sample_id"].to_numpy(),
+            "split": pd.Categorical.from_codes(split_of_group[groups], list(SPLITS)).astype(str),
+            "fold": fold_of_group[groups],
+            "tuned_on": tuned,
+        }
+    )
+    _refuse_empty_splits(table, fractions, int(tuned.sum()))
+    return table
+
+
+def report_split(samples: pd.DataFrame, split_table: pd.DataFrame, tuned_on: Mapping[str, NDArray[np.int64]]) -> dict[str, Any]:
+    """Count rows, groups and prices per split, and the rows that encoders were tuned on.
+
+    Returns:
+        ``splits``: per split its rows, groups, median and mean price in USD; ``folds``: rows per fold; ``tuned_on``:
+        per source the ids named and the rows found.
+    """
+    table = split_table.assign(price=samples["price"].to_numpy(), group_key=samples["group_key"].to_numpy())
+    splits = {
+        name: {
+            "rows": len(rows),
+            "groups": int(rows["group_key"].nunique()),
+            "median_price": round(float(rows["price"].median()), 2) if len(rows) else None,
+            "mean_price": round(float(rows["price"].mean()), 2) if len(rows) else None,
+            "rows_tuned_on": int(rows["tuned_on"].sum()),
+        }
+        for name in SPLITS
+        for rows in [table[table["split"] == name]]
+    }
+    in_folds = table.loc[table["fold"] != NO_FOLD, "fold"].value_counts().sort_index()
+    return {
+        "rows": len(table),
+        "splits": splits,
+        "folds": {str(fold): int(rows) for fold, rows in in_folds.items()},
+        "tuned_on": {
+            source: {"ids": len(ids), "rows": int(np.isin(table["sample_id"], ids).sum())}
+            for source, ids in tuned_on.items()
+        },
+    }
+
+
+def _strata(values: NDArray[np.float64], quantiles: int) -> NDArray[np.int64]:
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, quantiles + 1)[1:-1]))
+    return np.searchsorted(edges, values, side="right")
+
+
+def _deal(
+    strata: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+    fractions: Sequence[float],
+    generator: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Deal groups to parts so that each part gets its fraction of the rows of each stratum.
+
+    A group goes to the part in which a point of its rows falls when the shuffled groups of its stratum are laid
+    end to end; a random offset per stratum spreads what rounding leaves over.
+    """
+    last = int(np.flatnonzero(fractions)[-1])
+    bounds = np.cumsum(fractions)[:last]
+    parts = np.empty(len(strata), dtype=np.int64)
+    for stratum in np.unique(strata):
+        members = generator.permutation(np.flatnonzero(strata == stratum))
+        ends = np.cumsum(sizes[members])
+        points = (ends - sizes[members] * (1 - generator.uniform())) / ends[-1]
+        parts[members] = np.searchsorted(bounds, points, side="right")
+    return parts
+
+
+def _refuse_empty_splits(table: pd.DataFrame, fractions: Sequence[float], tuned_rows: int) -> None:
+    for name, fraction in zip(SPLITS, fractions, strict=True):
+        if fraction > 0 and not (table["split"] == name).any():
+            raise DataError(
+                f"split {name!r} gets none of the {len(table)} products, though splitting.proportions gives it "
+                f"{fraction:.0%} ({tuned_rows} of them may go to train only, as an encoder was tuned on them). "
+                "Bring more products, or set splitting.proportions otherwise."
+            )
+
+
+def evaluated_split(split_table: pd.DataFrame) -> str:
+    """The split that evaluations report: ``holdout``, or ``validation`` where there is no holdout."""
+    return "holdout" if (split_table["split"] == "holdout").any() else "validation"

@@ -1,0 +1,166 @@
+"""Alignment: which row of each embedding table belongs to which product. Matrices are never copied for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from price_fusion.errors import AlignmentError
+from price_fusion.fusion.tables.table import EmbeddingTable
+
+Policy = Literal["strict", "intersect", "keep"]
+
+EXAMPLES = 5
+"""Ids shown in messages and reports."""
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Products with their rows in each table, and what did not fit."""
+
+    samples: pd.DataFrame
+    """``sample_id``, ``price`` where labelled, ``row_<source>`` (-1: the source lacks the product), ``group_key``."""
+    report: dict[str, Any]
+
+
+def align_products(
+    products: pd.DataFrame,
+    tables: Mapping[str, EmbeddingTable],
+    *,
+    policy: Policy,
+    unknown_products: Literal["error", "drop", "keep"],
+    origin: str,
+) -> Alignment:
+    """Find each product's row in each table by id.
+
+    Args:
+        products: ``sample_id``, ``catalog_content``, ``image_link`` and, where labelled, ``price``.
+        tables: one per source.
+        policy: ``strict`` refuses any missing id, ``intersect`` keeps products that all sources know, ``keep`` marks
+            what is missing.
+        unknown_products: under ``keep``, whether a product that no source knows is an error, dropped, or kept.
+        origin: what the products are called in messages.
+
+    Raises:
+        AlignmentError: if a source knows none of the products, or as ``policy`` and ``unknown_products`` say.
+    """
+    ids = products["sample_id"].to_numpy(np.int64)
+    rows = {source: table.rows_of(ids) for source, table in tables.items()}
+    missing = {source: ids[row < 0] for source, row in rows.items()}
+    _refuse_unrelated(missing, tables, origin, len(ids))
+    if policy == "strict":
+        _refuse_missing(missing, tables, origin)
+    present = np.stack([row >= 0 for row in rows.values()])
+    kept = _kept_products(ids, present, policy, unknown_products, origin)
+    samples = pd.DataFrame({"sample_id": ids})
+    if "price" in products:
+        samples["price"] = products["price"].to_numpy(np.float64)
+    for source, row in rows.items():
+        samples[f"row_{source}"] = row
+    samples["group_key"] = group_keys(products)
+    report = {
+        "products": origin,
+        "policy": policy,
+        "rows": len(ids),
+        "rows_kept": int(kept.sum()),
+        "rows_in_all_sources": int(present.all(axis=0).sum()),
+        "rows_in_no_source": int((~present.any(axis=0)).sum()),
+        "duplicate_ids": 0,  # refused on reading, in products and in sources
+        "groups_of_several": int((samples.loc[kept, "group_key"].value_counts() > 1).sum()),
+        "sources": {source: _source_report(table, ids, missing[source]) for source, table in tables.items()},
+    }
+    return Alignment(samples[kept].reset_index(drop=True), report)
+
+
+def group_keys(products: pd.DataFrame) -> NDArray[np.int64]:
+    """Number the groups of products that share an image link or a text, directly or through others.
+
+    Empty links and texts are shared by nobody.
+
+    Returns:
+        (N,) group of each product, numbered by first appearance.
+    """
+    count = len(products)
+    members, values, offset = [], [], count
+    for column in ("image_link", "catalog_content"):
+        codes, uniques = pd.factorize(products[column].replace("", None))
+        known = np.flatnonzero(codes >= 0)
+        members.append(known)
+        values.append(codes[known] + offset)
+        offset += len(uniques)
+    edges = (np.concatenate(members), np.concatenate(values))
+    graph = coo_array((np.ones(len(edges[0]), dtype=np.int8), edges), shape=(offset, offset))
+    _, labels = connected_components(graph, directed=False)
+    keys, _ = pd.factorize(labels[:count])
+    return keys.astype(np.int64)
+
+
+def _refuse_unrelated(
+    missing: Mapping[str, NDArray[np.int64]], tables: Mapping[str, EmbeddingTable], origin: str, count: int
+) -> None:
+    unrelated = [source for source, ids in missing.items() if len(ids) == count]
+    if unrelated:
+        source = unrelated[0]
+        table = tables[source]
+        raise AlignmentError(
+            f"source {source!r} ({table.origin}) knows none of the {count} products of {origin}: products "
+            f"have ids like {_listed(missing[source])}, the source has ids like {_listed(table.ids)}. Check that the "
+            f"file belongs to these products, or take the source out of the variants that name it."
+        )
+
+
+def _refuse_missing(missing: Mapping[str, NDArray[np.int64]], tables: Mapping[str, EmbeddingTable], origin: str) -> None:
+    gaps = {source: ids for source, ids in missing.items() if len(ids)}
+    if gaps:
+        details = "; ".join(
+            f"{source} ({tables[source].origin}) lacks {len(ids)}: {_listed(ids)}" for source, ids in gaps.items()
+        )
+        raise AlignmentError(
+            f"{origin}: ingestion.policy is 'strict' and products are missing from sources: {details}. "
+            "Embed them, or set ingestion.policy to 'keep' (missing sources are marked) or 'intersect' (they are left out)."
+        )
+
+
+def _kept_products(
+    ids: NDArray[np.int64],
+    present: NDArray[np.bool_],
+    policy: Policy,
+    unknown_products: Literal["error", "drop", "keep"],
+    origin: str,
+) -> NDArray[np.bool_]:
+    everywhere, somewhere = present.all(axis=0), present.any(axis=0)
+    if policy == "intersect":
+        if not everywhere.any():
+            raise AlignmentError(f"{origin}: no product is in all sources. Set ingestion.policy to 'keep'.")
+        return np.asarray(everywhere)
+    unknown = ids[~somewhere]
+    if len(unknown) and unknown_products == "error":
+        raise AlignmentError(
+            f"{origin}: {len(unknown)} product(s) are in no source: {_listed(unknown)}. Embed them, or set "
+            "ingestion.unknown_products to 'drop' to train without them."
+        )
+    return np.asarray(somewhere) if unknown_products == "drop" else np.ones(len(ids), dtype=bool)
+
+
+def _source_report(table: EmbeddingTable, ids: NDArray[np.int64], missing: NDArray[np.int64]) -> dict[str, Any]:
+    extra = np.setdiff1d(table.ids, ids)
+    return {
+        "rows": table.rows,
+        "matched": len(ids) - len(missing),
+        "missing": len(missing),
+        "missing_examples": missing[:EXAMPLES].tolist(),
+        "extra": len(extra),
+        "extra_examples": extra[:EXAMPLES].tolist(),
+    }
+
+
+def _listed(ids: NDArray[np.int64]) -> str:
+    more = ", ..." if len(ids) > EXAMPLES else ""
+    return ", ".join(str(int(number)) for number in ids[:EXAMPLES]) + more

@@ -1,0 +1,254 @@
+"""Readers of stored embeddings, one for each file format.
+
+A format is one function and one line in ``_READERS``. Readers find the ids and the matrix in a file;
+``RawEmbeddings.from_arrays`` judges what they found.
+"""
+
+from __future__ import annotations
+
+import difflib
+import struct
+import tokenize
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from price_fusion.errors import DataError
+from price_fusion.fusion.tables.raw import RawEmbeddings
+from price_fusion.fusion.tables.unpickler import safe_load
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FileFormat = Literal["pickle", "npy", "parquet"]
+BinaryDtype = Literal["float16", "float32"]
+
+
+def read_embeddings(
+    path: Path,
+    file_format: FileFormat,
+    *,
+    embeddings: str | None = None,
+    ids: str | None = None,
+    binary_dtype: BinaryDtype = "float32",
+) -> RawEmbeddings:
+    """Read the ids and vectors of one source.
+
+    Args:
+        path: the pickle or parquet file, or the folder of .npy files.
+        file_format: ``pickle``: a dict of arrays or tensors; ``npy``: a folder with one file of vectors, which are
+            memory-mapped, and one of ids; ``parquet``: one column of vectors (lists, or bytes) and one of ids.
+        embeddings: the key, file name or column of the vectors. By default ``embeddings``, ``embeddings.npy`` or
+            ``embedding``.
+        ids: the key, file name or column of the ids. By default ``sample_ids``, ``sample_ids.npy`` or ``sample_id``.
+        binary_dtype: what the bytes of a binary parquet column are; little-endian.
+
+    Returns:
+        ids int64 (N,) and vectors (N, D), not aligned and not checked for NaN.
+
+    Raises:
+        DataError: if a file, key or column is missing, damaged or of the wrong kind.
+        UnsafePickleError: if a pickle asks for more than arrays and plain containers.
+        AlignmentError: if an id occurs twice.
+    """
+    if file_format not in _READERS:
+        raise DataError(f"{path}: unknown format {file_format!r}, expected one of {', '.join(_READERS)}.")
+    if not path.exists():
+        raise DataError(
+            f"{path}: found no such file or folder, expected embeddings as {file_format}. "
+            "Put it there, or mend its path in the catalog."
+        )
+    reader, default_embeddings, default_ids = _READERS[file_format]
+    return reader(path, embeddings or default_embeddings, ids or default_ids, binary_dtype)
+
+
+# --- pickle ---------------------------------------------------------------------------------------------------------
+
+
+def _read_pickle(path: Path, embeddings: str, ids: str, binary_dtype: BinaryDtype) -> RawEmbeddings:
+    try:
+        with path.open("rb") as file:
+            content = safe_load(file, str(path))
+    except OSError as error:
+        raise _unreadable(path, "a pickle", error) from error
+    if not isinstance(content, dict):
+        raise DataError(
+            f"{path}: found a pickled {type(content).__name__}, expected a dict with {embeddings!r} and {ids!r}. "
+            "Store the embeddings and their ids in such a dict."
+        )
+    for key in (embeddings, ids):
+        if key not in content:
+            raise _absent(path, "key", key, [name for name in content if isinstance(name, str)])
+    return RawEmbeddings.from_arrays(content[ids], content[embeddings], str(path))
+
+
+# --- folder of .npy -------------------------------------------------------------------------------------------------
+
+
+def _read_npy_folder(path: Path, embeddings: str, ids: str, binary_dtype: BinaryDtype) -> RawEmbeddings:
+    if not path.is_dir():
+        raise DataError(
+            f"{path}: found a file, expected a folder with {embeddings!r} and {ids!r}. Name the folder in the catalog."
+        )
+    present = sorted(entry.name for entry in path.iterdir() if entry.suffix == ".npy")
+    for name in (embeddings, ids):
+        if not (path / name).is_file():
+            raise _absent(path, "file", name, present)
+    vectors = _load_npy(path / embeddings, mmap_mode="r")
+    return RawEmbeddings.from_arrays(_load_npy(path / ids), vectors, str(path))
+
+
+def _load_npy(path: Path, mmap_mode: Literal["r"] | None = None) -> NDArray[Any]:
+    # numpy lets through whatever its header parser stumbles over: Python's tokenizer, literals, struct.
+    damage = (ValueError, EOFError, OSError, SyntaxError, tokenize.TokenError, struct.error, TypeError, KeyError)
+    try:
+        array = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+    except (*damage, OverflowError, MemoryError, RecursionError) as error:
+        raise _unreadable(path, "a .npy file of plain numbers", error) from error
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise DataError(f"{path}: found an archive of several arrays, expected one array. Save it with numpy.save.")
+    return array
+
+
+# --- parquet --------------------------------------------------------------------------------------------------------
+
+
+def _read_parquet(path: Path, embeddings: str, ids: str, binary_dtype: BinaryDtype) -> RawEmbeddings:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        raise DataError(f"{path}: found a folder, expected a parquet file. Name the file in the catalog.")
+    try:
+        with pq.ParquetFile(path, memory_map=True) as file:
+            for column in (embeddings, ids):
+                if column not in file.schema_arrow.names:
+                    raise _absent(path, "column", column, file.schema_arrow.names)
+            table = file.read(columns=[embeddings, ids])
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _unreadable(path, "a parquet file", error) from error
+    for column in (embeddings, ids):
+        _refuse_nulls(table.column(column), f"{path}, column {column!r}")
+    vectors = _column_vectors(table.column(embeddings), f"{path}, column {embeddings!r}", binary_dtype)
+    return RawEmbeddings.from_arrays(table.column(ids).to_numpy(), vectors, str(path))
+
+
+def _refuse_nulls(column: pa.ChunkedArray, where: str) -> None:
+    if column.null_count:
+        rows = np.flatnonzero(column.is_null().to_numpy())
+        raise DataError(
+            f"{where}: found {len(rows)} empty rows ({_first(rows)}), expected none. "
+            "Leave those products out of the file."
+        )
+
+
+def _column_vectors(column: pa.ChunkedArray, where: str, binary_dtype: BinaryDtype) -> NDArray[Any]:
+    """A column of lists or bytes as a matrix (N, D); without a copy where the column is one chunk."""
+    import pyarrow.types as kinds
+
+    if column.length() == 0:
+        raise DataError(f"{where}: found no rows, expected one a product. Write the file again.")
+    if kinds.is_list(column.type) or kinds.is_large_list(column.type) or kinds.is_fixed_size_list(column.type):
+        parts = [_list_values(chunk, where) for chunk in column.chunks]
+        lengths = _lengths(column, "list_value_length")
+    elif kinds.is_binary(column.type) or kinds.is_large_binary(column.type) or kinds.is_fixed_size_binary(column.type):
+        parts = [_binary_values(chunk, where, np.dtype(binary_dtype).newbyteorder("<")) for chunk in column.chunks]
+        lengths = _lengths(column, "binary_length")
+    else:
+        raise DataError(
+            f"{where}: found the type {column.type}, expected lists of floats, or bytes. Store one vector a row."
+        )
+    _refuse_ragged(lengths, where)
+    return (parts[0] if len(parts) == 1 else np.concatenate(parts)).reshape(column.length(), -1)
+
+
+def _list_values(chunk: pa.Array, where: str) -> NDArray[Any]:
+    """The numbers of all lists of a chunk, one after the other."""
+    import pyarrow.types as kinds
+
+    values = chunk.flatten()
+    if not kinds.is_floating(values.type):
+        raise DataError(
+            f"{where}: found lists of {values.type}, expected lists of floats. Store the vectors as floats."
+        )
+    if values.null_count:
+        raise DataError(
+            f"{where}: found {values.null_count} empty values inside the lists, expected numbers only. "
+            "Leave those products out of the file."
+        )
+    return np.asarray(values.to_numpy(zero_copy_only=True))
+
+
+def _binary_values(chunk: pa.Array, where: str, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """The numbers in all byte strings of a chunk, one after the other."""
+    import pyarrow as pa
+
+    # One layout for all kinds of bytes: 64-bit offsets into one buffer.
+    uniform = chunk.cast(pa.large_binary())
+    _, offsets_buffer, data = uniform.buffers()
+    offsets = np.frombuffer(offsets_buffer, dtype=np.int64)[uniform.offset : uniform.offset + len(uniform) + 1]
+    uneven = np.flatnonzero(np.diff(offsets) % dtype.itemsize)
+    if len(uneven):
+        raise DataError(
+            f"{where}: found {np.diff(offsets)[uneven[0]]} bytes in row {uneven[0]}, expected a multiple of "
+            f"{dtype.itemsize} ({dtype.name}). Set the dtype that the bytes were written with, or write the file again."
+        )
+    count = int(offsets[-1] - offsets[0]) // dtype.itemsize
+    return np.frombuffer(data or b"", dtype=dtype, count=count, offset=int(offsets[0]))
+
+
+def _lengths(column: pa.ChunkedArray, function: str) -> NDArray[Any]:
+    """Length of each row's list (in values) or byte string (in bytes), (N,)."""
+    import pyarrow.compute as pc
+
+    return np.asarray(pc.call_function(function, [column]).to_numpy())
+
+
+def _refuse_ragged(lengths: NDArray[Any], where: str) -> None:
+    rows = np.flatnonzero(lengths != lengths[0])
+    if len(rows) or lengths[0] == 0:
+        found = (
+            f"{lengths[rows[0]]} in row {rows[0]} and {len(rows) - 1} more like it" if len(rows) else "0 in each row"
+        )
+        raise DataError(
+            f"{where}: rows differ in length or are empty: found {lengths[0]} in row 0, {found}; expected one width. "
+            "Write the vectors of one encoder only."
+        )
+
+
+# --- messages -------------------------------------------------------------------------------------------------------
+
+
+def _absent(path: Path, kind: str, name: str, present: Iterable[str]) -> DataError:
+    names = list(present)
+    near = difflib.get_close_matches(name, names, n=1)
+    listing = ", ".join(repr(other) for other in names[:20]) or "none"
+    return DataError(
+        f"{path}: found no {kind} {name!r}, only {listing}{f'; did you mean {near[0]!r}?' if near else '.'} "
+        f"Name the {kind} that holds it in the catalog."
+    )
+
+
+def _unreadable(path: Path, expected: str, error: Exception) -> DataError:
+    reason = (str(error).strip().splitlines() or ["no details"])[0][:200]
+    return DataError(
+        f"{path}: could not be read ({type(error).__name__}: {reason}), expected {expected}. "
+        "It may be truncated or of another format: copy or write it again."
+    )
+
+
+def _first(rows: NDArray[Any]) -> str:
+    shown = ", ".join(map(str, rows[:5]))
+    return f"row {shown}" if len(rows) == 1 else f"rows {shown}{', ...' if len(rows) > 5 else ''}"
+
+
+_READERS: dict[str, tuple[Callable[[Path, str, str, BinaryDtype], RawEmbeddings], str, str]] = {
+    "pickle": (_read_pickle, "embeddings", "sample_ids"),
+    "npy": (_read_npy_folder, "embeddings.npy", "sample_ids.npy"),
+    "parquet": (_read_parquet, "embedding", "sample_id"),
+}
+"""Format: its reader, and where that looks by default for vectors and for ids."""

@@ -1,0 +1,42 @@
+"""Hooks: parameters are checked before anything runs, and a run ends with what it found and wrote."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline.node import Node
+
+from price_fusion import pipeline_registry
+from price_fusion.parameters import parse_project_parameters
+from price_fusion.summary import RunSummary
+
+
+class ParameterHooks:
+    """Checks all parameters, and builds the pipelines of the sources and variants that they name."""
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Stop here if any parameter is wrong."""
+        pipeline_registry.use_parameters(parse_project_parameters(context.config_loader["parameters"]))
+
+
+class SummaryHooks:
+    """Prints what a run found, and the paths of what it wrote."""
+
+    def __init__(self) -> None:
+        self._summary = RunSummary()
+
+    @hook_impl
+    def after_node_run(self, node: Node, catalog: CatalogProtocol, outputs: dict[str, Any]) -> None:
+        """Note outputs worth printing and where they were saved."""
+        for name, data in outputs.items():
+            path = getattr(catalog.get(name), "_filepath", None)
+            self._summary.add(name, data, path)
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Print the summary."""
+        self._summary.print()

@@ -1,0 +1,78 @@
+"""The pipelines that a user can name.
+
+Which sources and variants there are is configuration, and Kedro builds pipelines without it: ``hooks.py`` hands over
+the parameters of the run. Where no run has begun (``kedro registry list``), they are read from ``conf/`` here.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+from kedro.framework.project import pipelines as kedro_pipelines
+from kedro.framework.project import settings
+from kedro.pipeline import Pipeline
+from kedro.utils import find_kedro_project
+
+from price_fusion.parameters import ProjectParameters, parse_project_parameters
+from price_fusion.pipelines import (
+    evaluation,
+    fabrication,
+    inference,
+    ingestion,
+    reporting,
+    splitting,
+    training,
+)
+
+_parameters: ProjectParameters | None = None
+
+
+def use_parameters(parameters: ProjectParameters) -> None:
+    """Build the pipelines of these parameters from now on."""
+    global _parameters
+    if parameters != _parameters:
+        _parameters = parameters
+        kedro_pipelines.configure(__name__)
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """All pipelines by name."""
+    with warnings.catch_warnings():
+        # Sources and variants have namespaces of their own, and what joins them (alignment, training, the leaderboard)
+        # reads from several: that is what the dots are for.
+        warnings.filterwarnings("ignore", message="One or more dataset names contain '.'")
+        return build_pipelines(_parameters or _read_parameters())
+
+
+def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
+    """The pipelines of a project with these sources and variants."""
+    used = parameters.used_sources
+    ingest_train = ingestion.create_pipeline(used, "train")
+    ingest_test = ingestion.create_pipeline(used, "test")
+    split = ingest_train + splitting.create_pipeline([name for name in used if parameters.sources[name].tuned_on_ids])
+
+    pipelines = {"fabricate": fabrication.create_pipeline(), "ingest": ingest_train + ingest_test, "split": split}
+    measured = Pipeline([])
+    for variant in parameters.variants:
+        sources = parameters.variant(variant).sources
+        train = split + training.create_pipeline(variant, sources)
+        evaluate = evaluation.create_pipeline(variant, sources)
+        predict = ingest_test + inference.create_pipeline(variant, sources)
+        pipelines[f"train_{variant}"] = train
+        pipelines[f"evaluate_{variant}"] = evaluate
+        pipelines[f"predict_{variant}"] = predict
+        pipelines[variant] = train + evaluate + predict
+        measured += train + evaluate
+    pipelines["compare"] = measured + reporting.create_pipeline(parameters.variants, used)
+    pipelines["__default__"] = pipelines["moe" if "moe" in parameters.variants else parameters.variants[0]]
+    return pipelines
+
+
+def _read_parameters() -> ProjectParameters:
+    project = find_kedro_project(Path.cwd()) or Path.cwd()
+    loader = settings.CONFIG_LOADER_CLASS(
+        conf_source=str(project / settings.CONF_SOURCE), env=os.environ.get("KEDRO_ENV"), **settings.CONFIG_LOADER_ARGS
+    )
+    return parse_project_parameters(loader["parameters"])

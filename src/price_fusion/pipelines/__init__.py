@@ -1,0 +1,1 @@
+"""One folder a stage: ``nodes.py`` holds pure functions, ``pipeline.py`` wires them."""

@@ -1,0 +1,5 @@
+"""Stage ``evaluation``."""
+
+from price_fusion.pipelines.evaluation.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

@@ -1,0 +1,207 @@
+"""Latent products: what they are, what they are worth, and which of them share a picture or a text.
+
+``N`` products. All latents are integers, so that each machine draws the same ones. A picture shows category, brand and
+``look``; a text tells category, brand, ``grade`` and ``claims``; ``Value`` and ``Unit`` tell the quantity.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from price_fusion.errors import ParameterError
+from price_fusion.parameters import FabricationParameters
+
+from .draws import BELL_DEVIATION, Draws
+from .price_quantiles import prices_by_rank
+from .vocabulary import (
+    BRAND_TIER_WORTH,
+    BRAND_TIERS,
+    BRANDS,
+    BRANDS_PER_DEPARTMENT,
+    CATEGORIES,
+    CLAIMS,
+    DEPARTMENTS,
+    GRADE_WORTH,
+    GRADES,
+    PACKS,
+)
+
+Integers = NDArray[np.int64]
+
+_LOOK_DEVIATION = 42
+"""Points that one standard deviation of ``look`` is worth, where looks count 100 percent."""
+_NOISE_DEVIATION = 24
+"""Points of worth that nothing shows: the best possible model misses a price by about this much."""
+_SAME_TEXT = 4
+"""One in so many of the products that share an image share the text too."""
+
+
+@dataclass(frozen=True)
+class Products:
+    """Latents of N products; every array has N rows."""
+
+    sample_ids: Integers
+    category: Integers
+    brand: Integers
+    grade: Integers
+    claims: Integers
+    """Shape (N, claims), 0 or 1."""
+    look: Integers
+    """How good the packaging looks, standard deviation ``BELL_DEVIATION``. Only the picture shows it."""
+    contents: Integers
+    """Contents of one pack, in hundredths of the category's unit."""
+    packs: Integers
+    log_quantity: Integers
+    """Points: 100 times the natural logarithm of contents times packs, less the category's mean."""
+    image_of: Integers
+    """The product whose picture this one shows: itself, or the one it shares with."""
+    text_of: Integers
+    has_image: NDArray[np.bool_]
+    price_cents: Integers
+
+    def __len__(self) -> int:
+        return len(self.sample_ids)
+
+
+@dataclass(frozen=True)
+class _Sharing:
+    image_of: Integers
+    text_of: Integers
+    has_image: NDArray[np.bool_]
+
+
+def draw_products(fabrication: FabricationParameters, seed: int) -> Products:
+    """Draw labelled and unlabelled products from one and the same model.
+
+    Args:
+        fabrication: how many products, and what share of them lacks or shares an image.
+        seed: sets all draws.
+
+    Returns:
+        ``labelled + unlabelled`` products, the labelled ones first.
+
+    Raises:
+        ParameterError: if no product would be left that has an image of its own.
+    """
+    count = fabrication.labelled + fabrication.unlabelled
+    sharing = _draw_sharing(fabrication, seed)
+    image_of, text_of = sharing.image_of, sharing.text_of
+    draws = Draws(seed, "products")
+    category = draws.below(len(CATEGORIES), count)[image_of]
+    brand = _draw_brands(draws, category, count)[image_of]
+    look = draws.bell(count, 2)[:, 0].astype(np.int64)[image_of]
+    grade = _draw_grades(draws, count)[text_of]
+    claims = _draw_claims(draws, count)[text_of]
+    size = draws.below(len(CATEGORIES[0].sizes), count)[text_of]
+    packs = np.array(PACKS)[draws.below(len(PACKS), count)][text_of]
+    log_quantity = _log_quantity(category, size, packs)
+    worth = _worth(seed, category, brand, grade, claims, look, log_quantity)
+    return Products(
+        sample_ids=Draws(seed, "sample ids").permutation(2 * count)[:count],
+        category=category,
+        brand=brand,
+        grade=grade,
+        claims=claims,
+        look=look,
+        contents=_contents_table()[category, size],
+        packs=packs,
+        log_quantity=log_quantity,
+        image_of=image_of,
+        text_of=text_of,
+        has_image=sharing.has_image,
+        price_cents=prices_by_rank(worth),
+    )
+
+
+def _draw_sharing(fabrication: FabricationParameters, seed: int) -> _Sharing:
+    """Choose the products without image, those that share another's image, and those that share its text as well."""
+    count = fabrication.labelled + fabrication.unlabelled
+    without = int(count * fabrication.without_image)
+    sharing = int(count * fabrication.shared_image)
+    if without + sharing >= count:
+        raise ParameterError(
+            f"fabrication.without_image {fabrication.without_image} and fabrication.shared_image "
+            f"{fabrication.shared_image} leave none of {count} products with an image of its own: lower one of them"
+        )
+    draws = Draws(seed, "sharing")
+    order = draws.permutation(count)
+    lacking, sharers, owners = np.split(order, [without, without + sharing])
+    image_of, text_of = np.arange(count), np.arange(count)
+    image_of[sharers] = owners[draws.below(len(owners), sharing)]
+    same_text = sharers[: sharing // _SAME_TEXT]
+    text_of[same_text] = image_of[same_text]
+    has_image = np.ones(count, dtype=np.bool_)
+    has_image[lacking] = False
+    return _Sharing(image_of, text_of, has_image)
+
+
+def _draw_brands(draws: Draws, category: Integers, count: int) -> Integers:
+    """A brand of the category's department; the smaller of two draws, so that some brands are common and some rare."""
+    department = np.array([entry.department for entry in CATEGORIES])[category]
+    within = draws.below(BRANDS_PER_DEPARTMENT, count, 2).min(axis=1)
+    brand: Integers = within * DEPARTMENTS + department
+    return brand
+
+
+def _draw_grades(draws: Draws, count: int) -> Integers:
+    """Two draws added: the middle grade is the most common."""
+    halves = draws.below(len(GRADES) // 2 + 1, count, 2)
+    grade: Integers = halves.sum(axis=1)
+    return grade
+
+
+def _draw_claims(draws: Draws, count: int) -> Integers:
+    percent = np.array([claim.percent for claim in CLAIMS])
+    return (draws.below(100, count, len(CLAIMS)) < percent).astype(np.int64)
+
+
+@cache
+def _contents_table() -> Integers:
+    """Shape (categories, sizes), in hundredths of the unit."""
+    return np.array([[round(100 * size) for size in entry.sizes] for entry in CATEGORIES], dtype=np.int64)
+
+
+def log_points(value: float) -> int:
+    """100 times the natural logarithm, rounded.
+
+    A library's last bit could only matter next to a half; the tests see that no size or pack comes near one.
+    """
+    return round(100 * math.log(value))
+
+
+def _log_quantity(category: Integers, size: Integers, packs: Integers) -> Integers:
+    sizes = np.array([[log_points(size) for size in entry.sizes] for entry in CATEGORIES], dtype=np.int64)
+    by_packs = {number: log_points(number) for number in PACKS}
+    mean_packs = sum(by_packs[number] for number in PACKS) // len(PACKS)
+    pack_points = np.array([by_packs.get(number, 0) for number in range(max(PACKS) + 1)], dtype=np.int64)
+    centred = sizes - sizes.sum(axis=1, keepdims=True) // sizes.shape[1]
+    points: Integers = centred[category, size] + pack_points[packs] - mean_packs
+    return points
+
+
+def _worth(
+    seed: int,
+    category: Integers,
+    brand: Integers,
+    grade: Integers,
+    claims: Integers,
+    look: Integers,
+    log_quantity: Integers,
+) -> Integers:
+    """Points, times 100 to keep the percents whole. Shape (N,)."""
+    tier = Draws(seed, "brand tiers").below(BRAND_TIERS, len(BRANDS))
+    noise = Draws(seed, "price noise").bell(len(category), 2)[:, 0].astype(np.int64)
+    look_percent = np.array([entry.look_percent for entry in CATEGORIES])[category]
+    quantity_percent = np.array([entry.quantity_percent for entry in CATEGORIES])[category]
+    told = np.array([entry.worth for entry in CATEGORIES])[category]
+    told += tier[brand] * BRAND_TIER_WORTH + grade * GRADE_WORTH
+    told += (claims * np.array([claim.worth for claim in CLAIMS])).sum(axis=1)
+    shown = look * _LOOK_DEVIATION * look_percent // BELL_DEVIATION
+    hidden = noise * _NOISE_DEVIATION * 100 // BELL_DEVIATION
+    worth: Integers = 100 * told + shown + quantity_percent * log_quantity + hidden
+    return worth

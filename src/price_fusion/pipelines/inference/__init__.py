@@ -1,0 +1,5 @@
+"""Stage ``inference``."""
+
+from price_fusion.pipelines.inference.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

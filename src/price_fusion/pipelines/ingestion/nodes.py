@@ -1,0 +1,51 @@
+"""From raw files to embedding tables and sample tables."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pandas as pd
+
+from price_fusion.fusion.tables.alignment import align_products
+from price_fusion.fusion.tables.raw import RawEmbeddings
+from price_fusion.fusion.tables.table import EmbeddingTable, TableDraft, draft_table
+from price_fusion.parameters import IngestionParameters, SourceParameters
+
+logger = logging.getLogger(__name__)
+
+
+def prepare_table(raw: RawEmbeddings, source: SourceParameters, ingestion: IngestionParameters) -> TableDraft:
+    """Check a raw matrix against its declaration; saving the result converts it."""
+    return draft_table(raw, source, dtype=ingestion.dtype, rows_per_shard=ingestion.rows_per_shard)
+
+
+def align_labelled(
+    products: pd.DataFrame, ingestion: IngestionParameters, *tables: EmbeddingTable
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Sample table and alignment report of the labelled products."""
+    alignment = align_products(
+        products,
+        {table.source: table for table in tables},
+        policy=ingestion.policy,
+        unknown_products=ingestion.unknown_products,
+        origin="train_products",
+    )
+    return alignment.samples, alignment.report
+
+
+def align_unlabelled(
+    products: pd.DataFrame, ingestion: IngestionParameters, *tables: EmbeddingTable
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Sample table and alignment report of the products to be priced. Unless ``strict``, each of them is kept."""
+    alignment = align_products(
+        products,
+        {table.source: table for table in tables},
+        policy="strict" if ingestion.policy == "strict" else "keep",
+        unknown_products="keep",
+        origin="test_products",
+    )
+    unknown = alignment.report["rows_in_no_source"]
+    if unknown:
+        logger.warning("%d product(s) to be priced are in no source: they get the median price of the train rows", unknown)
+    return alignment.samples, alignment.report

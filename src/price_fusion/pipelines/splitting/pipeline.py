@@ -1,0 +1,29 @@
+"""Wiring of ``splitting``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kedro.pipeline import Node, Pipeline
+
+from price_fusion.pipelines.splitting.nodes import split_products
+
+
+def create_pipeline(tuned_sources: Sequence[str]) -> Pipeline:
+    """The split.
+
+    Args:
+        tuned_sources: sources that list the ids their encoder was tuned on.
+    """
+    inputs = {"samples": "train_samples", "splitting": "params:splitting", "seed": "params:seed"}
+    return Pipeline(
+        [
+            Node(
+                split_products,
+                inputs=inputs | {source: f"{source}.tuned_on_ids" for source in tuned_sources},
+                outputs=["split_table", "split_report"],
+                name="split_products",
+                tags=["split"],
+            )
+        ]
+    )

@@ -1,0 +1,44 @@
+"""From tables and a split to a trained model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from price_fusion.fusion.engine.run_folder import RunFolder
+from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.parameters import VariantParameters
+
+if TYPE_CHECKING:
+    from price_fusion.fusion.checkpoint import Checkpoint
+
+
+def train(
+    samples: pd.DataFrame,
+    split_table: pd.DataFrame,
+    variant: VariantParameters,
+    seed: int,
+    run_folder: RunFolder,
+    *tables: EmbeddingTable,
+) -> tuple[Any, list[dict[str, Any]]]:
+    """Train a variant on the train rows, selecting on the validation rows.
+
+    Returns:
+        the checkpoint of the best epoch, and one record per epoch.
+    """
+    from price_fusion.fusion.engine.training_data import training_data
+    from price_fusion.fusion.engine.trainer import train_variant
+
+    by_source = {table.source: table for table in tables}
+    data = training_data(samples, split_table, by_source, variant.train.device)
+    trained = train_variant(
+        run_folder.variant,
+        variant,
+        {name: table.declaration for name, table in by_source.items()},
+        {name: table.dtype for name, table in by_source.items()},
+        data,
+        seed=seed,
+        run=run_folder,
+    )
+    return trained.checkpoint, trained.history

@@ -1,0 +1,34 @@
+"""Kedro's project settings."""
+
+import os
+
+from price_fusion.error_display import show_own_errors_plainly
+from price_fusion.errors import ParameterError
+from price_fusion.hooks import ParameterHooks, SummaryHooks
+
+
+def required_environment_variable(name: str) -> str:
+    """The value of an environment variable that a configuration cannot do without (``${env:NAME}`` in YAML).
+
+    Raises:
+        ParameterError: if it is not set.
+    """
+    value = os.environ.get(name)
+    if not value:
+        raise ParameterError(
+            f"the environment variable {name} is not set, and conf/ refers to it as ${{env:{name}}}. "
+            f"Set it to the folder meant there, for example: export {name}=/path/to/folder"
+        )
+    return value
+
+
+show_own_errors_plainly()
+
+HOOKS = (ParameterHooks(), SummaryHooks())
+
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    "merge_strategy": {"parameters": "soft"},
+    "custom_resolvers": {"env": required_environment_variable},
+}

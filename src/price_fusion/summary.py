@@ -1,0 +1,114 @@
+"""Tables that a run prints at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import rich
+from rich.console import Console
+from rich.table import Table
+
+
+class RunSummary:
+    """Collects outputs of nodes and prints those that a person wants to see."""
+
+    def __init__(self) -> None:
+        self._reports: list[Table] = []
+        self._metrics: dict[str, Mapping[str, Any]] = {}
+        self._paths: dict[str, Path] = {}
+
+    def add(self, dataset: str, data: Any, path: object) -> None:
+        """Take note of an output.
+
+        Args:
+            dataset: its name in the catalog.
+            data: what the node gave.
+            path: where the catalog keeps it, if in a file.
+        """
+        if path is not None:
+            self._paths[dataset] = Path(str(path))
+        if dataset.endswith("_alignment_report"):
+            self._reports.append(alignment_table(data))
+        elif dataset == "split_report":
+            self._reports.append(split_table(data))
+        elif dataset == "leaderboard":
+            self._reports.append(leaderboard_table(data))
+        elif dataset.endswith(".metrics"):
+            self._metrics[dataset.removesuffix(".metrics")] = data
+
+    def print(self, console: Console | None = None) -> None:
+        """Print all tables, then the paths; forget them."""
+        console = console or rich.get_console()
+        tables = [*self._reports, *([metrics_table(self._metrics)] if self._metrics else [])]
+        if self._paths:
+            tables.append(paths_table(self._paths))
+        for table in tables:
+            console.print(table)
+        self.__init__()  # type: ignore[misc]
+
+
+def alignment_table(report: Mapping[str, Any]) -> Table:
+    """How products and sources fit together."""
+    table = Table(
+        title=f"Alignment of {report['products']}: {report['rows']:,} products, {report['rows_kept']:,} kept, "
+        f"{report['rows_in_all_sources']:,} in all sources, {report['rows_in_no_source']:,} in none; "
+        f"{report['duplicate_ids']} duplicate ids, {report['groups_of_several']:,} groups that share an image or text",
+        title_justify="left",
+    )
+    for column in ("source", "rows", "matched", "missing", "extra", "missing ids (first)"):
+        table.add_column(column, justify="left" if column.startswith(("source", "missing ids")) else "right")
+    for source, counts in report["sources"].items():
+        numbers = [f"{counts[key]:,}" for key in ("rows", "matched", "missing", "extra")]
+        table.add_row(source, *numbers, ", ".join(map(str, counts["missing_examples"])))
+    return table
+
+
+def split_table(report: Mapping[str, Any]) -> Table:
+    """How many products went where."""
+    table = Table(title=f"Split of {report['rows']:,} products", title_justify="left")
+    columns = {
+        "rows": "rows",
+        "groups": "groups",
+        "median_price": "median USD",
+        "mean_price": "mean USD",
+        "rows_tuned_on": "rows tuned on",
+    }
+    table.add_column("split")
+    for heading in columns.values():
+        table.add_column(heading, justify="right")
+    for split, counts in report["splits"].items():
+        table.add_row(split, *("" if counts[key] is None else f"{counts[key]:,}" for key in columns))
+    return table
+
+
+def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Metrics of the variants that were evaluated."""
+    rows = [{"model": name} | dict(values) for name, values in metrics.items()]
+    return leaderboard_table(pd.DataFrame(rows), title="Metrics")
+
+
+def leaderboard_table(frame: pd.DataFrame, title: str = "Leaderboard") -> Table:
+    """Models side by side."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("model")
+    table.add_column("split")
+    headings = {"rows": "rows", "smape": "SMAPE %", "mae": "MAE USD", "rmse": "RMSE USD", "r2": "R2"}
+    for heading in headings.values():
+        table.add_column(heading, justify="right")
+    for row in frame.to_dict(orient="records"):
+        numbers = [f"{row['rows']:,}", *(f"{row[key]:.2f}" for key in ("smape", "mae", "rmse")), f"{row['r2']:.3f}"]
+        table.add_row(str(row["model"]), str(row["split"]), *numbers)
+    return table
+
+
+def paths_table(paths: Mapping[str, Path]) -> Table:
+    """Where the outputs are, relative to the working folder where possible."""
+    table = Table(title="Written", title_justify="left")
+    table.add_column("dataset")
+    table.add_column("path", overflow="fold")
+    for name, path in paths.items():
+        table.add_row(name, str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
+    return table

@@ -1,0 +1,118 @@
+"""Embeddings as found in a file: what is accepted, and what each refusal says."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from price_fusion.errors import AlignmentError, DataError
+from price_fusion.fusion.tables.raw import RawEmbeddings
+
+VECTORS = np.arange(12, dtype=np.float32).reshape(3, 4)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", ">f4"])
+def test_keeps_the_matrix_without_a_copy(dtype):
+    vectors = VECTORS.astype(dtype)
+    raw = RawEmbeddings.from_arrays([3, 1, 2], vectors, "a.pkl")
+    assert raw.vectors is vectors
+    assert raw.ids.dtype == np.int64
+    assert raw.ids.tolist() == [3, 1, 2]
+    assert raw.origin == "a.pkl"
+
+
+def test_keeps_a_memory_map(tmp_path):
+    np.save(tmp_path / "v.npy", VECTORS)
+    vectors = np.load(tmp_path / "v.npy", mmap_mode="r")
+    assert RawEmbeddings.from_arrays([1, 2, 3], vectors, "a").vectors is vectors
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        (3, 1, 2),
+        np.array([3, 1, 2], dtype=np.uint64),
+        np.array([3, 1, 2], dtype=np.int16),
+        np.array([3, 1, 2], dtype=object),
+        [np.array(3), np.int32(1), 2],
+    ],
+)
+def test_takes_whole_numbers_however_stored(ids):
+    raw = RawEmbeddings.from_arrays(ids, VECTORS, "a")
+    assert raw.ids.dtype == np.int64
+    assert raw.ids.tolist() == [3, 1, 2]
+
+
+def test_takes_tensors_as_ids():
+    torch = pytest.importorskip("torch")
+    listed = RawEmbeddings.from_arrays([torch.tensor(i) for i in (3, 1, 2)], VECTORS, "a")
+    whole = RawEmbeddings.from_arrays(torch.tensor([3, 1, 2]), VECTORS, "a")
+    assert listed.ids.tolist() == whole.ids.tolist() == [3, 1, 2]
+
+
+@given(hnp.arrays(np.int64, st.integers(1, 30), unique=True))
+def test_any_int64_ids_come_back(ids):
+    vectors = np.zeros((len(ids), 1), np.float16)
+    for stored in (ids, ids.tolist(), list(ids), ids.astype(object)):
+        assert np.array_equal(RawEmbeddings.from_arrays(stored, vectors, "a").ids, ids)
+
+
+@pytest.mark.parametrize(
+    ("vectors", "found"),
+    [
+        (VECTORS.tolist(), "list"),
+        (None, "NoneType"),
+        (VECTORS[0], r"shape \(4,\)"),
+        (VECTORS[:0], r"shape \(0, 4\)"),
+        (VECTORS[:, :0], r"shape \(3, 0\)"),
+        (VECTORS.astype(int), "dtype int64"),
+        (VECTORS.astype(object), "dtype object"),
+        (VECTORS.astype(complex), "dtype complex128"),
+    ],
+)
+def test_refuses_other_matrices(vectors, found):
+    with pytest.raises(DataError, match=rf"a\.pkl: vectors .*{found}.*expected a 2-d array"):
+        RawEmbeddings.from_arrays([1, 2, 3], vectors, "a.pkl")
+
+
+@pytest.mark.parametrize(
+    ("ids", "found"),
+    [
+        (["7", 8, 9], r"'7' \(str\) in row 0"),
+        ([1, 2.0, 3], r"2\.0 \(float\) in row 1"),
+        ([1, True, 3], r"True \(bool\) in row 1"),
+        ([1, 2, None], r"None \(NoneType\) in row 2"),
+        ([1, 2, np.array([3])], r"numpy\.ndarray\) in row 2"),
+        ([1, 2, np.float32(3)], r"numpy\.float32\) in row 2"),
+        ([1, 2, 2**63], r"beyond 64 bits: 9223372036854775808 in row 2"),
+        ([1, 2, -(2**70)], "beyond 64 bits"),
+        ([1, 2, 10**5000], "beyond 64 bits: an integer of 16610 bits"),
+        (np.array([1, 2, 2**63], dtype=np.uint64), "beyond 64 bits"),
+        (np.array(["1", "2", "3"]), "dtype <U1"),
+        (np.array([1.0, 2.0, 3.0]), "dtype float64"),
+        (np.array([True, False, True]), "dtype bool"),
+        (np.array([[1], [2], [3]]), r"shape \(3, 1\)"),
+        ({1, 2, 3}, "a set"),
+        ("123", "a str"),
+        (None, "a NoneType"),
+    ],
+)
+def test_refuses_other_ids(ids, found):
+    with pytest.raises(DataError, match=rf"a\.pkl: .*{found}.*expected"):
+        RawEmbeddings.from_arrays(ids, VECTORS, "a.pkl")
+
+
+def test_counts_offenders_beyond_the_first_few():
+    with pytest.raises(DataError, match="and 3 more"):
+        RawEmbeddings.from_arrays([str(i) for i in range(8)], VECTORS, "a")
+
+
+def test_refuses_another_number_of_ids():
+    with pytest.raises(DataError, match="found 2 ids for 3 rows"):
+        RawEmbeddings.from_arrays([1, 2], VECTORS, "a")
+
+
+def test_refuses_duplicates():
+    with pytest.raises(AlignmentError, match=r"a: 1 ids occur more than once: 5 in rows 0, 2; expected each id once"):
+        RawEmbeddings.from_arrays([5, 1, 5], VECTORS, "a")
