@@ -6,6 +6,7 @@ import os
 import sys
 from types import TracebackType
 
+from kedro.io import DatasetError
 from rich.console import Console
 from rich.text import Text
 
@@ -20,11 +21,21 @@ def show_own_errors_plainly() -> None:
     previous = sys.excepthook
 
     def excepthook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-        if not isinstance(error, PriceFusionError) or os.environ.get(TRACEBACK_VARIABLE):
+        own = own_error(error)
+        if own is None or os.environ.get(TRACEBACK_VARIABLE):
             previous(kind, error, traceback)
             return
+        # Kedro's catalog puts the name of the dataset in front of the message.
+        message = error if isinstance(error, DatasetError) else own
         console = Console(stderr=True, soft_wrap=True)
-        console.print(Text(f"{type(error).__name__}: {error}", style="bold red"))
+        console.print(Text(f"{type(own).__name__}: {message}", style="bold red"))
         console.print(Text(f"({TRACEBACK_VARIABLE}=1 shows where it was raised.)", style="dim"))
 
     sys.excepthook = excepthook
+
+
+def own_error(error: BaseException | None) -> PriceFusionError | None:
+    """The first error of ours in a chain of errors raised from each other."""
+    while error is not None and not isinstance(error, PriceFusionError):
+        error = error.__cause__ or error.__context__
+    return error

@@ -30,7 +30,7 @@ class SummaryHooks:
         self._summary = RunSummary()
 
     @hook_impl
-    def after_node_run(self, node: Node, catalog: CatalogProtocol, outputs: dict[str, Any]) -> None:
+    def after_node_run(self, node: Node, catalog: CatalogProtocol[Any, Any], outputs: dict[str, Any]) -> None:
         """Note outputs worth printing and where they were saved."""
         for name, data in outputs.items():
             path = getattr(catalog.get(name), "_filepath", None)

@@ -105,7 +105,9 @@ class SplittingParameters(Parameters):
         except ValueError:
             parts = []
         if len(parts) != 3 or not all(0 <= part < float("inf") for part in parts) or not (parts[0] and parts[1]):
-            raise ValueError(f"{value!r} is not train/validation/holdout such as 70/10/20, with train and validation > 0")
+            raise ValueError(
+                f"{value!r} is not train/validation/holdout such as 70/10/20, with train and validation > 0"
+            )
         return value
 
 

@@ -62,6 +62,12 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.fixture(autouse=True)
+def disk_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Syncs change nothing that these tests look at, and hundreds of them take seconds."""
+    monkeypatch.setattr("os.fsync", lambda _descriptor: None)
+
+
 @pytest.fixture
 def dataset(tmp_path: Path) -> FabricatedSampleDataset:
     return FabricatedSampleDataset(filepath=str(tmp_path / "raw"))
@@ -222,9 +228,7 @@ def test_rerun_after_a_kill(
     assert set(contents(folder)) == FILES | {MARKER_NAME}
 
 
-def test_interrupted_sample_does_not_exist(
-    dataset: FabricatedSampleDataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupted_sample_does_not_exist(dataset: FabricatedSampleDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in steps_until_killed(monkeypatch, 30):
         with pytest.raises(Killed):
             dataset.save(sample())

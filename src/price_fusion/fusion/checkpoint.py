@@ -29,7 +29,8 @@ PRICE_CEILING = 1e6
 class CheckpointHeader(BaseModel):
     """What a checkpoint says of its weights."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # R2 on rows of equal prices is NaN, and shall be read as it was written.
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
 
     format_version: int = FORMAT_VERSION
     package_version: str = __version__
@@ -76,7 +77,9 @@ def read_header(path: Path) -> CheckpointHeader:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
     except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no checkpoint here. Train first: kedro run --pipelines train_<variant>.") from error
+        raise CheckpointError(
+            f"{path}: no checkpoint here. Train first: kedro run --pipelines train_<variant>."
+        ) from error
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: not a readable safetensors file ({error}). Train again.") from error
     return _parse_header(path, metadata)
@@ -103,7 +106,9 @@ def _parse_header(path: Path, metadata: dict[str, str]) -> CheckpointHeader:
     if text is None:
         raise CheckpointError(f"{path}: a safetensors file, but not a checkpoint of price-fusion (no header).")
     try:
-        contents: dict[str, Any] = json.loads(text)
+        contents: Any = json.loads(text)
+        if not isinstance(contents, dict):
+            raise CheckpointError(f"{path}: damaged header (a {type(contents).__name__}, not an object). Train again.")
         version = contents.get("format_version")
         if version != FORMAT_VERSION:
             raise CheckpointError(

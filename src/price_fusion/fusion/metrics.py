@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,8 @@ def price_metrics(predicted: Prices, true: Prices) -> dict[str, float]:
     """
     predicted, true = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
     error = predicted - true
-    spread = np.square(true - true.mean()).sum()
+    # Equal prices have no spread, but their mean may differ from them in the last bit.
+    spread = np.square(true - true.mean()).sum() if np.ptp(true) > 0 else 0.0
     return {
         "smape": float(smape_per_product(predicted, true).mean()),
         "mae": float(np.abs(error).mean()),
@@ -47,7 +49,7 @@ def metrics_by_price(predicted: Prices, true: Prices) -> pd.DataFrame:
         one row per bin, then per range: ``grouping``, ``group``, ``rows``, ``mean_true``, ``mean_predicted``, ``smape``,
         ``mae``, ``rmse``, ``r2``; empty groups are listed with 0 rows.
     """
-    bins = [_edge_label(low, high) for low, high in zip(BIN_EDGES[:-1], BIN_EDGES[1:], strict=True)]
+    bins = [_edge_label(low, high) for low, high in pairwise(BIN_EDGES)]
     parts = [
         _grouped(predicted, true, "bin", bins, BIN_EDGES[1:-1]),
         _grouped(predicted, true, "range", list(RANGES), list(RANGES.values())[1:]),

@@ -35,7 +35,9 @@ class Predictor:
         try:
             self._model.load_state_dict(checkpoint.weights)
         except RuntimeError as error:
-            raise CheckpointError(f"checkpoint of {self.header.variant!r}: weights do not fit its header ({error})") from error
+            raise CheckpointError(
+                f"checkpoint of {self.header.variant!r}: weights do not fit its header ({error})"
+            ) from error
         self._model.eval()
 
     @classmethod
@@ -45,7 +47,11 @@ class Predictor:
         Raises:
             CheckpointError: if it is missing, damaged, or of another version.
         """
-        return cls(load_checkpoint(Path(path)))
+        checkpoint = load_checkpoint(Path(path))
+        try:
+            return cls(checkpoint)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}") from error
 
     @property
     def widths(self) -> dict[str, int]:
@@ -81,15 +87,18 @@ class Predictor:
                 f"found source(s) {', '.join(unknown) or 'none'}; this model takes one or more of "
                 f"{', '.join(f'{name} ({width})' for name, width in self.widths.items())}"
             )
-        counts = {name: len(array) for name, array in arrays.items()}
-        if len(set(counts.values())) > 1:
-            raise DataError(f"sources have different numbers of rows: {counts}. Row i of each must be the same product.")
         for name, array in arrays.items():
             if array.ndim != 2 or array.shape[1] != self.widths[name]:
                 raise DataError(f"source {name!r}: shape {array.shape}, expected (N, {self.widths[name]})")
-            wrong = np.flatnonzero(~np.isfinite(array).all(axis=1))
+        counts = {name: len(array) for name, array in arrays.items()}
+        if len(set(counts.values())) > 1:
+            raise DataError(
+                f"sources have different numbers of rows: {counts}. Row i of each must be the same product."
+            )
+        for name, array in arrays.items():
+            wrong = np.flatnonzero(~(np.abs(array) <= np.finfo(np.float32).max).all(axis=1))
             if len(wrong):
                 raise DataError(
-                    f"source {name!r}: {len(wrong)} row(s) with NaN or infinite values, first row {wrong[0]}. Mend them, "
-                    "or predict those products without this source."
+                    f"source {name!r}: {len(wrong)} row(s) with values that are NaN, infinite or beyond float32, first "
+                    f"row {wrong[0]}. Mend them, or predict those products without this source."
                 )

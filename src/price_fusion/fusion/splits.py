@@ -63,7 +63,7 @@ def split_samples(
     table = pd.DataFrame(
         {
             "sample_id": samples["sample_id"].to_numpy(),
-            "split": pd.Categorical.from_codes(split_of_group[groups], list(SPLITS)).astype(str),
+            "split": np.array(SPLITS)[split_of_group[groups]],
             "fold": fold_of_group[groups],
             "tuned_on": tuned,
         }
@@ -72,7 +72,9 @@ def split_samples(
     return table
 
 
-def report_split(samples: pd.DataFrame, split_table: pd.DataFrame, tuned_on: Mapping[str, NDArray[np.int64]]) -> dict[str, Any]:
+def report_split(
+    samples: pd.DataFrame, split_table: pd.DataFrame, tuned_on: Mapping[str, NDArray[np.int64]]
+) -> dict[str, Any]:
     """Count rows, groups and prices per split, and the rows that encoders were tuned on.
 
     Returns:

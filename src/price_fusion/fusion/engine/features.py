@@ -47,6 +47,14 @@ class Features:
     def __len__(self) -> int:
         return len(next(iter(self.sources.values())).rows)
 
+    def structural(self, index: Tensor) -> dict[str, Tensor]:
+        """Structural values of those products at ``index`` that each source knows, (M, K) per source."""
+        values = {}
+        for name, source in self.sources.items():
+            rows = source.rows[index]
+            values[name] = source.structural[rows[rows >= 0]]
+        return values
+
     @property
     def device(self) -> torch.device:
         """Where the matrices are."""
@@ -100,7 +108,8 @@ def features_from_arrays(
     Args:
         arrays: (N, width) per source, structural columns last, all of the same N.
         sources: what the model expects.
-        dtypes: type in which each source's embeddings were stored for training; values are rounded to it.
+        dtypes: type in which each source's embeddings were stored for training; values are rounded to it, but for rows
+            that go beyond its range.
     """
     count = len(next(iter(arrays.values())))
     features = {}
@@ -110,12 +119,20 @@ def features_from_arrays(
             rows, array = np.full(count, -1), np.zeros((1, source.width), dtype=np.float32)
         else:
             rows = np.arange(count)
-        embedding = np.ascontiguousarray(array[:, : source.embedding_width], dtype=dtypes[name])
+        embedding = _rounded(array[:, : source.embedding_width], dtypes[name])
         structural = np.ascontiguousarray(array[:, source.embedding_width :], dtype=np.float32)
         features[name] = SourceFeatures(
             torch.from_numpy(embedding), torch.from_numpy(structural), torch.from_numpy(rows.astype(np.int64))
         )
     return Features(features)
+
+
+def _rounded(embedding: NDArray[np.floating], dtype: str) -> NDArray[np.floating]:
+    """Values rounded to a stored type; a row that goes beyond its range keeps float32, whatever the other rows hold."""
+    with np.errstate(over="ignore"):
+        stored = np.ascontiguousarray(embedding, dtype=dtype)
+    fits = np.isfinite(stored).all(axis=1, keepdims=True)
+    return stored if fits.all() else np.where(fits, stored, embedding.astype(np.float32))
 
 
 def check_widths(name: str, table: EmbeddingTable, source: SourceParameters) -> None:
@@ -132,7 +149,7 @@ def check_widths(name: str, table: EmbeddingTable, source: SourceParameters) -> 
 def _rows(samples: pd.DataFrame, name: str, table: EmbeddingTable) -> NDArray[np.int64]:
     column = f"row_{name}"
     if column not in samples:
-        aligned = [column.removeprefix("row_") for column in samples if column.startswith("row_")]
+        aligned = [str(name).removeprefix("row_") for name in samples if str(name).startswith("row_")]
         raise AlignmentError(
             f"the sample table has no column {column!r}: it was aligned to {', '.join(aligned)}. Run 'ingest' again."
         )

@@ -23,7 +23,7 @@ def score(model: PriceModel, features: Features, index: Tensor, *, bf16: bool = 
     """
     model.eval()
     with autocast(features.device, bf16):
-        blocks = [model(features.batch(block)) for block in index.split(BLOCK_PRODUCTS)]
+        blocks = [model(features.batch(block)) for block in torch.split(index, BLOCK_PRODUCTS)]
     return torch.cat(blocks) if blocks else torch.empty(0, device=features.device)
 
 

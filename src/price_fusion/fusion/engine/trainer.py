@@ -137,13 +137,12 @@ def train_variant(
     return Trained(best, history)
 
 
-def prepare_model(sources: dict[str, SourceParameters], parameters: VariantParameters, data: TrainingData) -> PriceModel:
+def prepare_model(
+    sources: dict[str, SourceParameters], parameters: VariantParameters, data: TrainingData
+) -> PriceModel:
     """A fresh model that knows what train rows alone tell: structural scales, and the median log price to start at."""
     model = build_model(sources, parameters.model)
-    for name, branch in model.branches.items():
-        source = data.features.sources[name]
-        rows = source.rows[data.train]
-        branch.fit_structural(source.structural[rows[rows >= 0]].cpu())
+    model.fit_structural({name: values.cpu() for name, values in data.features.structural(data.train).items()})
     model.head.start_at(float(data.prices[data.train].log1p().median()))
     return model
 
@@ -160,7 +159,7 @@ def _train_epoch(
     """One pass over the rows in this order; the mean loss. Nothing but its end waits for the device."""
     model.train()
     total = torch.zeros((), device=order.device)
-    for index in order.split(options.batch_size):
+    for index in torch.split(order, options.batch_size):
         with autocast(order.device, bf16):
             log_prices = model(data.features.batch(index))
         loss = loss_function(log_prices, data.prices[index])

@@ -16,7 +16,7 @@ from price_fusion.parameters import ModelParameters, SourceParameters
 class PriceModel(nn.Module):
     """Branches, a fusion and a head. Predicts log(1 + price in USD) of each product by itself.
 
-    Shapes: one ``SourceBatch`` per source to (B,). A source may be left out: its products count as unknown to it.
+    Shapes: one ``SourceBatch`` per source to (B,).
     """
 
     def __init__(self, sources: Mapping[str, SourceParameters], parameters: ModelParameters) -> None:
@@ -29,6 +29,12 @@ class PriceModel(nn.Module):
         )
         self.fusion = build_fusion(parameters.fusion, len(sources), parameters.branch.width)
         self.head = build_head(parameters.head, self.fusion.features)
+
+    def fit_structural(self, values: Mapping[str, Tensor]) -> None:
+        """Take the scaling statistics of structural columns from train rows, (N, K) for each source."""
+        for name, branch in self.branches.items():
+            assert isinstance(branch, Branch)  # noqa: S101 - for the type checker: ModuleDict forgets what it holds
+            branch.fit_structural(values[name])
 
     def features(self, batch: Mapping[str, SourceBatch]) -> Tensor:
         """Fused features, (B, F)."""

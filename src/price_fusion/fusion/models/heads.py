@@ -54,7 +54,9 @@ class Mixture(nn.Module):
             Mlp(features, parameters.hidden, parameters.dropout) for _ in range(parameters.experts)
         )
         self.gate = nn.Sequential(
-            nn.Linear(features, parameters.gate_hidden), nn.GELU(), nn.Linear(parameters.gate_hidden, parameters.experts)
+            nn.Linear(features, parameters.gate_hidden),
+            nn.GELU(),
+            nn.Linear(parameters.gate_hidden, parameters.experts),
         )
 
     def start_at(self, value: float) -> None:

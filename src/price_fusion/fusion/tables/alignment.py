@@ -99,7 +99,7 @@ def group_keys(products: pd.DataFrame) -> NDArray[np.int64]:
     graph = coo_array((np.ones(len(edges[0]), dtype=np.int8), edges), shape=(offset, offset))
     _, labels = connected_components(graph, directed=False)
     keys, _ = pd.factorize(labels[:count])
-    return keys.astype(np.int64)
+    return np.asarray(keys, dtype=np.int64)
 
 
 def _refuse_unrelated(
@@ -116,7 +116,9 @@ def _refuse_unrelated(
         )
 
 
-def _refuse_missing(missing: Mapping[str, NDArray[np.int64]], tables: Mapping[str, EmbeddingTable], origin: str) -> None:
+def _refuse_missing(
+    missing: Mapping[str, NDArray[np.int64]], tables: Mapping[str, EmbeddingTable], origin: str
+) -> None:
     gaps = {source: ids for source, ids in missing.items() if len(ids)}
     if gaps:
         details = "; ".join(

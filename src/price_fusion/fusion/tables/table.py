@@ -70,12 +70,12 @@ def write_table(folder: Path, source: str, draft: TableDraft) -> None:
     Values beyond float16's range turn the whole table to float32, with a warning.
 
     Raises:
-        DataError: naming the first rows that hold NaN or infinite values.
+        DataError: naming the first row that holds NaN, an infinite value or one beyond float32.
     """
     partial = folder.with_name(f".{folder.name}.partial")
     try:
         _write_files(partial, source, draft, np.dtype(draft.dtype))
-    except _BeyondFloat16 as overflow:
+    except _BeyondFloat16Error as overflow:
         logger.warning("%s: %s; the table of %r keeps float32", draft.raw.origin, overflow, source)
         _write_files(partial, source, draft, np.dtype(np.float32))
     if folder.exists():
@@ -158,7 +158,7 @@ class EmbeddingTable:
         return array
 
 
-class _BeyondFloat16(Exception):
+class _BeyondFloat16Error(Exception):
     """A finite value became infinite in float16."""
 
 
@@ -223,22 +223,22 @@ def _converted(raw: RawEmbeddings, rows: slice, columns: slice, dtype: np.dtype[
     if not np.isfinite(block).all():
         values = _finite(raw, rows, columns)
         largest = float(np.abs(values).max())
-        raise _BeyondFloat16(f"a value of magnitude {largest:g} does not fit float16 (65504)")
+        raise _BeyondFloat16Error(f"a value of magnitude {largest:g} does not fit float16 (65504)")
     return block
 
 
 def _finite(raw: RawEmbeddings, rows: slice, columns: slice) -> NDArray[Any]:
-    """A block of the raw matrix, once it is known to hold numbers only."""
+    """A block of the raw matrix, once it is known to hold only numbers that float32 holds."""
     block = raw.vectors[rows, columns]
-    wrong = ~np.isfinite(block)
+    wrong = ~(np.abs(block) <= np.finfo(np.float32).max)
     if wrong.any():
         places = np.flatnonzero(wrong.any(axis=1))
         column = int(np.flatnonzero(wrong[places[0]])[0]) + (columns.start or 0)
         row = rows.start + int(places[0])
         raise DataError(
             f"{raw.origin}: row {row} (id {int(raw.ids[row])}), column {column}: found {raw.vectors[row, column]}, "
-            f"expected a finite number ({len(places)} such row(s) among rows {rows.start} to {rows.stop - 1}). "
-            "Remove these products from the file or embed them again."
+            f"expected a finite number within float32 ({len(places)} such row(s) among rows {rows.start} to "
+            f"{rows.stop - 1}). Remove these products from the file or embed them again."
         )
     return block
 
@@ -252,7 +252,7 @@ def _write_npy(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], blocks:
         file.flush()
         digest.update(path.read_bytes())
         for block in blocks:
-            contents = memoryview(np.ascontiguousarray(block)).cast("B")
+            contents = np.ascontiguousarray(block).tobytes()
             file.write(contents)
             digest.update(contents)
     sync(path)

@@ -26,6 +26,4 @@ def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
             name="summarise",
         ),
     ]
-    return Pipeline(
-        nodes, namespace=variant, inputs={"train_samples", "split_table", *tables}, tags=["evaluate"]
-    )
+    return Pipeline(nodes, namespace=variant, inputs={"train_samples", "split_table", *tables}, tags=["evaluate"])

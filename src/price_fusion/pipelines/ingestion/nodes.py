@@ -47,5 +47,7 @@ def align_unlabelled(
     )
     unknown = alignment.report["rows_in_no_source"]
     if unknown:
-        logger.warning("%d product(s) to be priced are in no source: they get the median price of the train rows", unknown)
+        logger.warning(
+            "%d product(s) to be priced are in no source: they get the median price of the train rows", unknown
+        )
     return alignment.samples, alignment.report

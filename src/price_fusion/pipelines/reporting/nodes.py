@@ -26,5 +26,8 @@ def measure_yardsticks(
 def rank(yardsticks: dict[str, dict[str, Any]], **metrics: dict[str, Any]) -> pd.DataFrame:
     """One row per variant and yardstick, best SMAPE first: ``model``, ``split``, ``rows``, ``smape`` ... ``r2``."""
     columns = ["split", "rows", "smape", "mae", "rmse", "r2"]
-    rows = [{"model": name} | {column: values[column] for column in columns} for name, values in {**metrics, **yardsticks}.items()]
+    rows = [
+        {"model": name} | {column: values[column] for column in columns}
+        for name, values in {**metrics, **yardsticks}.items()
+    ]
     return pd.DataFrame(rows).sort_values("smape", kind="stable").reset_index(drop=True)

@@ -11,7 +11,7 @@ from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import VariantParameters
 
 if TYPE_CHECKING:
-    from price_fusion.fusion.checkpoint import Checkpoint
+    pass
 
 
 def train(
@@ -27,8 +27,8 @@ def train(
     Returns:
         the checkpoint of the best epoch, and one record per epoch.
     """
-    from price_fusion.fusion.engine.training_data import training_data
     from price_fusion.fusion.engine.trainer import train_variant
+    from price_fusion.fusion.engine.training_data import training_data
 
     by_source = {table.source: table for table in tables}
     data = training_data(samples, split_table, by_source, variant.train.device)

@@ -1,0 +1,141 @@
+"""Shared fixtures: small embedding tables and a tiny checkpoint, all in temporary folders."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from numpy.typing import NDArray
+
+from price_fusion.fusion.tables.raw import RawEmbeddings
+from price_fusion.fusion.tables.table import EmbeddingTable, draft_table, write_table
+from price_fusion.parameters import (
+    AttentionFusion,
+    BranchParameters,
+    MixtureHead,
+    MlpHead,
+    ModelParameters,
+    SourceParameters,
+)
+
+if TYPE_CHECKING:
+    from price_fusion.fusion.checkpoint import Checkpoint
+
+settings.register_profile("price_fusion", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("price_fusion")
+
+TINY_SOURCES = {
+    "picture": SourceParameters(width=5, group="image"),
+    "words": SourceParameters(width=9, group="text", structural_columns=3),
+}
+TINY_MODELS = {
+    "concat": ModelParameters(branch=BranchParameters(width=8), head=MlpHead(hidden=(16, 8))),
+    "attention": ModelParameters(
+        branch=BranchParameters(width=8), fusion=AttentionFusion(heads=2), head=MlpHead(hidden=(16, 8))
+    ),
+    "mixture": ModelParameters(
+        branch=BranchParameters(width=8, layer_norm=True),
+        fusion=AttentionFusion(heads=2),
+        head=MixtureHead(hidden=(16, 8), gate_hidden=6),
+    ),
+}
+
+
+@pytest.fixture(scope="session")
+def new_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """A function that makes an empty folder: also for tests that hypothesis runs many times."""
+    return lambda: tmp_path_factory.mktemp("folder")
+
+
+@pytest.fixture(scope="session")
+def make_table(new_folder: Callable[[], Path]) -> Callable[..., EmbeddingTable]:
+    """A function that writes a table to a new folder and opens it."""
+
+    def make(
+        ids: object,
+        vectors: NDArray[np.floating[Any]],
+        *,
+        source: str = "words",
+        structural_columns: int = 0,
+        dtype: str = "float16",
+        rows_per_shard: int = 1_000,
+        folder: Path | None = None,
+    ) -> EmbeddingTable:
+        folder = folder or new_folder() / source
+        raw = RawEmbeddings.from_arrays(np.asarray(ids, np.int64), vectors, f"{source}.npy")
+        declaration = SourceParameters(width=vectors.shape[1], group="text", structural_columns=structural_columns)
+        write_table(folder, source, draft_table(raw, declaration, dtype=dtype, rows_per_shard=rows_per_shard))
+        return EmbeddingTable(folder)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_sources() -> dict[str, SourceParameters]:
+    """Two sources: ``picture`` of width 5, ``words`` of width 9 with 3 structural columns."""
+    return dict(TINY_SOURCES)
+
+
+@pytest.fixture(params=sorted(TINY_MODELS))
+def tiny_model_parameters(request: pytest.FixtureRequest) -> ModelParameters:
+    """Each kind of composition in turn."""
+    return TINY_MODELS[request.param]
+
+
+@pytest.fixture
+def make_checkpoint() -> Callable[..., Checkpoint]:
+    """A function that makes a checkpoint with random weights and scaling statistics at a fixed seed."""
+
+    def make(model: str = "mixture", dtype: str = "float16", **header: Any) -> Checkpoint:
+        import torch
+
+        from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader
+        from price_fusion.fusion.models.build import build_model
+
+        torch.manual_seed(5)
+        network = build_model(TINY_SOURCES, TINY_MODELS[model])
+        for branch in network.branches.values():
+            branch.missing.data.normal_()
+        network.branches["words"].fit_structural(torch.rand(50, 3) * torch.tensor([1.0, 20.0, 300.0]))
+        network.head.start_at(2.7)
+        values: dict[str, Any] = {
+            "variant": "tiny",
+            "sources": TINY_SOURCES,
+            "dtypes": dict.fromkeys(TINY_SOURCES, dtype),
+            "model": TINY_MODELS[model],
+            "median_price": 14.25,
+            "epoch": 3,
+            "validation": {"smape": 51.5},
+            "data": {"samples": "0f"},
+        }
+        return Checkpoint(CheckpointHeader(**(values | header)), dict(network.state_dict()))
+
+    return make
+
+
+@pytest.fixture
+def checkpoint_path(make_checkpoint: Callable[..., Checkpoint], tmp_path: Path) -> Path:
+    """A tiny checkpoint on disk."""
+    from price_fusion.fusion.checkpoint import save_checkpoint
+
+    path = tmp_path / "models" / "tiny.safetensors"
+    save_checkpoint(path, make_checkpoint())
+    return path
+
+
+@pytest.fixture(scope="session")
+def modules_after() -> Callable[[str], set[str]]:
+    """A function that runs a statement in a fresh interpreter and gives the top-level modules then loaded."""
+
+    def run(statement: str) -> set[str]:
+        code = f"{statement}\nimport sys\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+        return set(result.stdout.split())
+
+    return run

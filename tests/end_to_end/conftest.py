@@ -1,0 +1,84 @@
+"""A project of its own for each test module: the repository's conf/ and code, data in a temporary folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+SAMPLE = "fabrication.labelled=300,fabrication.unlabelled=60"
+SHORT = ",".join(
+    f"{variant}.{setting}"
+    for variant in ("two_branch", "moe")
+    for setting in ("train.epochs=2", "model.branch.width=32", "model.head.hidden=[16]")
+)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder in which ``kedro`` runs."""
+
+    path: Path
+
+    def kedro(
+        self, *arguments: str, environment: Mapping[str, str] | None = None, fails: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the real command; its exit status must be as expected."""
+        # One thread: several test processes that spin on two cores slow each other down manifold.
+        variables = (
+            os.environ | {"DO_NOT_TRACK": "1", "COLUMNS": "200", "OMP_NUM_THREADS": "1"} | dict(environment or {})
+        )
+        result = subprocess.run(
+            [sys.executable, "-m", "kedro", *arguments],
+            cwd=self.path,
+            env=variables,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert (result.returncode != 0) == fails, result.stdout[-4000:] + result.stderr[-4000:]
+        return result
+
+    def fresh_copy(self, path: Path) -> Project:
+        """The same project with its raw data, elsewhere."""
+        shutil.copytree(self.path, path, symlinks=True)
+        return Project(path)
+
+
+def make_project(path: Path) -> Project:
+    path.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(REPOSITORY / "conf", path / "conf")
+    for name in ("pyproject.toml", ".telemetry"):
+        shutil.copy(REPOSITORY / name, path / name)
+    (path / "src").mkdir()  # Kedro wants one; the package itself is installed
+    return Project(path)
+
+
+@pytest.fixture(scope="session")
+def sample_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with a small fabricated sample, and nothing run yet. Not to be changed: copy it."""
+    project = make_project(tmp_path_factory.mktemp("sample") / "project")
+    project.kedro("run", "--pipelines", "fabricate", "--params", SAMPLE)
+    return project
+
+
+@pytest.fixture(scope="session")
+def trained_project(sample_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project in which ``moe`` ran from raw files to a submission. Not to be changed: copy it."""
+    project = sample_project.fresh_copy(tmp_path_factory.mktemp("trained") / "project")
+    project.kedro("run", "--params", SHORT)
+    return project
+
+
+@pytest.fixture
+def copy_of(tmp_path: Path) -> Callable[[Project], Project]:
+    """Make a copy of a project that a test may change."""
+    return lambda project: project.fresh_copy(tmp_path / "project")

@@ -1,0 +1,150 @@
+"""The commands that users type, through the real command line and the real catalog."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from price_fusion.fusion import Predictor
+from price_fusion.fusion.tables.readers import read_embeddings
+
+from .conftest import SHORT, Project
+
+
+def test_default_run_prices_each_product_of_test_csv_in_its_order(trained_project: Project) -> None:
+    data = trained_project.path / "data"
+    submission = pd.read_csv(data / "07_model_output/moe/test_out.csv")
+    wanted = pd.read_csv(data / "01_raw/dataset/test.csv")
+    assert list(submission.columns) == ["sample_id", "price"]
+    assert submission["sample_id"].tolist() == wanted["sample_id"].tolist()
+    assert np.isfinite(submission["price"]).all()
+    assert (submission["price"] > 0).all()
+
+
+def test_evaluation_is_of_holdout_rows_only(trained_project: Project) -> None:
+    data = trained_project.path / "data"
+    split = pd.read_parquet(data / "05_model_input/split_table.parquet").set_index("sample_id")["split"]
+    results = pd.read_csv(data / "08_reporting/moe/evaluation_results.csv")
+    metrics = json.loads((data / "08_reporting/moe/metrics.json").read_text())
+    assert set(split[results["sample_id"]]) == {"holdout"}
+    assert metrics["split"] == "holdout"
+    assert metrics["rows"] == len(results) == (split == "holdout").sum()
+    assert metrics["smape"] == pytest.approx(results["smape"].mean())
+    assert metrics["by_tuning"]["seen"] == {"rows": 0, "smape": None}
+    extremes = pd.read_csv(data / "08_reporting/moe/best_and_worst.csv")
+    assert extremes["extreme"].value_counts().to_dict() == {"best": 20, "worst": 20}
+
+
+def test_predictor_gives_the_numbers_of_the_pipeline_alone_and_in_batches(trained_project: Project) -> None:
+    data = trained_project.path / "data"
+    predictor = Predictor.load(data / "06_models/moe/checkpoint.safetensors")
+    clip = read_embeddings(data / "01_raw/embeddings/clip/test", "npy", embeddings="image_embeddings.npy")
+    qwen = read_embeddings(data / "01_raw/embeddings/qwen/qwen3_embeddings_test.pkl", "pickle")
+    both = [number for number in clip.ids if number in set(qwen.ids)]
+    clip_rows = pd.Series(range(len(clip.ids)), index=clip.ids)[both].to_numpy()
+    qwen_rows = pd.Series(range(len(qwen.ids)), index=qwen.ids)[both].to_numpy()
+    arrays = {"clip_image": clip.vectors[clip_rows], "qwen_text": qwen.vectors[qwen_rows]}
+    submission = pd.read_csv(data / "07_model_output/moe/test_out.csv").set_index("sample_id")["price"]
+
+    together = predictor.predict(arrays)
+    alone = [predictor.predict({name: array[[row]] for name, array in arrays.items()})[0] for row in range(len(both))]
+    sevens = np.concatenate(
+        [predictor.predict({k: a[start : start + 7] for k, a in arrays.items()}) for start in range(0, len(both), 7)]
+    )
+    for prices in (together, alone, sevens):
+        np.testing.assert_allclose(prices, submission[both], rtol=1e-4)
+    assert predictor.widths == {"clip_image": 768, "qwen_text": 1027}
+
+
+def test_only_missing_outputs_runs_what_is_missing(
+    trained_project: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    project = copy_of(trained_project)
+    again = project.kedro("run", "--only-missing-outputs", "--params", SHORT)
+    assert "Skipping all" in again.stdout
+    (project.path / "data/07_model_output/moe/test_out.csv").unlink()
+    third = project.kedro("run", "--only-missing-outputs", "--params", SHORT)
+    assert "Running 1 out of" in third.stdout
+    assert (project.path / "data/07_model_output/moe/test_out.csv").exists()
+
+
+def test_deprecated_pipeline_option_trains_from_raw_files(
+    sample_project: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    project = copy_of(sample_project)
+    project.kedro("run", "--pipeline", "train_two_branch", "--params", SHORT)
+    assert (project.path / "data/06_models/two_branch/checkpoint.safetensors").exists()
+    assert not (project.path / "data/07_model_output").exists()
+
+
+def test_nodes_tags_and_single_stages_run_on_what_is_there(
+    trained_project: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    project = copy_of(trained_project)
+    metrics = project.path / "data/08_reporting/moe/metrics.json"
+    before = metrics.read_bytes()
+    for arguments in (
+        ["--pipelines", "evaluate_moe"],
+        ["--from-nodes", "moe.predict_evaluated"],
+        ["--pipelines", "moe", "--tags", "evaluate"],
+    ):
+        metrics.unlink()
+        project.kedro("run", *arguments)
+        assert metrics.read_bytes() == before
+    project.kedro("run", "--pipelines", "predict_moe")
+
+
+def test_compare_ranks_variants_and_yardsticks_on_the_same_rows(
+    sample_project: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    project = copy_of(sample_project)
+    printed = project.kedro("run", "--pipelines", "compare", "--params", SHORT).stdout
+    leaderboard = pd.read_csv(project.path / "data/08_reporting/leaderboard.csv")
+    assert set(leaderboard["model"]) == {"two_branch", "moe", "ridge", "median"}
+    assert leaderboard["smape"].is_monotonic_increasing
+    assert leaderboard["rows"].nunique() == leaderboard["split"].nunique() == 1
+    assert "Leaderboard" in printed
+
+
+def test_without_a_holdout_evaluation_says_that_it_is_of_validation(
+    sample_project: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    project = copy_of(sample_project)
+    printed = project.kedro("run", "--params", f"splitting.proportions=80/20/0,{SHORT}").stdout
+    assert "there is no holdout" in " ".join(printed.split())
+    assert json.loads((project.path / "data/08_reporting/moe/metrics.json").read_text())["split"] == "validation"
+
+
+def test_same_seed_same_submission(trained_project: Project, copy_of: Callable[[Project], Project]) -> None:
+    project = copy_of(trained_project)
+    submission = project.path / "data/07_model_output/moe/test_out.csv"
+    before = submission.read_bytes()
+    project.kedro("run", "--params", SHORT)
+    assert submission.read_bytes() == before
+
+
+def test_rows_that_an_encoder_was_tuned_on_go_to_train_and_are_counted(
+    sample_project: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    project = copy_of(sample_project)
+    ids = pd.read_csv(project.path / "data/01_raw/dataset/train.csv")["sample_id"].head(100)
+    ids.to_csv(project.path / "data/01_raw/embeddings/qwen_text_tuned_on_ids.csv", index=False)
+    project.kedro("run", "--pipelines", "split", "--params", "sources.qwen_text.tuned_on_ids=true")
+    split = pd.read_parquet(project.path / "data/05_model_input/split_table.parquet").set_index("sample_id")
+    assert set(split.loc[ids, "split"]) == {"train"}
+    report = json.loads((project.path / "data/08_reporting/split_report.json").read_text())
+    assert report["tuned_on"] == {"qwen_text": {"ids": 100, "rows": 100}}
+
+
+def test_registry_and_catalog_can_be_listed(sample_project: Project) -> None:
+    names = yaml.safe_load(sample_project.kedro("registry", "list").stdout.split("\n- ", 1)[1].join(["- ", ""]))
+    stages = {f"{stage}_{variant}" for stage in ("train", "evaluate", "predict") for variant in ("moe", "two_branch")}
+    assert {"__default__", "fabricate", "ingest", "split", "compare", "two_branch", "moe"} | stages == set(names)
+    described = sample_project.kedro("catalog", "describe-datasets", "--pipeline", "moe").stdout
+    for name in ("moe.checkpoint", "clip_image.train_embeddings", "qwen_text.train_table", "train_products"):
+        assert name in described

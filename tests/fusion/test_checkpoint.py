@@ -1,0 +1,126 @@
+"""Checkpoints: read as they were written, or refused with their path."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+
+from price_fusion import __version__
+from price_fusion.errors import CheckpointError
+from price_fusion.fusion.checkpoint import HEADER_KEY, Checkpoint, load_checkpoint, read_header, save_checkpoint
+
+MakeCheckpoint = Callable[..., Checkpoint]
+
+
+def write_with_header(path: Path, header: str) -> None:
+    safetensors.torch.save_file({"a": torch.zeros(1)}, path, metadata={HEADER_KEY: header})
+
+
+def refusal(read: Callable[[Path], object], path: Path) -> str:
+    """The message, which names the path."""
+    with pytest.raises(CheckpointError) as caught:
+        read(path)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("model", ["concat", "attention", "mixture"])
+def test_round_trip(make_checkpoint: MakeCheckpoint, tmp_path: Path, model: str) -> None:
+    written, path = make_checkpoint(model), tmp_path / "new" / "c.safetensors"
+    save_checkpoint(path, written)
+    read = load_checkpoint(path)
+    assert read.header == written.header == read_header(path)
+    assert list(read.header.sources) == ["picture", "words"]
+    assert read.weights.keys() == written.weights.keys()
+    for name, tensor in written.weights.items():
+        torch.testing.assert_close(read.weights[name], tensor, rtol=0, atol=0)
+
+
+def test_metrics_that_are_no_numbers_are_read_as_written(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
+    path = tmp_path / "c.safetensors"
+    save_checkpoint(path, make_checkpoint(validation={"r2": math.nan, "rmse": math.inf}))
+    validation = read_header(path).validation
+    assert math.isnan(validation["r2"])
+    assert validation["rmse"] == math.inf
+
+
+def test_saving_over_a_checkpoint_that_fails_keeps_the_old_one(
+    make_checkpoint: MakeCheckpoint, checkpoint_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half_write(weights: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> None:
+        path.write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(safetensors.torch, "save_file", half_write)
+    with pytest.raises(OSError, match="No space left"):
+        save_checkpoint(checkpoint_path, make_checkpoint(epoch=4))
+    assert read_header(checkpoint_path).epoch == 3
+    assert list(checkpoint_path.parent.iterdir()) == [checkpoint_path]
+
+
+@pytest.mark.parametrize("read", [read_header, load_checkpoint])
+class TestRefusals:
+    def test_missing(self, read: Callable[[Path], object], tmp_path: Path) -> None:
+        assert "kedro run --pipelines train_" in refusal(read, tmp_path / "c.safetensors")
+
+    def test_folder(self, read: Callable[[Path], object], tmp_path: Path) -> None:
+        assert "not a readable safetensors file" in refusal(read, tmp_path)
+
+    @pytest.mark.parametrize("contents", [b"", b"PK\x03\x04", bytes(range(256)) * 40])
+    def test_something_else(self, read: Callable[[Path], object], tmp_path: Path, contents: bytes) -> None:
+        path = tmp_path / "c.safetensors"
+        path.write_bytes(contents)
+        assert "not a readable safetensors file" in refusal(read, path)
+
+    @pytest.mark.parametrize("share", [0.01, 0.5, 0.999])
+    def test_truncated(self, read: Callable[[Path], object], checkpoint_path: Path, share: float) -> None:
+        contents = checkpoint_path.read_bytes()
+        checkpoint_path.write_bytes(contents[: int(share * len(contents))])
+        assert "not a readable safetensors file" in refusal(read, checkpoint_path)
+
+    def test_safetensors_of_another_program(self, read: Callable[[Path], object], tmp_path: Path) -> None:
+        path = tmp_path / "c.safetensors"
+        safetensors.torch.save_file({"a": torch.zeros(1)}, path)
+        assert "not a checkpoint of price-fusion" in refusal(read, path)
+
+    @pytest.mark.parametrize("version", [0, 2, "1", None])
+    def test_another_version(
+        self, read: Callable[[Path], object], make_checkpoint: MakeCheckpoint, tmp_path: Path, version: object
+    ) -> None:
+        path = tmp_path / "c.safetensors"
+        header = json.loads(make_checkpoint().header.model_dump_json())
+        write_with_header(path, json.dumps(header | {"format_version": version, "package_version": "9.8"}))
+        message = refusal(read, path)
+        assert f"checkpoint format {version!r}, written by price-fusion '9.8'" in message
+        assert __version__ in message
+
+    @pytest.mark.parametrize("header", ["", "{", "[1]", "null", '{"format_version": 1}'])
+    def test_damaged_header(self, read: Callable[[Path], object], tmp_path: Path, header: str) -> None:
+        path = tmp_path / "c.safetensors"
+        write_with_header(path, header)
+        assert "damaged header" in refusal(read, path)
+
+    @pytest.mark.parametrize("change", [{"median_price": "cheap"}, {"surprise": 1}, {"sources": {"a": {"width": 0}}}])
+    def test_header_with_a_wrong_field(
+        self, read: Callable[[Path], object], make_checkpoint: MakeCheckpoint, tmp_path: Path, change: dict[str, Any]
+    ) -> None:
+        path = tmp_path / "c.safetensors"
+        header = json.loads(make_checkpoint().header.model_dump_json())
+        write_with_header(path, json.dumps(header | change))
+        assert next(iter(change)) in refusal(read, path)
+
+
+def test_reading_a_header_imports_no_torch(checkpoint_path: Path, modules_after: Callable[[str], set[str]]) -> None:
+    modules = modules_after(
+        "from pathlib import Path; from price_fusion.fusion.checkpoint import read_header; "
+        f"assert read_header(Path({str(checkpoint_path)!r})).variant == 'tiny'"
+    )
+    assert "safetensors" in modules
+    assert not modules & {"torch", "kedro"}

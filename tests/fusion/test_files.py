@@ -1,0 +1,66 @@
+"""Files are whole or absent, whenever the process dies."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from price_fusion.fusion.files import sha256, sync, whole_file
+
+
+def test_takes_its_name_only_when_it_is_done(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b.txt"
+    with whole_file(path) as temporary:
+        temporary.write_text("new")
+        assert not path.exists()
+    assert path.read_text() == "new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_keeps_what_was_there_until_it_is_done(tmp_path: Path) -> None:
+    path = tmp_path / "b.txt"
+    path.write_text("old")
+    with whole_file(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+
+
+def test_leaves_nothing_when_writing_fails(tmp_path: Path) -> None:
+    path = tmp_path / "b.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError, match="disk"), whole_file(path) as temporary:
+        temporary.write_text("ha")
+        raise RuntimeError("disk")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_killed_process_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "b.txt"
+    path.write_text("old")
+    code = (
+        "import os, pathlib, sys; from price_fusion.fusion.files import whole_file\n"
+        "with whole_file(pathlib.Path(sys.argv[1])) as temporary:\n"
+        "    temporary.write_text('ha'); os.kill(os.getpid(), 9)"
+    )
+    result = subprocess.run([sys.executable, "-c", code, str(path)], check=False, timeout=60)
+    assert result.returncode == -signal.SIGKILL
+    assert path.read_text() == "old"
+    assert [other.suffix for other in tmp_path.iterdir() if other != path] == [".partial"]
+
+
+def test_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "b"
+    path.write_bytes(b"abc" * 100_000)
+    assert sha256(path) == hashlib.sha256(b"abc" * 100_000).hexdigest()
+
+
+def test_flushing_what_is_not_there_fails(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        sync(tmp_path / "nothing")

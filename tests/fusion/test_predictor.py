@@ -1,0 +1,217 @@
+"""Prices from a checkpoint alone: the pipeline's numbers, in any batch, with any source missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from price_fusion.errors import CheckpointError, DataError
+from price_fusion.fusion import Predictor
+from price_fusion.fusion.checkpoint import Checkpoint, save_checkpoint
+from price_fusion.fusion.tables.table import EmbeddingTable
+
+MakeCheckpoint = Callable[..., Checkpoint]
+Arrays = dict[str, NDArray[np.floating[Any]]]
+
+
+@pytest.fixture
+def predictor(checkpoint_path: Path) -> Predictor:
+    return Predictor.load(checkpoint_path)
+
+
+@pytest.fixture
+def arrays() -> Arrays:
+    """20 products as their files hold them."""
+    generator = np.random.default_rng(1)
+    words = generator.normal(size=(20, 9)).astype(np.float32)
+    words[:, 6:] = np.abs(words[:, 6:]) * [1, 20, 46_752]
+    return {"picture": generator.normal(size=(20, 5)).astype(np.float32), "words": words}
+
+
+def test_says_what_it_wants(predictor: Predictor) -> None:
+    assert predictor.widths == {"picture": 5, "words": 9}
+
+
+def test_takes_a_path_as_text(checkpoint_path: Path) -> None:
+    assert Predictor.load(str(checkpoint_path)).header.variant == "tiny"
+
+
+@pytest.mark.parametrize("model", ["concat", "attention", "mixture"])
+@pytest.mark.parametrize("size", [1, 7])
+def test_a_price_is_the_same_alone_and_in_any_batch(
+    make_checkpoint: MakeCheckpoint, arrays: Arrays, model: str, size: int
+) -> None:
+    predictor = Predictor(make_checkpoint(model))
+    together = predictor.predict(arrays)
+    assert together.std() > 0.01
+    parts = [
+        predictor.predict({name: array[start : start + size] for name, array in arrays.items()})
+        for start in range(0, 20, size)
+    ]
+    np.testing.assert_allclose(np.concatenate(parts), together, rtol=1e-4)
+
+
+def test_order_of_the_sources_does_not_matter(predictor: Predictor, arrays: Arrays) -> None:
+    reverse = dict(reversed(arrays.items()))
+    np.testing.assert_array_equal(predictor.predict(reverse), predictor.predict(arrays))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("rows_per_shard", [6, 100])
+def test_tables_give_the_prices_of_the_arrays_as_stored(
+    make_checkpoint: MakeCheckpoint,
+    make_table: Callable[..., EmbeddingTable],
+    arrays: Arrays,
+    dtype: str,
+    rows_per_shard: int,
+) -> None:
+    predictor = Predictor(make_checkpoint(dtype=dtype))
+    ids = np.arange(100, 120)
+    shuffled = np.random.default_rng(2).permutation(20)
+    tables = {
+        "picture": make_table(ids, arrays["picture"], source="picture", dtype=dtype, rows_per_shard=rows_per_shard),
+        "words": make_table(
+            ids[shuffled], arrays["words"][shuffled], structural_columns=3, dtype=dtype, rows_per_shard=rows_per_shard
+        ),
+    }
+    samples = pd.DataFrame({"sample_id": ids} | {f"row_{name}": table.rows_of(ids) for name, table in tables.items()})
+    samples.loc[[3, 9], "row_picture"] = -1
+    samples.loc[[4, 9], "row_words"] = -1
+    prices = predictor.predict_samples(samples, tables)
+
+    expected = predictor.predict(arrays)
+    expected[3] = predictor.predict({"words": arrays["words"]})[3]
+    expected[4] = predictor.predict({"picture": arrays["picture"]})[4]
+    expected[9] = 14.25
+    np.testing.assert_allclose(prices, expected, rtol=1e-5)
+
+
+def test_a_source_left_out_changes_the_price_and_counts_as_missing(predictor: Predictor, arrays: Arrays) -> None:
+    with_words = predictor.predict({"words": arrays["words"]})
+    assert with_words.shape == (20,)
+    assert np.isfinite(with_words).all()
+    assert (with_words != predictor.predict(arrays)).all()
+
+
+def test_a_product_that_no_source_knows_costs_the_median(
+    predictor: Predictor, make_table: Callable[..., EmbeddingTable], arrays: Arrays
+) -> None:
+    tables = {
+        "picture": make_table(range(20), arrays["picture"], source="picture"),
+        "words": make_table(range(20), arrays["words"], structural_columns=3),
+    }
+    samples = pd.DataFrame({"row_picture": [-1, -1, 3], "row_words": [-1, 3, -1]})
+    prices = predictor.predict_samples(samples, tables)
+    assert prices[0] == 14.25
+    assert (prices[1:] != 14.25).all()
+
+
+@pytest.mark.parametrize("start", [-90.0, -0.5, 0.0, 14.0, 90.0])
+def test_prices_are_finite_and_at_least_a_cent_whatever_the_model_says(
+    make_checkpoint: MakeCheckpoint, arrays: Arrays, start: float
+) -> None:
+    checkpoint = make_checkpoint("concat")
+    checkpoint.weights["head.output.bias"].fill_(start)
+    prices = Predictor(checkpoint).predict(arrays)
+    assert prices.dtype == np.float64
+    assert ((prices >= 0.01) & (prices <= 1e6)).all()
+
+
+@given(st.floats(-3e38, 3e38, width=32), st.integers(0, 8))
+def test_prices_are_finite_whatever_the_embeddings_hold(value: float, column: int) -> None:
+    predictor = _extreme_predictor()
+    words = np.ones((3, 9), dtype=np.float32)
+    words[1, column] = value
+    prices = predictor.predict({"words": words})
+    assert (np.isfinite(prices) & (prices >= 0.01)).all()
+    np.testing.assert_allclose(prices[[0, 2]], predictor.predict({"words": np.ones((2, 9))}), rtol=1e-4)
+
+
+_PREDICTORS: list[Predictor] = []
+
+
+def _extreme_predictor() -> Predictor:
+    return _PREDICTORS[0]
+
+
+@pytest.fixture(autouse=True)
+def _keep_a_predictor(make_checkpoint: MakeCheckpoint) -> None:
+    if not _PREDICTORS:
+        _PREDICTORS.append(Predictor(make_checkpoint()))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f4", np.int64])
+def test_takes_any_number_type_and_layout(predictor: Predictor, dtype: Any) -> None:
+    words = np.arange(36).reshape(4, 9)
+    expected = predictor.predict({"words": words.astype(np.float32)})
+    for array in (words.astype(dtype), np.asfortranarray(words.astype(dtype)), words.astype(dtype)[::-1][::-1]):
+        np.testing.assert_allclose(predictor.predict({"words": array}), expected, rtol=1e-5)
+
+
+def test_no_products_have_no_prices(predictor: Predictor) -> None:
+    assert predictor.predict({"words": np.empty((0, 9))}).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"pictures": np.ones((20, 5))}, r"source\(s\) pictures; this model takes .* picture \(5\), words \(9\)"),
+        ({"words": np.ones((20, 8))}, r"'words': shape \(20, 8\), expected \(N, 9\)"),
+        ({"words": np.ones(9)}, r"'words': shape \(9,\), expected \(N, 9\)"),
+        ({"words": np.ones(())}, r"'words': shape \(\), expected \(N, 9\)"),
+        ({"words": np.ones((3, 9))}, r"different numbers of rows: .*'picture': 20, 'words': 3"),
+        ({"words": np.where(np.arange(180).reshape(20, 9) == 63, np.nan, 1)}, r"'words': 1 row.* first row 7"),
+        ({"words": np.where(np.arange(180).reshape(20, 9) > 160, -np.inf, 1)}, r"'words': 3 row.* first row 17"),
+        ({"words": np.full((20, 9), 1e39)}, r"'words': 20 row\(s\) .* beyond float32, first row 0"),
+    ],
+)
+def test_refuses_what_it_cannot_take(predictor: Predictor, arrays: Arrays, changes: Arrays, expected: str) -> None:
+    with pytest.raises(DataError, match=expected):
+        predictor.predict(arrays | changes)
+
+
+def test_refuses_to_predict_from_nothing(predictor: Predictor) -> None:
+    with pytest.raises(DataError, match=r"source\(s\) none; this model takes one or more of picture"):
+        predictor.predict({})
+
+
+def test_refuses_tables_of_other_widths(
+    predictor: Predictor, make_table: Callable[..., EmbeddingTable], arrays: Arrays
+) -> None:
+    tables = {
+        "picture": make_table(range(20), arrays["picture"], source="picture"),
+        "words": make_table(range(20), arrays["words"], structural_columns=2),
+    }
+    samples = pd.DataFrame({"row_picture": [0], "row_words": [0]})
+    with pytest.raises(DataError, match="'words' has 7 embedding and 2 structural columns, expected 6 and 3"):
+        predictor.predict_samples(samples, tables)
+
+
+@pytest.mark.parametrize("damage", ["missing", "shape", "surplus"])
+def test_refuses_weights_that_do_not_fit_their_header(
+    make_checkpoint: MakeCheckpoint, tmp_path: Path, damage: str
+) -> None:
+    checkpoint, path = make_checkpoint(), tmp_path / "c.safetensors"
+    name = "branches.words.projection.weight"
+    if damage == "missing":
+        del checkpoint.weights[name]
+    else:
+        checkpoint.weights[name if damage == "shape" else "more"] = torch.zeros(2, 2)
+    save_checkpoint(path, checkpoint)
+    with pytest.raises(CheckpointError, match="'tiny': weights do not fit its header") as caught:
+        Predictor.load(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no checkpoint here"):
+        Predictor.load(tmp_path / "c.safetensors")

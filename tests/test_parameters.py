@@ -1,0 +1,205 @@
+"""What conf/ may say: each kind of mistake is refused by its path, with what was found or may be meant."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from price_fusion.errors import ParameterError
+from price_fusion.parameters import (
+    LossName,
+    ModelParameters,
+    ProjectParameters,
+    SourceParameters,
+    SplittingParameters,
+    TrainParameters,
+    parse_project_parameters,
+)
+
+Raw = dict[str, Any]
+
+
+@pytest.fixture
+def raw() -> Raw:
+    """The whole of parameters.yml, in order."""
+    return {
+        "seed": 41,
+        "variants": ["plain", "mixed"],
+        "sources": {
+            "picture": {"width": 768, "group": "image"},
+            "words": {"width": 1027, "group": "text", "structural_columns": 3},
+            "unused": {"width": 8, "group": "text"},
+        },
+        "ingestion": {},
+        "splitting": {"proportions": "70/10/20"},
+        "fabrication": {},
+        "plain": {"sources": ["words"], "model": {"fusion": {"kind": "concat"}}, "train": {"loss": "smape"}},
+        "mixed": {
+            "sources": ["words", "picture"],
+            "model": {"fusion": {"kind": "attention", "heads": 8}, "head": {"kind": "mixture", "experts": 3}},
+            "train": {},
+        },
+    }
+
+
+def changed(raw: Raw, path: str, value: object) -> Raw:
+    """A copy of the parameters with one field set."""
+    result = copy.deepcopy(raw)
+    *sections, field = path.split(".")
+    place = result
+    for section in sections:
+        place = place[section]
+    place[field] = value
+    return result
+
+
+def problems(raw: Raw) -> str:
+    """What the refusal says."""
+    with pytest.raises(ParameterError) as caught:
+        parse_project_parameters(raw)
+    return str(caught.value)
+
+
+def test_reads_everything(raw: Raw) -> None:
+    parameters = parse_project_parameters(raw)
+    assert isinstance(parameters, ProjectParameters)
+    assert parameters.variants == ("plain", "mixed")
+    assert parameters.variant("mixed").model.head.kind == "mixture"
+    assert parameters.variant("plain").train.loss == "smape"
+
+
+def test_used_sources_are_those_of_the_variants_in_order_of_declaration(raw: Raw) -> None:
+    assert parse_project_parameters(raw).used_sources == ("picture", "words")
+
+
+def test_a_variant_outside_variants_is_read_and_not_used(raw: Raw) -> None:
+    parameters = parse_project_parameters(changed(raw, "variants", ["plain"]))
+    assert parameters.used_sources == ("words",)
+
+
+def test_sections_with_an_underscore_hold_anchors(raw: Raw) -> None:
+    assert "_train" not in parse_project_parameters(changed(raw, "_train", {"any": "thing"})).model_dump()
+
+
+def test_embedding_width_leaves_structural_columns_out() -> None:
+    assert SourceParameters(width=1027, group="text", structural_columns=3).embedding_width == 1024
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("plain.train.epoch", 3, ["plain.train.epoch: unknown parameter", "did you mean 'epochs'?"]),
+        ("sources.words.widht", 3, ["sources.words.widht: unknown parameter", "did you mean 'width'?"]),
+        ("mixed.model.head.mixture_weights", 1, ["mixed.model.head", "mixture_weights: unknown parameter"]),
+        ("ingestion.policies", "keep", ["ingestion.policies: unknown parameter", "did you mean 'policy'?"]),
+        ("plain.train.epochs", "many", ["plain.train.epochs", "valid integer", "'many'"]),
+        ("plain.train.learning_rate", 0, ["plain.train.learning_rate", "greater than 0", "found 0"]),
+        ("plain.train.learning_rate", float("nan"), ["plain.train.learning_rate", "finite number", "nan"]),
+        ("plain.train.loss", "smap", ["plain.train.loss", "'smape'", "found 'smap'"]),
+        ("plain.train.betas", [0.9, 1.0], ["plain.train.betas.1", "less than 1", "found 1.0"]),
+        ("sources.words.width", 0, ["sources.words.width", "greater than 0"]),
+        ("sources.words.structural_columns", 1027, ["sources.words", "structural_columns 1027", "width 1027"]),
+        ("sources.words.group", None, ["sources.words.group", "valid string", "None"]),
+        ("ingestion.policy", "lenient", ["ingestion.policy", "'strict', 'intersect' or 'keep'", "found 'lenient'"]),
+        ("plain.model.fusion", {"kind": "concatenate"}, ["plain.model.fusion", "concatenate", "'attention'"]),
+        ("mixed.model.fusion.heads", 7, ["mixed.model", "fusion.heads 7 does not divide branch.width 512"]),
+        ("mixed.model.head.experts", 1, ["mixed.model.head", "experts", "greater than or equal to 2"]),
+        ("mixed.sources", ["words"], ["mixed: ", "'attention' needs at least two sources", "'concat'"]),
+        ("mixed.sources", ["words", "words"], ["mixed.sources", "names a source twice: words, words"]),
+        ("mixed.sources", [], ["mixed.sources", "at least 1 item"]),
+        ("mixed.sources", ["words", "pictures"], ["mixed.sources: 'pictures'", "not declared", "mean 'picture'?"]),
+        ("variants", [], ["variants", "at least 1 item"]),
+        ("variants", ["plain", "mxed"], ["variants: 'mxed' has no section", "did you mean 'mixed'?"]),
+        ("splittting", {}, ["splittting: neither a section nor a variant", "did you mean 'splitting'?"]),
+        ("seed", -1, ["seed", "greater than or equal to 0", "found -1"]),
+        ("seed", "forty", ["seed", "valid integer", "'forty'"]),
+    ],
+)
+def test_names_each_mistake(raw: Raw, path: str, value: object, expected: list[str]) -> None:
+    message = problems(changed(raw, path, value))
+    assert message.startswith("1 wrong parameter(s):")
+    for part in expected:
+        assert part in message
+    assert "conf/" in message
+
+
+@pytest.mark.parametrize("section", ["seed", "variants", "sources", "splitting"])
+def test_names_a_missing_section(raw: Raw, section: str) -> None:
+    del raw[section]
+    assert f"{section}: missing" in problems(raw)
+
+
+@pytest.mark.parametrize("field", ["sources", "model", "train"])
+def test_names_a_missing_field_of_a_variant(raw: Raw, field: str) -> None:
+    del raw["plain"][field]
+    assert f"plain.{field}: missing" in problems(raw)
+
+
+def test_names_a_variant_whose_section_is_misspelt(raw: Raw) -> None:
+    raw["mixd"] = raw.pop("mixed")
+    assert "variants: 'mixed' has no section of its own; did you mean 'mixd'?" in problems(raw)
+
+
+def test_a_section_that_resembles_nothing_gets_the_known_ones_listed(raw: Raw) -> None:
+    message = problems(changed(raw, "zzz", {}))
+    assert "zzz: neither a section nor a variant; known: seed, variants, sources" in message
+    assert "plain, mixed" in message
+
+
+def test_lists_all_mistakes_at_once(raw: Raw) -> None:
+    message = problems(changed(changed(raw, "plain.train.epochs", 0), "sources.words.width", "wide"))
+    assert message.startswith("2 wrong parameter(s):")
+    assert "plain.train.epochs" in message
+    assert "sources.words.width" in message
+
+
+@pytest.mark.parametrize(
+    "proportions",
+    ["", "70", "70/30", "70/10/10/10", "70,10,20", "a/b/c", "-70/10/20", "0/10/20", "80/0/20", "nan/1/1", "inf/1/1"],
+)
+def test_refuses_proportions_that_are_not_three_parts(raw: Raw, proportions: str) -> None:
+    message = problems(changed(raw, "splitting.proportions", proportions))
+    assert "splitting.proportions" in message
+    assert repr(proportions) in message
+    assert "70/10/20" in message
+
+
+def test_proportions_are_in_any_unit() -> None:
+    assert SplittingParameters(proportions="8/2/0").fractions == (0.8, 0.2, 0.0)
+    assert SplittingParameters(proportions="0.7/0.1/0.2").fractions == pytest.approx((0.7, 0.1, 0.2))
+
+
+@given(st.tuples(st.integers(1, 999), st.integers(1, 999), st.integers(0, 999)))
+def test_fractions_sum_to_one(parts: tuple[int, int, int]) -> None:
+    fractions = SplittingParameters(proportions="/".join(map(str, parts))).fractions
+    assert sum(fractions) == pytest.approx(1)
+    assert fractions == pytest.approx([part / sum(parts) for part in parts])
+
+
+def test_parameters_do_not_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        TrainParameters().epochs = 3
+
+
+def test_parameters_survive_json() -> None:
+    model = ModelParameters.model_validate(
+        {"fusion": {"kind": "attention", "heads": 4}, "head": {"kind": "mixture", "experts": 5}}
+    )
+    assert ModelParameters.model_validate_json(model.model_dump_json()) == model
+
+
+def test_every_reference_loss_has_a_name() -> None:
+    reference = "weighted_smape smape focal_smape hybrid_focal_smape huber weighted_huber quantile_huber adaptive_huber"
+    assert set(get_args(LossName)) >= {*reference.split(), "focal_huber", "mse", "mae"}
+
+
+def test_importing_parameters_imports_no_torch(modules_after: Callable[[str], set[str]]) -> None:
+    modules = modules_after("import price_fusion.parameters")
+    assert "pydantic" in modules
+    assert not modules & {"torch", "kedro", "pandas", "numpy"}
