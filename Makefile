@@ -40,7 +40,10 @@ viz: $(STAMP) ## the lineage in a browser
 	$(BIN)/kedro viz run --env $(ENV)
 
 lock: $(STAMP) ## write what is installed now into requirements.lock
-	$(BIN)/python -m pip freeze --exclude-editable | sed -E 's/^(torch==[0-9.]+)\+cpu$$/\1/' > requirements.lock
+	$(BIN)/python -m pip freeze --exclude-editable > requirements.new
+	{ grep '^#' requirements.lock; \
+	  grep -vE '^(nvidia|cuda|triton)' requirements.new | sed -E 's/^(torch==[0-9.]+)\+cpu$$/\1/'; } > requirements.partial
+	mv requirements.partial requirements.lock && rm requirements.new
 
 clean: ## remove the virtual environment and all that pipelines wrote; raw data stays
 	rm -rf $(VENV) data/0[2-8]_* data/amazon_subset

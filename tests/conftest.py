@@ -88,7 +88,7 @@ def tiny_model_parameters(request: pytest.FixtureRequest) -> ModelParameters:
     return TINY_MODELS[request.param]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_checkpoint() -> Callable[..., Checkpoint]:
     """A function that makes a checkpoint with random weights and scaling statistics at a fixed seed."""
 

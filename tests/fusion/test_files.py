@@ -34,9 +34,14 @@ def test_keeps_what_was_there_until_it_is_done(tmp_path: Path) -> None:
 def test_leaves_nothing_when_writing_fails(tmp_path: Path) -> None:
     path = tmp_path / "b.txt"
     path.write_text("old")
-    with pytest.raises(RuntimeError, match="disk"), whole_file(path) as temporary:
-        temporary.write_text("ha")
-        raise RuntimeError("disk")
+
+    def fail_half_way() -> None:
+        with whole_file(path) as temporary:
+            temporary.write_text("ha")
+            raise RuntimeError("disk")
+
+    with pytest.raises(RuntimeError, match="disk"):
+        fail_half_way()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -23,9 +23,9 @@ MakeCheckpoint = Callable[..., Checkpoint]
 Arrays = dict[str, NDArray[np.floating[Any]]]
 
 
-@pytest.fixture
-def predictor(checkpoint_path: Path) -> Predictor:
-    return Predictor.load(checkpoint_path)
+@pytest.fixture(scope="module")
+def predictor(make_checkpoint: MakeCheckpoint) -> Predictor:
+    return Predictor(make_checkpoint())
 
 
 @pytest.fixture
@@ -41,8 +41,9 @@ def test_says_what_it_wants(predictor: Predictor) -> None:
     assert predictor.widths == {"picture": 5, "words": 9}
 
 
-def test_takes_a_path_as_text(checkpoint_path: Path) -> None:
-    assert Predictor.load(str(checkpoint_path)).header.variant == "tiny"
+def test_loads_from_a_path_or_its_text(checkpoint_path: Path, predictor: Predictor, arrays: Arrays) -> None:
+    for path in (checkpoint_path, str(checkpoint_path)):
+        np.testing.assert_array_equal(Predictor.load(path).predict(arrays), predictor.predict(arrays))
 
 
 @pytest.mark.parametrize("model", ["concat", "attention", "mixture"])
@@ -126,27 +127,13 @@ def test_prices_are_finite_and_at_least_a_cent_whatever_the_model_says(
     assert ((prices >= 0.01) & (prices <= 1e6)).all()
 
 
-@given(st.floats(-3e38, 3e38, width=32), st.integers(0, 8))
-def test_prices_are_finite_whatever_the_embeddings_hold(value: float, column: int) -> None:
-    predictor = _extreme_predictor()
+@given(value=st.floats(width=32, allow_nan=False, allow_infinity=False), column=st.integers(0, 8))
+def test_prices_are_finite_whatever_the_embeddings_hold(predictor: Predictor, value: float, column: int) -> None:
     words = np.ones((3, 9), dtype=np.float32)
     words[1, column] = value
     prices = predictor.predict({"words": words})
     assert (np.isfinite(prices) & (prices >= 0.01)).all()
     np.testing.assert_allclose(prices[[0, 2]], predictor.predict({"words": np.ones((2, 9))}), rtol=1e-4)
-
-
-_PREDICTORS: list[Predictor] = []
-
-
-def _extreme_predictor() -> Predictor:
-    return _PREDICTORS[0]
-
-
-@pytest.fixture(autouse=True)
-def _keep_a_predictor(make_checkpoint: MakeCheckpoint) -> None:
-    if not _PREDICTORS:
-        _PREDICTORS.append(Predictor(make_checkpoint()))
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f4", np.int64])

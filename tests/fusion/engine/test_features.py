@@ -1,0 +1,140 @@
+"""Features: the right row of each table for each product."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from price_fusion.errors import AlignmentError, DataError
+from price_fusion.fusion.engine.features import Features, features_from_arrays, features_from_tables
+from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.parameters import SourceParameters
+
+CPU = torch.device("cpu")
+MakeTable = Callable[..., EmbeddingTable]
+Tables = dict[str, EmbeddingTable]
+
+
+@pytest.fixture
+def vectors() -> dict[str, NDArray[np.float32]]:
+    generator = np.random.default_rng(0)
+    return {
+        "picture": generator.integers(-99, 99, (8, 5)).astype(np.float32),
+        "words": generator.integers(-99, 99, (6, 9)).astype(np.float32),
+    }
+
+
+@pytest.fixture
+def make_tables(make_table: MakeTable, vectors: dict[str, NDArray[np.float32]]) -> Callable[..., Tables]:
+    def make(**options: Any) -> Tables:
+        return {
+            "picture": make_table(range(8), vectors["picture"], source="picture", **options),
+            "words": make_table(range(6), vectors["words"], structural_columns=3, **options),
+        }
+
+    return make
+
+
+SAMPLES = pd.DataFrame({"sample_id": [5, 6, 7], "row_picture": [7, -1, 0], "row_words": [-1, -1, 5]})
+
+
+@pytest.mark.parametrize("rows_per_shard", [2, 100])
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_gathers_each_products_rows(
+    make_tables: Callable[..., Tables],
+    vectors: dict[str, NDArray[np.float32]],
+    tiny_sources: dict[str, SourceParameters],
+    rows_per_shard: int,
+    dtype: str,
+) -> None:
+    tables = make_tables(rows_per_shard=rows_per_shard, dtype=dtype)
+    features = features_from_tables(SAMPLES, tables, tiny_sources, CPU)
+    assert len(features) == 3
+    assert features.device == CPU
+    assert list(features.sources) == ["picture", "words"]
+    batch = features.batch(torch.tensor([2, 0]))
+    assert batch["picture"].vectors.dtype == getattr(torch, dtype)
+    np.testing.assert_array_equal(batch["picture"].vectors, vectors["picture"][[0, 7]])
+    assert batch["picture"].structural.shape == (2, 0)
+    assert batch["picture"].present.tolist() == [True, True]
+    np.testing.assert_array_equal(batch["words"].vectors[0], vectors["words"][5, :6])
+    np.testing.assert_array_equal(batch["words"].structural[0], vectors["words"][5, 6:])
+    assert batch["words"].structural.dtype == torch.float32
+    assert batch["words"].present.tolist() == [True, False]
+
+
+def test_knows_which_products_some_source_knows(
+    make_tables: Callable[..., Tables], tiny_sources: dict[str, SourceParameters]
+) -> None:
+    features = features_from_tables(SAMPLES, make_tables(), tiny_sources, CPU)
+    assert features.known().tolist() == [True, False, True]
+
+
+def test_one_shard_is_not_copied(make_tables: Callable[..., Tables], tiny_sources: dict[str, SourceParameters]) -> None:
+    tables = make_tables()
+    features = features_from_tables(SAMPLES, tables, tiny_sources, CPU)
+    assert features.sources["words"].vectors.data_ptr() == tables["words"].vectors[0].ctypes.data
+
+
+@pytest.mark.parametrize("change", [{"width": 8}, {"structural_columns": 2}])
+def test_refuses_a_table_of_other_widths(
+    make_tables: Callable[..., Tables], tiny_sources: dict[str, SourceParameters], change: dict[str, int]
+) -> None:
+    sources = tiny_sources | {"words": tiny_sources["words"].model_copy(update=change)}
+    with pytest.raises(DataError, match="'words' has 6 embedding and 3 structural columns, expected ") as caught:
+        features_from_tables(SAMPLES, make_tables(), sources, CPU)
+    assert "'ingest'" in str(caught.value)
+
+
+def test_refuses_a_sample_table_aligned_without_a_source(
+    make_tables: Callable[..., Tables], tiny_sources: dict[str, SourceParameters]
+) -> None:
+    with pytest.raises(AlignmentError, match="no column 'row_words': it was aligned to picture"):
+        features_from_tables(SAMPLES.drop(columns="row_words"), make_tables(), tiny_sources, CPU)
+
+
+def test_refuses_rows_beyond_the_table(
+    make_tables: Callable[..., Tables], tiny_sources: dict[str, SourceParameters]
+) -> None:
+    with pytest.raises(AlignmentError, match=r"row 6 of source 'words', whose table .* has 6 rows"):
+        features_from_tables(SAMPLES.assign(row_words=6), make_tables(), tiny_sources, CPU)
+
+
+def from_arrays(tiny_sources: dict[str, SourceParameters], dtype: str, **arrays: NDArray[np.floating[Any]]) -> Features:
+    return features_from_arrays(arrays, tiny_sources, dict.fromkeys(tiny_sources, dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_arrays_are_rounded_as_tables_are(tiny_sources: dict[str, SourceParameters], dtype: str) -> None:
+    words = np.random.default_rng(1).normal(size=(4, 9))
+    source = from_arrays(tiny_sources, dtype, words=words).sources["words"]
+    assert source.vectors.dtype == getattr(torch, dtype)
+    np.testing.assert_array_equal(source.vectors, words[:, :6].astype(dtype))
+    np.testing.assert_array_equal(source.structural, words[:, 6:].astype(np.float32))
+    assert source.rows.tolist() == [0, 1, 2, 3]
+
+
+def test_an_absent_array_knows_no_product(tiny_sources: dict[str, SourceParameters]) -> None:
+    features = from_arrays(tiny_sources, "float16", words=np.ones((4, 9)))
+    assert len(features) == 4
+    batch = features.batch(torch.arange(4))
+    assert not batch["picture"].present.any()
+    assert batch["picture"].vectors.shape == (4, 5)
+    assert torch.isfinite(batch["picture"].vectors).all()
+    assert batch["words"].present.all()
+
+
+def test_a_row_beyond_float16_keeps_its_values_and_leaves_the_others_rounded(
+    tiny_sources: dict[str, SourceParameters],
+) -> None:
+    words = np.random.default_rng(1).normal(size=(3, 9)).astype(np.float32)
+    words[1, 2] = 1e5
+    vectors = from_arrays(tiny_sources, "float16", words=words).sources["words"].vectors
+    np.testing.assert_array_equal(vectors[1], words[1, :6])
+    np.testing.assert_array_equal(vectors[[0, 2]], words[[0, 2], :6].astype(np.float16).astype(np.float32))

@@ -1,0 +1,161 @@
+"""Whole models: each product by itself, in every composition, and as large as they should be."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from price_fusion.fusion.models.branches import SourceBatch
+from price_fusion.fusion.models.build import PriceModel, build_model
+from price_fusion.parameters import (
+    AttentionFusion,
+    BranchParameters,
+    MixtureHead,
+    MlpHead,
+    ModelParameters,
+    SourceParameters,
+)
+
+Batch = dict[str, SourceBatch]
+
+REFERENCE_SOURCES = {
+    "clip_image": SourceParameters(width=768, group="image"),
+    "siglip_image": SourceParameters(width=1152, group="image"),
+    "siglip_text": SourceParameters(width=1024, group="text"),
+    "qwen_text": SourceParameters(width=1027, group="text", structural_columns=3),
+}
+TWO = {name: REFERENCE_SOURCES[name] for name in ("clip_image", "qwen_text")}
+ROWS = 9
+
+
+@pytest.fixture
+def model(tiny_sources: dict[str, SourceParameters], tiny_model_parameters: ModelParameters) -> PriceModel:
+    torch.manual_seed(0)
+    made = build_model(tiny_sources, tiny_model_parameters)
+    for branch in made.branches.values():
+        branch.missing.data.normal_()
+    return made.eval()
+
+
+@pytest.fixture
+def batch() -> Batch:
+    """Nine products; the second lacks its picture, the third its words, the fourth both."""
+    generator = torch.Generator().manual_seed(1)
+    present = torch.ones(2, ROWS, dtype=torch.bool)
+    present[0, [1, 3]] = False
+    present[1, [2, 3]] = False
+    return {
+        "picture": SourceBatch(torch.randn(ROWS, 5, generator=generator), torch.empty(ROWS, 0), present[0]),
+        "words": SourceBatch(
+            torch.randn(ROWS, 6, generator=generator), torch.rand(ROWS, 3, generator=generator) * 10, present[1]
+        ),
+    }
+
+
+def rows_of(batch: Batch, rows: torch.Tensor | slice) -> Batch:
+    return {name: SourceBatch(*(values[rows] for values in source)) for name, source in batch.items()}
+
+
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_a_row_is_the_same_alone_and_in_any_batch(model: PriceModel, batch: Batch, size: int) -> None:
+    together = model(batch)
+    assert together.shape == (ROWS,)
+    assert together.dtype == torch.float32
+    assert together.std() > 1e-3
+    parts = [model(rows_of(batch, slice(start, start + size))) for start in range(0, ROWS, size)]
+    torch.testing.assert_close(torch.cat(parts), together, rtol=1e-4, atol=0)
+
+
+def test_the_order_of_rows_does_not_matter(model: PriceModel, batch: Batch) -> None:
+    order = torch.randperm(ROWS, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(model(rows_of(batch, order)), model(batch)[order], rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("row", [0, 4])
+def test_no_row_moves_another(model: PriceModel, batch: Batch, training: bool, row: int) -> None:
+    model.train(training)
+    inputs = [values.requires_grad_() for source in batch.values() for values in source[:2] if values.numel()]
+    assert len(inputs) == 3
+    gradients = torch.autograd.grad(model(batch)[row], inputs)
+    others = torch.arange(ROWS) != row
+    for gradient in gradients:
+        assert not gradient[others].any()
+        assert gradient[row].any()
+
+
+def test_missing_sources_hide_what_their_rows_hold(model: PriceModel, batch: Batch) -> None:
+    expected = model(batch)
+    for source in batch.values():
+        source.vectors[~source.present] = -65_504.0
+        source.structural[~source.present] = 1e30
+    torch.testing.assert_close(model(batch), expected, rtol=0, atol=0)
+
+
+def test_products_that_lack_everything_are_alike(model: PriceModel, batch: Batch) -> None:
+    unknown = {name: source._replace(present=torch.zeros(ROWS, dtype=torch.bool)) for name, source in batch.items()}
+    prices = model(unknown)
+    torch.testing.assert_close(prices, prices[:1].expand(ROWS))
+
+
+def test_lengths_of_embeddings_change_nothing(model: PriceModel, batch: Batch) -> None:
+    longer = {name: source._replace(vectors=7 * source.vectors) for name, source in batch.items()}
+    torch.testing.assert_close(model(longer), model(batch), rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_of_no_rows_gives_none(model: PriceModel, batch: Batch) -> None:
+    assert model(rows_of(batch, slice(0, 0))).shape == (0,)
+
+
+def test_all_weights_learn(model: PriceModel, batch: Batch) -> None:
+    model(batch).square().sum().backward()
+    assert [name for name, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()] == []
+
+
+def test_the_same_seed_gives_the_same_weights(
+    tiny_sources: dict[str, SourceParameters], tiny_model_parameters: ModelParameters
+) -> None:
+    torch.manual_seed(3)
+    first = build_model(tiny_sources, tiny_model_parameters).state_dict()
+    torch.manual_seed(3)
+    second = build_model(tiny_sources, tiny_model_parameters).state_dict()
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_refuses_a_source_name_with_a_dot() -> None:
+    with pytest.raises(ValueError, match=r"'clip\.image' holds a dot"):
+        build_model({"clip.image": SourceParameters(width=4, group="image")}, ModelParameters())
+
+
+def trainable(sources: dict[str, SourceParameters], parameters: ModelParameters) -> int:
+    with torch.device("meta"):
+        model = build_model(sources, parameters)
+    return sum(weight.numel() for weight in model.parameters())
+
+
+def test_two_branch_is_as_large_as_the_references() -> None:
+    parameters = ModelParameters(head=MlpHead(hidden=(512, 256, 128), residual=True))
+    learned_vectors = 2 * 512  # stand in for a missing source
+    residual_bias = 1  # ours has none: it would double that of the output layer
+    assert trainable(TWO, parameters) == 1_612_036 + learned_vectors - residual_bias == 1_613_059
+
+
+def test_moe_differs_from_the_references_by_its_attention() -> None:
+    parameters = ModelParameters(
+        fusion=AttentionFusion(heads=8), head=MixtureHead(experts=3, hidden=(512, 256, 128), gate_hidden=512)
+    )
+    # Four projections with biases and a LayerNorm: over the fused 1024 features there, over tokens of 512 here.
+    theirs, ours = (4 * (width * width + width) + 2 * width for width in (1024, 512))
+    learned_vectors = 2 * 512
+    assert trainable(TWO, parameters) == 7_719_688 - theirs + ours + learned_vectors == 4_571_912
+
+
+def test_four_branch_differs_from_the_references_by_its_layer_norms() -> None:
+    parameters = ModelParameters(
+        branch=BranchParameters(learned_scale=False, layer_norm=True),
+        head=MlpHead(hidden=(1024, 512, 256, 128), residual=False),
+    )
+    layer_norms = 2 * (1024 + 512 + 256 + 128)  # in the MLP, where the reference has none
+    learned_vectors = 4 * 512
+    assert trainable(REFERENCE_SOURCES, parameters) == 4_826_625 + layer_norms + learned_vectors == 4_832_513
