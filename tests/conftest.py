@@ -96,13 +96,17 @@ def make_checkpoint() -> Callable[..., Checkpoint]:
         import torch
 
         from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader
+        from price_fusion.fusion.models.branches import Branch
         from price_fusion.fusion.models.build import build_model
 
         torch.manual_seed(5)
         network = build_model(TINY_SOURCES, TINY_MODELS[model])
-        for branch in network.branches.values():
-            branch.missing.data.normal_()
-        network.branches["words"].fit_structural(torch.rand(50, 3) * torch.tensor([1.0, 20.0, 300.0]))
+        for name, weight in network.named_parameters():
+            if name.endswith(".missing"):
+                weight.data.normal_()
+        words = network.branches["words"]
+        assert isinstance(words, Branch)
+        words.fit_structural(torch.rand(50, 3) * torch.tensor([1.0, 20.0, 300.0]))
         network.head.start_at(2.7)
         values: dict[str, Any] = {
             "variant": "tiny",

@@ -184,7 +184,7 @@ def test_fractions_sum_to_one(parts: tuple[int, int, int]) -> None:
 
 def test_parameters_do_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        TrainParameters().epochs = 3
+        TrainParameters().epochs = 3  # type: ignore[misc]
 
 
 def test_parameters_survive_json() -> None:

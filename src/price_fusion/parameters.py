@@ -7,6 +7,7 @@ the whole of ``parameters.yml``; the other classes are the parts of it that sing
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -31,6 +32,10 @@ LossName = Literal[
     "mae",
     "log_mae",
 ]
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+"""Names of sources and variants name files, columns and namespaces, too."""
 
 
 class Parameters(BaseModel):
@@ -197,7 +202,11 @@ class ModelParameters(Parameters):
 class TrainParameters(Parameters):
     """How one variant is trained."""
 
-    loss: LossName = "weighted_smape"
+    loss: LossName = "log_mae"
+    then_loss: LossName | None = None
+    """Another loss for a second phase."""
+    then_from_epoch: Annotated[int, Field(ge=2)] | None = None
+    """First epoch of the second phase."""
     epochs: PositiveInt = 1_000
     """At most; early stopping usually ends sooner."""
     batch_size: PositiveInt = 256
@@ -206,17 +215,41 @@ class TrainParameters(Parameters):
     weight_decay: Annotated[float, Field(ge=0.0)] = 1e-4
     gradient_clip: Positive = 1.0
     """Largest norm of the gradient of all weights together."""
+    schedule: Literal["plateau", "cosine", "constant"] = "plateau"
+    """``plateau``: the rate drops when validation SMAPE stalls; ``cosine``: it falls to the minimum over all epochs."""
+    warmup_epochs: Annotated[float, Field(ge=0.0)] = 0.0
+    """Epochs, or part of one, in which the rate rises from 0 first."""
     plateau_patience: Annotated[int, Field(ge=0)] = 3
     """Epochs without a better validation SMAPE before the learning rate drops."""
     plateau_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
     min_learning_rate: Annotated[float, Field(ge=0.0)] = 1e-6
     early_stopping_patience: PositiveInt = 15
     """Epochs without a better validation SMAPE before training ends."""
+    ema_decay: Fraction = 0.0
+    """Validate and keep an exponential moving average of the weights, with this decay per step; 0: the weights themselves."""
+    source_dropout: Fraction = 0.0
+    """Probability that a source of a product is hidden in a training step. The last one is never hidden."""
     checkpoint_every: PositiveInt = 100
     """Epochs between the checkpoints kept beside the best one."""
+    resume: bool = False
+    """Go on from the last state in the run folder, if there is one."""
+    state_every: Annotated[float, Field(ge=0.0)] = 60.0
+    """Seconds between saves of the state that ``resume`` needs; it is also saved when training ends."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "bf16", "float32"] = "auto"
     """``auto``: bf16 matrix products where the machine has them, weights always in float32."""
+
+    @model_validator(mode="after")
+    def _second_phase_is_whole(self) -> TrainParameters:
+        if (self.then_loss is None) != (self.then_from_epoch is None):
+            raise ValueError("then_loss and then_from_epoch go together: set both or neither")
+        return self
+
+    def loss_at(self, epoch: int) -> LossName:
+        """The loss of an epoch; the first epoch is 1."""
+        if self.then_loss is not None and self.then_from_epoch is not None and epoch >= self.then_from_epoch:
+            return self.then_loss
+        return self.loss
 
 
 class VariantParameters(Parameters):
@@ -248,12 +281,12 @@ class ProjectParameters(BaseModel):
     """All of ``parameters.yml``. Each top-level key that is not a field below is a variant of that name."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    __pydantic_extra__: dict[str, VariantParameters]
+    __pydantic_extra__: dict[Name, VariantParameters]
 
     seed: Annotated[int, Field(ge=0, lt=2**31)]
-    variants: Annotated[tuple[str, ...], Field(min_length=1)]
+    variants: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Variants that get pipelines, in the order in which ``compare`` lists them."""
-    sources: dict[str, SourceParameters]
+    sources: dict[Name, SourceParameters]
     ingestion: IngestionParameters
     splitting: SplittingParameters
     fabrication: FabricationParameters
@@ -279,7 +312,7 @@ def parse_project_parameters(raw: Mapping[str, Any]) -> ProjectParameters:
     Raises:
         ParameterError: listing every field that is wrong, with the nearest known name for a misspelt one.
     """
-    raw = {key: value for key, value in raw.items() if not key.startswith("_")}  # anchors for other sections
+    raw = {str(key): value for key, value in raw.items() if not str(key).startswith("_")}  # anchors for other sections
     known = list(ProjectParameters.model_fields)
     variants = raw.get("variants")
     declared = [str(name) for name in variants] if isinstance(variants, list | tuple) else []
@@ -316,6 +349,9 @@ def _inconsistencies(parameters: ProjectParameters) -> list[str]:
         f"variants: {name!r} has no section of its own{_did_you_mean(name, defined)}"
         for name in parameters.variants
         if name not in defined
+    ]
+    problems += [
+        f"variants: {name!r} is listed twice" for name, count in Counter(parameters.variants).items() if count > 1
     ]
     problems += [
         f"{name}.sources: {source!r} is not declared under sources{_did_you_mean(source, parameters.sources)}"

@@ -25,10 +25,12 @@ def test_takes_its_name_only_when_it_is_done(tmp_path: Path) -> None:
 def test_keeps_what_was_there_until_it_is_done(tmp_path: Path) -> None:
     path = tmp_path / "b.txt"
     path.write_text("old")
-    with whole_file(path) as temporary:
-        temporary.write_text("new")
-        assert path.read_text() == "old"
-    assert path.read_text() == "new"
+    with path.open() as reader:
+        with whole_file(path) as temporary:
+            temporary.write_text("new")
+            assert path.read_text() == "old"
+        assert path.read_text() == "new"
+        assert reader.read() == "old"
 
 
 def test_leaves_nothing_when_writing_fails(tmp_path: Path) -> None:

@@ -31,16 +31,21 @@ def test_metrics_worked_by_hand() -> None:
 
 
 def test_perfect_prices() -> None:
-    assert price_metrics([3.0, 4.0], [3.0, 4.0]) == {"smape": 0.0, "mae": 0.0, "rmse": 0.0, "r2": 1.0}
+    assert price_metrics(np.array([3.0, 4.0]), np.array([3.0, 4.0])) == {
+        "smape": 0.0,
+        "mae": 0.0,
+        "rmse": 0.0,
+        "r2": 1.0,
+    }
 
 
 def test_the_mean_price_has_an_r2_of_zero() -> None:
-    assert price_metrics([5.0, 5.0], [4.0, 6.0])["r2"] == 0.0
+    assert price_metrics(np.array([5.0, 5.0]), np.array([4.0, 6.0]))["r2"] == 0.0
 
 
 @pytest.mark.parametrize("true", [[7.0], [0.1, 0.1, 0.1], [1e6] * 7])
 def test_r2_of_equal_prices_is_no_number(true: list[float]) -> None:
-    metrics = price_metrics(np.full(len(true), 2.0), true)
+    metrics = price_metrics(np.full(len(true), 2.0), np.array(true))
     assert math.isnan(metrics["r2"])
     assert math.isfinite(metrics["smape"])
 

@@ -117,6 +117,13 @@ def test_each_price_stratum_is_divided_alike() -> None:
         assert counts[name].between(rows - 1, rows + 1).all()
 
 
+def test_the_order_of_the_rows_does_not_decide() -> None:
+    table = split(products(1_000), price_quantiles=1, folds=2)
+    for half in (table[:500], table[500:]):
+        assert (half["split"] == "holdout").mean() == pytest.approx(0.2, abs=0.06)
+        assert (half.loc[half["fold"] >= 0, "fold"] == 0).mean() == pytest.approx(0.5, abs=0.1)
+
+
 def test_the_references_split_has_no_holdout() -> None:
     table = split(products(500), fractions=(0.8, 0.2, 0.0))
     assert set(table["split"]) == {"train", "validation"}

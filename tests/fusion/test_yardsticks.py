@@ -19,7 +19,7 @@ Case = tuple[pd.DataFrame, pd.DataFrame, dict[str, EmbeddingTable]]
 def make_case(make_table: Callable[..., EmbeddingTable]) -> Callable[..., Case]:
     """A function that makes 300 products whose log price is linear in the direction of their embedding."""
 
-    def make(rows_per_shard: int = 1_000, structural: bool = True) -> Case:
+    def make(rows_per_shard: int = 1_000, structural: bool = True, first_row: float | None = None) -> Case:
         generator = np.random.default_rng(8)
         vectors = generator.normal(size=(300, 6)).astype(np.float16).astype(np.float32)
         quantity = np.exp(generator.normal(size=(300, 1))).astype(np.float32)
@@ -28,6 +28,8 @@ def make_case(make_table: Callable[..., EmbeddingTable]) -> Callable[..., Case]:
         samples = pd.DataFrame({"sample_id": np.arange(300), "price": price, "row_words": np.arange(300)})
         split = pd.DataFrame({"split": ["train"] * 200 + ["validation"] * 40 + ["holdout"] * 60})
         stored = np.hstack([vectors, quantity]) if structural else vectors
+        if first_row is not None:
+            stored[0] = first_row
         table = make_table(range(300), stored, structural_columns=int(structural), rows_per_shard=rows_per_shard)
         return samples, split, {"words": table}
 
@@ -77,10 +79,13 @@ def test_shards_do_not_matter(make_case: Callable[..., Case]) -> None:
     np.testing.assert_array_equal(whole[2]["ridge"], pieces[2]["ridge"])
 
 
-def test_missing_products_get_prices_whatever_row_zero_holds(make_case: Callable[..., Case]) -> None:
-    samples, split, tables = make_case()
-    samples.loc[[5, 210, 250, 299], "row_words"] = -1
-    _, _, predicted = yardstick_prices(samples, split, tables)
-    ridge = predicted["ridge"]
-    assert (np.isfinite(ridge) & (ridge >= 0.01)).all()
-    assert ridge[10] == pytest.approx(ridge[59])
+def test_missing_products_get_the_same_price_whatever_row_zero_holds(make_case: Callable[..., Case]) -> None:
+    both = []
+    for first_row in (-1.0, 1000.0):
+        samples, split, tables = make_case(first_row=first_row)
+        samples.loc[[0, 5, 210, 250, 299], "row_words"] = -1
+        _, _, predicted = yardstick_prices(samples, split, tables)
+        both.append(predicted["ridge"])
+    np.testing.assert_array_equal(both[0], both[1])
+    assert both[0][10] == both[0][59]
+    assert (np.isfinite(both[0]) & (both[0] >= 0.01)).all()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
@@ -40,7 +40,7 @@ class CheckpointHeader(BaseModel):
     dtypes: dict[str, str]
     """Type in which each source's embeddings were stored for training."""
     model: ModelParameters
-    price_transform: str = "log1p"
+    price_transform: Literal["log1p"] = "log1p"
     median_price: float
     """Median price of the train rows in USD: the prediction for a product that no source knows."""
     epoch: int

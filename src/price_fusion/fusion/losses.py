@@ -17,6 +17,8 @@ from price_fusion.parameters import LossName
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 EPSILON = 1e-8
+MAX_LOG_PRICE = 20.0
+"""Half a billion USD: beyond it float32 would soon overflow."""
 PRICE_TIERS = ((5.0, 10.0), (10.0, 8.0), (30.0, 6.0), (60.0, 4.0), (200.0, 2.0))
 """(USD, weight): a product cheaper than the first number, and than no earlier one, weighs the second."""
 
@@ -107,8 +109,12 @@ LOSSES: dict[LossName, Loss] = {
 
 
 def predicted_price(log_prediction: Tensor) -> Tensor:
-    """Prices in USD, at least 0."""
-    return log_prediction.expm1().clamp_min(0.0)
+    """Prices in USD, from 0 to e^20.
+
+    Where a price is cut to 0 its gradient is that of the uncut one: an exact 0 would leave such a prediction there.
+    """
+    price = log_prediction.clamp_max(MAX_LOG_PRICE).expm1()
+    return price + (price.clamp_min(0.0) - price).detach()
 
 
 def relative_difference(log_prediction: Tensor, price: Tensor) -> Tensor:

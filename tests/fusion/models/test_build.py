@@ -32,8 +32,9 @@ ROWS = 9
 def model(tiny_sources: dict[str, SourceParameters], tiny_model_parameters: ModelParameters) -> PriceModel:
     torch.manual_seed(0)
     made = build_model(tiny_sources, tiny_model_parameters)
-    for branch in made.branches.values():
-        branch.missing.data.normal_()
+    for name, weight in made.named_parameters():
+        if name.endswith(".missing"):
+            weight.data.normal_()
     return made.eval()
 
 

@@ -9,7 +9,11 @@ from torch import nn
 from price_fusion.fusion.models.heads import Mixture, Mlp, ResidualMlp, build_head
 from price_fusion.parameters import MixtureHead, MlpHead
 
-HEADS = [MlpHead(hidden=(8, 4)), MlpHead(hidden=(8, 4), residual=False), MixtureHead(hidden=(8, 4), gate_hidden=5)]
+HEADS: list[MlpHead | MixtureHead] = [
+    MlpHead(hidden=(8, 4)),
+    MlpHead(hidden=(8, 4), residual=False),
+    MixtureHead(hidden=(8, 4), gate_hidden=5),
+]
 
 
 @pytest.fixture

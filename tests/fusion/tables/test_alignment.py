@@ -22,7 +22,7 @@ def products(ids: list[int], *, labelled: bool = True) -> pd.DataFrame:
     frame = pd.DataFrame({"sample_id": ids})
     frame["catalog_content"] = [f"text {number}" for number in ids]
     frame["image_link"] = [f"https://pictures/{number}.jpg" for number in ids]
-    return frame.assign(price=[number + 0.5 for number in ids]) if labelled else frame
+    return frame.assign(price=np.array(ids) + 0.5) if labelled else frame
 
 
 def tables(make_table: MakeTable, **ids: list[int]) -> dict[str, EmbeddingTable]:
@@ -135,7 +135,7 @@ def test_products_that_no_source_knows_can_be_dropped_or_kept(make_table: MakeTa
     assert dropped["sample_id"].tolist() == [1, 2]
     kept = align(products([1, 9, 2]), sources, unknown_products="keep").samples
     assert kept["sample_id"].tolist() == [1, 9, 2]
-    assert kept.loc[1, ["row_image", "row_text"]].tolist() == [-1, -1]
+    assert kept[["row_image", "row_text"]].to_numpy()[1].tolist() == [-1, -1]
 
 
 def test_a_source_of_other_products_is_refused(make_table: MakeTable) -> None:

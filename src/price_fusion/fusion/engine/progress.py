@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 class TrainingProgress:
     """Shows the epochs of one run. The time left is an upper bound: early stopping may end the run sooner."""
 
-    def __init__(self, variant: str, epochs: int) -> None:
+    def __init__(self, variant: str, epochs: int, done: int = 0) -> None:
         self.variant = variant
         self.epochs = epochs
         console = rich.get_console()
@@ -32,7 +32,7 @@ class TrainingProgress:
             transient=True,
             disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task(f"training {variant}", total=epochs)
+        self._task = self._bar.add_task(f"training {variant}", total=epochs, completed=done)
 
     def __enter__(self) -> Self:
         self._bar.start()

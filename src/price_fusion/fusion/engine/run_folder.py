@@ -13,7 +13,7 @@ from price_fusion.fusion.files import whole_file
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A folder with the best checkpoint so far, periodic ones, and the history up to the last finished epoch."""
+    """A folder with the best checkpoint so far, periodic ones, the last state, and the history of the finished epochs."""
 
     variant: str
     path: Path
@@ -28,13 +28,24 @@ class RunFolder:
         """One record per finished epoch, as JSON."""
         return self.path / "history.json"
 
+    @property
+    def state(self) -> Path:
+        """What ``resume`` goes on from."""
+        return self.path / "state.pt"
+
     def periodic(self, epoch: int) -> Path:
         """The checkpoint kept of an epoch."""
         return self.path / f"epoch-{epoch:04d}.safetensors"
 
     def clear(self) -> None:
         """Remove what an earlier run left."""
-        for path in [self.best, self.history, *self.path.glob("epoch-*.safetensors"), *self.path.glob(".*.partial")]:
+        for path in [
+            self.best,
+            self.history,
+            self.state,
+            *self.path.glob("epoch-*.safetensors"),
+            *self.path.glob(".*.partial"),
+        ]:
             path.unlink(missing_ok=True)
 
     def save_best(self, checkpoint: Checkpoint) -> None:

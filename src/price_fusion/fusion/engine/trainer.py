@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import AdamW
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from price_fusion.errors import TrainingError
 from price_fusion.fusion.checkpoint import PRICE_CEILING, Checkpoint, CheckpointHeader
@@ -19,11 +20,14 @@ from price_fusion.fusion.engine.device import autocast, uses_bf16
 from price_fusion.fusion.engine.features import Features
 from price_fusion.fusion.engine.progress import TrainingProgress
 from price_fusion.fusion.engine.run_folder import RunFolder
+from price_fusion.fusion.engine.schedules import Schedule
 from price_fusion.fusion.engine.scoring import score, to_prices
-from price_fusion.fusion.losses import LOSSES, Loss
+from price_fusion.fusion.engine.state import check_fingerprint, describe_run, load_state, save_state
+from price_fusion.fusion.losses import LOSSES
 from price_fusion.fusion.metrics import price_metrics
+from price_fusion.fusion.models.branches import SourceBatch
 from price_fusion.fusion.models.build import PriceModel, build_model
-from price_fusion.parameters import SourceParameters, TrainParameters, VariantParameters
+from price_fusion.parameters import SourceParameters, VariantParameters
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,10 @@ class TrainingData:
     """Rows to fit, int64."""
     validation: Tensor
     """Rows for the learning rate, early stopping and the choice of the best epoch, int64."""
+    sources: Mapping[str, SourceParameters]
+    """Declaration of each source, in the order of the model's tokens."""
+    dtypes: Mapping[str, str]
+    """Type in which each source's embeddings are stored."""
     fingerprints: dict[str, str]
     """Digests of what the data was made from, for the checkpoint."""
 
@@ -49,129 +57,230 @@ class Trained:
     history: list[dict[str, Any]]
 
 
+@dataclass
+class Progress:
+    """How far a run is."""
+
+    epoch: int = 0
+    step: int = 0
+    best_epoch: int = 0
+    best_smape: float = math.inf
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
 def train_variant(
-    name: str,
-    parameters: VariantParameters,
-    sources: dict[str, SourceParameters],
-    dtypes: dict[str, str],
-    data: TrainingData,
-    *,
-    seed: int,
-    run: RunFolder,
+    name: str, parameters: VariantParameters, data: TrainingData, *, seed: int, run: RunFolder
 ) -> Trained:
-    """Train a variant from fresh weights until early stopping or the last epoch.
+    """Train a variant until early stopping or the last epoch.
 
     Args:
         name: of the variant.
         parameters: its composition and training.
-        sources: declaration of each of its sources, in the order of its tokens.
-        dtypes: type in which each source's embeddings are stored.
         data: features, prices and rows.
         seed: of the weights, of dropout and of the order of the rows.
-        run: folder that takes checkpoints and history while training runs.
+        run: folder that takes checkpoints, state and history while training runs.
 
     Raises:
-        TrainingError: if the loss stops being a number.
+        TrainingError: if the loss stops being a number, or if a run to be resumed was another.
     """
-    options = parameters.train
-    device = data.features.device
-    torch.manual_seed(seed)
-    shuffler = torch.Generator().manual_seed(seed)
-    model = prepare_model(sources, parameters, data).to(device)
-    optimizer = AdamW(
-        model.parameters(), lr=options.learning_rate, betas=options.betas, weight_decay=options.weight_decay, fused=True
-    )
-    plateau = ReduceLROnPlateau(
-        optimizer, factor=options.plateau_factor, patience=options.plateau_patience, min_lr=options.min_learning_rate
-    )
-    bf16 = uses_bf16(options.precision, device)
-    loss_function = LOSSES[options.loss]
-    median_price = float(data.prices[data.train].median())
+    return Trainer(name, parameters, data, seed=seed, run=run).train()
 
-    run.clear()
-    best: Checkpoint | None = None
-    best_smape = math.inf
-    history: list[dict[str, Any]] = []
-    with TrainingProgress(name, options.epochs) as progress:
-        for epoch in range(1, options.epochs + 1):
-            started = perf_counter()
-            learning_rate = optimizer.param_groups[0]["lr"]
-            order = data.train[torch.randperm(len(data.train), generator=shuffler).to(device)]
-            loss = _train_epoch(model, optimizer, loss_function, data, order, options, bf16)
-            if not math.isfinite(loss):
-                raise TrainingError(
-                    f"{name}: the loss became {loss} in epoch {epoch} (loss {options.loss!r}, learning rate "
-                    f"{learning_rate:g}). Lower {name}.train.learning_rate or {name}.train.gradient_clip; the best "
-                    f"checkpoint so far, if any, is {run.best}."
-                )
-            metrics = _validate(model, data, bf16)
-            plateau.step(metrics["smape"])
-            history.append(
-                {"epoch": epoch, "loss": loss, **metrics, "learning_rate": learning_rate}
-                | {"seconds": perf_counter() - started}
+
+class Trainer:
+    """One training run: the model with its optimizer, averages, schedule, generators and counters."""
+
+    def __init__(
+        self, name: str, parameters: VariantParameters, data: TrainingData, *, seed: int, run: RunFolder
+    ) -> None:
+        self.name = name
+        self.parameters = parameters
+        self.options = options = parameters.train
+        self.data = data
+        self.seed = seed
+        self.run = run
+        self.device = data.features.device
+        self.bf16 = uses_bf16(options.precision, self.device)
+        torch.manual_seed(seed)
+        self.shuffler = torch.Generator().manual_seed(seed)
+        self.model = prepare_model(parameters, data).to(self.device)
+        self.average = (
+            AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(options.ema_decay))  # type: ignore[no-untyped-call]
+            if options.ema_decay
+            else None
+        )
+        self.optimizer = AdamW(
+            self.model.parameters(),
+            lr=options.learning_rate,
+            betas=options.betas,
+            weight_decay=options.weight_decay,
+            fused=True,
+        )
+        self.schedule = Schedule(options, steps_per_epoch=math.ceil(len(data.train) / options.batch_size))
+        self.progress = Progress()
+        self.median_price = float(data.prices[data.train].median())
+
+    def train(self) -> Trained:
+        """Run the epochs that are left."""
+        options, progress = self.options, self.progress
+        best = self._resume() if options.resume else None
+        if best is None:
+            self.run.clear()
+        saved = perf_counter()
+        with TrainingProgress(self.name, options.epochs, progress.epoch) as shown:
+            while not self._is_over():
+                record = self._run_epoch()
+                checkpoint = self._checkpoint(record)
+                if best is None or record["smape"] < progress.best_smape:
+                    progress.best_smape, progress.best_epoch = record["smape"], progress.epoch
+                    best = Checkpoint(checkpoint.header, _copied(checkpoint.weights))
+                    self.run.save_best(best)
+                if progress.epoch % options.checkpoint_every == 0:
+                    self.run.save_periodic(checkpoint)
+                self.run.save_history(progress.history)
+                if self._is_over() or perf_counter() - saved >= options.state_every:
+                    self._save_state(best)
+                    saved = perf_counter()
+                shown.epoch(record, progress.best_smape, len(self.data.train))
+        assert best is not None  # noqa: S101 - there is at least one epoch
+        return Trained(best, progress.history)
+
+    @property
+    def judged(self) -> PriceModel:
+        """The model that is validated and kept: the average of the weights, where there is one."""
+        if self.average is None:
+            return self.model
+        return cast(PriceModel, self.average.module)
+
+    def _is_over(self) -> bool:
+        done = self.progress
+        stale = done.epoch - done.best_epoch
+        return done.epoch >= self.options.epochs or (done.epoch > 0 and stale >= self.options.early_stopping_patience)
+
+    def _run_epoch(self) -> dict[str, Any]:
+        """Train and validate for one epoch; the record for the history."""
+        started = perf_counter()
+        progress = self.progress
+        epoch, learning_rate = progress.epoch + 1, self.schedule.rate(progress.step)
+        loss = self._train_epoch(epoch)
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"{self.name}: the loss became {loss} in epoch {epoch} (loss {self.options.loss_at(epoch)!r}, learning "
+                f"rate {learning_rate:g}). Lower {self.name}.train.learning_rate or {self.name}.train.gradient_clip. The "
+                f"best checkpoint so far is {self.run.best if progress.history else 'none'}."
             )
-            checkpoint = Checkpoint(
-                CheckpointHeader(
-                    variant=name,
-                    sources=sources,
-                    dtypes=dtypes,
-                    model=parameters.model,
-                    median_price=median_price,
-                    epoch=epoch,
-                    validation=metrics,
-                    data=data.fingerprints,
-                ),
-                model.state_dict(),
-            )
-            if best is None or metrics["smape"] < best_smape:
-                best_smape = metrics["smape"]
-                best = Checkpoint(checkpoint.header, {key: value.clone() for key, value in checkpoint.weights.items()})
-                run.save_best(best)
-            if epoch % options.checkpoint_every == 0:
-                run.save_periodic(checkpoint)
-            run.save_history(history)
-            progress.epoch(history[-1], best_smape, len(data.train))
-            if epoch - best.header.epoch >= options.early_stopping_patience:
-                break
-    assert best is not None  # noqa: S101 - there is at least one epoch
-    return Trained(best, history)
+        metrics = self._validate()
+        self.schedule.epoch_ended(metrics["smape"])
+        progress.epoch = epoch
+        record = {"epoch": epoch, "loss": loss, **metrics, "learning_rate": learning_rate}
+        record["seconds"] = perf_counter() - started
+        progress.history.append(record)
+        return record
+
+    def _train_epoch(self, epoch: int) -> float:
+        """One pass over the train rows in random order; the mean loss. Only its end waits for the device."""
+        self.model.train()
+        loss_function = LOSSES[self.options.loss_at(epoch)]
+        train = self.data.train
+        order = train[torch.randperm(len(train), generator=self.shuffler).to(self.device)]
+        total = torch.zeros((), device=self.device)
+        for index in torch.split(order, self.options.batch_size):
+            batch = hide_sources(self.data.features.batch(index), self.options.source_dropout)
+            with autocast(self.device, self.bf16):
+                log_prices = self.model(batch)
+            loss = loss_function(log_prices, self.data.prices[index])
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            clip_grad_norm_(self.model.parameters(), self.options.gradient_clip)
+            self.optimizer.param_groups[0]["lr"] = self.schedule.rate(self.progress.step)
+            self.optimizer.step()
+            if self.average is not None:
+                self.average.update_parameters(self.model)
+            self.progress.step += 1
+            total += loss.detach() * len(index)
+        return float(total / len(order))
+
+    def _validate(self) -> dict[str, float]:
+        data = self.data
+        log_prices = score(self.judged, data.features, data.validation, bf16=self.bf16)
+        predicted = to_prices(log_prices, floor=0.0, ceiling=PRICE_CEILING)
+        return price_metrics(predicted, data.prices[data.validation].cpu().numpy())
+
+    def _checkpoint(self, record: dict[str, Any]) -> Checkpoint:
+        """The judged model as it is now; its weights are not copied."""
+        header = CheckpointHeader(
+            variant=self.name,
+            sources=dict(self.data.sources),
+            dtypes=dict(self.data.dtypes),
+            model=self.parameters.model,
+            median_price=self.median_price,
+            epoch=record["epoch"],
+            validation={key: record[key] for key in ("smape", "mae", "rmse", "r2")},
+            data=self.data.fingerprints,
+        )
+        return Checkpoint(header, self.judged.state_dict())
+
+    # --- what a continuation needs ---
+
+    def _fingerprint(self) -> dict[str, Any]:
+        return describe_run(self.parameters, self.seed, self.data.fingerprints, self.device, bf16=self.bf16)
+
+    def _save_state(self, best: Checkpoint) -> None:
+        parts = {
+            "model": self.model.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state(),
+            "progress": vars(self.progress),
+            "shuffler": self.shuffler.get_state(),
+            "random": torch.get_rng_state(),
+            "cuda_random": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+            "best": {"header": best.header.model_dump_json(), "weights": best.weights},
+        }
+        save_state(self.run.state, self._fingerprint(), parts)
+
+    def _resume(self) -> Checkpoint | None:
+        """Take over the last state; the best checkpoint so far, or None where there is nothing to resume."""
+        loaded = load_state(self.run.state, self.device)
+        if loaded is None:
+            return None
+        fingerprint, parts = loaded
+        check_fingerprint(self.name, self.run.state, fingerprint, self._fingerprint())
+        self.model.load_state_dict(parts["model"])
+        if self.average is not None:
+            self.average.load_state_dict(parts["average"])
+        self.optimizer.load_state_dict(parts["optimizer"])
+        self.schedule.load(parts["schedule"])
+        vars(self.progress).update(parts["progress"])
+        self.shuffler.set_state(parts["shuffler"].cpu())
+        torch.set_rng_state(parts["random"].cpu())
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(parts["cuda_random"].cpu(), self.device)
+        best = parts["best"]
+        return Checkpoint(CheckpointHeader.model_validate_json(best["header"]), best["weights"])
 
 
-def prepare_model(
-    sources: dict[str, SourceParameters], parameters: VariantParameters, data: TrainingData
-) -> PriceModel:
+def prepare_model(parameters: VariantParameters, data: TrainingData) -> PriceModel:
     """A fresh model that knows what train rows alone tell: structural scales, and the median log price to start at."""
-    model = build_model(sources, parameters.model)
+    model = build_model(data.sources, parameters.model)
     model.fit_structural({name: values.cpu() for name, values in data.features.structural(data.train).items()})
     model.head.start_at(float(data.prices[data.train].log1p().median()))
     return model
 
 
-def _train_epoch(
-    model: PriceModel,
-    optimizer: AdamW,
-    loss_function: Loss,
-    data: TrainingData,
-    order: Tensor,
-    options: TrainParameters,
-    bf16: bool,
-) -> float:
-    """One pass over the rows in this order; the mean loss. Nothing but its end waits for the device."""
-    model.train()
-    total = torch.zeros((), device=order.device)
-    for index in torch.split(order, options.batch_size):
-        with autocast(order.device, bf16):
-            log_prices = model(data.features.batch(index))
-        loss = loss_function(log_prices, data.prices[index])
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        clip_grad_norm_(model.parameters(), options.gradient_clip)
-        optimizer.step()
-        total += loss.detach() * len(index)
-    return float(total / len(order))
+def hide_sources(batch: dict[str, SourceBatch], probability: float) -> dict[str, SourceBatch]:
+    """Mark sources as absent at random, never the last present one of a product.
+
+    Args:
+        batch: (B, ...) per source.
+        probability: of hiding, for each source of each product.
+    """
+    if not probability:
+        return batch
+    present = torch.stack([source.present for source in batch.values()])
+    kept = present & (torch.rand(present.shape, device=present.device) >= probability)
+    kept = torch.where(kept.any(dim=0), kept, present)
+    return {name: source._replace(present=row) for (name, source), row in zip(batch.items(), kept, strict=True)}
 
 
-def _validate(model: PriceModel, data: TrainingData, bf16: bool) -> dict[str, float]:
-    log_prices = score(model, data.features, data.validation, bf16=bf16)
-    predicted = to_prices(log_prices, floor=0.0, ceiling=PRICE_CEILING)
-    return price_metrics(predicted, data.prices[data.validation].cpu().numpy())
+def _copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in weights.items()}

@@ -42,6 +42,8 @@ def training_data(
         prices=torch.from_numpy(samples["price"].to_numpy(np.float32)).to(chosen),
         train=torch.from_numpy(np.flatnonzero(split == "train")).to(chosen),
         validation=torch.from_numpy(np.flatnonzero(split == "validation")).to(chosen),
+        sources=sources,
+        dtypes={name: table.dtype for name, table in tables.items()},
         fingerprints=fingerprints | {"samples": _digest(samples), "split": _digest(split_table)},
     )
 

@@ -165,11 +165,13 @@ class _BeyondFloat16Error(Exception):
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / "manifest.json"
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DataError(f"{folder}: no embedding table here (no manifest.json). Run the pipeline 'ingest'.") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not JSON ({error}). Run the pipeline 'ingest' again.") from error
+    if not isinstance(manifest, dict):
+        raise DataError(f"{path}: not a manifest. Run the pipeline 'ingest' again.")
     if manifest.get("format_version") != FORMAT_VERSION:
         raise DataError(
             f"{path}: format version {manifest.get('format_version')!r}, this program reads {FORMAT_VERSION}. "

@@ -30,15 +30,6 @@ def train(
     from price_fusion.fusion.engine.trainer import train_variant
     from price_fusion.fusion.engine.training_data import training_data
 
-    by_source = {table.source: table for table in tables}
-    data = training_data(samples, split_table, by_source, variant.train.device)
-    trained = train_variant(
-        run_folder.variant,
-        variant,
-        {name: table.declaration for name, table in by_source.items()},
-        {name: table.dtype for name, table in by_source.items()},
-        data,
-        seed=seed,
-        run=run_folder,
-    )
+    data = training_data(samples, split_table, {table.source: table for table in tables}, variant.train.device)
+    trained = train_variant(run_folder.variant, variant, data, seed=seed, run=run_folder)
     return trained.checkpoint, trained.history
