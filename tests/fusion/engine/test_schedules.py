@@ -1,0 +1,51 @@
+"""Learning rates, against torch's own scheduler and by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from price_fusion.fusion.engine.schedules import Schedule
+from price_fusion.parameters import TrainParameters
+
+
+@given(st.lists(st.floats(1, 200), min_size=1, max_size=60), st.integers(0, 4))
+def test_plateau_is_that_of_torch(smapes: list[float], patience: int) -> None:
+    parameters = TrainParameters(plateau_patience=patience, plateau_factor=0.5, min_learning_rate=1e-5)
+    ours = Schedule(parameters, steps_per_epoch=3)
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=parameters.learning_rate)
+    theirs = ReduceLROnPlateau(optimizer, factor=0.5, patience=patience, min_lr=1e-5)
+    for smape in smapes:
+        ours.epoch_ended(smape)
+        theirs.step(smape)
+        assert ours.rate(0) == pytest.approx(optimizer.param_groups[0]["lr"])
+
+
+def test_cosine_falls_from_the_rate_to_the_minimum_over_all_steps() -> None:
+    parameters = TrainParameters(schedule="cosine", epochs=10, learning_rate=1e-2, min_learning_rate=1e-4)
+    schedule = Schedule(parameters, steps_per_epoch=10)
+    assert schedule.rate(0) == pytest.approx(1e-2)
+    assert schedule.rate(50) == pytest.approx(1e-4 + (1e-2 - 1e-4) * 0.5 * (1 + math.cos(math.pi / 2)))
+    assert schedule.rate(100) == schedule.rate(1000) == pytest.approx(1e-4)
+
+
+def test_warmup_rises_in_equal_parts() -> None:
+    schedule = Schedule(TrainParameters(schedule="constant", warmup_epochs=0.5, learning_rate=1.0), steps_per_epoch=8)
+    assert [schedule.rate(step) for step in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+
+
+def test_state_carries_over() -> None:
+    first = Schedule(TrainParameters(plateau_patience=1), steps_per_epoch=1)
+    for smape in (50.0, 51.0, 52.0, 53.0):
+        first.epoch_ended(smape)
+    second = Schedule(TrainParameters(plateau_patience=1), steps_per_epoch=1)
+    second.load(first.state())
+    for schedule in (first, second):
+        schedule.epoch_ended(54.0)
+    assert first == second
+    assert first.rate(0) < 1e-3

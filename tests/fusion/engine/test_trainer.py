@@ -1,0 +1,172 @@
+"""Training on a small synthetic problem."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from price_fusion.errors import TrainingError
+from price_fusion.fusion.engine.features import Features, SourceFeatures
+from price_fusion.fusion.engine.run_folder import RunFolder
+from price_fusion.fusion.engine.trainer import Trained, TrainingData, hide_sources, train_variant
+from price_fusion.fusion.models.branches import SourceBatch
+from price_fusion.parameters import SourceParameters, VariantParameters
+
+ROWS = 400
+SOURCES = {
+    "a": SourceParameters(width=10, group="image"),
+    "b": SourceParameters(width=11, group="text", structural_columns=3),
+}
+
+
+def make_data() -> TrainingData:
+    """Prices that depend on the first embedding columns of both sources and on a quantity."""
+    generator = torch.Generator().manual_seed(7)
+    a, b = (torch.randn(ROWS, width, generator=generator) for width in (10, 8))
+    quantity = torch.rand(ROWS, 3, generator=generator) * 5
+    prices = torch.exp(2.5 + 0.8 * a[:, 0] / a.norm(dim=1) * 3 + 0.5 * b[:, 0] + 0.1 * quantity[:, 0])
+    rows = torch.arange(ROWS)
+    missing = torch.where(torch.rand(ROWS, generator=generator) < 0.1, -1, rows)
+    features = Features({"a": SourceFeatures(a, torch.empty(ROWS, 0), missing), "b": SourceFeatures(b, quantity, rows)})
+    return TrainingData(
+        features, prices, rows[:300], rows[300:], SOURCES, {"a": "float32", "b": "float32"}, {"a": "x", "b": "y"}
+    )
+
+
+def variant(head: str = "mlp", **train: Any) -> VariantParameters:
+    return VariantParameters.model_validate(
+        {
+            "sources": ["a", "b"],
+            "model": {
+                "branch": {"width": 16},
+                "fusion": {"kind": "attention", "heads": 2},
+                "head": {"kind": head, "hidden": [16, 8]},
+            },
+            "train": {"epochs": 6, "batch_size": 64, "precision": "float32", "device": "cpu"} | train,
+        }
+    )
+
+
+def fit(path: Path, parameters: VariantParameters, seed: int = 1, data: TrainingData | None = None) -> Trained:
+    return train_variant("v", parameters, data or make_data(), seed=seed, run=RunFolder("v", path))
+
+
+def smapes(trained: Trained) -> list[float]:
+    return [record["smape"] for record in trained.history]
+
+
+def test_training_learns_and_keeps_the_best_epoch(tmp_path: Path) -> None:
+    trained = fit(tmp_path, variant(epochs=40, learning_rate=3e-3))
+    best = min(trained.history, key=lambda record: record["smape"])
+    assert best["smape"] < 0.7 * trained.history[0]["smape"]
+    assert trained.checkpoint.header.epoch == best["epoch"]
+    assert trained.checkpoint.header.validation["smape"] == best["smape"]
+    assert json.loads((tmp_path / "history.json").read_text()) == trained.history
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: Path) -> None:
+    first, second, other = (fit(tmp_path, variant(), seed=seed) for seed in (1, 1, 2))
+    for name, weight in first.checkpoint.weights.items():
+        assert torch.equal(weight, second.checkpoint.weights[name])
+    assert smapes(first) == smapes(second) != smapes(other)
+
+
+def test_training_ends_after_so_many_epochs_without_a_better_one(tmp_path: Path) -> None:
+    trained = fit(tmp_path, variant(epochs=200, learning_rate=3e-2, early_stopping_patience=4))
+    assert len(trained.history) == trained.checkpoint.header.epoch + 4
+
+
+def test_periodic_checkpoints_are_kept(tmp_path: Path) -> None:
+    fit(tmp_path, variant(epochs=6, checkpoint_every=2))
+    assert sorted(path.name for path in tmp_path.glob("epoch-*")) == [
+        f"epoch-{epoch:04d}.safetensors" for epoch in (2, 4, 6)
+    ]
+
+
+@pytest.mark.parametrize("options", [{}, {"ema_decay": 0.9}, {"source_dropout": 0.3}, {"schedule": "constant"}])
+def test_resumed_training_ends_as_if_never_interrupted(tmp_path: Path, options: dict[str, Any]) -> None:
+    whole = fit(tmp_path / "whole", variant(epochs=8, **options))
+    fit(tmp_path / "parts", variant(epochs=3, **options))
+    rest = fit(tmp_path / "parts", variant(epochs=8, resume=True, **options))
+    assert smapes(rest) == smapes(whole)
+    for name, weight in whole.checkpoint.weights.items():
+        assert torch.equal(weight, rest.checkpoint.weights[name])
+
+
+def test_resuming_a_finished_run_trains_nothing(tmp_path: Path) -> None:
+    first = fit(tmp_path, variant(epochs=3))
+    again = fit(tmp_path, variant(epochs=3, resume=True))
+    assert again.history == first.history
+
+
+def test_resuming_with_another_configuration_names_the_differences(tmp_path: Path) -> None:
+    fit(tmp_path, variant(epochs=2))
+    with pytest.raises(TrainingError) as caught:
+        fit(
+            tmp_path,
+            variant(epochs=4, resume=True, learning_rate=0.5),
+            data=replace(make_data(), fingerprints={"a": "z"}),
+        )
+    for words in ("train.learning_rate: was 0.001, is 0.5", "data.a: was 'x', is 'z'", "v.train.resume=false"):
+        assert words in str(caught.value)
+
+
+def test_resuming_nothing_starts_afresh_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        trained = fit(tmp_path, variant(epochs=2, resume=True))
+    assert len(trained.history) == 2
+    assert "no state to resume" in caplog.text
+
+
+def test_a_damaged_state_is_named(tmp_path: Path) -> None:
+    fit(tmp_path, variant(epochs=2))
+    state = tmp_path / "state.pt"
+    state.write_bytes(state.read_bytes()[:-100])
+    with pytest.raises(TrainingError, match=r"state\.pt: damaged"):
+        fit(tmp_path, variant(epochs=4, resume=True))
+
+
+def test_a_loss_that_is_no_number_stops_training(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"the loss became (nan|inf) in epoch 1 .*learning rate 1e\+20") as caught:
+        fit(tmp_path, variant(loss="mse", learning_rate=1e20, gradient_clip=1e30))
+    assert "v.train.learning_rate" in str(caught.value)
+
+
+def test_the_second_loss_takes_over_at_its_epoch(tmp_path: Path) -> None:
+    plain = fit(tmp_path, variant(loss="mse"))
+    phased = fit(tmp_path, variant(loss="mse", then_loss="smape", then_from_epoch=4))
+    assert smapes(plain)[:3] == smapes(phased)[:3]
+    assert smapes(plain)[3:] != smapes(phased)[3:]
+
+
+def test_validation_prices_do_not_reach_the_weights_of_an_epoch(tmp_path: Path) -> None:
+    data = make_data()
+    changed = data.prices.clone()
+    changed[data.validation] *= 3
+    first = fit(tmp_path, variant(epochs=1), data=data)
+    second = fit(tmp_path, variant(epochs=1), data=replace(data, prices=changed))
+    for name, weight in first.checkpoint.weights.items():
+        assert torch.equal(weight, second.checkpoint.weights[name])
+
+
+def test_hidden_sources_leave_each_product_one() -> None:
+    present = torch.tensor([[True, True, False], [True, False, False]])
+    batch = {
+        name: SourceBatch(torch.zeros(2000, 4), torch.zeros(2000, 0), present[:, column].repeat(1000))
+        for column, name in enumerate("abc")
+    }
+    torch.manual_seed(0)
+    hidden = hide_sources(batch, 0.4)
+    kept = torch.stack([source.present for source in hidden.values()])
+    assert kept.any(dim=0).all()
+    assert not hidden["c"].present.any()
+    assert hidden["a"].present[1::2].all()  # the only source of these products
+    # Of two sources, each is hidden with 0.4, but both (0.16) means neither.
+    assert hidden["b"].present[0::2].float().mean() == pytest.approx(1 - 0.4 + 0.16, abs=0.05)
+    assert hide_sources(batch, 0.0) is batch
