@@ -18,6 +18,7 @@ from price_fusion.fusion.tables.table import EmbeddingTable, draft_table, write_
 from price_fusion.parameters import (
     AttentionFusion,
     BranchParameters,
+    HierarchicalFusion,
     MixtureHead,
     MlpHead,
     ModelParameters,
@@ -34,6 +35,13 @@ TINY_SOURCES = {
     "picture": SourceParameters(width=5, group="image"),
     "words": SourceParameters(width=9, group="text", structural_columns=3),
 }
+GROUPED_SOURCES = {
+    "picture": SourceParameters(width=5, group="image"),
+    "words": SourceParameters(width=9, group="text", structural_columns=3),
+    "sketch": SourceParameters(width=4, group="image"),
+    "sound": SourceParameters(width=6, group="audio"),
+}
+"""Three groups: one of two sources that are no neighbours, two of one source."""
 TINY_MODELS = {
     "concat": ModelParameters(branch=BranchParameters(width=8), head=MlpHead(hidden=(16, 8))),
     "attention": ModelParameters(
@@ -43,6 +51,11 @@ TINY_MODELS = {
         branch=BranchParameters(width=8, layer_norm=True),
         fusion=AttentionFusion(heads=2),
         head=MixtureHead(hidden=(16, 8), gate_hidden=6),
+    ),
+    "hierarchical": ModelParameters(
+        branch=BranchParameters(width=8, learned_scale=False, layer_norm=True),
+        fusion=HierarchicalFusion(heads=2),
+        head=MixtureHead(hidden=(16, 8), gate_hidden=0),
     ),
 }
 
@@ -82,6 +95,12 @@ def tiny_sources() -> dict[str, SourceParameters]:
     return dict(TINY_SOURCES)
 
 
+@pytest.fixture(scope="session")
+def grouped_sources() -> dict[str, SourceParameters]:
+    """Four sources in three groups; those of one group are no neighbours."""
+    return dict(GROUPED_SOURCES)
+
+
 @pytest.fixture(params=sorted(TINY_MODELS))
 def tiny_model_parameters(request: pytest.FixtureRequest) -> ModelParameters:
     """Each kind of composition in turn."""
@@ -100,7 +119,8 @@ def make_checkpoint() -> Callable[..., Checkpoint]:
         from price_fusion.fusion.models.build import build_model
 
         torch.manual_seed(5)
-        network = build_model(TINY_SOURCES, TINY_MODELS[model])
+        sources = header.setdefault("sources", TINY_SOURCES)
+        network = build_model(sources, TINY_MODELS[model])
         for name, weight in network.named_parameters():
             if name.endswith(".missing"):
                 weight.data.normal_()
@@ -110,8 +130,7 @@ def make_checkpoint() -> Callable[..., Checkpoint]:
         network.head.start_at(2.7)
         values: dict[str, Any] = {
             "variant": "tiny",
-            "sources": TINY_SOURCES,
-            "dtypes": dict.fromkeys(TINY_SOURCES, dtype),
+            "dtypes": dict.fromkeys(sources, dtype),
             "model": TINY_MODELS[model],
             "median_price": 14.25,
             "epoch": 3,

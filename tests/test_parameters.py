@@ -39,6 +39,7 @@ def raw() -> Raw:
         "ingestion": {},
         "splitting": {"proportions": "70/10/20"},
         "fabrication": {},
+        "comparison": {},
         "plain": {"sources": ["words"], "model": {"fusion": {"kind": "concat"}}, "train": {"loss": "smape"}},
         "mixed": {
             "sources": ["words", "picture"],
@@ -111,6 +112,13 @@ def test_embedding_width_leaves_structural_columns_out() -> None:
         ("mixed.model.fusion.heads", 7, ["mixed.model", "fusion.heads 7 does not divide branch.width 512"]),
         ("mixed.model.head.experts", 1, ["mixed.model.head", "experts", "greater than or equal to 2"]),
         ("mixed.sources", ["words"], ["mixed: ", "'attention' needs at least two sources", "'concat'"]),
+        (
+            "mixed.model.fusion",
+            {"kind": "hierarchical", "heads": 6},
+            ["mixed.model", "fusion.heads 6 does not divide branch.width 512"],
+        ),
+        ("mixed.model.fusion", {"kind": "hierarchical", "head": 8}, ["head: unknown parameter", "mean 'heads'?"]),
+        ("mixed.model.head.gate_hidden", -1, ["mixed.model.head", "gate_hidden", "greater than or equal to 0"]),
         ("mixed.sources", ["words", "words"], ["mixed.sources", "names a source twice: words, words"]),
         ("mixed.sources", [], ["mixed.sources", "at least 1 item"]),
         ("mixed.sources", ["words", "pictures"], ["mixed.sources: 'pictures'", "not declared", "mean 'picture'?"]),
@@ -127,6 +135,13 @@ def test_names_each_mistake(raw: Raw, path: str, value: object, expected: list[s
     for part in expected:
         assert part in message
     assert "conf/" in message
+
+
+def test_hierarchical_fusion_refuses_a_single_source(raw: Raw) -> None:
+    message = problems(changed(raw, "plain.model.fusion", {"kind": "hierarchical"}))
+    assert "plain: " in message
+    assert "'hierarchical' needs at least two sources" in message
+    assert "'concat'" in message
 
 
 @pytest.mark.parametrize("section", ["seed", "variants", "sources", "splitting"])
@@ -192,6 +207,12 @@ def test_parameters_survive_json() -> None:
         {"fusion": {"kind": "attention", "heads": 4}, "head": {"kind": "mixture", "experts": 5}}
     )
     assert ModelParameters.model_validate_json(model.model_dump_json()) == model
+
+
+@pytest.mark.parametrize("kind", ["concat", "attention", "hierarchical"])
+def test_the_kind_of_fusion_survives_json(kind: str) -> None:
+    model = ModelParameters.model_validate({"fusion": {"kind": kind}})
+    assert ModelParameters.model_validate_json(model.model_dump_json()).fusion.kind == kind
 
 
 def test_every_reference_loss_has_a_name() -> None:

@@ -1,3 +1,10 @@
 """Product prices from stored embeddings of images and texts."""
 
+import os
+
 __version__ = "0.1.0"
+
+# torch's threads wait for each other by spinning. Where another process wants one of the cores, they then wait for a
+# thread that cannot run, and training takes many times as long (docs/decisions/0004-waiting-threads.md). Read by the
+# OpenMP runtime when torch is imported, which is after this; a value that the user has set stays.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

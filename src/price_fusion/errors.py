@@ -28,5 +28,9 @@ class CheckpointError(PriceFusionError):
     """A checkpoint cannot be read, or does not fit what it is used with."""
 
 
+class ComparisonError(PriceFusionError):
+    """What was to be compared is not of the same rows, data or configuration."""
+
+
 class TrainingError(PriceFusionError):
     """Training cannot go on."""

@@ -129,6 +129,17 @@ class FabricationParameters(Parameters):
     """Share of the products that show another product's image."""
 
 
+class ComparisonParameters(Parameters):
+    """The leaderboard and its yardsticks."""
+
+    resamples: Annotated[int, Field(ge=100)] = 2_000
+    """Resamples of the bootstrap intervals."""
+    lightgbm_rounds: PositiveInt = 2_000
+    """Trees of LightGBM at most; early stopping on the validation rows usually ends sooner."""
+    lightgbm_threads: Annotated[int, Field(ge=0)] = 0
+    """Threads of LightGBM; 0: all cores."""
+
+
 # --- models ---------------------------------------------------------------------------------------------------------
 
 
@@ -159,6 +170,17 @@ class AttentionFusion(Parameters):
     dropout: Fraction = 0.1
 
 
+class HierarchicalFusion(Parameters):
+    """Attention between the sources of each group first, then between all; each with residual and LayerNorm."""
+
+    kind: Literal["hierarchical"] = "hierarchical"
+    heads: PositiveInt = 8
+    dropout: Fraction = 0.1
+
+
+FusionParameters = ConcatFusion | AttentionFusion | HierarchicalFusion
+
+
 class MlpHead(Parameters):
     """Layers of Linear, LayerNorm, GELU and dropout, then one output."""
 
@@ -175,7 +197,8 @@ class MixtureHead(Parameters):
     kind: Literal["mixture"] = "mixture"
     experts: Annotated[int, Field(ge=2)] = 3
     hidden: tuple[PositiveInt, ...] = (512, 256, 128)
-    gate_hidden: PositiveInt = 512
+    gate_hidden: Annotated[int, Field(ge=0)] = 512
+    """Width of the gate's hidden layer; 0: the gate is one linear map."""
     dropout: Fraction = 0.25
 
 
@@ -183,12 +206,12 @@ class ModelParameters(Parameters):
     """A model: one branch per source, a fusion, a head."""
 
     branch: BranchParameters = BranchParameters()
-    fusion: Annotated[ConcatFusion | AttentionFusion, Field(discriminator="kind")] = ConcatFusion()
+    fusion: Annotated[FusionParameters, Field(discriminator="kind")] = ConcatFusion()
     head: Annotated[MlpHead | MixtureHead, Field(discriminator="kind")] = MlpHead()
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> ModelParameters:
-        if isinstance(self.fusion, AttentionFusion) and self.branch.width % self.fusion.heads:
+        if not isinstance(self.fusion, ConcatFusion) and self.branch.width % self.fusion.heads:
             raise ValueError(
                 f"fusion.heads {self.fusion.heads} does not divide branch.width {self.branch.width}: "
                 "choose a width that is a multiple of the heads"
@@ -238,6 +261,11 @@ class TrainParameters(Parameters):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "bf16", "float32"] = "auto"
     """``auto``: bf16 matrix products where the machine has them, weights always in float32."""
+    features_gb: Positive | None = None
+    """Memory (1e9 bytes) that embeddings may take on the device; above it they are read window by window. None: 70 % of
+    the free memory of a GPU; no limit on the CPU, where they stay memory-mapped."""
+    cuda_graph: bool = True
+    """On a GPU, record the training step once and replay it."""
 
     @model_validator(mode="after")
     def _second_phase_is_whole(self) -> TrainParameters:
@@ -269,8 +297,9 @@ class VariantParameters(Parameters):
 
     @model_validator(mode="after")
     def _something_to_attend_to(self) -> VariantParameters:
-        if isinstance(self.model.fusion, AttentionFusion) and len(self.sources) < 2:
-            raise ValueError("fusion 'attention' needs at least two sources: use 'concat', or name another source")
+        kind = self.model.fusion.kind
+        if kind != "concat" and len(self.sources) < 2:
+            raise ValueError(f"fusion {kind!r} needs at least two sources: use 'concat', or name another source")
         return self
 
 
@@ -290,6 +319,7 @@ class ProjectParameters(BaseModel):
     ingestion: IngestionParameters
     splitting: SplittingParameters
     fabrication: FabricationParameters
+    comparison: ComparisonParameters
 
     def variant(self, name: str) -> VariantParameters:
         """The parameters of a variant that ``variants`` names."""
@@ -369,7 +399,8 @@ def _describe(error: ValidationError) -> list[str]:
     for problem in error.errors(include_url=False):
         path = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            lines.append(f"{path}: unknown parameter{_did_you_mean(str(problem['loc'][-1]), _all_fields())}")
+            name = str(problem["loc"][-1])
+            lines.append(f"{path}: unknown parameter{_did_you_mean(name, sorted(_all_fields() - {name}))}")
         elif problem["type"] == "missing":
             lines.append(f"{path}: missing")
         else:
@@ -377,9 +408,9 @@ def _describe(error: ValidationError) -> list[str]:
     return lines
 
 
-def _all_fields() -> list[str]:
+def _all_fields() -> set[str]:
     """Names of all fields of all models: candidates for what a misspelt field was meant to be."""
-    return sorted({field for model in Parameters.__subclasses__() for field in model.model_fields})
+    return {field for model in Parameters.__subclasses__() for field in model.model_fields}
 
 
 def _did_you_mean(name: str, candidates: Iterable[str]) -> str:

@@ -65,7 +65,8 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
         pipelines[f"predict_{variant}"] = predict
         pipelines[variant] = train + evaluate + predict
         measured += train + evaluate
-    pipelines["compare"] = measured + reporting.create_pipeline(parameters.variants, used)
+    fused = {variant: parameters.variant(variant).sources for variant in parameters.variants}
+    pipelines["compare"] = measured + reporting.create_pipeline(fused, used)
     pipelines["__default__"] = pipelines["moe" if "moe" in parameters.variants else parameters.variants[0]]
     return pipelines
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import rich
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -17,6 +18,7 @@ class RunSummary:
 
     def __init__(self) -> None:
         self._reports: list[Table] = []
+        self._leaderboard: pd.DataFrame | None = None
         self._metrics: dict[str, Mapping[str, Any]] = {}
         self._paths: dict[str, Path] = {}
 
@@ -35,16 +37,20 @@ class RunSummary:
         elif dataset == "split_report":
             self._reports.append(split_table(data))
         elif dataset == "leaderboard":
-            self._reports.append(leaderboard_table(data))
+            self._leaderboard = data
+        elif dataset.endswith(".gate_report") and data["experts"]:
+            self._reports.append(gate_table(dataset.removesuffix(".gate_report"), data))
         elif dataset.endswith(".metrics"):
             self._metrics[dataset.removesuffix(".metrics")] = data
 
     def print(self, console: Console | None = None) -> None:
-        """Print all tables, then the paths; forget them."""
+        """Print all tables, the paths and the leaderboard; forget them."""
         console = console or rich.get_console()
         tables = [*self._reports, *([metrics_table(self._metrics)] if self._metrics else [])]
         if self._paths:
             tables.append(paths_table(self._paths))
+        if self._leaderboard is not None:
+            tables.append(leaderboard_table(self._leaderboard))
         for table in tables:
             console.print(table)
         self.__init__()  # type: ignore[misc]
@@ -84,24 +90,84 @@ def split_table(report: Mapping[str, Any]) -> Table:
     return table
 
 
+def gate_table(variant: str, report: Mapping[str, Any]) -> Table:
+    """How a gate divides its weight among its experts."""
+    table = Table(title=f"Mean gate weights of {variant} ({report['split']} rows)", title_justify="left")
+    table.add_column("true price, USD")
+    table.add_column("rows", justify="right")
+    for number in range(1, report["experts"] + 1):
+        table.add_column(f"expert {number}", justify="right")
+    for part in [*report["by_price"], {"bin": "all", **report}]:
+        table.add_row(part["bin"], f"{part['rows']:,}", *(f"{weight:.3f}" for weight in part["mean_weights"]))
+    return table
+
+
 def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
     """Metrics of the variants that were evaluated."""
-    rows = [{"model": name} | dict(values) for name, values in metrics.items()]
-    return leaderboard_table(pd.DataFrame(rows), title="Metrics")
-
-
-def leaderboard_table(frame: pd.DataFrame, title: str = "Leaderboard") -> Table:
-    """Models side by side."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title="Metrics", title_justify="left")
     table.add_column("model")
     table.add_column("split")
     headings = {"rows": "rows", "smape": "SMAPE %", "mae": "MAE USD", "rmse": "RMSE USD", "r2": "R2"}
     for heading in headings.values():
         table.add_column(heading, justify="right")
-    for row in frame.to_dict(orient="records"):
+    for name, row in metrics.items():
         numbers = [f"{row['rows']:,}", *(f"{row[key]:.2f}" for key in ("smape", "mae", "rmse")), f"{row['r2']:.3f}"]
-        table.add_row(str(row["model"]), str(row["split"]), *numbers)
+        table.add_row(name, str(row["split"]), *numbers)
     return table
+
+
+def leaderboard_table(leaderboard: pd.DataFrame) -> Table:
+    """Models side by side, best first, within 100 columns."""
+    best = leaderboard.iloc[0]
+    table = Table(
+        title=f"Leaderboard on {best['rows']:,} {best['split']} rows, with bootstrap 95 % intervals",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+    )
+    table.add_column("\nmodel")
+    headings = (
+        "para-\nmeters",
+        "s per\nepoch",
+        "epochs\n(best)",
+        "SMAPE %\n",
+        "MAE\nUSD",
+        "RMSE\nUSD",
+        "\nR2",
+        "behind the best,\npoints of SMAPE",
+    )
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for row in leaderboard.to_dict(orient="records"):
+        table.add_row(str(row["model"]), *_leaderboard_cells(row))
+    return table
+
+
+def _leaderboard_cells(row: Mapping[Any, Any]) -> list[str]:
+    trained = ["", "", ""]
+    if pd.notna(row["parameters"]):
+        trained = [
+            _count(row["parameters"]),
+            f"{row['seconds_per_epoch']:.2g}",
+            f"{row['epochs']} ({row['best_epoch']})",
+        ]
+    digits = 2 if row["behind_best"] < 10 else 1
+    behind, low, high = (f"{row[f'behind_best{end}']:.{digits}f}" for end in ("", "_low", "_high"))
+    return [
+        *trained,
+        f"{row['smape']:.2f} [{row['smape_low']:.1f}, {row['smape_high']:.1f}]",
+        f"{row['mae']:.2f}",
+        f"{row['rmse']:.1f}",
+        f"{row['r2']:.2f}",
+        "" if pd.isna(row["reversed"]) else f"{behind} [{low}, {high}]",
+    ]
+
+
+def _count(number: int) -> str:
+    """A count in at most 6 characters."""
+    return f"{number:,}" if number < 100_000 else f"{number / 1e6:.3g} M"
 
 
 def paths_table(paths: Mapping[str, Path]) -> Table:

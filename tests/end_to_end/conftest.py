@@ -14,9 +14,10 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 SAMPLE = "fabrication.labelled=300,fabrication.unlabelled=60"
+VARIANTS = ("two_branch", "moe", "four_branch", "hierarchical")
 SHORT = ",".join(
     f"{variant}.{setting}"
-    for variant in ("two_branch", "moe")
+    for variant in VARIANTS
     for setting in ("train.epochs=2", "model.branch.width=32", "model.head.hidden=[16]")
 )
 

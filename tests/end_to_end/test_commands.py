@@ -13,7 +13,7 @@ import yaml
 from price_fusion.fusion import Predictor
 from price_fusion.fusion.tables.readers import read_embeddings
 
-from .conftest import SHORT, Project
+from .conftest import SHORT, VARIANTS, Project
 
 
 def test_default_run_prices_each_product_of_test_csv_in_its_order(trained_project: Project) -> None:
@@ -105,10 +105,58 @@ def test_compare_ranks_variants_and_yardsticks_on_the_same_rows(
     project = copy_of(sample_project)
     printed = project.kedro("run", "--pipelines", "compare", "--params", SHORT).stdout
     leaderboard = pd.read_csv(project.path / "data/08_reporting/leaderboard.csv")
-    assert set(leaderboard["model"]) == {"two_branch", "moe", "ridge", "median"}
+    assert set(leaderboard["model"]) == {*VARIANTS, "lightgbm", "ridge", "median"}
     assert leaderboard["smape"].is_monotonic_increasing
     assert leaderboard["rows"].nunique() == leaderboard["split"].nunique() == 1
-    assert "Leaderboard" in printed
+    assert (leaderboard["smape_low"] < leaderboard["smape"]).all()
+    assert (leaderboard["smape"] < leaderboard["smape_high"]).all()
+    assert leaderboard.loc[0, ["behind_best", "behind_best_low", "behind_best_high"]].tolist() == [0, 0, 0]
+    trained = leaderboard.set_index("model")["parameters"].dropna()
+    assert set(trained.index) == set(VARIANTS)
+    assert (trained > 0).all()
+    document = json.loads((project.path / "data/08_reporting/leaderboard.json").read_text())
+    assert [row["model"] for row in document["models"]] == leaderboard["model"].tolist()
+    assert document["best"] == leaderboard["model"][0]
+    assert f"Leaderboard on {leaderboard['rows'][0]} holdout rows" in printed
+    assert f"best: {document['best']}" in " ".join(printed.split())
+
+
+def test_compare_trains_only_what_is_missing_and_refuses_what_is_stale(
+    sample_project: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    project = copy_of(sample_project)
+    (project.path / "conf/local").mkdir(exist_ok=True)
+    (project.path / "conf/local/parameters.yml").write_text("variants: [two_branch, moe]\n")
+    models, reports = project.path / "data/06_models", project.path / "data/08_reporting"
+    compare = ("run", "--pipelines", "compare", "--only-missing-outputs", "--params")
+    project.kedro(*compare, SHORT)
+    leaderboard = reports / "leaderboard.csv"
+    made = [models / "moe/checkpoint.safetensors", reports / "moe/evaluation_results.csv", reports / "moe/metrics.json"]
+    kept = [models / "two_branch/checkpoint.safetensors", reports / "two_branch/metrics.json"]
+    kept.append(reports / "yardstick_results.csv")
+    before, ranking = {path: path.stat().st_mtime_ns for path in (*made, *kept)}, pd.read_csv(leaderboard)
+
+    again = project.kedro(*compare, SHORT).stdout
+    assert "Running 4 out of" in again  # two contenders, rank, log_verdict
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+    made[0].unlink()
+    leaderboard.write_text("old")
+    project.kedro(*compare, SHORT)
+    assert all(path.stat().st_mtime_ns > before[path] for path in made)
+    assert all(path.stat().st_mtime_ns == before[path] for path in kept)
+    columns = ["model", "smape", "smape_low", "behind_best"]
+    pd.testing.assert_frame_equal(pd.read_csv(leaderboard)[columns], ranking[columns])
+
+    changed = project.kedro(*compare, f"{SHORT},moe.model.branch.learned_scale=false", fails=True).stderr
+    assert "ComparisonError: 1 file(s)" in changed
+    assert "moe.checkpoint: trained with another composition than the declared one" in changed
+    assert "kedro run --pipelines train_moe" in changed
+    project.kedro("run", "--pipelines", "split", "--params", "splitting.proportions=60/10/30")
+    stale = project.kedro(*compare, SHORT, fails=True).stderr
+    for name in ("moe", "two_branch"):
+        assert f"{name}.checkpoint: trained with other data (split); run: kedro run --pipelines train_{name}" in stale
+        assert f"{name}.evaluation_results: of other rows" in stale
 
 
 def test_without_a_holdout_evaluation_says_that_it_is_of_validation(
@@ -143,8 +191,8 @@ def test_rows_that_an_encoder_was_tuned_on_go_to_train_and_are_counted(
 
 def test_registry_and_catalog_can_be_listed(sample_project: Project) -> None:
     names = yaml.safe_load(sample_project.kedro("registry", "list").stdout.split("\n- ", 1)[1].join(["- ", ""]))
-    stages = {f"{stage}_{variant}" for stage in ("train", "evaluate", "predict") for variant in ("moe", "two_branch")}
-    assert {"__default__", "fabricate", "ingest", "split", "compare", "two_branch", "moe"} | stages == set(names)
+    stages = {f"{stage}_{variant}" for stage in ("train", "evaluate", "predict") for variant in VARIANTS}
+    assert {"__default__", "fabricate", "ingest", "split", "compare", *VARIANTS} | stages == set(names)
     described = sample_project.kedro("catalog", "describe-datasets", "--pipeline", "moe").stdout
     for name in ("moe.checkpoint", "clip_image.train_embeddings", "qwen_text.train_table", "train_products"):
         assert name in described

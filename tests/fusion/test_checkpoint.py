@@ -31,7 +31,7 @@ def refusal(read: Callable[[Path], object], path: Path) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("model", ["concat", "attention", "mixture"])
+@pytest.mark.parametrize("model", ["concat", "attention", "mixture", "hierarchical"])
 def test_round_trip(make_checkpoint: MakeCheckpoint, tmp_path: Path, model: str) -> None:
     written, path = make_checkpoint(model), tmp_path / "new" / "c.safetensors"
     save_checkpoint(path, written)
@@ -41,6 +41,13 @@ def test_round_trip(make_checkpoint: MakeCheckpoint, tmp_path: Path, model: str)
     assert read.weights.keys() == written.weights.keys()
     for name, tensor in written.weights.items():
         torch.testing.assert_close(read.weights[name], tensor, rtol=0, atol=0)
+
+
+def test_a_header_without_parameter_counts_is_read(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
+    header = json.loads(make_checkpoint().header.model_dump_json())
+    del header["parameter_counts"]
+    write_with_header(tmp_path / "c.safetensors", json.dumps(header))
+    assert read_header(tmp_path / "c.safetensors").parameter_counts == {}
 
 
 def test_metrics_that_are_no_numbers_are_read_as_written(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:

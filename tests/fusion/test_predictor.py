@@ -18,6 +18,7 @@ from price_fusion.errors import CheckpointError, DataError
 from price_fusion.fusion import Predictor
 from price_fusion.fusion.checkpoint import Checkpoint, save_checkpoint
 from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.parameters import SourceParameters
 
 MakeCheckpoint = Callable[..., Checkpoint]
 Arrays = dict[str, NDArray[np.floating[Any]]]
@@ -46,7 +47,7 @@ def test_loads_from_a_path_or_its_text(checkpoint_path: Path, predictor: Predict
         np.testing.assert_array_equal(Predictor.load(path).predict(arrays), predictor.predict(arrays))
 
 
-@pytest.mark.parametrize("model", ["concat", "attention", "mixture"])
+@pytest.mark.parametrize("model", ["concat", "attention", "mixture", "hierarchical"])
 @pytest.mark.parametrize("size", [1, 7])
 def test_a_price_is_the_same_alone_and_in_any_batch(
     make_checkpoint: MakeCheckpoint, arrays: Arrays, model: str, size: int
@@ -202,3 +203,19 @@ def test_refuses_weights_that_do_not_fit_their_header(
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no checkpoint here"):
         Predictor.load(tmp_path / "c.safetensors")
+
+
+def test_a_hierarchical_model_is_rebuilt_from_its_header_alone(
+    make_checkpoint: MakeCheckpoint, grouped_sources: dict[str, SourceParameters], tmp_path: Path
+) -> None:
+    checkpoint = make_checkpoint("hierarchical", sources=grouped_sources)
+    save_checkpoint(tmp_path / "c.safetensors", checkpoint)
+    predictor = Predictor.load(tmp_path / "c.safetensors")
+    assert list(predictor.widths) == ["picture", "words", "sketch", "sound"]
+    generator = np.random.default_rng(1)
+    arrays = {name: generator.normal(size=(11, width)) for name, width in predictor.widths.items()}
+    together = predictor.predict(arrays)
+    np.testing.assert_array_equal(together, Predictor(checkpoint).predict(arrays))
+    alone = [predictor.predict({name: array[[row]] for name, array in arrays.items()})[0] for row in range(11)]
+    np.testing.assert_allclose(alone, together, rtol=1e-4)
+    assert together.std() > 0.01

@@ -48,6 +48,8 @@ class CheckpointHeader(BaseModel):
     """Metrics on the validation rows, which selected the epoch: not an honest estimate."""
     data: dict[str, str]
     """Fingerprints of the data it was trained on."""
+    parameter_counts: dict[str, int] = {}
+    """Trained parameters of each component and in total, as ``parameter_counts`` gives them."""
 
 
 @dataclass(frozen=True)

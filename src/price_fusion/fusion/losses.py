@@ -125,6 +125,7 @@ def relative_difference(log_prediction: Tensor, price: Tensor) -> Tensor:
 
 def tier_weights(price: Tensor) -> Tensor:
     """Weight of each product by the tier of its true price, 10 below 5 USD down to 1 from 200 USD."""
-    edges = torch.tensor([edge for edge, _ in PRICE_TIERS], device=price.device, dtype=price.dtype)
-    weights = torch.tensor([*(weight for _, weight in PRICE_TIERS), 1.0], device=price.device, dtype=price.dtype)
-    return weights[torch.bucketize(price, edges, right=True)]
+    weights = torch.ones_like(price)
+    for edge, weight in reversed(PRICE_TIERS):
+        weights = torch.where(price < edge, weight, weights)
+    return weights

@@ -14,6 +14,10 @@ BIN_EDGES = (0.0, 5.0, 10.0, 15.0, 20.0, 30.0, 50.0, 100.0, 200.0, 500.0, np.inf
 RANGES = {"very low": 0.0, "low": 10.0, "medium": 30.0, "high": 100.0, "very high": 300.0}
 """Lower edge in USD of each range."""
 
+BIN_LABELS = tuple(
+    f"{low:g} and above" if np.isinf(high) else f"{low:g} to {high:g}" for low, high in pairwise(BIN_EDGES)
+)
+
 Prices = NDArray[np.floating]
 
 
@@ -49,9 +53,8 @@ def metrics_by_price(predicted: Prices, true: Prices) -> pd.DataFrame:
         one row per bin, then per range: ``grouping``, ``group``, ``rows``, ``mean_true``, ``mean_predicted``, ``smape``,
         ``mae``, ``rmse``, ``r2``; empty groups are listed with 0 rows.
     """
-    bins = [_edge_label(low, high) for low, high in pairwise(BIN_EDGES)]
     parts = [
-        _grouped(predicted, true, "bin", bins, BIN_EDGES[1:-1]),
+        _grouped(predicted, true, "bin", BIN_LABELS, BIN_EDGES[1:-1]),
         _grouped(predicted, true, "range", list(RANGES), list(RANGES.values())[1:]),
     ]
     return pd.concat(parts, ignore_index=True)
@@ -71,7 +74,3 @@ def _grouped(
         rows.append(row)
     columns = ["grouping", "group", "rows", "mean_true", "mean_predicted", "smape", "mae", "rmse", "r2"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def _edge_label(low: float, high: float) -> str:
-    return f"{low:g} and above" if np.isinf(high) else f"{low:g} to {high:g}"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from price_fusion.errors import CheckpointError, DataError
 from price_fusion.fusion.checkpoint import PRICE_CEILING, PRICE_FLOOR, Checkpoint, load_checkpoint
 from price_fusion.fusion.engine.features import Features, features_from_arrays, features_from_tables
-from price_fusion.fusion.engine.scoring import score, to_prices
+from price_fusion.fusion.engine.scoring import gate_weights, score, to_prices
 from price_fusion.fusion.models.build import build_model
 from price_fusion.fusion.tables.table import EmbeddingTable
 
@@ -73,7 +73,13 @@ class Predictor:
 
     def predict_samples(self, samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable]) -> NDArray[np.float64]:
         """Prices in USD of the products of a sample table, (N,), finite and positive."""
-        return self._prices(features_from_tables(samples, tables, self.header.sources, torch.device("cpu")))
+        return self._prices(features_from_tables(samples, tables, self.header.sources))
+
+    def gate_weights(self, samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable]) -> NDArray[np.float32]:
+        """Weight of each expert for the products of a sample table, (N, experts); (N, 0) of a model without a gate."""
+        features = features_from_tables(samples, tables, self.header.sources)
+        weights: NDArray[np.float32] = gate_weights(self._model, features, torch.arange(len(features))).numpy()
+        return weights
 
     def _prices(self, features: Features) -> NDArray[np.float64]:
         log_prices = score(self._model, features, torch.arange(len(features)))

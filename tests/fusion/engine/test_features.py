@@ -54,7 +54,7 @@ def test_gathers_each_products_rows(
     dtype: str,
 ) -> None:
     tables = make_tables(rows_per_shard=rows_per_shard, dtype=dtype)
-    features = features_from_tables(SAMPLES, tables, tiny_sources, CPU)
+    features = features_from_tables(SAMPLES, tables, tiny_sources)
     assert len(features) == 3
     assert features.device == CPU
     assert list(features.sources) == ["picture", "words"]
@@ -72,13 +72,13 @@ def test_gathers_each_products_rows(
 def test_knows_which_products_some_source_knows(
     make_tables: Callable[..., Tables], tiny_sources: dict[str, SourceParameters]
 ) -> None:
-    features = features_from_tables(SAMPLES, make_tables(), tiny_sources, CPU)
+    features = features_from_tables(SAMPLES, make_tables(), tiny_sources)
     assert features.known().tolist() == [True, False, True]
 
 
 def test_one_shard_is_not_copied(make_tables: Callable[..., Tables], tiny_sources: dict[str, SourceParameters]) -> None:
     tables = make_tables()
-    features = features_from_tables(SAMPLES, tables, tiny_sources, CPU)
+    features = features_from_tables(SAMPLES, tables, tiny_sources)
     assert features.sources["words"].vectors.data_ptr() == tables["words"].vectors[0].ctypes.data
 
 
@@ -88,7 +88,7 @@ def test_refuses_a_table_of_other_widths(
 ) -> None:
     sources = tiny_sources | {"words": tiny_sources["words"].model_copy(update=change)}
     with pytest.raises(DataError, match="'words' has 6 embedding and 3 structural columns, expected ") as caught:
-        features_from_tables(SAMPLES, make_tables(), sources, CPU)
+        features_from_tables(SAMPLES, make_tables(), sources)
     assert "'ingest'" in str(caught.value)
 
 
@@ -96,14 +96,14 @@ def test_refuses_a_sample_table_aligned_without_a_source(
     make_tables: Callable[..., Tables], tiny_sources: dict[str, SourceParameters]
 ) -> None:
     with pytest.raises(AlignmentError, match="no column 'row_words': it was aligned to picture"):
-        features_from_tables(SAMPLES.drop(columns="row_words"), make_tables(), tiny_sources, CPU)
+        features_from_tables(SAMPLES.drop(columns="row_words"), make_tables(), tiny_sources)
 
 
 def test_refuses_rows_beyond_the_table(
     make_tables: Callable[..., Tables], tiny_sources: dict[str, SourceParameters]
 ) -> None:
     with pytest.raises(AlignmentError, match=r"row 6 of source 'words', whose table .* has 6 rows"):
-        features_from_tables(SAMPLES.assign(row_words=6), make_tables(), tiny_sources, CPU)
+        features_from_tables(SAMPLES.assign(row_words=6), make_tables(), tiny_sources)
 
 
 def from_arrays(tiny_sources: dict[str, SourceParameters], dtype: str, **arrays: NDArray[np.floating[Any]]) -> Features:

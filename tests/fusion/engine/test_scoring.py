@@ -10,8 +10,9 @@ import torch
 
 from price_fusion.fusion.engine import scoring
 from price_fusion.fusion.engine.features import Features, features_from_arrays
-from price_fusion.fusion.engine.scoring import score, to_prices
+from price_fusion.fusion.engine.scoring import gate_weights, score, to_prices
 from price_fusion.fusion.models.build import PriceModel, build_model
+from price_fusion.fusion.models.heads import Mixture
 from price_fusion.parameters import ModelParameters, SourceParameters
 
 
@@ -67,3 +68,19 @@ def test_prices_stay_within_bounds() -> None:
     prices = to_prices(log_prices, floor=0.01, ceiling=1e6)
     assert prices.dtype == np.float64
     assert prices.tolist() == pytest.approx([0.01, 0.01, 14.0, math.expm1(12.0), 1e6, 1e6], rel=1e-6)
+
+
+def test_gate_weights_are_those_of_the_head_in_any_block(
+    model: PriceModel, features: Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = torch.tensor([5, 0, 22, 5])
+    monkeypatch.setattr(scoring, "BLOCK_PRODUCTS", 3)
+    weights = gate_weights(model, features, index)
+    if not isinstance(model.head, Mixture):
+        assert weights.shape == (4, 0)
+        return
+    assert weights.shape == (4, 3)
+    torch.testing.assert_close(weights.sum(dim=1), torch.ones(4))
+    torch.testing.assert_close(weights[0], weights[3])
+    expected = model.head.gate_weights(model.features(features.batch(index)))
+    torch.testing.assert_close(weights, expected, rtol=1e-4, atol=1e-6)

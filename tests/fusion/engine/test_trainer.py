@@ -14,7 +14,7 @@ import torch
 from price_fusion.errors import TrainingError
 from price_fusion.fusion.engine.features import Features, SourceFeatures
 from price_fusion.fusion.engine.run_folder import RunFolder
-from price_fusion.fusion.engine.trainer import Trained, TrainingData, hide_sources, train_variant
+from price_fusion.fusion.engine.trainer import Trained, Trainer, TrainingData, hide_sources, train_variant
 from price_fusion.fusion.models.branches import SourceBatch
 from price_fusion.parameters import SourceParameters, VariantParameters
 
@@ -170,3 +170,37 @@ def test_hidden_sources_leave_each_product_one() -> None:
     # Of two sources, each is hidden with 0.4, but both (0.16) means neither.
     assert hidden["b"].present[0::2].float().mean() == pytest.approx(1 - 0.4 + 0.16, abs=0.05)
     assert hide_sources(batch, 0.0) is batch
+
+
+def test_windows_of_features_train_as_well_as_all_of_them(tmp_path: Path) -> None:
+    options = variant(epochs=25, learning_rate=3e-3)
+    whole = fit(tmp_path, options)
+    windowed = fit(tmp_path, options, data=replace(make_data(), window_products=90))
+    assert min(smapes(windowed)) < 1.15 * min(smapes(whole))
+
+
+def test_a_device_out_of_memory_says_what_to_lower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_out(self: Trainer) -> None:
+        raise torch.OutOfMemoryError("tried to allocate 80.00 GiB")
+
+    monkeypatch.setattr(Trainer, "train", run_out)
+    with pytest.raises(
+        TrainingError, match=r"out of memory .*v\.train\.batch_size \(now 64\) or v\.train\.features_gb"
+    ):
+        fit(tmp_path, variant())
+
+
+@pytest.mark.gpu
+def test_a_recorded_step_trains_like_one_that_is_not(tmp_path: Path) -> None:
+    device = torch.device("cuda")
+    data = make_data()
+    moved = replace(
+        data,
+        features=data.features.to(device),
+        **{name: getattr(data, name).to(device) for name in ("prices", "train", "validation")},
+        device=device,
+    )
+    options = {"epochs": 4, "device": "cuda", "ema_decay": 0.9}
+    eager = fit(tmp_path, variant(cuda_graph=False, **options), data=moved)
+    recorded = fit(tmp_path, variant(cuda_graph=True, **options), data=moved)
+    assert smapes(recorded) == pytest.approx(smapes(eager), rel=1e-2)

@@ -7,9 +7,11 @@ import torch
 
 from price_fusion.fusion.models.branches import SourceBatch
 from price_fusion.fusion.models.build import PriceModel, build_model
+from price_fusion.fusion.models.counts import REFERENCE_COUNTS, parameter_counts
 from price_fusion.parameters import (
     AttentionFusion,
     BranchParameters,
+    HierarchicalFusion,
     MixtureHead,
     MlpHead,
     ModelParameters,
@@ -129,17 +131,64 @@ def test_refuses_a_source_name_with_a_dot() -> None:
         build_model({"clip.image": SourceParameters(width=4, group="image")}, ModelParameters())
 
 
-def trainable(sources: dict[str, SourceParameters], parameters: ModelParameters) -> int:
+def test_a_hierarchy_keeps_products_apart_and_is_the_same_in_any_batch(
+    grouped_sources: dict[str, SourceParameters],
+) -> None:
+    torch.manual_seed(0)
+    parameters = ModelParameters(branch=BranchParameters(width=8), fusion=HierarchicalFusion(heads=2))
+    model = build_model(grouped_sources, parameters).eval()
+    generator = torch.Generator().manual_seed(1)
+    batch = {
+        name: SourceBatch(
+            torch.randn(ROWS, source.embedding_width, generator=generator).requires_grad_(),
+            torch.rand(ROWS, source.structural_columns, generator=generator),
+            torch.rand(ROWS, generator=generator) < 0.8,
+        )
+        for name, source in grouped_sources.items()
+    }
+    together = model(batch)
+    alone = torch.cat([model(rows_of(batch, slice(row, row + 1))) for row in range(ROWS)])
+    torch.testing.assert_close(alone, together, rtol=1e-4, atol=1e-6)
+    for gradient in torch.autograd.grad(together[4], [source.vectors for source in batch.values()]):
+        assert not gradient[torch.arange(ROWS) != 4].any()
+
+
+def counts(sources: dict[str, SourceParameters], parameters: ModelParameters) -> dict[str, int]:
     with torch.device("meta"):
         model = build_model(sources, parameters)
-    return sum(weight.numel() for weight in model.parameters())
+    found = parameter_counts(model)
+    assert found["total"] == sum(weight.numel() for weight in model.parameters())
+    return found
+
+
+def differences(variant: str, sources: dict[str, SourceParameters], parameters: ModelParameters) -> dict[str, int]:
+    """By how much ours is larger than the reference's, where it is of another size."""
+    ours, theirs = counts(sources, parameters), REFERENCE_COUNTS[variant]
+    assert list(ours) == [*(f"branches.{name}" for name in sources), "fusion", "head", "total"]
+    assert ours.keys() == theirs.keys()
+    return {name: count - theirs[name] for name, count in ours.items() if count != theirs[name]}
+
+
+LEARNED_VECTOR = 512
+"""Stands in for a missing source."""
+WITH_NORMS = BranchParameters(learned_scale=False, layer_norm=True)
+
+
+@pytest.mark.parametrize("variant", REFERENCE_COUNTS)
+def test_the_components_of_the_reference_add_up(variant: str) -> None:
+    counts = dict(REFERENCE_COUNTS[variant])
+    assert counts.pop("total") == sum(counts.values())
 
 
 def test_two_branch_is_as_large_as_the_references() -> None:
     parameters = ModelParameters(head=MlpHead(hidden=(512, 256, 128), residual=True))
-    learned_vectors = 2 * 512  # stand in for a missing source
     residual_bias = 1  # ours has none: it would double that of the output layer
-    assert trainable(TWO, parameters) == 1_612_036 + learned_vectors - residual_bias == 1_613_059
+    assert differences("two_branch", TWO, parameters) == {
+        **{f"branches.{name}": LEARNED_VECTOR for name in TWO},
+        "head": -residual_bias,
+        "total": 2 * LEARNED_VECTOR - residual_bias,
+    }
+    assert counts(TWO, parameters)["total"] == 1_613_059
 
 
 def test_moe_differs_from_the_references_by_its_attention() -> None:
@@ -148,15 +197,35 @@ def test_moe_differs_from_the_references_by_its_attention() -> None:
     )
     # Four projections with biases and a LayerNorm: over the fused 1024 features there, over tokens of 512 here.
     theirs, ours = (4 * (width * width + width) + 2 * width for width in (1024, 512))
-    learned_vectors = 2 * 512
-    assert trainable(TWO, parameters) == 7_719_688 - theirs + ours + learned_vectors == 4_571_912
+    assert differences("moe", TWO, parameters) == {
+        **{f"branches.{name}": LEARNED_VECTOR for name in TWO},
+        "fusion": ours - theirs,
+        "total": ours - theirs + 2 * LEARNED_VECTOR,
+    }
+    assert counts(TWO, parameters)["total"] == 4_571_912
 
 
 def test_four_branch_differs_from_the_references_by_its_layer_norms() -> None:
-    parameters = ModelParameters(
-        branch=BranchParameters(learned_scale=False, layer_norm=True),
-        head=MlpHead(hidden=(1024, 512, 256, 128), residual=False),
-    )
+    parameters = ModelParameters(branch=WITH_NORMS, head=MlpHead(hidden=(1024, 512, 256, 128), residual=False))
     layer_norms = 2 * (1024 + 512 + 256 + 128)  # in the MLP, where the reference has none
-    learned_vectors = 4 * 512
-    assert trainable(REFERENCE_SOURCES, parameters) == 4_826_625 + layer_norms + learned_vectors == 4_832_513
+    assert differences("four_branch", REFERENCE_SOURCES, parameters) == {
+        **{f"branches.{name}": LEARNED_VECTOR for name in REFERENCE_SOURCES},
+        "head": layer_norms,
+        "total": layer_norms + 4 * LEARNED_VECTOR,
+    }
+    assert counts(REFERENCE_SOURCES, parameters)["total"] == 4_832_513
+
+
+def test_hierarchical_differs_from_the_references_by_its_layer_norms() -> None:
+    parameters = ModelParameters(
+        branch=WITH_NORMS,
+        fusion=HierarchicalFusion(heads=8),
+        head=MixtureHead(experts=3, hidden=(1024, 512, 256), gate_hidden=0),
+    )
+    layer_norms = 3 * 2 * (1024 + 512 + 256)  # in the experts, where the reference has none
+    assert differences("hierarchical", REFERENCE_SOURCES, parameters) == {
+        **{f"branches.{name}": LEARNED_VECTOR for name in REFERENCE_SOURCES},
+        "head": layer_norms,
+        "total": layer_norms + 4 * LEARNED_VECTOR,
+    }
+    assert counts(REFERENCE_SOURCES, parameters)["total"] == 13_476_870

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from price_fusion.fusion.models.fusions import Attention, Concat, TokenAttention, build_fusion
-from price_fusion.parameters import AttentionFusion, ConcatFusion
+from price_fusion.fusion.models.fusions import Attention, Concat, Hierarchical, TokenAttention, build_fusion
+from price_fusion.parameters import AttentionFusion, ConcatFusion, FusionParameters, HierarchicalFusion
 
 
 @pytest.fixture
@@ -73,9 +73,84 @@ def test_dropout_acts_in_training_alone(attention: TokenAttention, tokens: torch
     assert not torch.equal(attention(tokens), attention(tokens))
 
 
-@pytest.mark.parametrize(("parameters", "kind"), [(ConcatFusion(), Concat), (AttentionFusion(heads=3), Attention)])
-def test_builds_what_the_parameters_say(parameters: ConcatFusion | AttentionFusion, kind: type[nn.Module]) -> None:
-    fusion = build_fusion(parameters, sources=4, width=12)
+GROUPS = ["image", "text", "image", "audio"]
+
+
+@pytest.fixture
+def hierarchical() -> Hierarchical:
+    torch.manual_seed(0)
+    return Hierarchical(GROUPS, 12, HierarchicalFusion(heads=3)).eval()
+
+
+def test_hierarchical_attends_within_groups_first_then_across(hierarchical: Hierarchical, tokens: torch.Tensor) -> None:
+    images = hierarchical.within[0](tokens[:, [0, 2]])
+    expected = hierarchical.across(torch.cat([images, tokens[:, [1, 3]]], dim=1)).flatten(1)
+    torch.testing.assert_close(hierarchical(tokens), expected)
+
+
+def test_groups_of_a_single_source_have_nothing_to_learn(hierarchical: Hierarchical) -> None:
+    assert [type(level) for level in hierarchical.within] == [TokenAttention, nn.Identity, nn.Identity]
+    assert {name.split(".")[0] for name, _ in hierarchical.named_parameters() if "within" not in name} == {"across"}
+
+
+def test_within_a_group_no_other_group_is_seen(hierarchical: Hierarchical, tokens: torch.Tensor) -> None:
+    seen: list[torch.Tensor] = []
+    hierarchical.within[0].register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+    hierarchical(tokens)
+    changed = tokens.clone()
+    changed[:, [1, 3]] += 1
+    hierarchical(changed)
+    torch.testing.assert_close(*seen, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("source", range(4))
+def test_all_tokens_see_each_source(hierarchical: Hierarchical, tokens: torch.Tensor, source: int) -> None:
+    changed = tokens.clone()
+    changed[:, source] += torch.linspace(-1, 1, 12)
+    moved = ~torch.isclose(hierarchical(changed), hierarchical(tokens)).view(5, 4, 12)
+    assert moved.any(dim=2).all()
+
+
+def test_earlier_levels_go_on_to_the_features(hierarchical: Hierarchical, tokens: torch.Tensor) -> None:
+    for name, weight in hierarchical.named_parameters():
+        if ".output." in name:
+            nn.init.zeros_(weight)  # attention then adds nothing, and what is left is the residual path
+    grouped = tokens[:, [0, 2, 1, 3]]
+    expected = nn.functional.layer_norm(grouped, (12,)).flatten(1)
+    torch.testing.assert_close(hierarchical(tokens), expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_hierarchical_keeps_products_apart(hierarchical: Hierarchical, tokens: torch.Tensor, training: bool) -> None:
+    hierarchical.train(training)
+    tokens.requires_grad_()
+    (hierarchical(tokens)[2] * torch.linspace(-1, 1, 48)).sum().backward()
+    assert tokens.grad is not None
+    assert not tokens.grad[[0, 1, 3, 4]].any()
+    assert tokens.grad[2].any(dim=1).all()
+
+
+def test_every_attention_of_the_hierarchy_learns(hierarchical: Hierarchical, tokens: torch.Tensor) -> None:
+    (hierarchical(tokens) * torch.randn(48, generator=torch.Generator().manual_seed(2))).sum().backward()
+    for level in (hierarchical.within[0], hierarchical.across):
+        gradient = level.query_key_value.weight.grad
+        query, key, value = gradient.reshape(3, 12, 12)
+        assert min(part.abs().max().item() for part in (query, key, value)) > 1e-3
+
+
+@pytest.mark.parametrize("groups", [["a", "b"], ["a", "a"], ["a", "b", "c"], ["a", "b", "a", "b", "a"], ["a"] * 4])
+def test_hierarchical_takes_any_grouping(groups: list[str]) -> None:
+    fusion = Hierarchical(groups, 12, HierarchicalFusion(heads=3))
+    assert fusion.features == len(groups) * 12
+    assert fusion(torch.zeros(5, len(groups), 12)).shape == (5, len(groups) * 12)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "kind"),
+    [(ConcatFusion(), Concat), (AttentionFusion(heads=3), Attention), (HierarchicalFusion(heads=3), Hierarchical)],
+)
+def test_builds_what_the_parameters_say(parameters: FusionParameters, kind: type[nn.Module]) -> None:
+    fusion = build_fusion(parameters, GROUPS, width=12)
     assert type(fusion) is kind
     assert fusion.features == 48
     assert fusion(torch.zeros(5, 4, 12)).shape == (5, 48)

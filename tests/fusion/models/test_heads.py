@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from price_fusion.fusion.models.dropout import Dropout
 from price_fusion.fusion.models.heads import Mixture, Mlp, ResidualMlp, build_head
 from price_fusion.parameters import MixtureHead, MlpHead
 
@@ -13,6 +14,7 @@ HEADS: list[MlpHead | MixtureHead] = [
     MlpHead(hidden=(8, 4)),
     MlpHead(hidden=(8, 4), residual=False),
     MixtureHead(hidden=(8, 4), gate_hidden=5),
+    MixtureHead(hidden=(8, 4), gate_hidden=0),
 ]
 
 
@@ -26,7 +28,7 @@ def head(parameters: MlpHead | MixtureHead) -> Mlp | Mixture:
     return build_head(parameters, 10).eval()
 
 
-@pytest.mark.parametrize(("parameters", "kind"), list(zip(HEADS, [ResidualMlp, Mlp, Mixture], strict=True)))
+@pytest.mark.parametrize(("parameters", "kind"), list(zip(HEADS, [ResidualMlp, Mlp, Mixture, Mixture], strict=True)))
 def test_builds_what_the_parameters_say(
     parameters: MlpHead | MixtureHead, kind: type[nn.Module], features: torch.Tensor
 ) -> None:
@@ -38,10 +40,10 @@ def test_builds_what_the_parameters_say(
 
 def test_hidden_layers_have_the_widths_and_parts_they_should() -> None:
     made = Mlp(10, (8, 4), dropout=0.25)
-    assert [type(layer) for layer in made.hidden] == [nn.Linear, nn.LayerNorm, nn.GELU, nn.Dropout] * 2
+    assert [type(layer) for layer in made.hidden] == [nn.Linear, nn.LayerNorm, nn.GELU, Dropout] * 2
     linears = [layer for layer in made.modules() if isinstance(layer, nn.Linear)]
     assert [(layer.in_features, layer.out_features) for layer in linears] == [(10, 8), (8, 4), (4, 1)]
-    assert {layer.p for layer in made.modules() if isinstance(layer, nn.Dropout)} == {0.25}
+    assert {layer.probability for layer in made.modules() if isinstance(layer, Dropout)} == {0.25}
 
 
 def test_no_hidden_layers_are_a_linear_map(features: torch.Tensor) -> None:
@@ -65,6 +67,14 @@ def test_gate_weights_sum_to_one(features: torch.Tensor) -> None:
     assert (weights > 0).all()
     torch.testing.assert_close(weights.sum(dim=1), torch.ones(6))
     assert weights.std(dim=0).min() > 0
+
+
+def test_a_gate_without_a_hidden_layer_is_one_linear_map(features: torch.Tensor) -> None:
+    made = head(HEADS[3])
+    assert isinstance(made, Mixture)
+    (linear,) = made.gate
+    expected = torch.softmax(features @ linear.weight.T + linear.bias, dim=1)
+    torch.testing.assert_close(made.gate_weights(features), expected)
 
 
 def test_a_mixture_is_the_weighted_mean_of_its_experts(features: torch.Tensor) -> None:

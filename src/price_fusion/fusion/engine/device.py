@@ -25,6 +25,29 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
     return torch.device("cuda" if available and wanted != "cpu" else "cpu")
 
 
+def fits(needed: int, device: torch.device, limit_gb: float | None) -> bool:
+    """Whether so many bytes of features can be kept on a device.
+
+    Args:
+        needed: bytes.
+        device: where.
+        limit_gb: what they may take at most, in 1e9 bytes; None: 70 % of what is free. Features on the CPU are mapped
+            from files and need no memory of their own: without a limit they always fit.
+    """
+    if limit_gb is not None:
+        return needed <= limit_gb * 1e9
+    if device.type == "cuda":
+        return needed <= 0.7 * torch.cuda.mem_get_info(device)[0]
+    return True
+
+
+def window_bytes(device: torch.device, limit_gb: float | None) -> int:
+    """Bytes that a window of features may take on a device where all of them do not fit."""
+    if limit_gb is not None:
+        return int(limit_gb * 1e9)
+    return int(0.35 * torch.cuda.mem_get_info(device)[0])
+
+
 def uses_bf16(wanted: Literal["auto", "bf16", "float32"], device: torch.device) -> bool:
     """Whether matrix products run in bf16; ``auto`` says yes where the hardware multiplies it."""
     if wanted != "auto":

@@ -5,7 +5,7 @@ On the CPU the matrices are the memory-mapped files themselves; a batch gathers 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,22 +20,49 @@ from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import SourceParameters
 
 
+class Shards:
+    """Matrices that are one, end to end: indexed by rows like a tensor of shape (R, D)."""
+
+    def __init__(self, parts: Sequence[Tensor]) -> None:
+        self.parts = parts
+        self.shape = (sum(len(part) for part in parts), parts[0].shape[1])
+        self.dtype = parts[0].dtype
+        self._starts = torch.tensor([0, *(len(part) for part in parts)]).cumsum(0)
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        part_of = torch.searchsorted(self._starts, index, right=True) - 1
+        gathered = torch.empty((len(index), self.shape[1]), dtype=self.dtype)
+        for number, part in enumerate(self.parts):
+            chosen = torch.nonzero(part_of == number).squeeze(1)
+            gathered[chosen] = part[index[chosen] - self._starts[number]]
+        return gathered
+
+
 @dataclass(frozen=True)
 class SourceFeatures:
     """One source: its matrix and, for each product, the row in it."""
 
-    vectors: Tensor
+    vectors: Tensor | Shards
     """(R, D) in the stored type."""
     structural: Tensor
     """(R, K) float32."""
     rows: Tensor
     """(N,) int64; -1 where the source lacks the product."""
 
-    def batch(self, index: Tensor) -> SourceBatch:
-        """Values of the products at ``index``, (B,)."""
+    def batch(self, index: Tensor, device: torch.device) -> SourceBatch:
+        """Values of the products at ``index``, (B,), on a device."""
         rows = self.rows[index]
         known = rows.clamp_min(0)
-        return SourceBatch(self.vectors[known], self.structural[known], rows >= 0)
+        return SourceBatch(
+            self.vectors[known].to(device, non_blocking=True),
+            self.structural[known].to(device, non_blocking=True),
+            (rows >= 0).to(device, non_blocking=True),
+        )
+
+    @property
+    def bytes_per_product(self) -> int:
+        """Memory that one product's values take."""
+        return int(self.vectors.shape[1] * self.vectors.dtype.itemsize + self.structural.shape[1] * 4)
 
 
 @dataclass(frozen=True)
@@ -60,9 +87,34 @@ class Features:
         """Where the matrices are."""
         return next(iter(self.sources.values())).rows.device
 
-    def batch(self, index: Tensor) -> dict[str, SourceBatch]:
-        """Values of the products at ``index``, (B,), on the device of the matrices."""
-        return {name: source.batch(index) for name, source in self.sources.items()}
+    def batch(self, index: Tensor, device: torch.device | None = None) -> dict[str, SourceBatch]:
+        """Values of the products at ``index``, (B,), on a device, by default that of the matrices."""
+        return {name: source.batch(index, device or self.device) for name, source in self.sources.items()}
+
+    def to(self, device: torch.device) -> Features:
+        """The same on a device, matrices whole."""
+        return Features(
+            {
+                name: SourceFeatures(
+                    torch.cat([part.to(device) for part in source.vectors.parts])
+                    if isinstance(source.vectors, Shards)
+                    else source.vectors.to(device),
+                    source.structural.to(device),
+                    source.rows.to(device),
+                )
+                for name, source in self.sources.items()
+            }
+        )
+
+    @property
+    def bytes_per_product(self) -> int:
+        """Memory that one product's values take in all sources."""
+        return sum(source.bytes_per_product for source in self.sources.values())
+
+    @property
+    def bytes(self) -> int:
+        """Memory that all matrices take."""
+        return sum(source.bytes_per_product * source.vectors.shape[0] for source in self.sources.values())
 
     def known(self) -> Tensor:
         """(N,) bool: whether any source knows the product."""
@@ -73,15 +125,13 @@ def features_from_tables(
     samples: pd.DataFrame,
     tables: Mapping[str, EmbeddingTable],
     sources: Mapping[str, SourceParameters],
-    device: torch.device,
 ) -> Features:
-    """Features of the products of a sample table.
+    """Features of the products of a sample table, left in the memory-mapped files.
 
     Args:
         samples: sample table with a column ``row_<source>`` for each source.
         tables: one per source.
         sources: what the model expects of each.
-        device: where the matrices go.
 
     Raises:
         AlignmentError: if the sample table was aligned without one of the sources, or to a table that is now smaller.
@@ -93,9 +143,9 @@ def features_from_tables(
         check_widths(name, table, source)
         vectors = [torch.from_numpy(shard) for shard in table.vectors]
         features[name] = SourceFeatures(
-            vectors=(vectors[0] if len(vectors) == 1 else torch.cat(vectors)).to(device),
-            structural=torch.from_numpy(table.structural).to(device),
-            rows=torch.from_numpy(_rows(samples, name, table)).to(device),
+            vectors=vectors[0] if len(vectors) == 1 else Shards(vectors),
+            structural=torch.from_numpy(table.structural),
+            rows=torch.from_numpy(_rows(samples, name, table)),
         )
     return Features(features)
 

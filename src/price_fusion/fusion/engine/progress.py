@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
 import rich
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from price_fusion.fusion.models.counts import REFERENCE_COUNTS
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +72,20 @@ class TrainingProgress:
             advance=1,
             description=f"{self.variant}: SMAPE {record['smape']:.2f} % (best {best_smape:.2f} %)",
         )
+
+
+def show_parameter_counts(variant: str, counts: Mapping[str, int]) -> None:
+    """Print how large a model is, next to the reference's model of that name where there is one."""
+    reference = REFERENCE_COUNTS.get(variant)
+    table = Table(title=f"Parameters of {variant}", title_justify="left")
+    table.add_column("component")
+    table.add_column("parameters", justify="right")
+    if reference:
+        table.add_column("reference", justify="right")
+    for component, count in counts.items():
+        theirs = [f"{reference[component]:,}" if component in reference else ""] if reference else []
+        table.add_row(component, f"{count:,}", *theirs, end_section=component == "head")
+    rich.get_console().print(table)
 
 
 def _duration(seconds: float) -> str:

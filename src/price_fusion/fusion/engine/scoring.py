@@ -10,6 +10,7 @@ from torch import Tensor
 from price_fusion.fusion.engine.device import autocast
 from price_fusion.fusion.engine.features import Features
 from price_fusion.fusion.models.build import PriceModel
+from price_fusion.fusion.models.heads import Mixture
 
 BLOCK_PRODUCTS = 4_096
 """Products scored at a time."""
@@ -17,14 +18,28 @@ BLOCK_PRODUCTS = 4_096
 
 @torch.inference_mode()
 def score(model: PriceModel, features: Features, index: Tensor, *, bf16: bool = False) -> Tensor:
-    """Predicted log prices of the products at ``index``, (N,) float32 on the features' device.
+    """Predicted log prices of the products at ``index``, (N,) float32 on the model's device.
 
     The model is put into evaluation mode for it, and left there.
     """
     model.eval()
-    with autocast(features.device, bf16):
-        blocks = [model(features.batch(block)) for block in torch.split(index, BLOCK_PRODUCTS)]
-    return torch.cat(blocks) if blocks else torch.empty(0, device=features.device)
+    device = next(model.parameters()).device
+    with autocast(device, bf16):
+        blocks = [model(features.batch(block, device)) for block in torch.split(index, BLOCK_PRODUCTS)]
+    return torch.cat(blocks) if blocks else torch.empty(0, device=device)
+
+
+@torch.inference_mode()
+def gate_weights(model: PriceModel, features: Features, index: Tensor) -> Tensor:
+    """Weight of each expert for the products at ``index``, (N, experts) float32; (N, 0) of a model without a gate.
+
+    The model is put into evaluation mode for it, and left there.
+    """
+    model.eval()
+    if not isinstance(model.head, Mixture):
+        return torch.empty(len(index), 0, device=features.device)
+    blocks = torch.split(index, BLOCK_PRODUCTS)
+    return torch.cat([model.head.gate_weights(model.features(features.batch(block))) for block in blocks])
 
 
 def to_prices(log_prices: Tensor, *, floor: float, ceiling: float) -> NDArray[np.float64]:

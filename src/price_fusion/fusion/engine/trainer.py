@@ -6,35 +6,37 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
-from torch.optim import AdamW
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from price_fusion.errors import TrainingError
 from price_fusion.fusion.checkpoint import PRICE_CEILING, Checkpoint, CheckpointHeader
+from price_fusion.fusion.engine.captured import StepRunner
 from price_fusion.fusion.engine.device import autocast, uses_bf16
 from price_fusion.fusion.engine.features import Features
-from price_fusion.fusion.engine.progress import TrainingProgress
+from price_fusion.fusion.engine.feed import Feed, Stretch
+from price_fusion.fusion.engine.progress import TrainingProgress, show_parameter_counts
 from price_fusion.fusion.engine.run_folder import RunFolder
 from price_fusion.fusion.engine.schedules import Schedule
 from price_fusion.fusion.engine.scoring import score, to_prices
 from price_fusion.fusion.engine.state import check_fingerprint, describe_run, load_state, save_state
+from price_fusion.fusion.engine.weights import FlatWeights
 from price_fusion.fusion.losses import LOSSES
 from price_fusion.fusion.metrics import price_metrics
 from price_fusion.fusion.models.branches import SourceBatch
 from price_fusion.fusion.models.build import PriceModel, build_model
-from price_fusion.parameters import SourceParameters, VariantParameters
+from price_fusion.fusion.models.counts import parameter_counts
+from price_fusion.parameters import LossName, SourceParameters, VariantParameters
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Features and prices on one device, and which rows to fit and to select on."""
+    """Features and prices, and which rows to fit and to select on; all in one place."""
 
     features: Features
+    """On the device, or, with ``window_products``, in their files."""
     prices: Tensor
     """(N,) float32, USD."""
     train: Tensor
@@ -47,6 +49,10 @@ class TrainingData:
     """Type in which each source's embeddings are stored."""
     fingerprints: dict[str, str]
     """Digests of what the data was made from, for the checkpoint."""
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    """Where to compute."""
+    window_products: int | None = None
+    """How many products' features the device holds at a time; None: all."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +87,23 @@ def train_variant(
         run: folder that takes checkpoints, state and history while training runs.
 
     Raises:
-        TrainingError: if the loss stops being a number, or if a run to be resumed was another.
+        TrainingError: if the loss stops being a number, the device is out of memory, or a run to be resumed was another.
     """
-    return Trainer(name, parameters, data, seed=seed, run=run).train()
+    try:
+        return Trainer(name, parameters, data, seed=seed, run=run).train()
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            f"{name}: {data.device} is out of memory ({error}). Lower {name}.train.batch_size (now "
+            f"{parameters.train.batch_size}) or {name}.train.features_gb (features take {data.features.bytes / 1e9:.1f} GB), "
+            f"or set {name}.train.device to 'cpu'."
+        ) from error
 
 
 class Trainer:
-    """One training run: the model with its optimizer, averages, schedule, generators and counters."""
+    """One training run: the model with its weights in training, schedule, generators and counters.
+
+    ``judged`` is the model that is validated and kept: the average of the weights, where there is one.
+    """
 
     def __init__(
         self, name: str, parameters: VariantParameters, data: TrainingData, *, seed: int, run: RunFolder
@@ -98,24 +114,17 @@ class Trainer:
         self.data = data
         self.seed = seed
         self.run = run
-        self.device = data.features.device
+        self.device = data.device
         self.bf16 = uses_bf16(options.precision, self.device)
         torch.manual_seed(seed)
         self.shuffler = torch.Generator().manual_seed(seed)
         self.model = prepare_model(parameters, data).to(self.device)
-        self.average = (
-            AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(options.ema_decay))  # type: ignore[no-untyped-call]
-            if options.ema_decay
-            else None
-        )
-        self.optimizer = AdamW(
-            self.model.parameters(),
-            lr=options.learning_rate,
-            betas=options.betas,
-            weight_decay=options.weight_decay,
-            fused=True,
-        )
-        self.schedule = Schedule(options, steps_per_epoch=math.ceil(len(data.train) / options.batch_size))
+        self.weights = FlatWeights(self.model, options, bf16=self.bf16)
+        self.judged = self.weights.averaged_model()
+        self.feed = Feed(data.features, data.prices, data.train, data.device, data.window_products)
+        self.schedule = Schedule(options, steps_per_epoch=self.feed.steps(options.batch_size))
+        self._loss_sum = torch.zeros((), device=self.device)
+        self._runner: tuple[LossName, StepRunner] | None = None
         self.progress = Progress()
         self.median_price = float(data.prices[data.train].median())
 
@@ -125,6 +134,7 @@ class Trainer:
         best = self._resume() if options.resume else None
         if best is None:
             self.run.clear()
+        show_parameter_counts(self.name, parameter_counts(self.model))
         saved = perf_counter()
         with TrainingProgress(self.name, options.epochs, progress.epoch) as shown:
             while not self._is_over():
@@ -143,13 +153,6 @@ class Trainer:
                 shown.epoch(record, progress.best_smape, len(self.data.train))
         assert best is not None  # noqa: S101 - there is at least one epoch
         return Trained(best, progress.history)
-
-    @property
-    def judged(self) -> PriceModel:
-        """The model that is validated and kept: the average of the weights, where there is one."""
-        if self.average is None:
-            return self.model
-        return cast(PriceModel, self.average.module)
 
     def _is_over(self) -> bool:
         done = self.progress
@@ -178,26 +181,35 @@ class Trainer:
 
     def _train_epoch(self, epoch: int) -> float:
         """One pass over the train rows in random order; the mean loss. Only its end waits for the device."""
-        self.model.train()
-        loss_function = LOSSES[self.options.loss_at(epoch)]
-        train = self.data.train
-        order = train[torch.randperm(len(train), generator=self.shuffler).to(self.device)]
-        total = torch.zeros((), device=self.device)
-        for index in torch.split(order, self.options.batch_size):
-            batch = hide_sources(self.data.features.batch(index), self.options.source_dropout)
+        self.weights.worker.train()
+        self._loss_sum.zero_()
+        for stretch in self.feed.epoch(self.shuffler):
+            step = self._step_runner(stretch, self.options.loss_at(epoch))
+            for rows in torch.split(stretch.order, self.options.batch_size):
+                self.weights.set_rate(self.schedule.rate(self.progress.step))
+                step(rows)
+                self.progress.step += 1
+        return float(self._loss_sum / len(self.data.train))
+
+    def _step_runner(self, stretch: Stretch, loss: LossName) -> StepRunner:
+        """What takes a training step on rows of a stretch. Features that stay share one recording between epochs."""
+        whole = stretch.features is self.data.features
+        if whole and self._runner is not None and self._runner[0] == loss:
+            return self._runner[1]
+        loss_function = LOSSES[loss]
+
+        def step(rows: Tensor) -> None:
+            batch = hide_sources(stretch.features.batch(rows), self.options.source_dropout)
             with autocast(self.device, self.bf16):
-                log_prices = self.model(batch)
-            loss = loss_function(log_prices, self.data.prices[index])
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            clip_grad_norm_(self.model.parameters(), self.options.gradient_clip)
-            self.optimizer.param_groups[0]["lr"] = self.schedule.rate(self.progress.step)
-            self.optimizer.step()
-            if self.average is not None:
-                self.average.update_parameters(self.model)
-            self.progress.step += 1
-            total += loss.detach() * len(index)
-        return float(total / len(order))
+                log_prices = self.weights.worker(batch)
+            value = loss_function(log_prices, stretch.prices[rows])
+            self.weights.step(value)
+            self._loss_sum.add_(value.detach(), alpha=len(rows))
+
+        runner = StepRunner(step, self.options.batch_size, self.device, capture=whole and self.options.cuda_graph)
+        if whole:
+            self._runner = (loss, runner)
+        return runner
 
     def _validate(self) -> dict[str, float]:
         data = self.data
@@ -216,6 +228,7 @@ class Trainer:
             epoch=record["epoch"],
             validation={key: record[key] for key in ("smape", "mae", "rmse", "r2")},
             data=self.data.fingerprints,
+            parameter_counts=parameter_counts(self.model),
         )
         return Checkpoint(header, self.judged.state_dict())
 
@@ -226,9 +239,7 @@ class Trainer:
 
     def _save_state(self, best: Checkpoint) -> None:
         parts = {
-            "model": self.model.state_dict(),
-            "average": None if self.average is None else self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "weights": self.weights.state(),
             "schedule": self.schedule.state(),
             "progress": vars(self.progress),
             "shuffler": self.shuffler.get_state(),
@@ -245,10 +256,7 @@ class Trainer:
             return None
         fingerprint, parts = loaded
         check_fingerprint(self.name, self.run.state, fingerprint, self._fingerprint())
-        self.model.load_state_dict(parts["model"])
-        if self.average is not None:
-            self.average.load_state_dict(parts["average"])
-        self.optimizer.load_state_dict(parts["optimizer"])
+        self.weights.load(parts["weights"])
         self.schedule.load(parts["schedule"])
         vars(self.progress).update(parts["progress"])
         self.shuffler.set_state(parts["shuffler"].cpu())

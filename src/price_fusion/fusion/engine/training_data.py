@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from price_fusion.errors import AlignmentError
-from price_fusion.fusion.engine.device import choose_device
+from price_fusion.fusion.engine.device import choose_device, fits, window_bytes
 from price_fusion.fusion.engine.features import features_from_tables
 from price_fusion.fusion.engine.trainer import TrainingData
 from price_fusion.fusion.tables.table import EmbeddingTable
@@ -22,8 +22,16 @@ def training_data(
     split_table: pd.DataFrame,
     tables: Mapping[str, EmbeddingTable],
     device: Literal["auto", "cpu", "cuda"],
+    features_gb: float | None = None,
 ) -> TrainingData:
-    """Bring features and prices to the device.
+    """Bring features and prices to the device, or leave them in their files where they do not fit.
+
+    Args:
+        samples: the sample table, labelled.
+        split_table: of the same products.
+        tables: one per source, in the order of the model's tokens.
+        device: where to train.
+        features_gb: what features may take there, in 1e9 bytes.
 
     Raises:
         AlignmentError: if sample table and split table list other products.
@@ -35,13 +43,18 @@ def training_data(
         )
     chosen = choose_device(device)
     sources = {name: table.declaration for name, table in tables.items()}
+    features = features_from_tables(samples, tables, sources)
+    whole = fits(features.bytes, chosen, features_gb)
+    home = chosen if whole else torch.device("cpu")
     split = split_table["split"].to_numpy()
     fingerprints = {name: table.fingerprint for name, table in tables.items()}
     return TrainingData(
-        features=features_from_tables(samples, tables, sources, chosen),
-        prices=torch.from_numpy(samples["price"].to_numpy(np.float32)).to(chosen),
-        train=torch.from_numpy(np.flatnonzero(split == "train")).to(chosen),
-        validation=torch.from_numpy(np.flatnonzero(split == "validation")).to(chosen),
+        features=features.to(chosen) if whole and chosen.type != "cpu" else features,
+        prices=torch.from_numpy(samples["price"].to_numpy(np.float32, copy=True)).to(home),
+        train=torch.from_numpy(np.flatnonzero(split == "train")).to(home),
+        validation=torch.from_numpy(np.flatnonzero(split == "validation")).to(home),
+        device=chosen,
+        window_products=None if whole else max(1, window_bytes(chosen, features_gb) // features.bytes_per_product),
         sources=sources,
         dtypes={name: table.dtype for name, table in tables.items()},
         fingerprints=fingerprints | {"samples": _digest(samples), "split": _digest(split_table)},

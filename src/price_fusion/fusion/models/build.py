@@ -27,7 +27,8 @@ class PriceModel(nn.Module):
                 for name, source in sources.items()
             }
         )
-        self.fusion = build_fusion(parameters.fusion, len(sources), parameters.branch.width)
+        groups = [source.group for source in sources.values()]
+        self.fusion = build_fusion(parameters.fusion, groups, parameters.branch.width)
         self.head = build_head(parameters.head, self.fusion.features)
 
     def fit_structural(self, values: Mapping[str, Tensor]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from price_fusion.fusion.models.dropout import Dropout
 from price_fusion.parameters import MixtureHead, MlpHead
 
 
@@ -17,7 +18,7 @@ class Mlp(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for width in hidden:
-            layers += [nn.Linear(features, width), nn.LayerNorm(width), nn.GELU(), nn.Dropout(dropout)]
+            layers += [nn.Linear(features, width), nn.LayerNorm(width), nn.GELU(), Dropout(dropout)]
             features = width
         self.hidden = nn.Sequential(*layers)
         self.output = nn.Linear(features, 1)
@@ -53,11 +54,9 @@ class Mixture(nn.Module):
         self.experts = nn.ModuleList(
             Mlp(features, parameters.hidden, parameters.dropout) for _ in range(parameters.experts)
         )
-        self.gate = nn.Sequential(
-            nn.Linear(features, parameters.gate_hidden),
-            nn.GELU(),
-            nn.Linear(parameters.gate_hidden, parameters.experts),
-        )
+        hidden = parameters.gate_hidden
+        layers: list[nn.Module] = [nn.Linear(features, hidden), nn.GELU()] if hidden else []
+        self.gate = nn.Sequential(*layers, nn.Linear(hidden or features, parameters.experts))
 
     def start_at(self, value: float) -> None:
         """Let each expert's predictions start around a value."""

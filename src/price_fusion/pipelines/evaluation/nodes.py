@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from price_fusion.fusion.checkpoint import Checkpoint
+from price_fusion.fusion.gate import gate_collapse, gate_report
 from price_fusion.fusion.metrics import metrics_by_price, price_metrics, smape_per_product
 from price_fusion.fusion.splits import evaluated_split
 from price_fusion.fusion.tables.table import EmbeddingTable
@@ -45,6 +46,25 @@ def predict_evaluated(
             "smape": smape_per_product(predicted, price),
         }
     )
+
+
+def report_gate(
+    checkpoint: Checkpoint, samples: pd.DataFrame, split_table: pd.DataFrame, *tables: EmbeddingTable
+) -> dict[str, Any]:
+    """How the gate of a mixture divides its weight, on the rows of ``predict_evaluated``; warns if it has collapsed.
+
+    Returns:
+        as ``gate_report``, with the split of the rows; ``experts`` is 0 for a model without a gate.
+    """
+    from price_fusion.fusion.predictor import Predictor
+
+    split = evaluated_split(split_table)
+    chosen = samples[(split_table["split"] == split).to_numpy()]
+    weights = Predictor(checkpoint).gate_weights(chosen, {table.source: table for table in tables})
+    report = gate_report(weights, chosen["price"].to_numpy())
+    for problem in gate_collapse(report):
+        logger.warning("%s: the gate has collapsed: %s", checkpoint.header.variant, problem)
+    return {"split": split, **report}
 
 
 def summarise(results: pd.DataFrame) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
-from price_fusion.pipelines.evaluation.nodes import predict_evaluated, summarise
+from price_fusion.pipelines.evaluation.nodes import predict_evaluated, report_gate, summarise
 
 
 def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
@@ -18,6 +18,12 @@ def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
             inputs=["checkpoint", "train_samples", "split_table", *tables],
             outputs="evaluation_results",
             name="predict_evaluated",
+        ),
+        Node(
+            report_gate,
+            inputs=["checkpoint", "train_samples", "split_table", *tables],
+            outputs="gate_report",
+            name="report_gate",
         ),
         Node(
             summarise,

@@ -2,32 +2,69 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pandas as pd
 
-from price_fusion.fusion.metrics import price_metrics
+from price_fusion.fusion.checkpoint import Checkpoint
+from price_fusion.fusion.comparison import Contender, compare, contender, leaderboard_document, verdict
 from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.parameters import ComparisonParameters, VariantParameters
+
+logger = logging.getLogger(__name__)
 
 
 def measure_yardsticks(
-    samples: pd.DataFrame, split_table: pd.DataFrame, *tables: EmbeddingTable
-) -> dict[str, dict[str, Any]]:
-    """Metrics of a ridge regression and of the median price on the evaluated rows."""
-    from price_fusion.fusion.yardsticks import yardstick_prices
+    samples: pd.DataFrame,
+    split_table: pd.DataFrame,
+    comparison: ComparisonParameters,
+    seed: int,
+    *tables: EmbeddingTable,
+) -> pd.DataFrame:
+    """Prices of the evaluated rows by the median price, a ridge regression and, where it is installed, LightGBM."""
+    from price_fusion.fusion.yardsticks import yardstick_results
 
-    split, true, predictions = yardstick_prices(samples, split_table, {table.source: table for table in tables})
-    return {
-        name: {"split": split, "rows": len(true), **price_metrics(predicted, true)}
-        for name, predicted in predictions.items()
-    }
+    return yardstick_results(
+        samples,
+        split_table,
+        {table.source: table for table in tables},
+        lightgbm_rounds=comparison.lightgbm_rounds,
+        lightgbm_threads=comparison.lightgbm_threads,
+        seed=seed,
+    )
 
 
-def rank(yardsticks: dict[str, dict[str, Any]], **metrics: dict[str, Any]) -> pd.DataFrame:
-    """One row per variant and yardstick, best SMAPE first: ``model``, ``split``, ``rows``, ``smape`` ... ``r2``."""
-    columns = ["split", "rows", "smape", "mae", "rmse", "r2"]
-    rows = [
-        {"model": name} | {column: values[column] for column in columns}
-        for name, values in {**metrics, **yardsticks}.items()
-    ]
-    return pd.DataFrame(rows).sort_values("smape", kind="stable").reset_index(drop=True)
+def describe_contender(
+    checkpoint: Checkpoint,
+    history: list[dict[str, Any]],
+    results: pd.DataFrame,
+    variant: VariantParameters,
+    samples: pd.DataFrame,
+    split_table: pd.DataFrame,
+    *tables: EmbeddingTable,
+) -> Contender:
+    """What the leaderboard says of a variant, and whether its files belong to the data and configuration of now."""
+    by_name = {table.source: table for table in tables}
+    return contender(checkpoint, history, results, variant, samples, split_table, by_name)
+
+
+def rank(
+    yardsticks: pd.DataFrame,
+    samples: pd.DataFrame,
+    split_table: pd.DataFrame,
+    comparison: ComparisonParameters,
+    seed: int,
+    *contenders: Contender,
+) -> tuple[pd.DataFrame, dict[str, Any], str]:
+    """The leaderboard as a table, as a document, and in a sentence."""
+    resamples = comparison.resamples
+    leaderboard = compare(contenders, yardsticks, samples, split_table, resamples=resamples, seed=seed)
+    rows = samples[samples["sample_id"].isin(yardsticks["sample_id"])]
+    document = leaderboard_document(leaderboard, rows["group_key"].nunique(), resamples)
+    return leaderboard, document, verdict(leaderboard)
+
+
+def log_verdict(sentence: str) -> None:
+    """Say who is best. A node without outputs runs under ``--only-missing-outputs``, and with it the leaderboard."""
+    logger.info(sentence)

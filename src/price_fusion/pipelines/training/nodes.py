@@ -30,6 +30,7 @@ def train(
     from price_fusion.fusion.engine.trainer import train_variant
     from price_fusion.fusion.engine.training_data import training_data
 
-    data = training_data(samples, split_table, {table.source: table for table in tables}, variant.train.device)
+    by_source = {table.source: table for table in tables}
+    data = training_data(samples, split_table, by_source, variant.train.device, variant.train.features_gb)
     trained = train_variant(run_folder.variant, variant, data, seed=seed, run=run_folder)
     return trained.checkpoint, trained.history

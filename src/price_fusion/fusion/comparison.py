@@ -1,0 +1,233 @@
+"""Variants and yardsticks side by side, on the same rows or not at all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from price_fusion.errors import ComparisonError
+from price_fusion.fusion.bootstrap import CONFIDENCE, bootstrap_means, difference, interval
+from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader
+from price_fusion.fusion.metrics import price_metrics, smape_per_product
+from price_fusion.fusion.splits import evaluated_split
+from price_fusion.fusion.tables.fingerprint import frame_fingerprint
+from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.parameters import VariantParameters
+
+YARDSTICKS_FROM = "kedro run --pipelines compare --only-missing-outputs --from-nodes measure_yardsticks"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A trained and evaluated variant."""
+
+    name: str
+    parameters: int
+    """Trained weights."""
+    seconds_per_epoch: float
+    """Mean over all epochs."""
+    epochs: int
+    best_epoch: int
+    results: pd.DataFrame
+    """Per evaluated product ``sample_id``, ``price`` and ``predicted``, in USD."""
+    problems: tuple[str, ...]
+    """Why it cannot be compared, each with what to do; empty if it can."""
+
+
+def contender(
+    checkpoint: Checkpoint,
+    history: Sequence[Mapping[str, Any]],
+    results: pd.DataFrame,
+    declared: VariantParameters,
+    samples: pd.DataFrame,
+    split_table: pd.DataFrame,
+    tables: Mapping[str, EmbeddingTable],
+) -> Contender:
+    """What the leaderboard says of a variant, and whether its files are of the data and configuration of now.
+
+    Args:
+        checkpoint: its trained model.
+        history: one record per epoch.
+        results: its evaluation.
+        declared: its configuration as it is now.
+        samples: the sample table as it is now.
+        split_table: the split as it is now.
+        tables: its sources as they are now.
+    """
+    header = checkpoint.header
+    data = {name: table.fingerprint for name, table in tables.items()}
+    data |= {"samples": frame_fingerprint(samples), "split": frame_fingerprint(split_table)}
+    return Contender(
+        name=header.variant,
+        parameters=_count(checkpoint),
+        seconds_per_epoch=float(np.mean([record["seconds"] for record in history])),
+        epochs=len(history),
+        best_epoch=header.epoch,
+        results=results,
+        problems=(
+            *_training_problems(header, declared, data),
+            *_evaluation_problems(header, results, samples, split_table),
+        ),
+    )
+
+
+def compare(
+    contenders: Sequence[Contender],
+    yardsticks: pd.DataFrame,
+    samples: pd.DataFrame,
+    split_table: pd.DataFrame,
+    *,
+    resamples: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Rank variants and yardsticks by SMAPE on the evaluated rows.
+
+    Args:
+        contenders: the variants.
+        yardsticks: ``sample_id``, ``price`` and a column of prices per yardstick.
+        samples: the sample table; products of one ``group_key`` are resampled together.
+        split_table: in the order of ``samples``.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+
+    Returns:
+        best first, one row per model: ``model``, ``parameters``, ``seconds_per_epoch``, ``epochs``, ``best_epoch`` (missing
+        for yardsticks), ``split``, ``rows``, ``smape``, ``smape_low``, ``smape_high`` in percent, ``mae``, ``rmse`` in USD,
+        ``r2``, and the difference to the best in points of SMAPE: ``behind_best``, ``behind_best_low``,
+        ``behind_best_high``, ``reversed`` (share of resamples in which it is not behind; missing for the best).
+
+    Raises:
+        ComparisonError: if a variant or the yardsticks are of other rows, data or configuration than those of now.
+    """
+    problems = [problem for one in contenders for problem in one.problems]
+    if not _covers(yardsticks, samples, split_table):
+        problems.append(f"yardstick_results: of other rows than those of the split; run: {YARDSTICKS_FROM}")
+    _refuse(problems)
+    split = evaluated_split(split_table)
+    true, groups = (samples.loc[(split_table["split"] == split).to_numpy(), name] for name in ("price", "group_key"))
+    predicted = {one.name: one.results["predicted"].to_numpy() for one in contenders}
+    predicted |= {name: yardsticks[name].to_numpy() for name in yardsticks.columns.drop(["sample_id", "price"])}
+    scores = _scores(predicted, true.to_numpy(), groups.to_numpy(), resamples, seed)
+    known = {one.name: one for one in contenders}
+    rows = [
+        {"model": name, **_training_facts(known.get(name)), "split": split, "rows": len(true), **score}
+        for name, score in scores.items()
+    ]
+    whole = dict.fromkeys(("parameters", "epochs", "best_epoch"), "Int64")
+    return pd.DataFrame(rows).astype(whole)
+
+
+def leaderboard_document(leaderboard: pd.DataFrame, groups: int, resamples: int) -> dict[str, Any]:
+    """The leaderboard as JSON can hold it: ``None`` for what is missing.
+
+    Args:
+        leaderboard: as ``compare`` gives it.
+        groups: groups of products that were resampled.
+        resamples: of the bootstrap.
+    """
+    best = leaderboard.iloc[0]
+    models = leaderboard.drop(columns=["split", "rows"]).astype(object)
+    return {
+        "split": str(best["split"]),
+        "rows": int(best["rows"]),
+        "groups": groups,
+        "resamples": resamples,
+        "confidence": CONFIDENCE,
+        "best": str(best["model"]),
+        "models": models.where(models.notna(), None).to_dict(orient="records"),
+    }
+
+
+def verdict(leaderboard: pd.DataFrame) -> str:
+    """One sentence: the best, and which models cannot be told apart from it."""
+    best, others = leaderboard.iloc[0], leaderboard.iloc[1:]
+    close = others.loc[others["behind_best_low"] <= 0, "model"]
+    return (
+        f"best: {best['model']}, SMAPE {best['smape']:.2f} % [{best['smape_low']:.2f}, {best['smape_high']:.2f}] on "
+        f"{best['rows']:,} {best['split']} rows; cannot be told apart from it: {', '.join(close) or 'none'}"
+    )
+
+
+def _scores(
+    predicted: Mapping[str, Any], true: Any, groups: Any, resamples: int, seed: int
+) -> dict[str, dict[str, float]]:
+    """Metrics with intervals by model, best first."""
+    metrics = {name: price_metrics(prices, true) for name, prices in predicted.items()}
+    names = sorted(metrics, key=lambda name: metrics[name]["smape"])
+    smape = np.column_stack([smape_per_product(predicted[name], true) for name in names])
+    means = bootstrap_means(smape, groups, resamples=resamples, seed=seed)
+    scores = {}
+    for place, name in enumerate(names):
+        low, high = interval(means[:, place])
+        behind = difference(metrics[name]["smape"] - metrics[names[0]]["smape"], means[:, place] - means[:, 0])
+        scores[name] = {
+            "smape": metrics[name]["smape"],
+            "smape_low": low,
+            "smape_high": high,
+            **{key: metrics[name][key] for key in ("mae", "rmse", "r2")},
+            "behind_best": behind.mean,
+            "behind_best_low": behind.low,
+            "behind_best_high": behind.high,
+            "reversed": behind.reversed if place else math.nan,
+        }
+    return scores
+
+
+def _training_facts(one: Contender | None) -> dict[str, Any]:
+    names = ("parameters", "seconds_per_epoch", "epochs", "best_epoch")
+    return {name: getattr(one, name, None) for name in names}
+
+
+def _count(checkpoint: Checkpoint) -> int:
+    """Trained weights: statistics of structural columns are in the file, too, and are not counted."""
+    from price_fusion.fusion.models.build import build_model
+
+    model = build_model(checkpoint.header.sources, checkpoint.header.model)
+    return sum(checkpoint.weights[name].numel() for name, _ in model.named_parameters())
+
+
+def _training_problems(header: CheckpointHeader, declared: VariantParameters, data: Mapping[str, str]) -> list[str]:
+    name = header.variant
+    other = [part for part in sorted({*data, *header.data}) if header.data.get(part) != data.get(part)]
+    found = [f"other data ({', '.join(other)})"] if other else []
+    if tuple(header.sources) != declared.sources:
+        found.append(f"sources {', '.join(header.sources)} (declared: {', '.join(declared.sources)})")
+    if header.model != declared.model:
+        found.append("another composition than the declared one")
+    if not found:
+        return []
+    return [f"{name}.checkpoint: trained with {'; '.join(found)}; run: kedro run --pipelines train_{name}"]
+
+
+def _evaluation_problems(
+    header: CheckpointHeader, results: pd.DataFrame, samples: pd.DataFrame, split_table: pd.DataFrame
+) -> list[str]:
+    if _covers(results, samples, split_table):
+        return []
+    name = header.variant
+    return [
+        f"{name}.evaluation_results: of other rows than those of the split ({len(results)} rows); "
+        f"run: kedro run --pipelines evaluate_{name}"
+    ]
+
+
+def _covers(results: pd.DataFrame, samples: pd.DataFrame, split_table: pd.DataFrame) -> bool:
+    """Whether results are of exactly the rows that are evaluated now, with their prices (CSV keeps 15 digits)."""
+    chosen = samples[(split_table["split"] == evaluated_split(split_table)).to_numpy()]
+    return np.array_equal(results["sample_id"], chosen["sample_id"]) and np.allclose(
+        results["price"], chosen["price"], rtol=1e-9, atol=0
+    )
+
+
+def _refuse(problems: Sequence[str]) -> None:
+    if problems:
+        listing = "\n".join(f"  - {problem}" for problem in problems)
+        raise ComparisonError(
+            f"{len(problems)} file(s) do not belong to the data and configuration of now:\n{listing}\n"
+            "Then compare again with --only-missing-outputs; without it, 'kedro run --pipelines compare' makes everything anew."
+        )

@@ -1,0 +1,96 @@
+"""The batches of an epoch, from features that are on the device, or from windows of those that do not fit it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from price_fusion.fusion.engine.features import Features, SourceFeatures
+
+BLOCK_PRODUCTS = 1_024
+"""Products that are read together: neighbours on disk, unless the device holds fewer."""
+
+
+class Stretch(NamedTuple):
+    """Features on the device, and products of it to train on in this order."""
+
+    features: Features
+    order: Tensor
+    """(M,) int64, into ``features``."""
+    prices: Tensor
+    """(N,) float32, USD, of the products in ``features``."""
+
+
+class Feed:
+    """Train products in random order, a stretch at a time.
+
+    Where the features are on the device, an epoch is one stretch, and its order is a permutation of all train rows.
+    Where they are not, products are taken in blocks of neighbours; the blocks are shuffled, as many as memory allows are
+    brought to the device, and the products of this window are shuffled. Two windows' worth is never held.
+
+    Args:
+        features: where they are kept.
+        prices: (N,) of all products, where the features are.
+        train: (T,) rows to train on, where the features are.
+        device: where the model is.
+        window_products: how many products' values the device holds at a time; None: the features are on the device.
+    """
+
+    def __init__(
+        self, features: Features, prices: Tensor, train: Tensor, device: torch.device, window_products: int | None
+    ) -> None:
+        self.features = features
+        self.prices = prices
+        self.train = train
+        self.device = device
+        self.window_products = window_products
+        self._blocks: tuple[Tensor, ...] = ()
+        if window_products is not None:
+            by_place = train[torch.argsort(_place(features, train), stable=True)]
+            self._blocks = torch.split(by_place, max(1, min(BLOCK_PRODUCTS, window_products)))
+            self._blocks_per_window = max(1, window_products // len(self._blocks[0]))
+
+    def steps(self, batch_size: int) -> int:
+        """Batches of an epoch; with windows one more or less, as the last block may be short."""
+        if self.window_products is None:
+            return -(-len(self.train) // batch_size)
+        full = len(self._blocks[0]) * self._blocks_per_window
+        windows, rest = divmod(len(self.train), full)
+        return windows * -(-full // batch_size) + -(-rest // batch_size)
+
+    def epoch(self, shuffler: torch.Generator) -> Iterator[Stretch]:
+        """The stretches of one epoch.
+
+        Args:
+            shuffler: a generator on the CPU.
+        """
+        if self.window_products is None:
+            order = self.train[torch.randperm(len(self.train), generator=shuffler).to(self.device)]
+            yield Stretch(self.features, order, self.prices)
+            return
+        blocks = torch.randperm(len(self._blocks), generator=shuffler).tolist()
+        for start in range(0, len(blocks), self._blocks_per_window):
+            chosen = torch.cat([self._blocks[block] for block in blocks[start : start + self._blocks_per_window]])
+            order = torch.randperm(len(chosen), generator=shuffler).to(self.device)
+            yield Stretch(window(self.features, chosen, self.device), order, self.prices[chosen].to(self.device))
+
+
+def window(features: Features, index: Tensor, device: torch.device) -> Features:
+    """Features of the products at ``index`` alone, (N,), copied to a device."""
+    batch = features.batch(index, device)
+    own_rows = torch.arange(len(index), device=device)
+    return Features(
+        {
+            name: SourceFeatures(source.vectors, source.structural, torch.where(source.present, own_rows, -1))
+            for name, source in batch.items()
+        }
+    )
+
+
+def _place(features: Features, index: Tensor) -> Tensor:
+    """Where products are in the widest source's matrix: neighbours there are read together."""
+    widest = max(features.sources.values(), key=lambda source: source.vectors.shape[1])
+    return widest.rows[index]

@@ -1,0 +1,140 @@
+"""Weights as one buffer: the optimizer, clipping and averaging each make one pass over memory instead of one a tensor.
+
+``model`` keeps its parameters as views of the float32 buffer. Where matrix products run in bf16, a ``worker`` copy of
+the model holds its matrices as views of a bf16 buffer that is refreshed after each step, so that no step converts them
+again; its other parameters are the float32 ones.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW
+
+from price_fusion.fusion.models.build import PriceModel
+from price_fusion.parameters import TrainParameters
+
+
+class FlatWeights:
+    """A model's weights, gradients and averages in flat buffers, with the optimizer that steps them.
+
+    Shapes: ``values``, ``gradients`` and ``average`` (P,) float32; ``matrices`` (M,) bf16, the first M of P rounded.
+
+    Args:
+        model: on its device; its parameters become views of ``values``.
+        options: optimizer, clipping and averaging.
+        bf16: whether the worker's matrices are in bf16.
+    """
+
+    def __init__(self, model: PriceModel, options: TrainParameters, *, bf16: bool) -> None:
+        self.model = model
+        self.options = options
+        parameters = sorted(model.parameters(), key=lambda parameter: parameter.ndim < 2)  # matrices first
+        device = parameters[0].device
+        self.values = nn.Parameter(torch.cat([parameter.detach().flatten() for parameter in parameters]))
+        self.gradients = torch.zeros_like(self.values)
+        self.values.grad = self.gradients
+        self.average = self.values.detach().clone() if options.ema_decay else None
+        self._gradient_views = _views(self.gradients, parameters)
+
+        worker = copy.deepcopy(model) if bf16 else model
+        workers = sorted(worker.parameters(), key=lambda parameter: parameter.ndim < 2)
+        self.matrices = torch.empty(
+            sum(parameter.numel() for parameter in parameters if parameter.ndim >= 2) if bf16 else 0,
+            dtype=torch.bfloat16,
+            device=device,
+        )
+        for parameter, view in zip(parameters, _views(self.values.detach(), parameters), strict=True):
+            parameter.data = view
+        if bf16:
+            matrices = [parameter for parameter in workers if parameter.ndim >= 2]
+            for parameter, view in zip(matrices, _views(self.matrices, matrices), strict=True):
+                parameter.data = view
+            for parameter, shared in zip(workers[len(matrices) :], parameters[len(matrices) :], strict=True):
+                parameter.data = shared.data
+        self.worker = worker
+        self._worker_parameters = workers
+        self._refresh_matrices()
+
+        # On a GPU the learning rate is a tensor, so that a captured step takes the rate of the moment.
+        rate: float | Tensor = options.learning_rate
+        if device.type == "cuda":
+            rate = torch.tensor(options.learning_rate, device=device)
+        self.optimizer = AdamW(
+            [self.values],
+            lr=rate,
+            betas=options.betas,
+            weight_decay=options.weight_decay,
+            fused=True,
+            capturable=device.type == "cuda",
+        )
+        self._steps = 0
+
+    def averaged_model(self) -> PriceModel:
+        """A copy of the model whose weights are the averages; the model itself where there are none."""
+        if self.average is None:
+            return self.model
+        averaged = copy.deepcopy(self.model)
+        parameters = sorted(averaged.parameters(), key=lambda parameter: parameter.ndim < 2)
+        for parameter, view in zip(parameters, _views(self.average, parameters), strict=True):
+            parameter.data = view
+        return averaged
+
+    def set_rate(self, rate: float) -> None:
+        """Learning rate of the next steps."""
+        group = self.optimizer.param_groups[0]
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+    def step(self, loss: Tensor) -> None:
+        """Back-propagate a loss of the worker's output, clip, and step weights and averages. Never waits for a GPU."""
+        gradients = torch.autograd.grad(loss, self._worker_parameters)
+        torch._foreach_copy_(self._gradient_views, gradients)
+        self._clip()
+        self.optimizer.step()
+        self._refresh_matrices()
+        if self.average is not None:
+            # The first average is the weights themselves: nothing is left in it of the random ones.
+            self.average.lerp_(self.values.detach(), 1 - self.options.ema_decay if self._steps else 1.0)
+        self._steps += 1
+
+    def state(self) -> dict[str, Any]:
+        """All that a continuation needs."""
+        return {
+            "values": self.values.detach(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+            "steps": self._steps,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take over a state."""
+        with torch.no_grad():
+            self.values.copy_(state["values"])
+            if self.average is not None:
+                self.average.copy_(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._steps = state["steps"]
+        self._refresh_matrices()
+
+    def _clip(self) -> None:
+        norm = torch.linalg.vector_norm(self.gradients)
+        factor = self.options.gradient_clip / (norm + 1e-6)
+        if self.gradients.device.type != "cpu":
+            self.gradients.mul_(factor.clamp_max(1.0))
+        elif factor < 1:  # on the CPU asking costs nothing, and saves a pass over the gradients
+            self.gradients.mul_(factor)
+
+    def _refresh_matrices(self) -> None:
+        self.matrices.copy_(self.values.detach()[: len(self.matrices)])
+
+
+def _views(buffer: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
+    pieces = torch.split(buffer, [parameter.numel() for parameter in parameters])
+    return [piece.view(parameter.shape) for piece, parameter in zip(pieces, parameters, strict=True)]
