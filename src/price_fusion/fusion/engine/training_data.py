@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Literal
 
@@ -14,6 +13,7 @@ from price_fusion.errors import AlignmentError
 from price_fusion.fusion.engine.device import choose_device, fits, window_bytes
 from price_fusion.fusion.engine.features import features_from_tables
 from price_fusion.fusion.engine.trainer import TrainingData
+from price_fusion.fusion.tables.fingerprint import frame_fingerprint
 from price_fusion.fusion.tables.table import EmbeddingTable
 
 
@@ -57,9 +57,5 @@ def training_data(
         window_products=None if whole else max(1, window_bytes(chosen, features_gb) // features.bytes_per_product),
         sources=sources,
         dtypes={name: table.dtype for name, table in tables.items()},
-        fingerprints=fingerprints | {"samples": _digest(samples), "split": _digest(split_table)},
+        fingerprints=fingerprints | {"samples": frame_fingerprint(samples), "split": frame_fingerprint(split_table)},
     )
-
-
-def _digest(frame: pd.DataFrame) -> str:
-    return hashlib.sha256(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()).hexdigest()
