@@ -39,6 +39,7 @@ def raw() -> Raw:
         "ingestion": {},
         "splitting": {"proportions": "70/10/20"},
         "fabrication": {},
+        "inference": {},
         "comparison": {},
         "plain": {"sources": ["words"], "model": {"fusion": {"kind": "concat"}}, "train": {"loss": "smape"}},
         "mixed": {

@@ -303,6 +303,13 @@ class VariantParameters(Parameters):
         return self
 
 
+class InferenceParameters(Parameters):
+    """How unlabelled products are priced."""
+
+    precision: Literal["float32", "bf16", "auto"] = "float32"
+    """Of matrix products; ``auto``: bf16 where the machine has it."""
+
+
 # --- the whole ------------------------------------------------------------------------------------------------------
 
 
@@ -319,6 +326,7 @@ class ProjectParameters(BaseModel):
     ingestion: IngestionParameters
     splitting: SplittingParameters
     fabrication: FabricationParameters
+    inference: InferenceParameters
     comparison: ComparisonParameters
 
     def variant(self, name: str) -> VariantParameters:

@@ -219,3 +219,10 @@ def test_a_hierarchical_model_is_rebuilt_from_its_header_alone(
     alone = [predictor.predict({name: array[[row]] for name, array in arrays.items()})[0] for row in range(11)]
     np.testing.assert_allclose(alone, together, rtol=1e-4)
     assert together.std() > 0.01
+
+
+def test_bf16_prices_are_close_to_those_in_float32(checkpoint_path: Path, arrays: Arrays) -> None:
+    exact = Predictor.load(checkpoint_path).predict(arrays)
+    rough = Predictor.load(checkpoint_path, precision="bf16").predict(arrays)
+    np.testing.assert_allclose(rough, exact, rtol=0.03)
+    assert not np.array_equal(rough, exact)

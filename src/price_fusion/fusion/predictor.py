@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from price_fusion.errors import CheckpointError, DataError
 from price_fusion.fusion.checkpoint import PRICE_CEILING, PRICE_FLOOR, Checkpoint, load_checkpoint
+from price_fusion.fusion.engine.device import uses_bf16
 from price_fusion.fusion.engine.features import Features, features_from_arrays, features_from_tables
 from price_fusion.fusion.engine.scoring import gate_weights, score, to_prices
 from price_fusion.fusion.models.build import build_model
@@ -29,8 +31,9 @@ class Predictor:
         array([12.81, 4.07])
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, precision: Literal["float32", "bf16", "auto"] = "float32") -> None:
         self.header = checkpoint.header
+        self._bf16 = uses_bf16(precision, torch.device("cpu"))
         self._model = build_model(self.header.sources, self.header.model)
         try:
             self._model.load_state_dict(checkpoint.weights)
@@ -41,15 +44,19 @@ class Predictor:
         self._model.eval()
 
     @classmethod
-    def load(cls, path: str | Path) -> Predictor:
+    def load(cls, path: str | Path, precision: Literal["float32", "bf16", "auto"] = "float32") -> Predictor:
         """Read a checkpoint.
+
+        Args:
+            path: the file.
+            precision: of matrix products. In bf16 prices differ by up to about a percent from those in float32.
 
         Raises:
             CheckpointError: if it is missing, damaged, or of another version.
         """
         checkpoint = load_checkpoint(Path(path))
         try:
-            return cls(checkpoint)
+            return cls(checkpoint, precision)
         except CheckpointError as error:
             raise CheckpointError(f"{path}: {error}") from error
 
@@ -82,7 +89,7 @@ class Predictor:
         return weights
 
     def _prices(self, features: Features) -> NDArray[np.float64]:
-        log_prices = score(self._model, features, torch.arange(len(features)))
+        log_prices = score(self._model, features, torch.arange(len(features)), bf16=self._bf16)
         prices = to_prices(log_prices, floor=PRICE_FLOOR, ceiling=PRICE_CEILING)
         return np.where(features.known().numpy(), prices, self.header.median_price)
 

@@ -14,9 +14,9 @@ def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
     tables = [f"{source}.test_table" for source in sources]
     node = Node(
         price_products,
-        inputs=["checkpoint", "test_samples", *tables],
+        inputs=["checkpoint", "test_samples", "params:inference", *tables],
         outputs="predictions",
         name="price_products",
         tags=["predict"],
     )
-    return Pipeline([node], namespace=variant, inputs={"test_samples", *tables})
+    return Pipeline([node], namespace=variant, inputs={"test_samples", *tables}, parameters="params:inference")

@@ -1,0 +1,84 @@
+"""Members: models of one variant that are trained together, each with its seed and rows, and how far each is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from price_fusion.fusion.engine.schedules import Schedule
+from price_fusion.fusion.engine.trainer import Progress, TrainingData, prepare_model
+from price_fusion.fusion.models.build import PriceModel
+from price_fusion.parameters import VariantParameters
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of many: its seed, and its rows of the data that all share."""
+
+    seed: int
+    """Of the weights and of the order of the rows."""
+    train: Tensor
+    """Rows to fit, int64."""
+    validation: Tensor
+    """Rows for the learning rate, early stopping and the choice of the best epoch, int64."""
+
+
+@dataclass
+class MemberRun:
+    """One member's run: what it knows of its data, and how far it is."""
+
+    member: Member
+    schedule: Schedule
+    median_price: float
+    buffers: dict[str, Tensor]
+    """Structural scales of its train rows."""
+    best: Tensor
+    """(P,) weights of its best epoch."""
+    shuffler: torch.Generator
+    best_metrics: dict[str, float] = field(default_factory=dict)
+    progress: Progress = field(default_factory=Progress)
+
+    def order(self, rows: int) -> Tensor:
+        """So many train rows in random order: the first that training this member alone would take."""
+        train = self.member.train
+        return train[torch.randperm(len(train), generator=self.shuffler)[:rows].to(train.device)]
+
+    def epoch_ended(self, record: dict[str, Any], metrics: dict[str, float], weights: Tensor) -> None:
+        """Take note of an epoch, and of the weights (P,) that it ended with if they are the best so far."""
+        progress = self.progress
+        progress.epoch = record["epoch"]
+        progress.history.append(record)
+        self.schedule.epoch_ended(metrics["smape"])
+        if not self.best_metrics or metrics["smape"] < progress.best_smape:
+            progress.best_smape, progress.best_epoch = metrics["smape"], progress.epoch
+            self.best_metrics = metrics
+            self.best.copy_(weights)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its last epoch is done."""
+        options, progress = self.schedule.parameters, self.progress
+        stale = progress.epoch - progress.best_epoch
+        return progress.epoch >= options.epochs or stale >= options.early_stopping_patience
+
+
+def fresh_model(parameters: VariantParameters, data: TrainingData, member: Member) -> PriceModel:
+    """A member's model as its training alone would start with it; seeds torch's global generator."""
+    torch.manual_seed(member.seed)
+    return prepare_model(parameters, replace(data, train=member.train, validation=member.validation))
+
+
+def check_members(members: Sequence[Member]) -> None:
+    """Refuse no members, and members without rows."""
+    if not members:
+        raise ValueError("there are no members to train")
+    for member in members:
+        if not len(member.train) or not len(member.validation):
+            raise ValueError(
+                f"the member with seed {member.seed} has {len(member.train)} train and {len(member.validation)} "
+                "validation rows: each needs some"
+            )
