@@ -14,7 +14,8 @@ import yaml
 
 from price_fusion.fusion.engine.features import Features, SourceFeatures
 from price_fusion.fusion.engine.run_folder import RunFolder
-from price_fusion.fusion.engine.trainer import Trainer, TrainingData
+from price_fusion.fusion.engine.trainer import Trainer
+from price_fusion.fusion.engine.training_data import TrainingData
 from price_fusion.parameters import SourceParameters, VariantParameters
 
 PARAMETERS = Path(__file__).parents[3] / "conf/base/training/parameters.yml"

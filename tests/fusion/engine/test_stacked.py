@@ -18,7 +18,9 @@ from price_fusion.fusion.engine.members import Member
 from price_fusion.fusion.engine.run_folder import RunFolder
 from price_fusion.fusion.engine.scoring import score
 from price_fusion.fusion.engine.stacked import StackedTrainer, train_stacked, with_torch_dropout
-from price_fusion.fusion.engine.trainer import Trained, TrainingData, train_variant
+from price_fusion.fusion.engine.trainer import train_variant
+from price_fusion.fusion.engine.training_data import TrainingData
+from price_fusion.fusion.engine.training_run import Trained
 from price_fusion.fusion.losses import LOSSES
 from price_fusion.fusion.models.build import build_model
 from price_fusion.parameters import LossName, SourceParameters, VariantParameters

@@ -14,7 +14,9 @@ import torch
 from price_fusion.errors import TrainingError
 from price_fusion.fusion.engine.features import Features, SourceFeatures
 from price_fusion.fusion.engine.run_folder import RunFolder
-from price_fusion.fusion.engine.trainer import Trained, Trainer, TrainingData, hide_sources, train_variant
+from price_fusion.fusion.engine.trainer import Trainer, hide_sources, train_variant
+from price_fusion.fusion.engine.training_data import TrainingData
+from price_fusion.fusion.engine.training_run import Trained
 from price_fusion.fusion.models.branches import SourceBatch
 from price_fusion.parameters import SourceParameters, VariantParameters
 

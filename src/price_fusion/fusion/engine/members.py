@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from price_fusion.fusion.engine.schedules import Schedule
-from price_fusion.fusion.engine.trainer import Progress, TrainingData, prepare_model
+from price_fusion.fusion.engine.trainer import prepare_model
+from price_fusion.fusion.engine.training_data import TrainingData
+from price_fusion.fusion.engine.training_run import RunProgress
 from price_fusion.fusion.models.build import PriceModel
 from price_fusion.parameters import VariantParameters
 
@@ -40,7 +42,7 @@ class MemberRun:
     """(P,) weights of its best epoch."""
     shuffler: torch.Generator
     best_metrics: dict[str, float] = field(default_factory=dict)
-    progress: Progress = field(default_factory=Progress)
+    progress: RunProgress = field(default_factory=RunProgress)
 
     def order(self, rows: int) -> Tensor:
         """So many train rows in random order: the first that training this member alone would take."""
@@ -61,9 +63,7 @@ class MemberRun:
     @property
     def is_over(self) -> bool:
         """Whether its last epoch is done."""
-        options, progress = self.schedule.parameters, self.progress
-        stale = progress.epoch - progress.best_epoch
-        return progress.epoch >= options.epochs or stale >= options.early_stopping_patience
+        return self.progress.is_over(self.schedule.parameters)
 
 
 def fresh_model(parameters: VariantParameters, data: TrainingData, member: Member) -> PriceModel:

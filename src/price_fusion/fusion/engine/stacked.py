@@ -19,14 +19,16 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils.rnn import pad_sequence
 
 from price_fusion.errors import TrainingError
-from price_fusion.fusion.checkpoint import PRICE_CEILING, Checkpoint, CheckpointHeader
+from price_fusion.fusion.checkpoint import PRICE_CEILING, Checkpoint
 from price_fusion.fusion.engine.captured import StepRunner
 from price_fusion.fusion.engine.device import autocast, uses_bf16
 from price_fusion.fusion.engine.members import Member, MemberRun, check_members, fresh_model
 from price_fusion.fusion.engine.schedules import Schedule
 from price_fusion.fusion.engine.scoring import to_prices
 from price_fusion.fusion.engine.stacked_weights import StackedWeights
-from price_fusion.fusion.engine.trainer import Trained, TrainingData, hide_sources
+from price_fusion.fusion.engine.trainer import hide_sources
+from price_fusion.fusion.engine.training_data import TrainingData
+from price_fusion.fusion.engine.training_run import Trained, checkpoint_header
 from price_fusion.fusion.losses import LOSSES
 from price_fusion.fusion.metrics import price_metrics
 from price_fusion.fusion.models.branches import SourceBatch
@@ -247,16 +249,14 @@ class StackedTrainer:
         )
 
     def _checkpoint(self, run: MemberRun) -> Checkpoint:
-        header = CheckpointHeader(
-            variant=self.name,
-            sources=dict(self.data.sources),
-            dtypes=dict(self.data.dtypes),
-            model=self.parameters.model,
+        header = checkpoint_header(
+            self.name,
+            self.parameters,
+            self.data,
             median_price=run.median_price,
             epoch=run.progress.best_epoch,
             validation=run.best_metrics,
-            data=self.data.fingerprints,
-            parameter_counts=self.counts,
+            counts=self.counts,
         )
         return Checkpoint(header, self.weights.state_dict(run.best, run.buffers))
 

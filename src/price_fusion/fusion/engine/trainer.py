@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
@@ -15,63 +13,21 @@ from price_fusion.errors import TrainingError
 from price_fusion.fusion.checkpoint import PRICE_CEILING, Checkpoint, CheckpointHeader
 from price_fusion.fusion.engine.captured import StepRunner
 from price_fusion.fusion.engine.device import autocast, uses_bf16
-from price_fusion.fusion.engine.features import Features
 from price_fusion.fusion.engine.feed import Feed, Stretch
 from price_fusion.fusion.engine.progress import TrainingProgress, show_parameter_counts
 from price_fusion.fusion.engine.run_folder import RunFolder
 from price_fusion.fusion.engine.schedules import Schedule
 from price_fusion.fusion.engine.scoring import score, to_prices
 from price_fusion.fusion.engine.state import check_fingerprint, describe_run, load_state, save_state
+from price_fusion.fusion.engine.training_data import TrainingData
+from price_fusion.fusion.engine.training_run import RunProgress, Trained, checkpoint_header
 from price_fusion.fusion.engine.weights import FlatWeights
 from price_fusion.fusion.losses import LOSSES
 from price_fusion.fusion.metrics import price_metrics
 from price_fusion.fusion.models.branches import SourceBatch
 from price_fusion.fusion.models.build import PriceModel, build_model
 from price_fusion.fusion.models.counts import parameter_counts
-from price_fusion.parameters import LossName, SourceParameters, VariantParameters
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """Features and prices, and which rows to fit and to select on; all in one place."""
-
-    features: Features
-    """On the device, or, with ``window_products``, in their files."""
-    prices: Tensor
-    """(N,) float32, USD."""
-    train: Tensor
-    """Rows to fit, int64."""
-    validation: Tensor
-    """Rows for the learning rate, early stopping and the choice of the best epoch, int64."""
-    sources: Mapping[str, SourceParameters]
-    """Declaration of each source, in the order of the model's tokens."""
-    dtypes: Mapping[str, str]
-    """Type in which each source's embeddings are stored."""
-    fingerprints: dict[str, str]
-    """Digests of what the data was made from, for the checkpoint."""
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    """Where to compute."""
-    window_products: int | None = None
-    """How many products' features the device holds at a time; None: all."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """The best epoch's checkpoint and a record per epoch."""
-
-    checkpoint: Checkpoint
-    history: list[dict[str, Any]]
-
-
-@dataclass
-class Progress:
-    """How far a run is."""
-
-    epoch: int = 0
-    step: int = 0
-    best_epoch: int = 0
-    best_smape: float = math.inf
-    history: list[dict[str, Any]] = field(default_factory=list)
+from price_fusion.parameters import LossName, VariantParameters
 
 
 def train_variant(
@@ -125,7 +81,7 @@ class Trainer:
         self.schedule = Schedule(options, steps_per_epoch=self.feed.steps(options.batch_size))
         self._loss_sum = torch.zeros((), device=self.device)
         self._runner: tuple[LossName, StepRunner] | None = None
-        self.progress = Progress()
+        self.progress = RunProgress()
         self.median_price = float(data.prices[data.train].median())
 
     def train(self) -> Trained:
@@ -137,7 +93,7 @@ class Trainer:
         show_parameter_counts(self.name, parameter_counts(self.model))
         saved = perf_counter()
         with TrainingProgress(self.name, options.epochs, progress.epoch) as shown:
-            while not self._is_over():
+            while not progress.is_over(options):
                 record = self._run_epoch()
                 checkpoint = self._checkpoint(record)
                 if best is None or record["smape"] < progress.best_smape:
@@ -147,17 +103,12 @@ class Trainer:
                 if progress.epoch % options.checkpoint_every == 0:
                     self.run.save_periodic(checkpoint)
                 self.run.save_history(progress.history)
-                if self._is_over() or perf_counter() - saved >= options.state_every:
+                if progress.is_over(options) or perf_counter() - saved >= options.state_every:
                     self._save_state(best)
                     saved = perf_counter()
                 shown.epoch(record, progress.best_smape, len(self.data.train))
         assert best is not None  # noqa: S101 - there is at least one epoch
         return Trained(best, progress.history)
-
-    def _is_over(self) -> bool:
-        done = self.progress
-        stale = done.epoch - done.best_epoch
-        return done.epoch >= self.options.epochs or (done.epoch > 0 and stale >= self.options.early_stopping_patience)
 
     def _run_epoch(self) -> dict[str, Any]:
         """Train and validate for one epoch; the record for the history."""
@@ -219,16 +170,14 @@ class Trainer:
 
     def _checkpoint(self, record: dict[str, Any]) -> Checkpoint:
         """The judged model as it is now; its weights are not copied."""
-        header = CheckpointHeader(
-            variant=self.name,
-            sources=dict(self.data.sources),
-            dtypes=dict(self.data.dtypes),
-            model=self.parameters.model,
+        header = checkpoint_header(
+            self.name,
+            self.parameters,
+            self.data,
             median_price=self.median_price,
             epoch=record["epoch"],
             validation={key: record[key] for key in ("smape", "mae", "rmse", "r2")},
-            data=self.data.fingerprints,
-            parameter_counts=parameter_counts(self.model),
+            counts=parameter_counts(self.model),
         )
         return Checkpoint(header, self.judged.state_dict())
 

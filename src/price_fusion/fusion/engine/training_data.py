@@ -1,20 +1,46 @@
-"""Training data of a variant, from tables and a split."""
+"""What a variant is trained on, from tables and a split."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from price_fusion.errors import AlignmentError
 from price_fusion.fusion.engine.device import choose_device, fits, window_bytes
-from price_fusion.fusion.engine.features import features_from_tables
-from price_fusion.fusion.engine.trainer import TrainingData
+from price_fusion.fusion.engine.features import Features, features_from_tables
 from price_fusion.fusion.tables.fingerprint import frame_fingerprint
 from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.parameters import SourceParameters
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Features and prices, and which rows to fit and to select on; all in one place."""
+
+    features: Features
+    """On the device, or, with ``window_products``, in their files."""
+    prices: Tensor
+    """(N,) float32, USD."""
+    train: Tensor
+    """Rows to fit, int64."""
+    validation: Tensor
+    """Rows for the learning rate, early stopping and the choice of the best epoch, int64."""
+    sources: Mapping[str, SourceParameters]
+    """Declaration of each source, in the order of the model's tokens."""
+    dtypes: Mapping[str, str]
+    """Type in which each source's embeddings are stored."""
+    fingerprints: dict[str, str]
+    """Digests of what the data was made from, for the checkpoint."""
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    """Where to compute."""
+    window_products: int | None = None
+    """How many products' features the device holds at a time; None: all."""
 
 
 def training_data(

@@ -1,0 +1,288 @@
+"""Rows a second of training: the engine, a plain loop in the same run, and what the arithmetic allows.
+
+    python benchmarks/training_speed.py
+
+Random tables of the reference's widths are written to a temporary folder as ingestion writes them, and mapped from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from common import (
+    Column,
+    Goal,
+    ResultTable,
+    Section,
+    Timings,
+    console,
+    declared_sources,
+    declared_variant,
+    parse_arguments,
+    random_samples,
+    random_split,
+    scratch_folder,
+    start,
+    timed,
+    write_random_tables,
+)
+from peaks import Peaks, measure_peaks
+from plain_loop import PlainTraining, ProductItems
+from price_fusion.fusion.engine.run_folder import RunFolder
+from price_fusion.fusion.engine.trainer import Trainer, prepare_model
+from price_fusion.fusion.engine.training_data import TrainingData, training_data
+from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.fusion.yardsticks import LIGHTGBM_PARAMETERS
+from price_fusion.parameters import VariantParameters
+
+SHARE_GOAL, RATIO_GOAL = 80.0, 3.0
+"""Percent of what the peaks allow; times the plain loop."""
+SMOKE = {
+    "rows": 600,
+    "repeats": 1,
+    "plain_steps": 1,
+    "growth": [300, 600],
+    "growth_part": 300,
+    "lightgbm_trees": 2,
+    "peak_seconds": 0.01,
+}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A variant and tables to train it on."""
+
+    name: str
+    variant: VariantParameters
+    samples: pd.DataFrame
+    tables: dict[str, EmbeddingTable]
+    data: TrainingData
+
+    def trainer(self, run: Path) -> Trainer:
+        """The project's engine; nothing is written until ``train`` is called."""
+        return Trainer(self.name, self.variant, self.data, seed=0, run=RunFolder(self.name, run))
+
+
+@contextmanager
+def workload(name: str, options: argparse.Namespace, rows: int, train_rows: int) -> Iterator[Workload]:
+    """Tables of a variant's sources in a temporary folder, of which some rows are train rows."""
+    variant = declared_variant(name)
+    sources = {source: declared_sources()[source] for source in variant.sources}
+    with scratch_folder(options) as folder:
+        tables = write_random_tables(Path(folder), sources, rows)
+        samples = random_samples(rows, list(sources))
+        data = training_data(samples, random_split(rows, train_rows), tables, "cpu")
+        yield Workload(name, variant, samples, tables, data)
+
+
+def compare_loops(work: Workload, options: argparse.Namespace, peaks: Peaks) -> dict[str, Any]:
+    """Engine and plain loop in turn, so that what disturbs one disturbs the other."""
+    batch = work.variant.train.batch_size
+    trainer = work.trainer(options.output)
+    items = ProductItems(work.samples, work.tables, len(work.samples))
+    plain = PlainTraining(prepare_model(work.variant, work.data), items, work.variant.train)
+    engine_times, plain_times = Timings(), Timings()
+    warm_up(work, options.output)
+    plain.run(1)
+    for number in range(options.repeats):
+        engine_times.add(lambda: trainer._train_epoch(1))
+        plain_times.add(lambda: plain.run(options.plain_steps))
+        console.print(f"{work.name}: repeat {number + 1} of {options.repeats}", style="dim")
+    parameters = sum(weight.numel() for weight in trainer.model.parameters())
+    precision = "bf16" if trainer.bf16 else "float32"
+    flop = counted_flop(work) / batch
+    rate = engine_times.rate(len(work.data.train))
+    plain_rate = plain_times.rate(options.plain_steps * min(batch, len(items)))
+    allowed = peaks.training_rate(parameters, batch, precision)
+    return {
+        "variant": work.name,
+        "parameters": parameters,
+        "precision": precision,
+        "rate": rate,
+        "spread": 100 * engine_times.spread(),
+        "plain_rate": plain_rate,
+        "ratio": rate / plain_rate,
+        "allowed": allowed,
+        "share": 100 * rate / allowed,
+        "excess": flop / (6 * parameters),
+        "allowed_counted": peaks.training_rate(parameters, batch, precision, flop),
+        "share_counted": 100 * rate / peaks.training_rate(parameters, batch, precision, flop),
+    }
+
+
+def warm_up(work: Workload, run: Path) -> None:
+    """A few steps of another trainer, not counted: kernels are chosen in them."""
+    few = replace(work.data, train=work.data.train[: 4 * work.variant.train.batch_size])
+    replace(work, data=few).trainer(run)._train_epoch(1)
+
+
+def counted_flop(work: Workload) -> float:
+    """Floating-point operations of one step's matrix products, forward and backward, as torch counts them."""
+    model = prepare_model(work.variant, work.data).train()
+    with FlopCounterMode(display=False) as counter:
+        model(
+            work.data.features.batch(torch.arange(work.variant.train.batch_size) % len(work.samples))
+        ).sum().backward()
+    return float(counter.get_total_flops())
+
+
+def comparison_tables(rows: Sequence[dict[str, Any]], options: argparse.Namespace, peaks: Peaks) -> list[ResultTable]:
+    """Engine beside plain loop, and engine beside the allowed rates."""
+    columns = (
+        Column("variant", "variant"),
+        Column("parameters", "parameters", ",.0f"),
+        Column("precision", "engine multiplies in"),
+        Column("rate", "engine, rows/s", ",.0f"),
+        Column("spread", "spread, %", ".0f"),
+        Column("plain_rate", "plain loop, rows/s", ",.0f"),
+        Column("ratio", "engine / plain", ".1f"),
+    )
+    notes = [
+        f"engine: median of {options.repeats} passes over {options.rows:,} rows, averaging of weights included, validation "
+        "not; spread is (slowest - fastest) / median",
+        f"plain loop: median of {options.repeats} runs of {options.plain_steps} steps, in turn with the engine's passes; "
+        "float32, DataLoader (no workers) over per-item dictionaries, AdamW not fused, no averaging",
+    ]
+    beside_plain = ResultTable("Training beside a plain loop", columns, rows, notes)
+    columns = (
+        Column("variant", "variant"),
+        Column("rate", "engine, rows/s", ",.0f"),
+        Column("allowed", "allowed (6 P), rows/s", ",.0f"),
+        Column("share", "share of it, %", ".0f"),
+        Column("excess", "flop counted / 6 P", ".2f"),
+        Column("allowed_counted", "allowed (counted), rows/s", ",.0f"),
+        Column("share_counted", "share of it, %", ".0f"),
+    )
+    notes = [
+        f"peaks in this process: {peaks.float32 / 1e9:,.0f} GFLOP/s in float32, {peaks.bf16 / 1e9:,.0f} in bf16, copying "
+        f"{peaks.copy / 1e9:.1f} GB/s (read and written)",
+        "allowed (6 P): B / (6 B P / peak + 28 P bytes / copy rate) with batch B and P parameters",
+        "allowed (counted): with the operations that torch counts in a step in place of 6 B P: attention uses its weights "
+        "once a token, not once a row",
+    ]
+    return [beside_plain, ResultTable("Training beside what the arithmetic allows", columns, rows, notes)]
+
+
+def growth_table(options: argparse.Namespace) -> ResultTable:
+    """Rows a second of one variant as its tables grow."""
+    rows: list[dict[str, Any]] = []
+    for count in options.growth:
+        train_rows = min(count - max(1, count // 100), options.growth_part)
+        started = perf_counter()
+        with workload(options.growth_variant, options, count, train_rows) as work:
+            written = perf_counter() - started
+            trainer = work.trainer(options.output)
+            warm_up(work, options.output)
+            times = timed(lambda: trainer._train_epoch(1), options.repeats, warm_up=False)  # noqa: B023 - called here
+            size = sum(shard.nbytes for table in work.tables.values() for shard in table.vectors)
+        rate = times.rate(train_rows)
+        row = {"rows": count, "megabytes": size / 1e6, "measured": train_rows, "rate": rate, "epoch": count / rate}
+        rows.append(row | {"relative": rate / (rows[0]["rate"] if rows else rate)})
+        console.print(f"{count:,} rows: tables written in {written:.0f} s, {rate:,.0f} rows/s", style="dim")
+    columns = (
+        Column("rows", "rows of the tables", ",.0f"),
+        Column("megabytes", "vectors, MB", ",.0f"),
+        Column("measured", "train rows a pass", ",.0f"),
+        Column("rate", "rows/s", ",.0f"),
+        Column("relative", "of the first", ".2f"),
+        Column("epoch", "s an epoch of all rows", ",.1f"),
+    )
+    sources = ", ".join(declared_variant(options.growth_variant).sources)
+    notes = [
+        f"{options.growth_variant} with its sources ({sources}); medians of {options.repeats} passes over train rows drawn "
+        "at random from the whole tables; vectors repeat after 16,384 rows, the files are as long as they say",
+    ]
+    return ResultTable("Growth with the number of rows", columns, rows, notes)
+
+
+def lightgbm_table(work: Workload, options: argparse.Namespace, rate: float) -> ResultTable | None:
+    """Seconds of LightGBM on the same rows, or None where it is not installed."""
+    try:
+        import lightgbm
+    except ImportError:
+        console.print("lightgbm is not installed: left out", style="yellow")
+        return None
+    parts = [np.hstack([table.vectors[0], table.structural]).astype(np.float32) for table in work.tables.values()]
+    chosen = work.data.train.numpy()
+    matrix, target = np.hstack(parts)[chosen], np.log1p(work.samples["price"].to_numpy())[chosen]
+    parameters = LIGHTGBM_PARAMETERS | {"num_threads": torch.get_num_threads()}
+    started = perf_counter()
+    dataset = lightgbm.Dataset(matrix, target, params=parameters).construct()
+    binned = perf_counter()
+    lightgbm.train(parameters, dataset, num_boost_round=options.lightgbm_trees)
+    ended = perf_counter()
+    row = {
+        "rows": len(matrix),
+        "columns": matrix.shape[1],
+        "trees": options.lightgbm_trees,
+        "binning": binned - started,
+        "boosting": ended - binned,
+        "per_hundred": 100 * (ended - binned) / options.lightgbm_trees,
+        "epoch": len(matrix) / rate,
+    }
+    columns = (
+        Column("rows", "rows", ",.0f"),
+        Column("columns", "columns", ",.0f"),
+        Column("trees", "trees", ",.0f"),
+        Column("binning", "binning, s", ".1f"),
+        Column("boosting", "boosting, s", ".1f"),
+        Column("per_hundred", "s a hundred trees", ".1f"),
+        Column("epoch", f"{work.name}: s an epoch", ".1f"),
+    )
+    notes = ["LightGBM with the settings of the leaderboard's yardstick, a fixed number of trees and no early stopping"]
+    return ResultTable("LightGBM on the same rows", columns, [row], notes)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--variants", nargs="+", default=["moe", "hierarchical"])
+    parser.add_argument("--rows", type=int, default=75_000, help="of the tables, nearly all of them train rows")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--plain-steps", type=int, default=40, help="of the plain loop, per repeat")
+    parser.add_argument("--growth", type=int, nargs="*", default=[7_500, 75_000, 750_000], help="sizes; none: left out")
+    parser.add_argument("--growth-part", type=int, default=30_000, help="train rows of a pass, at most")
+    parser.add_argument("--growth-variant", default="moe")
+    parser.add_argument("--lightgbm-trees", type=int, default=100, help="0: left out")
+    parser.add_argument("--peak-seconds", type=float, default=0.3, help="of measuring each peak")
+    return parse_arguments(parser, SMOKE)
+
+
+def main() -> None:
+    options = parse()
+    start("training speed")
+    section = Section(
+        "training_speed",
+        "Training",
+        f"random float16 tables of the reference's widths, {options.rows:,} rows, memory-mapped from a temporary folder",
+    )
+    peaks = measure_peaks(options.peak_seconds, small=options.smoke)
+    rows, extra = [], None
+    for name in options.variants:
+        with workload(name, options, options.rows, options.rows - max(1, options.rows // 100)) as work:
+            rows.append(compare_loops(work, options, peaks))
+            if options.lightgbm_trees and name == options.growth_variant:
+                extra = lightgbm_table(work, options, rows[-1]["rate"])
+        section.goals += [
+            Goal(f"{name}: share of what the peaks allow (6 P)", SHARE_GOAL, rows[-1]["share"], "%"),
+            Goal(f"{name}: engine / plain loop", RATIO_GOAL, rows[-1]["ratio"], "times"),
+        ]
+    section.tables += comparison_tables(rows, options, peaks)
+    if options.growth:
+        section.tables.append(growth_table(options))
+    section.tables += [extra] if extra else []
+    section.finish(options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Each benchmark runs to its end at tiny sizes. Its figures mean nothing then."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def run(script: str, *arguments: str, fails: bool = False) -> str:
+    """The real command, on one thread: other tests may be running beside it."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "DO_NOT_TRACK": "1"}
+    result = subprocess.run(
+        [sys.executable, f"benchmarks/{script}.py", *arguments],
+        cwd=REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (result.returncode != 0) == fails, result.stdout[-4000:] + result.stderr[-4000:]
+    return result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "goals"),
+    [
+        ("peaks", 0),
+        pytest.param("training_speed", 4, marks=pytest.mark.slow),
+        pytest.param("scoring_speed", 4, marks=pytest.mark.slow),
+        pytest.param("ingestion_speed", 5, marks=pytest.mark.slow),
+        pytest.param("losses", 0, marks=pytest.mark.slow),
+    ],
+)
+def test_smoke_sizes_end_in_a_result_that_the_report_takes(script: str, goals: int, tmp_path: Path) -> None:
+    results, page = tmp_path / "results", tmp_path / "benchmarks.md"
+    run(script, "--smoke", "--output", str(results))
+    section = json.loads((results / f"{script}.json").read_text(encoding="utf-8"))
+    assert section["smoke"]
+    assert section["command"] == f"python benchmarks/{script}.py --smoke"
+    assert len(section["goals"]) == goals
+    assert section["tables"]
+    for table in section["tables"]:
+        keys = {column["key"] for column in table["columns"]}
+        assert table["rows"]
+        assert keys <= set().union(*table["rows"])
+
+    run("report", "--results", str(results), "--output", str(page))
+    text = page.read_text(encoding="utf-8")
+    assert f"## {section['title']}" in text
+    assert section["command"] in text
+    assert "these figures mean nothing" in text
+    assert str(tmp_path) not in text
+
+
+@pytest.mark.slow
+def test_losses_that_were_measured_are_not_measured_again(tmp_path: Path) -> None:
+    arguments = ("--smoke", "--output", str(tmp_path))
+    assert "2 to go" in run("losses", *arguments, "--seeds", "1")
+    assert "2 of 4 runs are in the JSON; 2 to go" in run("losses", *arguments, "--seeds", "1", "2")
+    # Other epochs are another configuration.
+    assert "0 of 2 runs are in the JSON" in run("losses", *arguments, "--seeds", "1", "--epochs", "2")
+
+
+def test_losses_say_how_to_make_tables_that_are_not_there(tmp_path: Path) -> None:
+    shown = run("losses", "--data", str(tmp_path), "--output", str(tmp_path), fails=True)
+    assert "PRICE_FUSION_RAW" in shown
+    assert "kedro run --env amazon_subset --pipelines ingest" in shown
+    assert "Traceback" not in shown
+
+
+def test_a_report_of_nothing_is_refused(tmp_path: Path) -> None:
+    page = tmp_path / "benchmarks.md"
+    assert "no results" in run("report", "--results", str(tmp_path), "--output", str(page), fails=True)
+    assert not page.exists()
