@@ -49,7 +49,7 @@ def test_a_bin_that_one_expert_decides_is_named() -> None:
     weights = np.array([[0.995, 0.005]] * 20 + [[0.2, 0.8]] * 20)
     (problem,) = gate_collapse(gate_report(weights, np.repeat([120.0, 8.0], 20)))
     assert "expert 1 of 2" in problem
-    assert "20 products of 100 to 200 USD" in problem
+    assert "all the say on prices of 100 to 200 USD" in problem
 
 
 def test_a_bin_of_few_products_says_nothing() -> None:

@@ -44,20 +44,18 @@ def gate_report(weights: NDArray[np.floating], price: NDArray[np.floating]) -> d
 
 
 def gate_collapse(report: dict[str, Any]) -> list[str]:
-    """What is wrong with a gate, a line for each expert without a say and each bin in which one expert has all of it."""
+    """What is wrong with a gate, a line for each expert without a say, and for each that has all of it in some bins."""
     experts = report["experts"]
     problems = [
         f"expert {number} of {experts} is idle: its mean gate weight is {weight:.4f}"
         for number, weight in enumerate(report["mean_weights"], start=1)
         if weight < IDLE_WEIGHT
     ]
-    problems += [
-        f"expert {number} of {experts} has mean gate weight {weight:.4f} on the {part['rows']} products of "
-        f"{part['bin']} USD: the others have no say there"
-        for part in report["by_price"]
-        for number, weight in enumerate(part["mean_weights"], start=1)
-        if weight > SOLE_WEIGHT and part["rows"] >= FEWEST_ROWS
-    ]
+    bins = [part for part in report["by_price"] if part["rows"] >= FEWEST_ROWS]
+    for number in range(1, experts + 1):
+        ruled = [part["bin"] for part in bins if part["mean_weights"][number - 1] > SOLE_WEIGHT]
+        if ruled:
+            problems.append(f"expert {number} of {experts} has all the say on prices of {', '.join(ruled)} USD")
     return problems
 
 

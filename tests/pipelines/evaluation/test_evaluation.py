@@ -54,4 +54,4 @@ def test_collapse_is_warned_of_by_variant_and_expert(
     with caplog.at_level(logging.WARNING):
         report_gate(checkpoint, *data)
     assert "tiny: the gate has collapsed: expert 1 of 3 is idle" in caplog.text
-    assert "expert 2 of 3 has mean gate weight 1.0000" in caplog.text
+    assert "expert 2 of 3 has all the say on prices of" in caplog.text
