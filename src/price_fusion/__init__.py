@@ -6,5 +6,7 @@ __version__ = "0.1.0"
 
 # torch's threads wait for each other by spinning. Where another process wants one of the cores, they then wait for a
 # thread that cannot run, and training takes many times as long (docs/decisions/0004-waiting-threads.md). Read by the
-# OpenMP runtime when torch is imported, which is after this; a value that the user has set stays.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# OpenMP runtime when torch is imported, which is after this; values that the user has set stay.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")

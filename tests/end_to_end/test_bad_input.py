@@ -51,6 +51,17 @@ def narrow(raw: Path) -> None:
     change_clip(raw, lambda vectors: vectors[:, :700])
 
 
+def widen_test(raw: Path) -> None:
+    path = raw / "embeddings/clip/test/image_embeddings.npy"
+    vectors = np.load(path)
+    np.save(path, np.hstack([vectors, vectors[:, :32]]))
+
+
+def misalign_test(raw: Path) -> None:
+    path = raw / "embeddings/clip/test/sample_ids.npy"
+    np.save(path, np.load(path) + 10_000_000)
+
+
 def put_nan(raw: Path) -> None:
     def change(vectors: np.ndarray) -> np.ndarray:
         vectors[5, 7] = np.nan
@@ -81,6 +92,11 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "misaligned ids": (misalign, ["clip_image", "knows none of the 300 products", "have ids like"]),
     "duplicated ids": (duplicate, ["clip/train", "more than once", "rows 0, 1"]),
     "wrong width": (narrow, ["clip/train", "700", "768"]),
+    "another width in test": (widen_test, ["clip/test", "800", "768"]),
+    "a source missing from all of test": (
+        misalign_test,
+        ["clip_image", "knows none of the 60 products of test_products"],
+    ),
     "NaN": (put_nan, ["clip/train", "row 5", "column 7", "nan"]),
     "price 0": (lambda raw: set_price(raw, "0"), ["train.csv", "price", "'0'"]),
     "negative price": (lambda raw: set_price(raw, "-3.5"), ["train.csv", "price", "-3.5"]),
@@ -139,3 +155,14 @@ def test_evaluation_without_a_checkpoint_says_to_train(
     project.kedro("run", "--pipelines", "split")
     result = project.kedro("run", "--pipelines", "evaluate_moe", fails=True)
     assert "kedro run --pipelines train_<variant>" in result.stderr
+
+
+def test_a_wild_learning_rate_is_named(sample_project: Project, copy_of: Callable[[Project], Project]) -> None:
+    """Rate 1e6 leaves weights that predict nonsense, but numbers; 1e30 leaves none."""
+    project = copy_of(sample_project)
+    settings = f"{SHORT},moe.train.warmup_epochs=0,moe.train.learning_rate="
+    printed = project.kedro("run", "--pipelines", "train_moe", "--params", f"{settings}1000000").stdout
+    assert "nothing was learnt" in " ".join(printed.split())
+    result = project.kedro("run", "--pipelines", "train_moe", "--params", f"{settings}1e30", fails=True)
+    assert "TrainingError: moe: the loss became" in result.stderr
+    assert "Lower moe.train.learning_rate" in result.stderr

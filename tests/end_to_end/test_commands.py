@@ -196,3 +196,20 @@ def test_registry_and_catalog_can_be_listed(sample_project: Project) -> None:
     described = sample_project.kedro("catalog", "describe-datasets", "--pipeline", "moe").stdout
     for name in ("moe.checkpoint", "clip_image.train_embeddings", "qwen_text.train_table", "train_products"):
         assert name in described
+
+
+def test_resume_goes_on_from_the_last_state_and_refuses_another_run(
+    trained_project: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    project = copy_of(trained_project)
+    before = json.loads((project.path / "data/06_models/moe/training_history.json").read_text())
+    longer = SHORT.replace("moe.train.epochs=2", "moe.train.epochs=3") + ",moe.train.resume=true"
+    project.kedro("run", "--pipelines", "train_moe", "--params", longer)
+    after = json.loads((project.path / "data/06_models/moe/training_history.json").read_text())
+    assert after[:2] == before
+    assert [record["epoch"] for record in after] == [1, 2, 3]
+    other = project.kedro(
+        "run", "--pipelines", "train_moe", "--params", f"{longer},moe.train.learning_rate=0.5", fails=True
+    )
+    assert "train.learning_rate: was 0.001, is 0.5" in other.stderr
+    assert "moe.train.resume=false" in other.stderr

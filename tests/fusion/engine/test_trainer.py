@@ -206,3 +206,11 @@ def test_a_recorded_step_trains_like_one_that_is_not(tmp_path: Path) -> None:
     eager = fit(tmp_path, variant(cuda_graph=False, **options), data=moved)
     recorded = fit(tmp_path, variant(cuda_graph=True, **options), data=moved)
     assert smapes(recorded) == pytest.approx(smapes(eager), rel=1e-2)
+
+
+def test_a_model_no_better_than_the_median_price_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        fit(tmp_path, variant(epochs=40, learning_rate=3e-3))
+        assert "nothing was learnt" not in caplog.text
+        fit(tmp_path, variant(epochs=2, learning_rate=1e6))
+    assert "nothing was learnt" in caplog.text

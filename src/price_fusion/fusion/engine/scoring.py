@@ -12,7 +12,7 @@ from price_fusion.fusion.engine.features import Features
 from price_fusion.fusion.models.build import PriceModel
 from price_fusion.fusion.models.heads import Mixture
 
-BLOCK_PRODUCTS = 4_096
+BLOCK_PRODUCTS = 2_048
 """Products scored at a time."""
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,11 +25,13 @@ from price_fusion.fusion.engine.training_data import TrainingData
 from price_fusion.fusion.engine.training_run import RunProgress, Trained, checkpoint_header
 from price_fusion.fusion.engine.weights import FlatWeights
 from price_fusion.fusion.losses import LOSSES
-from price_fusion.fusion.metrics import price_metrics
+from price_fusion.fusion.metrics import price_metrics, smape_per_product
 from price_fusion.fusion.models.branches import SourceBatch
 from price_fusion.fusion.models.build import PriceModel, build_model
 from price_fusion.fusion.models.counts import parameter_counts
 from price_fusion.parameters import LossName, VariantParameters
+
+logger = logging.getLogger(__name__)
 
 
 def train_variant(
@@ -108,7 +112,23 @@ class Trainer:
                     saved = perf_counter()
                 shown.epoch(record, progress.best_smape, len(self.data.train))
         assert best is not None  # noqa: S101 - there is at least one epoch
+        self._warn_if_nothing_was_learnt()
         return Trained(best, progress.history)
+
+    def _warn_if_nothing_was_learnt(self) -> None:
+        """Say so if the best epoch is no better than one price for all."""
+        true = self.data.prices[self.data.validation].cpu().numpy()
+        constant = float(smape_per_product(np.full_like(true, self.median_price), true).mean())
+        if self.progress.best_smape >= constant:
+            logger.warning(
+                "%s: nothing was learnt: validation SMAPE %.2f %% at best, where the median price for all scores %.2f %%. "
+                "Lower %s.train.learning_rate (now %g), or check that the sources belong to these products.",
+                self.name,
+                self.progress.best_smape,
+                constant,
+                self.name,
+                self.options.learning_rate,
+            )
 
     def _run_epoch(self) -> dict[str, Any]:
         """Train and validate for one epoch; the record for the history."""

@@ -64,14 +64,26 @@ class Branch(nn.Module):
 
     def forward(self, batch: SourceBatch) -> Tensor:
         """Tokens of a batch, (B, W)."""
-        vectors = batch.vectors.float()
-        if self.normalise:
-            vectors = F.normalize(vectors, dim=1)
-        if self.scale is not None:
-            vectors = vectors * self.scale
-        token: Tensor = self.projection(vectors)
+        token = self._project(batch.vectors)
         if self.structural is not None:
             scaled = (batch.structural.float() - self.structural_center) / self.structural_spread
             token = token + self.structural(scaled.sign() * scaled.abs().log1p())
         token = self.norm(token)
         return torch.where(batch.present[:, None], token, self.missing.to(token.dtype))
+
+    def _project(self, vectors: Tensor) -> Tensor:
+        """Normalised, scaled and projected vectors, (B, W).
+
+        Length and scale are one factor a product, which passes through the linear map: applied behind it, to W columns
+        instead of D, it spares passes over the vectors, and back-propagation their gradient.
+        """
+        weight, bias = self.projection.weight, self.projection.bias
+        if not torch.is_autocast_enabled(vectors.device.type):
+            vectors = vectors.to(weight.dtype)
+        token = F.linear(vectors, weight)
+        if self.normalise:
+            lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True, dtype=torch.float32).clamp_min(1e-12)
+            token = token / lengths.to(token.dtype)
+        if self.scale is not None:
+            token = token * self.scale.to(token.dtype)
+        return token + bias.to(token.dtype)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import mmap
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -192,6 +193,7 @@ def _write_files(folder: Path, source: str, draft: TableDraft, dtype: np.dtype[A
         shape = (rows, structural)
         digests["structural.npy"] = _write_npy(folder / "structural.npy", shape, np.dtype(np.float32), blocks)
     shards = []
+    _forget_pages(raw.vectors)
     for number, start in enumerate(range(0, rows, draft.rows_per_shard)):
         stop = min(start + draft.rows_per_shard, rows)
         name = f"vectors-{number:05d}.npy"
@@ -226,6 +228,7 @@ def _converted(raw: RawEmbeddings, rows: slice, columns: slice, dtype: np.dtype[
         values = _finite(raw, rows, columns)
         largest = float(np.abs(values).max())
         raise _BeyondFloat16Error(f"a value of magnitude {largest:g} does not fit float16 (65504)")
+    _forget_pages(raw.vectors)
     return block
 
 
@@ -243,6 +246,13 @@ def _finite(raw: RawEmbeddings, rows: slice, columns: slice) -> NDArray[Any]:
             f"{rows.stop - 1}). Remove these products from the file or embed them again."
         )
     return block
+
+
+def _forget_pages(array: NDArray[Any]) -> None:
+    """Give back the memory of what has been read of a mapped file; it would pile up to the size of the file."""
+    mapped = getattr(array, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _write_npy(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], blocks: Iterator[NDArray[Any]]) -> str:
