@@ -158,11 +158,8 @@ def test_evaluation_without_a_checkpoint_says_to_train(
 
 
 def test_a_wild_learning_rate_is_named(sample_project: Project, copy_of: Callable[[Project], Project]) -> None:
-    """Rate 1e6 leaves weights that predict nonsense, but numbers; 1e30 leaves none."""
     project = copy_of(sample_project)
-    settings = f"{SHORT},moe.train.warmup_epochs=0,moe.train.learning_rate="
-    printed = project.kedro("run", "--pipelines", "train_moe", "--params", f"{settings}1000000").stdout
-    assert "nothing was learnt" in " ".join(printed.split())
-    result = project.kedro("run", "--pipelines", "train_moe", "--params", f"{settings}1e30", fails=True)
+    wild = f"{SHORT},moe.train.warmup_epochs=0,moe.train.learning_rate=1000000"
+    result = project.kedro("run", "--pipelines", "train_moe", "--params", wild, fails=True)
     assert "TrainingError: moe: the loss became" in result.stderr
     assert "Lower moe.train.learning_rate" in result.stderr

@@ -122,7 +122,7 @@ class Trainer:
         if self.progress.best_smape >= constant:
             logger.warning(
                 "%s: nothing was learnt: validation SMAPE %.2f %% at best, where the median price for all scores %.2f %%. "
-                "Lower %s.train.learning_rate (now %g), or check that the sources belong to these products.",
+                "Change %s.train.learning_rate (now %g), or check that the sources belong to these products.",
                 self.name,
                 self.progress.best_smape,
                 constant,
