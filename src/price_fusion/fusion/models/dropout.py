@@ -10,7 +10,7 @@ from torch.nn import functional as F
 class Dropout(nn.Module):
     """Zero values at random in training and scale the others up, as in Srivastava et al. 2014, any shape to the same.
 
-    On the CPU torch draws one number a value from a sequential generator, which costs a sixth of a training step of
+    On the CPU torch draws one number a value from a sequential generator, which cost a seventh of a training step of
     ``moe``. Here one draw of 64 bits serves eight values; the probability is rounded to a multiple of 1/256 for it.
 
     Args:
