@@ -34,3 +34,7 @@ class ComparisonError(PriceFusionError):
 
 class TrainingError(PriceFusionError):
     """Training cannot go on."""
+
+
+class MissingPackageError(PriceFusionError):
+    """An optional package that is asked for is not installed."""

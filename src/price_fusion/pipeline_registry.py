@@ -15,8 +15,10 @@ from kedro.framework.project import settings
 from kedro.pipeline import Pipeline
 from kedro.utils import find_kedro_project
 
-from price_fusion.parameters import ProjectParameters, parse_project_parameters
+from price_fusion.parameters import ESTIMATOR_KINDS, ProjectParameters, parse_project_parameters
 from price_fusion.pipelines import (
+    cross_validation,
+    ensembling,
     evaluation,
     fabrication,
     inference,
@@ -49,8 +51,9 @@ def register_pipelines() -> dict[str, Pipeline]:
 def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
     """The pipelines of a project with these sources and variants."""
     used = parameters.used_sources
-    ingest_train = ingestion.create_pipeline(used, "train")
-    ingest_test = ingestion.create_pipeline(used, "test")
+    declared = {name: parameters.sources[name] for name in used}
+    ingest_train = ingestion.create_pipeline(declared, "train")
+    ingest_test = ingestion.create_pipeline(declared, "test")
     split = ingest_train + splitting.create_pipeline([name for name in used if parameters.sources[name].tuned_on_ids])
 
     pipelines = {"fabricate": fabrication.create_pipeline(), "ingest": ingest_train + ingest_test, "split": split}
@@ -60,6 +63,7 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
         train = split + training.create_pipeline(variant, sources)
         evaluate = evaluation.create_pipeline(variant, sources)
         predict = ingest_test + inference.create_pipeline(variant, sources)
+        pipelines[f"cross_validate_{variant}"] = split + cross_validation.create_pipeline(variant, sources)
         pipelines[f"train_{variant}"] = train
         pipelines[f"evaluate_{variant}"] = evaluate
         pipelines[f"predict_{variant}"] = predict
@@ -67,8 +71,23 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
         measured += train + evaluate
     fused = {variant: parameters.variant(variant).sources for variant in parameters.variants}
     pipelines["compare"] = measured + reporting.create_pipeline(fused, used)
+    pipelines["ensemble"] = split + ingest_test + _ensemble(parameters)
     pipelines["__default__"] = pipelines["moe" if "moe" in parameters.variants else parameters.variants[0]]
     return pipelines
+
+
+def _ensemble(parameters: ProjectParameters) -> Pipeline:
+    """Members of the chosen preset, their blend, its evaluation and its prices."""
+    sources = parameters.ensemble_sources
+    members = {
+        name: sources if name in ESTIMATOR_KINDS else parameters.variant(name).sources
+        for name in parameters.ensemble.chosen.members
+    }
+    return (
+        ensembling.create_pipeline(members, sources)
+        + evaluation.create_pipeline(ensembling.ENSEMBLE, sources, has_gate=False)
+        + inference.create_pipeline(ensembling.ENSEMBLE, sources)
+    )
 
 
 def _read_parameters() -> ProjectParameters:

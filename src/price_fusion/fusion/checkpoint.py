@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,17 +14,21 @@ from safetensors import SafetensorError, safe_open
 from price_fusion import __version__
 from price_fusion.errors import CheckpointError
 from price_fusion.fusion.files import whole_file
-from price_fusion.parameters import ModelParameters, SourceParameters
+from price_fusion.fusion.intervals import Calibration
+from price_fusion.parameters import ModelParameters, Source
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 HEADER_KEY = "price_fusion"
 PRICE_FLOOR = 0.01
 """USD: nothing costs less than a cent."""
 PRICE_CEILING = 1e6
 """USD: a prediction beyond it says that the model was given something unlike anything it has seen."""
+LOWEST_LOG_PRICE, HIGHEST_LOG_PRICE = math.log1p(PRICE_FLOOR), math.log1p(PRICE_CEILING)
+CALIBRATION = "calibration."
+"""Start of the names of the tensors that are no weights, but what intervals need."""
 
 
 class CheckpointHeader(BaseModel):
@@ -35,7 +40,7 @@ class CheckpointHeader(BaseModel):
     format_version: int = FORMAT_VERSION
     package_version: str = __version__
     variant: str
-    sources: dict[str, SourceParameters]
+    sources: dict[str, Source]
     """What the model fuses, in the order of its tokens."""
     dtypes: dict[str, str]
     """Type in which each source's embeddings were stored for training."""
@@ -58,13 +63,20 @@ class Checkpoint:
 
     header: CheckpointHeader
     weights: dict[str, Tensor]
+    calibration: Calibration | None = None
+    """Errors on rows that it was not fitted on, for intervals."""
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; the file is whole or absent."""
+    import torch
     from safetensors.torch import save_file
 
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.weights.items()}
+    if checkpoint.calibration is not None:
+        weights |= {
+            f"{CALIBRATION}{name}": torch.from_numpy(values) for name, values in vars(checkpoint.calibration).items()
+        }
     with whole_file(path) as temporary:
         save_file(weights, temporary, metadata={HEADER_KEY: checkpoint.header.model_dump_json()})
 
@@ -100,7 +112,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
         weights = load_file(path)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: damaged weights ({error}). Train again.") from error
-    return Checkpoint(header, weights)
+    stored = {
+        name.removeprefix(CALIBRATION): weights.pop(name).numpy()
+        for name in list(weights)
+        if name.startswith(CALIBRATION)
+    }
+    return Checkpoint(header, weights, Calibration(**stored) if stored else None)
 
 
 def _parse_header(path: Path, metadata: dict[str, str]) -> CheckpointHeader:

@@ -13,9 +13,9 @@ import pandas as pd
 from price_fusion.errors import ComparisonError
 from price_fusion.fusion.bootstrap import CONFIDENCE, bootstrap_means, difference, interval
 from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader
+from price_fusion.fusion.engine.recipe import data_fingerprints
 from price_fusion.fusion.metrics import price_metrics, smape_per_product
 from price_fusion.fusion.splits import evaluated_split
-from price_fusion.fusion.tables.fingerprint import frame_fingerprint
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import VariantParameters
 
@@ -60,8 +60,7 @@ def contender(
         tables: its sources as they are now.
     """
     header = checkpoint.header
-    data = {name: table.fingerprint for name, table in tables.items()}
-    data |= {"samples": frame_fingerprint(samples), "split": frame_fingerprint(split_table)}
+    data = data_fingerprints(samples, split_table, tables)
     return Contender(
         name=header.variant,
         parameters=_count(checkpoint),

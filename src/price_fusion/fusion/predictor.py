@@ -1,23 +1,52 @@
-"""Prices from a checkpoint, with no configuration at hand."""
+"""Prices from a checkpoint or an ensemble, with no configuration at hand."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from price_fusion.errors import CheckpointError, DataError
 from price_fusion.fusion.checkpoint import PRICE_CEILING, PRICE_FLOOR, Checkpoint, load_checkpoint
-from price_fusion.fusion.engine.device import uses_bf16
 from price_fusion.fusion.engine.features import Features, features_from_arrays, features_from_tables
-from price_fusion.fusion.engine.scoring import gate_weights, score, to_prices
-from price_fusion.fusion.models.build import build_model
+from price_fusion.fusion.intervals import Calibration, interval_columns, marginal_interval, price_intervals
+from price_fusion.fusion.network import Network
+from price_fusion.fusion.tables.columns import column_matrix
 from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.parameters import ColumnSourceParameters, Source
+
+Precision = Literal["float32", "bf16", "auto"]
+
+
+class PricingModel(Protocol):
+    """What gives log prices: a network, or an ensemble."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """What it reads."""
+
+    @property
+    def dtypes(self) -> Mapping[str, str]:
+        """Type in which each source was stored for training."""
+
+    @property
+    def median_price(self) -> float:
+        """Of its train rows, USD."""
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Its errors on rows that it was not fitted on; None where there were too few of them."""
+
+    def log_prices(self, features: Features) -> NDArray[np.float64]:
+        """Log prices of N products, (N,)."""
 
 
 class Predictor:
@@ -27,34 +56,30 @@ class Predictor:
         >>> predictor = Predictor.load("data/06_models/moe/checkpoint.safetensors")  # doctest: +SKIP
         >>> predictor.widths  # doctest: +SKIP
         {'clip_image': 768, 'qwen_text': 1027}
-        >>> predictor.predict({"clip_image": images, "qwen_text": texts})  # doctest: +SKIP
+        >>> predictor.predict({"clip_image": images, "qwen_text": texts}, products)  # doctest: +SKIP
         array([12.81, 4.07])
     """
 
-    def __init__(self, checkpoint: Checkpoint, precision: Literal["float32", "bf16", "auto"] = "float32") -> None:
-        self.header = checkpoint.header
-        self._bf16 = uses_bf16(precision, torch.device("cpu"))
-        self._model = build_model(self.header.sources, self.header.model)
-        try:
-            self._model.load_state_dict(checkpoint.weights)
-        except RuntimeError as error:
-            raise CheckpointError(
-                f"checkpoint of {self.header.variant!r}: weights do not fit its header ({error})"
-            ) from error
-        self._model.eval()
+    def __init__(self, model: Checkpoint | PricingModel, precision: Precision = "float32") -> None:
+        self.model: PricingModel = Network(model, precision) if isinstance(model, Checkpoint) else model
 
     @classmethod
-    def load(cls, path: str | Path, precision: Literal["float32", "bf16", "auto"] = "float32") -> Predictor:
-        """Read a checkpoint.
+    def load(cls, path: str | Path, precision: Precision = "float32") -> Predictor:
+        """Read a checkpoint file, or the folder of an ensemble.
 
         Args:
-            path: the file.
+            path: the file or folder.
             precision: of matrix products. In bf16 prices differ by up to 2.4 % (0.6 % at the median) from those in float32.
 
         Raises:
             CheckpointError: if it is missing, damaged, or of another version.
         """
-        checkpoint = load_checkpoint(Path(path))
+        path = Path(path)
+        if path.is_dir():
+            from price_fusion.fusion.ensemble import load_ensemble
+
+            return cls(load_ensemble(path, precision))
+        checkpoint = load_checkpoint(path)
         try:
             return cls(checkpoint, precision)
         except CheckpointError as error:
@@ -62,56 +87,130 @@ class Predictor:
 
     @property
     def widths(self) -> dict[str, int]:
-        """Columns that ``predict`` wants for each source, structural ones included."""
-        return {name: source.width for name, source in self.header.sources.items()}
+        """Columns that ``predict`` wants for each source of embeddings, structural ones included."""
+        return {name: source.width for name, source in self.model.sources.items() if source.kind == "embeddings"}
 
-    def predict(self, arrays: Mapping[str, NDArray[np.floating]]) -> NDArray[np.float64]:
+    @property
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """Columns that ``predict`` wants in ``products``, for each column source."""
+        return {
+            name: (("catalog_content",) if source.parse else ()) + source.own_columns
+            for name, source in self.model.sources.items()
+            if isinstance(source, ColumnSourceParameters)
+        }
+
+    def predict(
+        self, arrays: Mapping[str, NDArray[np.floating]], products: pd.DataFrame | None = None
+    ) -> NDArray[np.float64]:
         """Prices of N products in USD, (N,), finite and positive.
 
         Args:
             arrays: (N, width) per source, as stored: not normalised, structural columns last. A source left out counts
                 as missing for all of them.
+            products: (N,) rows with the columns that column sources read (``columns``), row for row as the arrays; without
+                it they count as missing.
 
         Raises:
-            DataError: naming the source with a wrong name, shape or value.
+            DataError: naming the source with a wrong name, shape or value, or the column that is missing.
         """
-        self._check(arrays)
-        return self._prices(features_from_arrays(arrays, self.header.sources, self.header.dtypes))
+        return self._prices(self._features(arrays, products))
+
+    def predict_intervals(
+        self,
+        arrays: Mapping[str, NDArray[np.floating]],
+        products: pd.DataFrame | None = None,
+        levels: Sequence[float] = (0.8, 0.9),
+    ) -> pd.DataFrame:
+        """Prices with intervals: ``price``, ``price_low`` and ``price_high`` of the first level, then of the others.
+
+        Args:
+            arrays: as in ``predict``.
+            products: as in ``predict``.
+            levels: how often the true price shall be inside.
+
+        Raises:
+            DataError: as ``predict``, or if too few rows calibrated the model for these levels.
+        """
+        return self._price_table(self._features(arrays, products), levels)
 
     def predict_samples(self, samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable]) -> NDArray[np.float64]:
         """Prices in USD of the products of a sample table, (N,), finite and positive."""
-        return self._prices(features_from_tables(samples, tables, self.header.sources))
+        return self._prices(features_from_tables(samples, tables, self.model.sources))
+
+    def price_samples(
+        self, samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable], levels: Sequence[float]
+    ) -> pd.DataFrame:
+        """Prices with intervals of the products of a sample table, as ``predict_intervals`` gives them.
+
+        A model that too few rows calibrated gives prices alone.
+        """
+        return self._price_table(
+            features_from_tables(samples, tables, self.model.sources), levels if self.model.calibration else ()
+        )
 
     def gate_weights(self, samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable]) -> NDArray[np.float32]:
         """Weight of each expert for the products of a sample table, (N, experts); (N, 0) of a model without a gate."""
-        features = features_from_tables(samples, tables, self.header.sources)
-        weights: NDArray[np.float32] = gate_weights(self._model, features, torch.arange(len(features))).numpy()
-        return weights
+        if not isinstance(self.model, Network):
+            return np.empty((len(samples), 0), np.float32)
+        return self.model.gate_weights(features_from_tables(samples, tables, self.model.sources))
 
     def _prices(self, features: Features) -> NDArray[np.float64]:
-        log_prices = score(self._model, features, torch.arange(len(features)), bf16=self._bf16)
-        prices = to_prices(log_prices, floor=PRICE_FLOOR, ceiling=PRICE_CEILING)
-        return np.where(features.known().numpy(), prices, self.header.median_price)
+        prices = np.clip(np.expm1(self.model.log_prices(features)), PRICE_FLOOR, PRICE_CEILING)
+        return np.where(features.known().numpy(), prices, self.model.median_price)
+
+    def _price_table(self, features: Features, levels: Sequence[float]) -> pd.DataFrame:
+        prices = self._prices(features)
+        table = pd.DataFrame({"price": prices})
+        if not levels:
+            return table
+        calibration = self.model.calibration
+        if calibration is None:
+            raise DataError(
+                f"{self.model.name} has no calibration, so it can give no intervals: too few rows were left to calibrate it. "
+                "Train it with more validation rows (splitting.proportions)."
+            )
+        bounds = price_intervals(calibration, np.log1p(prices), levels)
+        bounds[~features.known().numpy()] = marginal_interval(calibration, levels)
+        for place, (low, high) in enumerate(interval_columns(levels)):
+            table[low], table[high] = bounds[:, place, 0], bounds[:, place, 1]
+        return table
+
+    def _features(self, arrays: Mapping[str, NDArray[np.floating]], products: pd.DataFrame | None) -> Features:
+        read = dict(arrays)
+        if products is not None:
+            read |= {
+                name: column_matrix(products, source, "products")
+                for name, source in self.model.sources.items()
+                if isinstance(source, ColumnSourceParameters) and name not in arrays
+            }
+        self._check(read)
+        return features_from_arrays(read, self.model.sources, self.model.dtypes)
 
     def _check(self, arrays: Mapping[str, NDArray[np.floating]]) -> None:
-        unknown = [name for name in arrays if name not in self.header.sources]
+        sources = self.model.sources
+        unknown = [name for name in arrays if name not in sources]
         if unknown or not arrays:
+            takes = ", ".join(f"{name} ({source.width})" for name, source in sources.items())
             raise DataError(
-                f"found source(s) {', '.join(unknown) or 'none'}; this model takes one or more of "
-                f"{', '.join(f'{name} ({width})' for name, width in self.widths.items())}"
+                f"found source(s) {', '.join(unknown) or 'none'}; this model takes one or more of {takes}, and column sources "
+                "from products"
             )
         for name, array in arrays.items():
-            if array.ndim != 2 or array.shape[1] != self.widths[name]:
-                raise DataError(f"source {name!r}: shape {array.shape}, expected (N, {self.widths[name]})")
+            if array.ndim != 2 or array.shape[1] != sources[name].width:
+                raise DataError(f"source {name!r}: shape {array.shape}, expected (N, {sources[name].width})")
         counts = {name: len(array) for name, array in arrays.items()}
         if len(set(counts.values())) > 1:
             raise DataError(
                 f"sources have different numbers of rows: {counts}. Row i of each must be the same product."
             )
         for name, array in arrays.items():
-            wrong = np.flatnonzero(~(np.abs(array) <= np.finfo(np.float32).max).all(axis=1))
-            if len(wrong):
-                raise DataError(
-                    f"source {name!r}: {len(wrong)} row(s) with values that are NaN, infinite or beyond float32, first "
-                    f"row {wrong[0]}. Mend them, or predict those products without this source."
-                )
+            self._check_numbers(name, array)
+
+    def _check_numbers(self, name: str, array: NDArray[np.floating]) -> None:
+        numbers = np.nan_to_num(array, nan=0.0, posinf=np.inf) if self.model.sources[name].kind == "columns" else array
+        wrong = np.flatnonzero(~(np.abs(numbers) <= np.finfo(np.float32).max).all(axis=1))
+        if len(wrong):
+            raise DataError(
+                f"source {name!r}: {len(wrong)} row(s) with values that are NaN, infinite or beyond float32, first "
+                f"row {wrong[0]}. Mend them, or predict those products without this source."
+            )

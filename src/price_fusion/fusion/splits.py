@@ -72,6 +72,28 @@ def split_samples(
     return table
 
 
+def deal_groups(
+    groups: NDArray[np.int64],
+    prices: NDArray[np.float64],
+    fractions: Sequence[float],
+    price_quantiles: int,
+    generator: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Part of each row when whole groups are dealt, each part with its fraction of each price quantile.
+
+    Args:
+        groups: (N,) label of each row's group.
+        prices: (N,) USD.
+        fractions: of the parts, summing to 1.
+        price_quantiles: number of strata.
+        generator: of the shuffle.
+    """
+    _, index = np.unique(groups, return_inverse=True)
+    sizes = np.bincount(index)
+    strata = _strata(np.bincount(index, weights=np.log1p(prices)) / sizes, price_quantiles)
+    return _deal(strata, sizes, fractions, generator)[index]
+
+
 def report_split(
     samples: pd.DataFrame, split_table: pd.DataFrame, tuned_on: Mapping[str, NDArray[np.int64]]
 ) -> dict[str, Any]:

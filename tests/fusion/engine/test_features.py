@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 
 from price_fusion.errors import AlignmentError, DataError
 from price_fusion.fusion.engine.features import Features, features_from_arrays, features_from_tables
-from price_fusion.fusion.tables.table import EmbeddingTable
-from price_fusion.parameters import SourceParameters
+from price_fusion.fusion.tables.columns import draft_columns
+from price_fusion.fusion.tables.table import EmbeddingTable, write_table
+from price_fusion.parameters import ColumnSourceParameters, SourceParameters
 
 CPU = torch.device("cpu")
 MakeTable = Callable[..., EmbeddingTable]
@@ -138,3 +140,82 @@ def test_a_row_beyond_float16_keeps_its_values_and_leaves_the_others_rounded(
     vectors = from_arrays(tiny_sources, "float16", words=words).sources["words"].vectors
     np.testing.assert_array_equal(vectors[1], words[1, :6])
     np.testing.assert_array_equal(vectors[[0, 2]], words[[0, 2], :6].astype(np.float16).astype(np.float32))
+
+
+# --- columns ---------------------------------------------------------------------------------------------------------
+
+FACTS = ColumnSourceParameters(kind="columns", group="facts", numeric=("weight",), categorical=("colour",))
+
+
+@pytest.fixture
+def make_facts(new_folder: Callable[[], Path]) -> Callable[..., EmbeddingTable]:
+    """A function that writes a table of weights and colours of the products 0, 1, ... and opens it."""
+
+    def make(weights: list[str], colours: list[str], declaration: ColumnSourceParameters = FACTS) -> EmbeddingTable:
+        frame = pd.DataFrame({"sample_id": range(len(weights)), "weight": weights, "colour": colours})
+        folder = new_folder() / "facts"
+        write_table(folder, "facts", draft_columns(frame, declaration, "test.csv"))
+        return EmbeddingTable(folder)
+
+    return make
+
+
+def completed(*colours: str) -> ColumnSourceParameters:
+    return FACTS.model_copy(update={"vocabulary": {"colour": colours}})
+
+
+def test_columns_are_structural_values_without_vectors(make_facts: Callable[..., EmbeddingTable]) -> None:
+    table = make_facts(["1.5", "", "3"], ["red", "blue", ""])
+    samples = pd.DataFrame({"row_facts": [2, -1, 1]})
+    features = features_from_tables(samples, {"facts": table}, {"facts": table.declaration})
+    batch = features.batch(torch.arange(3))["facts"]
+    assert batch.vectors.shape == (3, 0)
+    assert batch.present.tolist() == [True, False, True]
+    torch.testing.assert_close(
+        batch.structural[[0, 2]], torch.tensor([[3.0, 0.0], [float("nan"), 1.0]]), equal_nan=True
+    )
+    assert features.bytes_per_product == 2 * 4
+    assert features.bytes == 3 * 2 * 4
+
+
+def test_codes_are_those_of_the_models_vocabulary(make_facts: Callable[..., EmbeddingTable]) -> None:
+    table = make_facts(["1", "2", "3", "4"], ["red", "blue", "mauve", ""])
+    samples = pd.DataFrame({"row_facts": range(4)})
+    features = features_from_tables(samples, {"facts": table}, {"facts": completed("amber", "blue", "red")})
+    assert features.sources["facts"].structural.tolist() == [[1, 3], [2, 2], [3, 0], [4, 0]]
+    as_stored = features_from_tables(samples, {"facts": table}, {"facts": table.declaration})
+    assert as_stored.sources["facts"].structural.tolist() == [[1, 3], [2, 1], [3, 2], [4, 0]]
+
+
+@pytest.mark.parametrize(
+    "change", [{"numeric": ("height",)}, {"numeric": ("weight", "height")}, {"numeric": (), "categorical": ("colour", "weight")}]
+)
+def test_refuses_a_table_of_other_columns(make_facts: Callable[..., EmbeddingTable], change: dict[str, Any]) -> None:
+    wanted = completed("red").model_copy(update=change)
+    with pytest.raises(DataError, match="'facts' has the columns weight, colour, expected ") as caught:
+        features_from_tables(pd.DataFrame({"row_facts": [0]}), {"facts": make_facts(["1"], ["red"])}, {"facts": wanted})
+    assert ", ".join((*wanted.numeric, *wanted.categorical)) in str(caught.value)
+    assert "'ingest'" in str(caught.value)
+
+
+def test_refuses_embeddings_for_columns_and_columns_for_embeddings(
+    make_facts: Callable[..., EmbeddingTable], make_table: MakeTable
+) -> None:
+    samples = pd.DataFrame({"row_facts": [0]})
+    embeddings = make_table([0], np.ones((1, 2)), source="facts")
+    with pytest.raises(DataError, match="'facts' has the columns none, expected weight, colour"):
+        features_from_tables(samples, {"facts": embeddings}, {"facts": completed("red")})
+    with pytest.raises(DataError, match="'facts' has 0 embedding and 2 structural columns, expected 2 and 0"):
+        features_from_tables(
+            samples, {"facts": make_facts(["1"], ["red"])}, {"facts": SourceParameters(width=2, group="facts")}
+        )
+
+
+def test_arrays_of_columns_are_taken_as_they_are() -> None:
+    array = np.array([[1.5, 2.0], [np.nan, 0.0]])
+    sources = {"facts": completed("blue", "red"), "more": completed("red")}
+    features = features_from_arrays({"facts": array}, sources, dict.fromkeys(sources, "float32"))
+    np.testing.assert_array_equal(features.sources["facts"].structural, array)
+    absent = features.batch(torch.arange(2))["more"]
+    assert not absent.present.any()
+    assert absent.structural.tolist() == [[0, 0], [0, 0]]

@@ -37,6 +37,7 @@ STORED = {
 def guard_loss(variant: str) -> float:
     """Mean training loss of 20 steps of a narrow model of this variant's composition."""
     section = yaml.safe_load(PARAMETERS.read_text())[variant]
+    section["sources"] = [name for name in section["sources"] if name in SOURCES]
     section["model"]["branch"]["width"] = 64
     section["model"]["head"]["hidden"] = [64, 32]
     section["train"] = {"batch_size": BATCH, "precision": "float32", "device": "cpu", "source_dropout": 0.1}

@@ -179,7 +179,7 @@ def test_folds_end_as_one_by_one(tmp_path: Path) -> None:
     members = of_folds(data)
     together = train_stacked("v", parameters, members, data)
     assert_same(together, one_by_one(tmp_path, parameters, members, data), parameters, data)
-    centers = {tuple(trained.checkpoint.weights["branches.b.structural_center"].tolist()) for trained in together}
+    centers = {tuple(trained.checkpoint.weights["branches.b.structural_scale.center"].tolist()) for trained in together}
     assert len(centers) == FOLDS  # each from its own rows
 
 
@@ -305,7 +305,7 @@ def test_a_full_device_is_named_with_what_helps(monkeypatch: pytest.MonkeyPatch)
     ("members", "message"),
     [
         (lambda data: [], "no members"),
-        (lambda data: [Member(3, data.train[:0], data.validation)], "seed 3 has 0 train and 80 validation rows"),
+        (lambda data: [Member(3, data.train[:0], data.validation)], "seed 3 has no rows to train on"),
     ],
 )
 def test_members_without_rows_are_refused(members: Callable[[TrainingData], list[Member]], message: str) -> None:

@@ -12,11 +12,13 @@ import pytest
 import torch
 
 from price_fusion.errors import TrainingError
+from price_fusion.fusion.checkpoint import load_checkpoint
 from price_fusion.fusion.engine.features import Features, SourceFeatures
 from price_fusion.fusion.engine.run_folder import RunFolder
 from price_fusion.fusion.engine.trainer import Trainer, hide_sources, train_variant
 from price_fusion.fusion.engine.training_data import TrainingData
 from price_fusion.fusion.engine.training_run import Trained
+from price_fusion.fusion.engine.weights import FlatWeights
 from price_fusion.fusion.models.branches import SourceBatch
 from price_fusion.parameters import SourceParameters, VariantParameters
 
@@ -99,6 +101,100 @@ def test_resumed_training_ends_as_if_never_interrupted(tmp_path: Path, options: 
     assert smapes(rest) == smapes(whole)
     for name, weight in whole.checkpoint.weights.items():
         assert torch.equal(weight, rest.checkpoint.weights[name])
+
+
+class Interruption(Exception):
+    """What ends a run between two epochs."""
+
+
+@pytest.mark.parametrize("options", [{}, {"ema_decay": 0.9, "source_dropout": 0.3}, {"keep": "best"}])
+def test_an_interrupted_schedule_goes_on_as_if_never_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    options = {"schedule": "cosine", "keep": "last", "early_stopping_patience": None, "state_every": 0} | options
+    whole = fit(tmp_path / "whole", variant(**options))
+    with monkeypatch.context() as patch:
+        save_history = RunFolder.save_history
+
+        def save_until_the_fourth(self: RunFolder, history: list[dict[str, Any]]) -> None:
+            if len(history) == 4:
+                raise Interruption
+            save_history(self, history)
+
+        patch.setattr(RunFolder, "save_history", save_until_the_fourth)
+        with pytest.raises(Interruption):
+            fit(tmp_path / "parts", variant(**options))
+    rest = fit(tmp_path / "parts", variant(resume=True, **options))
+    assert smapes(rest) == smapes(whole)
+    assert rest.checkpoint.header == whole.checkpoint.header
+    for name, weight in whole.checkpoint.weights.items():
+        assert torch.equal(weight, rest.checkpoint.weights[name])
+
+
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+def test_the_last_epoch_is_kept_whatever_the_validation_says(tmp_path: Path, ema_decay: float) -> None:
+    options = {"ema_decay": ema_decay, "learning_rate": 3e-2, "checkpoint_every": 1, "early_stopping_patience": None}
+    trained = fit(tmp_path, variant(epochs=12, keep="last", **options))
+    header = trained.checkpoint.header
+    assert len(trained.history) == header.epoch == 12
+    assert min(smapes(trained)) < smapes(trained)[-1] == header.validation["smape"]  # another epoch was better
+    last = load_checkpoint(tmp_path / "epoch-0012.safetensors")
+    kept = load_checkpoint(tmp_path / "kept.safetensors")
+    assert kept.header == last.header == header
+    for name, weight in trained.checkpoint.weights.items():
+        assert torch.equal(weight, last.weights[name])
+        assert torch.equal(weight, kept.weights[name])
+
+
+def test_the_average_that_is_kept_is_that_of_the_weights_of_all_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The moving average by hand: the weights after the first step, then half of it and half of those after each."""
+    name = "head.output.bias"
+    seen: list[torch.Tensor] = []
+    step = FlatWeights.step
+
+    def noting_step(self: FlatWeights, loss: torch.Tensor) -> None:
+        step(self, loss)
+        seen.append(dict(trainer.model.named_parameters())[name].detach().clone())
+
+    monkeypatch.setattr(FlatWeights, "step", noting_step)
+    parameters = variant(epochs=3, keep="last", ema_decay=0.5, schedule="cosine", early_stopping_patience=None)
+    trainer = Trainer("v", parameters, make_data(), seed=1, run=RunFolder("v", tmp_path))
+    trained = trainer.train()
+    assert len(seen) == 3 * 5  # ceil(300 / 64)
+    average = seen[0]
+    for weight in seen[1:]:
+        average = (average + weight) / 2
+    torch.testing.assert_close(trained.checkpoint.weights[name], average)
+
+
+def test_without_patience_training_goes_on_to_its_last_epoch(tmp_path: Path) -> None:
+    trained = fit(tmp_path, variant(epochs=25, learning_rate=3e-2, early_stopping_patience=None))
+    assert len(trained.history) == 25
+    assert trained.checkpoint.header.epoch < 25
+
+
+def test_without_validation_rows_all_epochs_train_as_they_would_with_some(tmp_path: Path) -> None:
+    options = {"schedule": "cosine", "keep": "last", "early_stopping_patience": None}
+    data = make_data()
+    watched = fit(tmp_path / "watched", variant(**options))
+    trained = fit(tmp_path / "alone", variant(**options), data=replace(data, validation=data.validation[:0]))
+    assert [list(record) for record in trained.history] == [["epoch", "loss", "learning_rate", "seconds"]] * 6
+    assert trained.checkpoint.header.validation == {}
+    assert trained.checkpoint.header.epoch == 6
+    for name, weight in watched.checkpoint.weights.items():
+        assert torch.equal(weight, trained.checkpoint.weights[name])
+
+
+@pytest.mark.parametrize(
+    "options", [{"keep": "best"}, {"schedule": "plateau"}, {"early_stopping_patience": 3}], ids=lambda one: next(iter(one))
+)
+def test_what_selects_needs_validation_rows(tmp_path: Path, options: dict[str, Any]) -> None:
+    data = make_data()
+    nothing = {"schedule": "cosine", "keep": "last", "early_stopping_patience": None}
+    with pytest.raises(TrainingError, match=r"v: there are no validation rows .* v\.train\.keep"):
+        fit(tmp_path, variant(**nothing | options), data=replace(data, validation=data.validation[:0]))
 
 
 def test_resuming_a_finished_run_trains_nothing(tmp_path: Path) -> None:

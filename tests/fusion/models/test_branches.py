@@ -122,34 +122,35 @@ def test_present_sources_do_not_teach_the_learned_vector() -> None:
 def test_structural_statistics_are_median_and_interquartile_range() -> None:
     made = branch(structural=2)
     made.fit_structural(torch.tensor([[1.0, 0.0], [2.0, 10.0], [3.0, 20.0], [4.0, 30.0], [46_752.0, 40.0]]))
-    assert made.structural_center.tolist() == [3.0, 20.0]
-    assert made.structural_spread.tolist() == [2.0, 20.0]
+    assert made.structural_scale.center.tolist() == [3.0, 20.0]
+    assert made.structural_scale.spread.tolist() == [2.0, 20.0]
 
 
 def test_a_column_with_a_constant_middle_is_scaled_by_its_deviation() -> None:
     made = branch(structural=2)
     made.fit_structural(torch.tensor([[1.0, 5.0]] * 9 + [[11.0, 5.0]]))
-    assert made.structural_spread.tolist() == pytest.approx([3.0, 1.0])
+    assert made.structural_scale.spread.tolist() == pytest.approx([3.0, 1.0])
 
 
 def test_no_rows_leave_the_statistics_neutral() -> None:
     made = branch(structural=2)
     made.fit_structural(torch.empty(0, 2))
-    assert made.structural_center.tolist() == [0, 0]
-    assert made.structural_spread.tolist() == [1, 1]
+    assert made.structural_scale.center.tolist() == [0, 0]
+    assert made.structural_scale.spread.tolist() == [1, 1]
 
 
 def test_statistics_are_stored_with_the_weights_and_not_trained() -> None:
     made = branch(structural=2)
-    assert {"structural_center", "structural_spread"} <= set(made.state_dict())
-    assert not {"structural_center", "structural_spread"} & set(dict(made.named_parameters()))
+    statistics = {"structural_scale.center", "structural_scale.spread"}
+    assert statistics <= set(made.state_dict())
+    assert not statistics & set(dict(made.named_parameters()))
 
 
 def test_structural_values_are_scaled_and_squashed() -> None:
     made, values = branch(structural=1), batch(rows=3, structural=1)
     assert made.structural is not None
-    made.structural_center.fill_(10.0)
-    made.structural_spread.fill_(5.0)
+    made.structural_scale.center.fill_(10.0)
+    made.structural_scale.spread.fill_(5.0)
     values.structural[:, 0] = torch.tensor([10.0, 20.0, 5.0])
     added = made(values) - branch()(values._replace(structural=torch.empty(3, 0)))
     factors = torch.tensor([0.0, 2.0, -1.0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 
 from price_fusion.errors import AlignmentError
 from price_fusion.fusion.tables.alignment import Alignment, align_products, group_keys
-from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.fusion.tables.columns import draft_columns
+from price_fusion.fusion.tables.table import EmbeddingTable, write_table
+from price_fusion.parameters import ColumnSourceParameters
 
 MakeTable = Callable[..., EmbeddingTable]
 
@@ -150,6 +153,41 @@ def test_a_source_of_other_products_is_refused(make_table: MakeTable) -> None:
 def test_intersect_of_nothing_is_refused(make_table: MakeTable) -> None:
     with pytest.raises(AlignmentError, match=r"no product is in all sources. Set ingestion.policy to 'keep'"):
         align(products([1, 2]), tables(make_table, image=[1], text=[2]), policy="intersect")
+
+
+# --- columns ---------------------------------------------------------------------------------------------------------
+
+
+def column_table(folder: Path, ids: list[int]) -> EmbeddingTable:
+    declaration = ColumnSourceParameters(kind="columns", group="facts", categorical=("image_link",))
+    write_table(folder / "facts", "facts", draft_columns(products(ids), declaration, "train.csv"))
+    return EmbeddingTable(folder / "facts")
+
+
+@given(asked=IDS, image=IDS, policy=st.sampled_from(["keep", "intersect", "strict"]), unknown=st.sampled_from(["error", "drop", "keep"]))
+def test_columns_change_nothing_about_which_products_are_kept(
+    make_table: MakeTable, new_folder: Callable[[], Path], asked: list[int], image: list[int], policy: str, unknown: str
+) -> None:
+    embeddings = tables(make_table, image=image)
+    both = embeddings | {"facts": column_table(new_folder(), asked)}
+    try:
+        alone = align(products(asked), embeddings, policy=policy, unknown_products=unknown)
+    except AlignmentError as error:
+        with pytest.raises(AlignmentError) as caught:
+            align(products(asked), both, policy=policy, unknown_products=unknown)
+        assert str(caught.value) == str(error)
+        return
+    together = align(products(asked), both, policy=policy, unknown_products=unknown)
+    pd.testing.assert_frame_equal(together.samples.drop(columns="row_facts"), alone.samples)
+    assert together.samples["row_facts"].tolist() == [asked.index(number) for number in alone.samples["sample_id"]]
+    assert together.report["sources"].pop("facts")["missing"] == 0
+    assert together.report == alone.report
+
+
+def test_columns_alone_know_every_product(new_folder: Callable[[], Path]) -> None:
+    alignment = align(products([5, 2, 9]), {"facts": column_table(new_folder(), [5, 2, 9])})
+    assert alignment.samples["row_facts"].tolist() == [0, 1, 2]
+    assert (alignment.report["rows_in_all_sources"], alignment.report["rows_in_no_source"]) == (3, 0)
 
 
 # --- groups ----------------------------------------------------------------------------------------------------------

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from price_fusion.errors import AlignmentError, DataError
 from price_fusion.fusion.models.branches import SourceBatch
+from price_fusion.fusion.tables.columns import translated
 from price_fusion.fusion.tables.table import EmbeddingTable
-from price_fusion.parameters import SourceParameters
+from price_fusion.parameters import ColumnSourceParameters, Source
 
 
 class Shards:
@@ -124,7 +125,7 @@ class Features:
 def features_from_tables(
     samples: pd.DataFrame,
     tables: Mapping[str, EmbeddingTable],
-    sources: Mapping[str, SourceParameters],
+    sources: Mapping[str, Source],
 ) -> Features:
     """Features of the products of a sample table, left in the memory-mapped files.
 
@@ -144,14 +145,14 @@ def features_from_tables(
         vectors = [torch.from_numpy(shard) for shard in table.vectors]
         features[name] = SourceFeatures(
             vectors=vectors[0] if len(vectors) == 1 else Shards(vectors),
-            structural=torch.from_numpy(table.structural),
+            structural=torch.from_numpy(_structural(table, source)),
             rows=torch.from_numpy(_rows(samples, name, table)),
         )
     return Features(features)
 
 
 def features_from_arrays(
-    arrays: Mapping[str, NDArray[np.floating]], sources: Mapping[str, SourceParameters], dtypes: Mapping[str, str]
+    arrays: Mapping[str, NDArray[np.floating]], sources: Mapping[str, Source], dtypes: Mapping[str, str]
 ) -> Features:
     """Features of products whose embeddings are given, row for row; an absent source knows none of them.
 
@@ -185,8 +186,11 @@ def _rounded(embedding: NDArray[np.floating], dtype: str) -> NDArray[np.floating
     return stored if fits.all() else np.where(fits, stored, embedding.astype(np.float32))
 
 
-def check_widths(name: str, table: EmbeddingTable, source: SourceParameters) -> None:
+def check_widths(name: str, table: EmbeddingTable, source: Source) -> None:
     """Refuse a table whose widths are not the expected ones."""
+    if isinstance(source, ColumnSourceParameters):
+        _check_columns(name, table, source)
+        return
     found, expected = (table.width, table.structural_columns), (source.embedding_width, source.structural_columns)
     if found != expected:
         raise DataError(
@@ -194,6 +198,25 @@ def check_widths(name: str, table: EmbeddingTable, source: SourceParameters) -> 
             f"expected {expected[0]} and {expected[1]}. Run 'ingest' again if the declaration of the source changed, or "
             "train again if the files did."
         )
+
+
+def _check_columns(name: str, table: EmbeddingTable, source: ColumnSourceParameters) -> None:
+    stored = table.declaration
+    found = (*stored.numeric, *stored.categorical) if isinstance(stored, ColumnSourceParameters) else ()
+    expected = (*source.numeric, *source.categorical)
+    if found != expected:
+        raise DataError(
+            f"{table.folder}: table of source {name!r} has the columns {', '.join(found) or 'none'}, expected "
+            f"{', '.join(expected)}. Run 'ingest' again if the declaration of the source changed, or train again."
+        )
+
+
+def _structural(table: EmbeddingTable, source: Source) -> NDArray[np.float32]:
+    """A table's structural columns, codes of categories in the vocabulary that the model knows."""
+    stored = table.declaration
+    if isinstance(stored, ColumnSourceParameters) and isinstance(source, ColumnSourceParameters):
+        return translated(table.structural, stored, source)
+    return table.structural
 
 
 def _rows(samples: pd.DataFrame, name: str, table: EmbeddingTable) -> NDArray[np.int64]:

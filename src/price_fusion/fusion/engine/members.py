@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -38,10 +39,11 @@ class MemberRun:
     median_price: float
     buffers: dict[str, Tensor]
     """Structural scales of its train rows."""
-    best: Tensor
-    """(P,) weights of its best epoch."""
+    kept: Tensor
+    """(P,) weights of the epoch that is kept: the best, or the last."""
     shuffler: torch.Generator
-    best_metrics: dict[str, float] = field(default_factory=dict)
+    kept_epoch: int = 0
+    kept_metrics: dict[str, float] = field(default_factory=dict)
     progress: RunProgress = field(default_factory=RunProgress)
 
     def order(self, rows: int) -> Tensor:
@@ -50,15 +52,11 @@ class MemberRun:
         return train[torch.randperm(len(train), generator=self.shuffler)[:rows].to(train.device)]
 
     def epoch_ended(self, record: dict[str, Any], metrics: dict[str, float], weights: Tensor) -> None:
-        """Take note of an epoch, and of the weights (P,) that it ended with if they are the best so far."""
-        progress = self.progress
-        progress.epoch = record["epoch"]
-        progress.history.append(record)
-        self.schedule.epoch_ended(metrics["smape"])
-        if not self.best_metrics or metrics["smape"] < progress.best_smape:
-            progress.best_smape, progress.best_epoch = metrics["smape"], progress.epoch
-            self.best_metrics = metrics
-            self.best.copy_(weights)
+        """Take note of an epoch, and of the weights (P,) that it ended with if they are to be kept."""
+        self.schedule.epoch_ended(metrics.get("smape", math.inf))
+        if self.progress.note(record) or self.schedule.parameters.keep == "last":
+            self.kept_epoch, self.kept_metrics = record["epoch"], metrics
+            self.kept.copy_(weights)
 
     @property
     def is_over(self) -> bool:
@@ -77,8 +75,5 @@ def check_members(members: Sequence[Member]) -> None:
     if not members:
         raise ValueError("there are no members to train")
     for member in members:
-        if not len(member.train) or not len(member.validation):
-            raise ValueError(
-                f"the member with seed {member.seed} has {len(member.train)} train and {len(member.validation)} "
-                "validation rows: each needs some"
-            )
+        if not len(member.train):
+            raise ValueError(f"the member with seed {member.seed} has no rows to train on")

@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 class TrainingProgress:
     """Shows the epochs of one run. The time left is an upper bound: early stopping may end the run sooner."""
 
-    def __init__(self, variant: str, epochs: int, done: int = 0) -> None:
+    def __init__(self, variant: str, epochs: int, done: int = 0, *, quiet: bool = False) -> None:
+        self._level = logging.DEBUG if quiet else logging.INFO
         self.variant = variant
         self.epochs = epochs
         console = rich.get_console()
@@ -50,28 +51,24 @@ class TrainingProgress:
     def epoch(self, record: dict[str, Any], best_smape: float, rows: int) -> None:
         """Show one finished epoch of so many train rows."""
         left = record["seconds"] * (self.epochs - record["epoch"])
-        logger.info(
-            "%s epoch %d/%d: loss %.4f, validation SMAPE %.2f %% (best %.2f %%), MAE %.2f USD, RMSE %.2f USD, R2 %.3f, "
-            "lr %.2g, %.1f s, %s rows/s, at most %s left",
+        judged, shown = "", f"loss {record['loss']:.4f}"
+        if "smape" in record:
+            shown = f"SMAPE {record['smape']:.2f} % (best {best_smape:.2f} %)"
+            judged = f", validation {shown}, MAE {record['mae']:.2f} USD, RMSE {record['rmse']:.2f} USD, R2 {record['r2']:.3f}"
+        logger.log(
+            self._level,
+            "%s epoch %d/%d: loss %.4f%s, lr %.2g, %.1f s, %s rows/s, at most %s left",
             self.variant,
             record["epoch"],
             self.epochs,
             record["loss"],
-            record["smape"],
-            best_smape,
-            record["mae"],
-            record["rmse"],
-            record["r2"],
+            judged,
             record["learning_rate"],
             record["seconds"],
             f"{rows / record['seconds']:,.0f}",
             _duration(left),
         )
-        self._bar.update(
-            self._task,
-            advance=1,
-            description=f"{self.variant}: SMAPE {record['smape']:.2f} % (best {best_smape:.2f} %)",
-        )
+        self._bar.update(self._task, advance=1, description=f"{self.variant}: {shown}")
 
 
 def show_parameter_counts(variant: str, counts: Mapping[str, int]) -> None:

@@ -13,15 +13,15 @@ from price_fusion.fusion.files import whole_file
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A folder with the best checkpoint so far, periodic ones, the last state, and the history of the finished epochs."""
+    """A folder with the checkpoint kept so far, periodic ones, the last state, and the history of the finished epochs."""
 
     variant: str
     path: Path
 
     @property
-    def best(self) -> Path:
-        """The checkpoint of the best epoch so far."""
-        return self.path / "best.safetensors"
+    def kept(self) -> Path:
+        """The checkpoint kept so far: of the best epoch, or of the last."""
+        return self.path / "kept.safetensors"
 
     @property
     def history(self) -> Path:
@@ -40,7 +40,7 @@ class RunFolder:
     def clear(self) -> None:
         """Remove what an earlier run left."""
         for path in [
-            self.best,
+            self.kept,
             self.history,
             self.state,
             *self.path.glob("epoch-*.safetensors"),
@@ -48,9 +48,9 @@ class RunFolder:
         ]:
             path.unlink(missing_ok=True)
 
-    def save_best(self, checkpoint: Checkpoint) -> None:
-        """Replace the best checkpoint."""
-        save_checkpoint(self.best, checkpoint)
+    def save_kept(self, checkpoint: Checkpoint) -> None:
+        """Replace the checkpoint kept so far."""
+        save_checkpoint(self.kept, checkpoint)
 
     def save_periodic(self, checkpoint: Checkpoint) -> None:
         """Keep the checkpoint of its epoch."""

@@ -28,7 +28,7 @@ from price_fusion.fusion.engine.scoring import to_prices
 from price_fusion.fusion.engine.stacked_weights import StackedWeights
 from price_fusion.fusion.engine.trainer import hide_sources
 from price_fusion.fusion.engine.training_data import TrainingData
-from price_fusion.fusion.engine.training_run import Trained, checkpoint_header
+from price_fusion.fusion.engine.training_run import Trained, check_selection, checkpoint_header
 from price_fusion.fusion.losses import LOSSES
 from price_fusion.fusion.metrics import price_metrics
 from price_fusion.fusion.models.branches import SourceBatch
@@ -91,6 +91,7 @@ class StackedTrainer:
         self.name = name
         self.parameters = parameters
         self.options = options = parameters.train
+        check_selection(name, options, min(len(member.validation) for member in members))
         self.data = data
         self.device = data.device
         self.bf16 = uses_bf16(options.precision, self.device)
@@ -133,7 +134,9 @@ class StackedTrainer:
         rates = [run.schedule.rate(self.step) for run in self.active]
         losses = self._train_epoch(epoch)
         self._check_losses(losses, epoch)
-        metrics = self._validate()
+        metrics = (
+            self._validate() if all(len(run.member.validation) for run in self.active) else [{}] * len(self.active)
+        )
         seconds = perf_counter() - started
         for place, run in enumerate(self.active):
             record = {"epoch": epoch, "loss": losses[place], **metrics[place], "learning_rate": rates[place]}
@@ -234,16 +237,16 @@ class StackedTrainer:
                 )
 
     def _log_epoch(self, epoch: int, seconds: float) -> None:
-        smapes = sorted(run.progress.history[-1]["smape"] for run in self.active)
+        losses = sorted(run.progress.history[-1]["loss"] for run in self.active)
         logger.info(
-            "%s epoch %d/%d: %d of %d members in training, validation SMAPE %.2f to %.2f %%, %.1f s, %s rows/s",
+            "%s epoch %d/%d: %d of %d members in training, losses %.4f to %.4f, %.1f s, %s rows/s",
             self.name,
             epoch,
             self.options.epochs,
             len(self.active),
             len(self.runs),
-            smapes[0],
-            smapes[-1],
+            losses[0],
+            losses[-1],
             seconds,
             f"{len(self.active) * self.rows / seconds:,.0f}",
         )
@@ -254,11 +257,11 @@ class StackedTrainer:
             self.parameters,
             self.data,
             median_price=run.median_price,
-            epoch=run.progress.best_epoch,
-            validation=run.best_metrics,
+            epoch=run.kept_epoch,
+            validation=run.kept_metrics,
             counts=self.counts,
         )
-        return Checkpoint(header, self.weights.state_dict(run.best, run.buffers))
+        return Checkpoint(header, self.weights.state_dict(run.kept, run.buffers))
 
 
 def with_torch_dropout(model: PriceModel) -> PriceModel:

@@ -17,7 +17,7 @@ from price_fusion.parameters import VariantParameters
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 FREE_TO_CHANGE = ("epochs", "early_stopping_patience", "checkpoint_every", "resume", "state_every", "cuda_graph")
 """Training parameters that a continuation may have otherwise: they say when to stop and what to write."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
@@ -22,7 +23,7 @@ from price_fusion.fusion.engine.schedules import Schedule
 from price_fusion.fusion.engine.scoring import score, to_prices
 from price_fusion.fusion.engine.state import check_fingerprint, describe_run, load_state, save_state
 from price_fusion.fusion.engine.training_data import TrainingData
-from price_fusion.fusion.engine.training_run import RunProgress, Trained, checkpoint_header
+from price_fusion.fusion.engine.training_run import RunProgress, Trained, check_selection, checkpoint_header
 from price_fusion.fusion.engine.weights import FlatWeights
 from price_fusion.fusion.losses import LOSSES
 from price_fusion.fusion.metrics import price_metrics, smape_per_product
@@ -33,9 +34,18 @@ from price_fusion.parameters import LossName, VariantParameters
 
 logger = logging.getLogger(__name__)
 
+AfterEpoch = Callable[[dict[str, Any]], None]
+
 
 def train_variant(
-    name: str, parameters: VariantParameters, data: TrainingData, *, seed: int, run: RunFolder
+    name: str,
+    parameters: VariantParameters,
+    data: TrainingData,
+    *,
+    seed: int,
+    run: RunFolder,
+    quiet: bool = False,
+    after_epoch: AfterEpoch | None = None,
 ) -> Trained:
     """Train a variant until early stopping or the last epoch.
 
@@ -45,12 +55,15 @@ def train_variant(
         data: features, prices and rows.
         seed: of the weights, of dropout and of the order of the rows.
         run: folder that takes checkpoints, state and history while training runs.
+        quiet: leave the table of parameters and the lines per epoch out: for one run of many.
+        after_epoch: called with each epoch's record; what it raises ends the training.
 
     Raises:
-        TrainingError: if the loss stops being a number, the device is out of memory, or a run to be resumed was another.
+        TrainingError: if the loss stops being a number, the device is out of memory, a run to be resumed was another, or
+            something is to be selected and there are no validation rows.
     """
     try:
-        return Trainer(name, parameters, data, seed=seed, run=run).train()
+        return Trainer(name, parameters, data, seed=seed, run=run, quiet=quiet, after_epoch=after_epoch).train()
     except torch.OutOfMemoryError as error:
         raise TrainingError(
             f"{name}: {data.device} is out of memory ({error}). Lower {name}.train.batch_size (now "
@@ -66,11 +79,22 @@ class Trainer:
     """
 
     def __init__(
-        self, name: str, parameters: VariantParameters, data: TrainingData, *, seed: int, run: RunFolder
+        self,
+        name: str,
+        parameters: VariantParameters,
+        data: TrainingData,
+        *,
+        seed: int,
+        run: RunFolder,
+        quiet: bool = False,
+        after_epoch: AfterEpoch | None = None,
     ) -> None:
         self.name = name
+        self.quiet = quiet
+        self.after_epoch = after_epoch
         self.parameters = parameters
         self.options = options = parameters.train
+        check_selection(name, options, len(data.validation))
         self.data = data
         self.seed = seed
         self.run = run
@@ -91,32 +115,38 @@ class Trainer:
     def train(self) -> Trained:
         """Run the epochs that are left."""
         options, progress = self.options, self.progress
-        best = self._resume() if options.resume else None
-        if best is None:
+        kept = self._resume() if options.resume else None
+        if kept is None:
             self.run.clear()
-        show_parameter_counts(self.name, parameter_counts(self.model))
+        if not self.quiet:
+            show_parameter_counts(self.name, parameter_counts(self.model))
         saved = perf_counter()
-        with TrainingProgress(self.name, options.epochs, progress.epoch) as shown:
+        with TrainingProgress(self.name, options.epochs, progress.epoch, quiet=self.quiet) as shown:
             while not progress.is_over(options):
                 record = self._run_epoch()
+                best = progress.note(record)
                 checkpoint = self._checkpoint(record)
-                if best is None or record["smape"] < progress.best_smape:
-                    progress.best_smape, progress.best_epoch = record["smape"], progress.epoch
-                    best = Checkpoint(checkpoint.header, _copied(checkpoint.weights))
-                    self.run.save_best(best)
+                due = progress.is_over(options) or perf_counter() - saved >= options.state_every
+                if kept is None or (best if options.keep == "best" else due):
+                    kept = Checkpoint(checkpoint.header, _copied(checkpoint.weights))
+                    self.run.save_kept(kept)
                 if progress.epoch % options.checkpoint_every == 0:
                     self.run.save_periodic(checkpoint)
                 self.run.save_history(progress.history)
-                if progress.is_over(options) or perf_counter() - saved >= options.state_every:
-                    self._save_state(best)
+                if due:
+                    self._save_state(kept)
                     saved = perf_counter()
                 shown.epoch(record, progress.best_smape, len(self.data.train))
-        assert best is not None  # noqa: S101 - there is at least one epoch
+                if self.after_epoch is not None:
+                    self.after_epoch(record)
+        assert kept is not None  # noqa: S101 - there is at least one epoch
         self._warn_if_nothing_was_learnt()
-        return Trained(best, progress.history)
+        return Trained(kept, progress.history)
 
     def _warn_if_nothing_was_learnt(self) -> None:
         """Say so if the best epoch is no better than one price for all."""
+        if not len(self.data.validation):
+            return
         true = self.data.prices[self.data.validation].cpu().numpy()
         constant = float(smape_per_product(np.full_like(true, self.median_price), true).mean())
         if self.progress.best_smape >= constant:
@@ -140,14 +170,12 @@ class Trainer:
             raise TrainingError(
                 f"{self.name}: the loss became {loss} in epoch {epoch} (loss {self.options.loss_at(epoch)!r}, learning "
                 f"rate {learning_rate:g}). Lower {self.name}.train.learning_rate or {self.name}.train.gradient_clip. The "
-                f"best checkpoint so far is {self.run.best if progress.history else 'none'}."
+                f"checkpoint kept so far is {self.run.kept if progress.history else 'none'}."
             )
-        metrics = self._validate()
-        self.schedule.epoch_ended(metrics["smape"])
-        progress.epoch = epoch
+        metrics = self._validate() if len(self.data.validation) else {}
+        self.schedule.epoch_ended(metrics.get("smape", math.inf))
         record = {"epoch": epoch, "loss": loss, **metrics, "learning_rate": learning_rate}
         record["seconds"] = perf_counter() - started
-        progress.history.append(record)
         return record
 
     def _train_epoch(self, epoch: int) -> float:
@@ -196,7 +224,7 @@ class Trainer:
             self.data,
             median_price=self.median_price,
             epoch=record["epoch"],
-            validation={key: record[key] for key in ("smape", "mae", "rmse", "r2")},
+            validation={key: record[key] for key in ("smape", "mae", "rmse", "r2") if key in record},
             counts=parameter_counts(self.model),
         )
         return Checkpoint(header, self.judged.state_dict())
@@ -206,7 +234,7 @@ class Trainer:
     def _fingerprint(self) -> dict[str, Any]:
         return describe_run(self.parameters, self.seed, self.data.fingerprints, self.device, bf16=self.bf16)
 
-    def _save_state(self, best: Checkpoint) -> None:
+    def _save_state(self, kept: Checkpoint) -> None:
         parts = {
             "weights": self.weights.state(),
             "schedule": self.schedule.state(),
@@ -214,12 +242,12 @@ class Trainer:
             "shuffler": self.shuffler.get_state(),
             "random": torch.get_rng_state(),
             "cuda_random": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
-            "best": {"header": best.header.model_dump_json(), "weights": best.weights},
+            "kept": {"header": kept.header.model_dump_json(), "weights": kept.weights},
         }
         save_state(self.run.state, self._fingerprint(), parts)
 
     def _resume(self) -> Checkpoint | None:
-        """Take over the last state; the best checkpoint so far, or None where there is nothing to resume."""
+        """Take over the last state; the checkpoint kept so far, or None where there is nothing to resume."""
         loaded = load_state(self.run.state, self.device)
         if loaded is None:
             return None
@@ -232,8 +260,8 @@ class Trainer:
         torch.set_rng_state(parts["random"].cpu())
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(parts["cuda_random"].cpu(), self.device)
-        best = parts["best"]
-        return Checkpoint(CheckpointHeader.model_validate_json(best["header"]), best["weights"])
+        kept = parts["kept"]
+        return Checkpoint(CheckpointHeader.model_validate_json(kept["header"]), kept["weights"])
 
 
 def prepare_model(parameters: VariantParameters, data: TrainingData) -> PriceModel:

@@ -14,9 +14,10 @@ from torch import Tensor
 from price_fusion.errors import AlignmentError
 from price_fusion.fusion.engine.device import choose_device, fits, window_bytes
 from price_fusion.fusion.engine.features import Features, features_from_tables
-from price_fusion.fusion.tables.fingerprint import frame_fingerprint
+from price_fusion.fusion.engine.recipe import data_fingerprints
+from price_fusion.fusion.roles import Roles
 from price_fusion.fusion.tables.table import EmbeddingTable
-from price_fusion.parameters import SourceParameters
+from price_fusion.parameters import Source
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class TrainingData:
     """Rows to fit, int64."""
     validation: Tensor
     """Rows for the learning rate, early stopping and the choice of the best epoch, int64."""
-    sources: Mapping[str, SourceParameters]
+    sources: Mapping[str, Source]
     """Declaration of each source, in the order of the model's tokens."""
     dtypes: Mapping[str, str]
     """Type in which each source's embeddings are stored."""
@@ -49,6 +50,7 @@ def training_data(
     tables: Mapping[str, EmbeddingTable],
     device: Literal["auto", "cpu", "cuda"],
     features_gb: float | None = None,
+    roles: Roles | None = None,
 ) -> TrainingData:
     """Bring features and prices to the device, or leave them in their files where they do not fit.
 
@@ -58,6 +60,7 @@ def training_data(
         tables: one per source, in the order of the model's tokens.
         device: where to train.
         features_gb: what features may take there, in 1e9 bytes.
+        roles: whose ``fit`` and ``watched`` rows to use; None: the train and validation rows of the split.
 
     Raises:
         AlignmentError: if sample table and split table list other products.
@@ -73,15 +76,17 @@ def training_data(
     whole = fits(features.bytes, chosen, features_gb)
     home = chosen if whole else torch.device("cpu")
     split = split_table["split"].to_numpy()
-    fingerprints = {name: table.fingerprint for name, table in tables.items()}
+    train, validation = (np.flatnonzero(split == name) for name in ("train", "validation"))
+    if roles is not None:
+        train, validation = roles.fit, roles.watched
     return TrainingData(
         features=features.to(chosen) if whole and chosen.type != "cpu" else features,
         prices=torch.from_numpy(samples["price"].to_numpy(np.float32, copy=True)).to(home),
-        train=torch.from_numpy(np.flatnonzero(split == "train")).to(home),
-        validation=torch.from_numpy(np.flatnonzero(split == "validation")).to(home),
+        train=torch.from_numpy(train).to(home),
+        validation=torch.from_numpy(validation).to(home),
         device=chosen,
         window_products=None if whole else max(1, window_bytes(chosen, features_gb) // features.bytes_per_product),
         sources=sources,
         dtypes={name: table.dtype for name, table in tables.items()},
-        fingerprints=fingerprints | {"samples": frame_fingerprint(samples), "split": frame_fingerprint(split_table)},
+        fingerprints=data_fingerprints(samples, split_table, tables),
     )

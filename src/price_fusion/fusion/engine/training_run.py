@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from price_fusion.errors import TrainingError
 from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader
 from price_fusion.fusion.engine.training_data import TrainingData
 from price_fusion.parameters import TrainParameters, VariantParameters
@@ -29,10 +30,35 @@ class RunProgress:
     best_smape: float = math.inf
     history: list[dict[str, Any]] = field(default_factory=list)
 
+    def note(self, record: dict[str, Any]) -> bool:
+        """Take note of a finished epoch; whether its validation SMAPE is the best so far."""
+        self.epoch = record["epoch"]
+        self.history.append(record)
+        smape = record.get("smape", math.inf)
+        if smape < self.best_smape or not self.best_epoch:
+            self.best_smape, self.best_epoch = smape, self.epoch
+            return True
+        return False
+
     def is_over(self, options: TrainParameters) -> bool:
         """Whether the last epoch is done: the last of all, or of those without a better one."""
-        stale = self.epoch - self.best_epoch
-        return self.epoch >= options.epochs or (self.epoch > 0 and stale >= options.early_stopping_patience)
+        if self.epoch >= options.epochs:
+            return True
+        patience = options.early_stopping_patience
+        return patience is not None and self.epoch > 0 and self.epoch - self.best_epoch >= patience
+
+
+def check_selection(name: str, options: TrainParameters, validation_rows: int) -> None:
+    """Refuse to select an epoch, a learning rate or an end of training on no rows: the first epoch would win.
+
+    Raises:
+        TrainingError: if something is selected and there are no validation rows.
+    """
+    if options.selects and not validation_rows:
+        raise TrainingError(
+            f"{name}: there are no validation rows to select on. Set {name}.train.keep to 'last', schedule to 'cosine' or "
+            f"'constant', and early_stopping_patience to null, or leave some rows for validation."
+        )
 
 
 def checkpoint_header(
@@ -53,7 +79,7 @@ def checkpoint_header(
         data: what it was trained on.
         median_price: of its train rows, USD.
         epoch: of the weights.
-        validation: metrics of that epoch, on the rows that selected it.
+        validation: metrics of that epoch on the validation rows, empty where there are none.
         counts: parameters by component.
     """
     return CheckpointHeader(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from price_fusion.fusion.models.scaling import RobustScale
 from price_fusion.parameters import BranchParameters
 
 
@@ -25,9 +26,7 @@ class SourceBatch(NamedTuple):
 class Branch(nn.Module):
     """Normalise, scale and project one source; a learned vector stands in for products that it does not know.
 
-    Structural columns are scaled robustly (by median and interquartile range of the train rows), squashed by
-    ``sign(z) log(1 + |z|)`` so that an absurd quantity stays a number among numbers, and projected apart from the
-    embedding, which they would drown inside its norm.
+    Structural columns are scaled robustly and projected apart from the embedding, which they would drown inside its norm.
 
     Shapes: ``SourceBatch`` of (B, D), (B, K), (B,) to (B, W).
 
@@ -46,28 +45,17 @@ class Branch(nn.Module):
         self.structural = nn.Linear(structural_columns, parameters.width, bias=False) if structural_columns else None
         self.norm = nn.LayerNorm(parameters.width) if parameters.layer_norm else nn.Identity()
         self.missing = nn.Parameter(torch.zeros(parameters.width))
-        self.register_buffer("structural_center", torch.zeros(structural_columns))
-        self.register_buffer("structural_spread", torch.ones(structural_columns))
-        self.structural_center: Tensor
-        self.structural_spread: Tensor
+        self.structural_scale = RobustScale(structural_columns)
 
     def fit_structural(self, values: Tensor) -> None:
         """Take the scaling statistics from the structural values of train rows, (N, K)."""
-        if not values.numel():
-            return
-        quantiles = torch.quantile(values.double(), torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64), dim=0)
-        spread = quantiles[2] - quantiles[0]
-        # A column whose middle half is constant still may vary outside it.
-        spread = torch.where(spread > 0, spread, values.double().std(dim=0, correction=0))
-        self.structural_center.copy_(quantiles[1])
-        self.structural_spread.copy_(torch.where(spread > 0, spread, torch.ones_like(spread)))
+        self.structural_scale.fit(values)
 
     def forward(self, batch: SourceBatch) -> Tensor:
         """Tokens of a batch, (B, W)."""
         token = self._project(batch.vectors)
         if self.structural is not None:
-            scaled = (batch.structural.float() - self.structural_center) / self.structural_spread
-            token = token + self.structural(scaled.sign() * scaled.abs().log1p())
+            token = token + self.structural(self.structural_scale(batch.structural))
         token = self.norm(token)
         return torch.where(batch.present[:, None], token, self.missing.to(token.dtype))
 

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from price_fusion.fusion.models.branches import Branch, SourceBatch
+from price_fusion.fusion.models.columns import ColumnBranch
 from price_fusion.fusion.models.fusions import build_fusion
 from price_fusion.fusion.models.heads import build_head
-from price_fusion.parameters import ModelParameters, SourceParameters
+from price_fusion.parameters import BranchParameters, ColumnSourceParameters, ModelParameters, Source
 
 
 class PriceModel(nn.Module):
@@ -19,13 +20,10 @@ class PriceModel(nn.Module):
     Shapes: one ``SourceBatch`` per source to (B,).
     """
 
-    def __init__(self, sources: Mapping[str, SourceParameters], parameters: ModelParameters) -> None:
+    def __init__(self, sources: Mapping[str, Source], parameters: ModelParameters) -> None:
         super().__init__()
         self.branches = nn.ModuleDict(
-            {
-                name: Branch(source.embedding_width, source.structural_columns, parameters.branch)
-                for name, source in sources.items()
-            }
+            {name: build_branch(source, parameters.branch) for name, source in sources.items()}
         )
         groups = [source.group for source in sources.values()]
         self.fusion = build_fusion(parameters.fusion, groups, parameters.branch.width)
@@ -34,7 +32,7 @@ class PriceModel(nn.Module):
     def fit_structural(self, values: Mapping[str, Tensor]) -> None:
         """Take the scaling statistics of structural columns from train rows, (N, K) for each source."""
         for name, branch in self.branches.items():
-            assert isinstance(branch, Branch)  # noqa: S101 - for the type checker: ModuleDict forgets what it holds
+            assert isinstance(branch, Branch | ColumnBranch)  # noqa: S101 - for the type checker: ModuleDict forgets what it holds
             branch.fit_structural(values[name])
 
     def features(self, batch: Mapping[str, SourceBatch]) -> Tensor:
@@ -49,7 +47,14 @@ class PriceModel(nn.Module):
         return log_prices.float()
 
 
-def build_model(sources: Mapping[str, SourceParameters], parameters: ModelParameters) -> PriceModel:
+def build_branch(source: Source, parameters: BranchParameters) -> Branch | ColumnBranch:
+    """The branch of a source."""
+    if isinstance(source, ColumnSourceParameters):
+        return ColumnBranch(source, parameters)
+    return Branch(source.embedding_width, source.structural_columns, parameters)
+
+
+def build_model(sources: Mapping[str, Source], parameters: ModelParameters) -> PriceModel:
     """A model with fresh weights (drawn from torch's global generator).
 
     Args:

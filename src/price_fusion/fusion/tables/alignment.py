@@ -44,7 +44,7 @@ def align_products(
         products: ``sample_id``, ``catalog_content``, ``image_link`` and, where labelled, ``price``.
         tables: one per source.
         policy: ``strict`` refuses any missing id, ``intersect`` keeps products that all sources know, ``keep`` marks
-            what is missing.
+            what is missing. Column sources know every product, and count only where there are no embeddings.
         unknown_products: under ``keep``, whether a product that no source knows is an error, dropped, or kept.
         origin: what the products are called in messages.
 
@@ -57,7 +57,8 @@ def align_products(
     _refuse_unrelated(missing, tables, origin, len(ids))
     if policy == "strict":
         _refuse_missing(missing, tables, origin)
-    present = np.stack([row >= 0 for row in rows.values()])
+    embedded = [row for source, row in rows.items() if tables[source].width] or list(rows.values())
+    present = np.stack([row >= 0 for row in embedded])
     kept = _kept_products(ids, present, policy, unknown_products, origin)
     samples = pd.DataFrame({"sample_id": ids})
     if "price" in products:

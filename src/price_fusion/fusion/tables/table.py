@@ -2,7 +2,7 @@
 
 A table is a folder: ``ids.npy`` (N,) int64, ``vectors-00000.npy`` ... (rows, D) float16 or float32 in C order,
 ``structural.npy`` (N, K) float32 where the source has structural columns, and ``manifest.json``, written last. A folder
-without a manifest is no table.
+without a manifest is no table. The table of a column source (``columns.py``) has structural columns alone.
 """
 
 from __future__ import annotations
@@ -20,15 +20,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from price_fusion.errors import DataError
 from price_fusion.fusion.files import sync
 from price_fusion.fusion.tables.raw import RawEmbeddings
-from price_fusion.parameters import SourceParameters
+from price_fusion.parameters import ColumnSourceParameters, Source, SourceParameters
 
 logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
+_DECLARATION: TypeAdapter[Source] = TypeAdapter(Source)
 BLOCK_ROWS = 8_192
 """Rows converted at a time: a few tens of megabytes."""
 
@@ -38,7 +40,7 @@ class TableDraft:
     """A table about to be written: checked ids and width, values still as they came."""
 
     raw: RawEmbeddings
-    declaration: SourceParameters
+    declaration: Source
     dtype: str
     rows_per_shard: int
 
@@ -99,7 +101,7 @@ class EmbeddingTable:
         self.rows: int = self.manifest["rows"]
         self.width: int = self.manifest["width"]
         self.structural_columns: int = self.manifest["structural_columns"]
-        self.declaration = SourceParameters.model_validate(self.manifest["declaration"])
+        self.declaration: Source = _DECLARATION.validate_python(self.manifest["declaration"])
 
     @property
     def origin(self) -> str:
@@ -113,8 +115,13 @@ class EmbeddingTable:
 
     @property
     def fingerprint(self) -> str:
-        """Digest of the digests of all its files: the same for the same ids and values."""
+        """Digest of the digests of all its files: the same for the same ids and values.
+
+        Codes of categories say nothing without their vocabulary: of a column source the declaration counts, too.
+        """
         digests = [*self.manifest["sha256"].values(), *(shard["sha256"] for shard in self.manifest["shards"])]
+        if isinstance(self.declaration, ColumnSourceParameters):
+            digests.append(self.declaration.model_dump_json())
         return hashlib.sha256("".join(digests).encode()).hexdigest()
 
     @cached_property
@@ -124,7 +131,9 @@ class EmbeddingTable:
 
     @cached_property
     def vectors(self) -> list[NDArray[np.floating[Any]]]:
-        """The embedding columns, shard by shard."""
+        """The embedding columns, shard by shard; one of width 0 where the source is of columns."""
+        if not self.width:
+            return [np.empty((self.rows, 0), dtype=np.float32)]
         return [self._map(shard["file"], (shard["rows"], self.width)) for shard in self.manifest["shards"]]
 
     @cached_property
@@ -189,12 +198,13 @@ def _write_files(folder: Path, source: str, draft: TableDraft, dtype: np.dtype[A
     rows, width = raw.vectors.shape[0], raw.vectors.shape[1] - structural
     digests = {"ids.npy": _write_npy(folder / "ids.npy", (rows,), np.dtype(np.int64), iter([raw.ids]))}
     if structural:
-        blocks = (_finite(raw, block, slice(width, None)).astype(np.float32) for block in _blocks(0, rows))
+        numbers = _finite if width else _as_they_are
+        blocks = (numbers(raw, block, slice(width, None)).astype(np.float32) for block in _blocks(0, rows))
         shape = (rows, structural)
         digests["structural.npy"] = _write_npy(folder / "structural.npy", shape, np.dtype(np.float32), blocks)
     shards = []
     _forget_pages(raw.vectors)
-    for number, start in enumerate(range(0, rows, draft.rows_per_shard)):
+    for number, start in enumerate(range(0, rows if width else 0, draft.rows_per_shard)):
         stop = min(start + draft.rows_per_shard, rows)
         name = f"vectors-{number:05d}.npy"
         blocks = (_converted(raw, block, slice(0, width), dtype) for block in _blocks(start, stop))
@@ -246,6 +256,11 @@ def _finite(raw: RawEmbeddings, rows: slice, columns: slice) -> NDArray[Any]:
             f"{rows.stop - 1}). Remove these products from the file or embed them again."
         )
     return block
+
+
+def _as_they_are(raw: RawEmbeddings, rows: slice, columns: slice) -> NDArray[Any]:
+    """A block of the columns of a column source, where NaN stands for an empty field."""
+    return raw.vectors[rows, columns]
 
 
 def _forget_pages(array: NDArray[Any]) -> None:

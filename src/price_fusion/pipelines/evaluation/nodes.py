@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from price_fusion.fusion.checkpoint import Checkpoint
 from price_fusion.fusion.gate import gate_collapse, gate_report
+from price_fusion.fusion.intervals import coverage_summary, coverage_table, interval_columns
 from price_fusion.fusion.metrics import metrics_by_price, price_metrics, smape_per_product
+from price_fusion.fusion.roles import rows_to_report
 from price_fusion.fusion.splits import evaluated_split
 from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.parameters import IntervalParameters
+
+if TYPE_CHECKING:
+    from price_fusion.fusion.ensemble import Ensemble
 
 logger = logging.getLogger(__name__)
 
@@ -21,31 +27,50 @@ EXTREMES = 20
 
 
 def predict_evaluated(
-    checkpoint: Checkpoint, samples: pd.DataFrame, split_table: pd.DataFrame, *tables: EmbeddingTable
+    checkpoint: Checkpoint | Ensemble,
+    samples: pd.DataFrame,
+    split_table: pd.DataFrame,
+    intervals: IntervalParameters,
+    *tables: EmbeddingTable,
 ) -> pd.DataFrame:
     """Price the holdout (the validation rows where there is no holdout).
 
     Returns:
         per product ``sample_id``, ``split``, ``tuned_on``, ``price``, ``predicted`` and ``absolute_error`` in USD,
-        ``smape`` in percent.
+        ``smape`` in percent; and, of a calibrated model, the bounds of its intervals in USD.
     """
     from price_fusion.fusion.predictor import Predictor
 
-    split = evaluated_split(split_table)
-    chosen = (split_table["split"] == split).to_numpy()
-    predicted = Predictor(checkpoint).predict_samples(samples[chosen], {table.source: table for table in tables})
-    price = samples.loc[chosen, "price"].to_numpy()
-    return pd.DataFrame(
+    chosen = rows_to_report(split_table)
+    by_source = {table.source: table for table in tables}
+    priced = Predictor(checkpoint).price_samples(samples.iloc[chosen], by_source, intervals.levels)
+    predicted, price = priced["price"].to_numpy(), samples["price"].to_numpy()[chosen]
+    results = pd.DataFrame(
         {
-            "sample_id": samples.loc[chosen, "sample_id"].to_numpy(),
-            "split": split,
-            "tuned_on": split_table.loc[chosen, "tuned_on"].to_numpy(),
+            "sample_id": samples["sample_id"].to_numpy()[chosen],
+            "split": evaluated_split(split_table),
+            "tuned_on": split_table["tuned_on"].to_numpy()[chosen],
             "price": price,
             "predicted": predicted,
             "absolute_error": np.abs(predicted - price),
             "smape": smape_per_product(predicted, price),
         }
     )
+    return pd.concat([results, priced.drop(columns="price")], axis=1)
+
+
+def measure_intervals(results: pd.DataFrame, intervals: IntervalParameters) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """How often intervals hold the true price, and how wide they are.
+
+    Returns:
+        ``coverage_table`` and its summary; both empty for a model without intervals.
+    """
+    names = [name for bounds in interval_columns(intervals.levels) for name in bounds]
+    if not set(names) <= set(results):
+        return pd.DataFrame(columns=["level", "group", "rows", "coverage", "mean_width", "relative_width"]), {}
+    bounds = results[names].to_numpy(np.float64).reshape(len(results), -1, 2)
+    table = coverage_table(results["predicted"], results["price"], bounds, intervals.levels)
+    return table, {"split": str(results["split"].iloc[0]), "levels": coverage_summary(table)}
 
 
 def report_gate(
@@ -58,13 +83,12 @@ def report_gate(
     """
     from price_fusion.fusion.predictor import Predictor
 
-    split = evaluated_split(split_table)
-    chosen = samples[(split_table["split"] == split).to_numpy()]
+    chosen = samples.iloc[rows_to_report(split_table)]
     weights = Predictor(checkpoint).gate_weights(chosen, {table.source: table for table in tables})
     report = gate_report(weights, chosen["price"].to_numpy())
     for problem in gate_collapse(report):
         logger.warning("%s: the gate has collapsed: %s", checkpoint.header.variant, problem)
-    return {"split": split, **report}
+    return {"split": evaluated_split(split_table), **report}
 
 
 def summarise(results: pd.DataFrame) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:

@@ -6,24 +6,30 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
-from price_fusion.pipelines.evaluation.nodes import predict_evaluated, report_gate, summarise
+from price_fusion.pipelines.evaluation.nodes import measure_intervals, predict_evaluated, report_gate, summarise
 
 
-def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
-    """Evaluation of a variant's checkpoint."""
+def create_pipeline(model: str, sources: Sequence[str], *, has_gate: bool = True) -> Pipeline:
+    """Evaluation of a checkpoint.
+
+    Args:
+        model: the variant, or ``ensemble``.
+        sources: that it reads.
+        has_gate: whether it may have a gate to report on.
+    """
     tables = [f"{source}.train_table" for source in sources]
     nodes = [
         Node(
             predict_evaluated,
-            inputs=["checkpoint", "train_samples", "split_table", *tables],
+            inputs=["checkpoint", "train_samples", "split_table", "params:intervals", *tables],
             outputs="evaluation_results",
             name="predict_evaluated",
         ),
         Node(
-            report_gate,
-            inputs=["checkpoint", "train_samples", "split_table", *tables],
-            outputs="gate_report",
-            name="report_gate",
+            measure_intervals,
+            inputs=["evaluation_results", "params:intervals"],
+            outputs=["interval_coverage", "interval_summary"],
+            name="measure_intervals",
         ),
         Node(
             summarise,
@@ -32,4 +38,13 @@ def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
             name="summarise",
         ),
     ]
-    return Pipeline(nodes, namespace=variant, inputs={"train_samples", "split_table", *tables}, tags=["evaluate"])
+    if has_gate:
+        inputs = ["checkpoint", "train_samples", "split_table", *tables]
+        nodes.append(Node(report_gate, inputs=inputs, outputs="gate_report", name="report_gate"))
+    return Pipeline(
+        nodes,
+        namespace=model,
+        inputs={"train_samples", "split_table", *tables},
+        parameters="params:intervals",
+        tags=["evaluate"],
+    )

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from price_fusion.fusion.checkpoint import Checkpoint
 from price_fusion.fusion.tables.table import EmbeddingTable
-from price_fusion.parameters import InferenceParameters
+from price_fusion.parameters import InferenceParameters, IntervalParameters
+
+if TYPE_CHECKING:
+    from price_fusion.fusion.ensemble import Ensemble
 
 
 def price_products(
-    checkpoint: Checkpoint, samples: pd.DataFrame, inference: InferenceParameters, *tables: EmbeddingTable
-) -> pd.DataFrame:
+    checkpoint: Checkpoint | Ensemble,
+    samples: pd.DataFrame,
+    inference: InferenceParameters,
+    intervals: IntervalParameters,
+    *tables: EmbeddingTable,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Price each product of test.csv, in its order.
 
     Returns:
-        ``sample_id`` and ``price`` in USD, finite and positive.
+        ``sample_id`` and ``price`` in USD, finite and positive; and the same with the bounds of intervals.
     """
     from price_fusion.fusion.predictor import Predictor
 
     predictor = Predictor(checkpoint, inference.precision)
-    prices = predictor.predict_samples(samples, {table.source: table for table in tables})
-    return pd.DataFrame({"sample_id": samples["sample_id"].to_numpy(), "price": prices})
+    prices = predictor.price_samples(samples, {table.source: table for table in tables}, intervals.levels)
+    prices.insert(0, "sample_id", samples["sample_id"].to_numpy())
+    return prices if inference.intervals_in_submission else prices[["sample_id", "price"]], prices

@@ -14,9 +14,11 @@ def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
     tables = [f"{source}.test_table" for source in sources]
     node = Node(
         price_products,
-        inputs=["checkpoint", "test_samples", "params:inference", *tables],
-        outputs="predictions",
+        inputs=["checkpoint", "test_samples", "params:inference", "params:intervals", *tables],
+        outputs=["predictions", "price_intervals"],
         name="price_products",
         tags=["predict"],
     )
-    return Pipeline([node], namespace=variant, inputs={"test_samples", *tables}, parameters="params:inference")
+    return Pipeline(
+        [node], namespace=variant, inputs={"test_samples", *tables}, parameters={"params:inference", "params:intervals"}
+    )

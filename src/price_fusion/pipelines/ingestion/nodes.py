@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 
 from price_fusion.fusion.tables.alignment import align_products
+from price_fusion.fusion.tables.columns import draft_columns
 from price_fusion.fusion.tables.raw import RawEmbeddings
 from price_fusion.fusion.tables.table import EmbeddingTable, TableDraft, draft_table
-from price_fusion.parameters import IngestionParameters, SourceParameters
+from price_fusion.parameters import ColumnSourceParameters, IngestionParameters, SourceParameters
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +19,16 @@ logger = logging.getLogger(__name__)
 def prepare_table(raw: RawEmbeddings, source: SourceParameters, ingestion: IngestionParameters) -> TableDraft:
     """Check a raw matrix against its declaration; saving the result converts it."""
     return draft_table(raw, source, dtype=ingestion.dtype, rows_per_shard=ingestion.rows_per_shard)
+
+
+def prepare_labelled_columns(products: pd.DataFrame, source: ColumnSourceParameters) -> TableDraft:
+    """Read a column source from the labelled products."""
+    return draft_columns(products, source, "train_products")
+
+
+def prepare_unlabelled_columns(products: pd.DataFrame, source: ColumnSourceParameters) -> TableDraft:
+    """Read a column source from the products to be priced."""
+    return draft_columns(products, source, "test_products")
 
 
 def align_labelled(
@@ -48,6 +59,8 @@ def align_unlabelled(
     unknown = alignment.report["rows_in_no_source"]
     if unknown:
         logger.warning(
-            "%d product(s) to be priced are in no source: they get the median price of the train rows", unknown
+            "%d product(s) to be priced are in no source of embeddings: they are priced from their columns where a variant "
+            "reads some, and else get the median price of the train rows",
+            unknown,
         )
     return alignment.samples, alignment.report

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from kedro.pipeline import Node, Pipeline
 
-from price_fusion.pipelines.ingestion.nodes import align_labelled, align_unlabelled, prepare_table
+from price_fusion.parameters import ColumnSourceParameters, Source
+from price_fusion.pipelines.ingestion.nodes import (
+    align_labelled,
+    align_unlabelled,
+    prepare_labelled_columns,
+    prepare_table,
+    prepare_unlabelled_columns,
+)
 
 TAG = "ingest"
 
 
-def create_pipeline(sources: Sequence[str], part: str) -> Pipeline:
+def create_pipeline(sources: Mapping[str, Source], part: str) -> Pipeline:
     """Tables of these sources and the sample table.
 
     Args:
-        sources: names of the sources.
+        sources: by name.
         part: ``train`` (labelled) or ``test`` (to be priced).
     """
-    tables = [_table_pipeline(source, part) for source in sources]
+    tables = [
+        _column_pipeline(name, part) if isinstance(source, ColumnSourceParameters) else _table_pipeline(name, part)
+        for name, source in sources.items()
+    ]
     align = Node(
         align_labelled if part == "train" else align_unlabelled,
         inputs=[f"{part}_products", "params:ingestion", *(f"{source}.{part}_table" for source in sources)],
@@ -42,3 +52,16 @@ def _table_pipeline(source: str, part: str) -> Pipeline:
         namespace=source,
         parameters={"params:source": f"params:sources.{source}", "params:ingestion": "params:ingestion"},
     )
+
+
+def _column_pipeline(source: str, part: str) -> Pipeline:
+    products = f"{part}_products"
+    node = Node(
+        prepare_labelled_columns if part == "train" else prepare_unlabelled_columns,
+        inputs=[products, "params:source"],
+        outputs=f"{part}_table",
+        name=f"prepare_{part}_table",
+        tags=[TAG],
+    )
+    parameters = {"params:source": f"params:sources.{source}"}
+    return Pipeline([node], namespace=source, inputs={products}, parameters=parameters)

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from price_fusion.fusion.engine.run_folder import RunFolder
+from price_fusion.fusion.roles import roles_of_split
 from price_fusion.fusion.tables.table import EmbeddingTable
-from price_fusion.parameters import VariantParameters
-
-if TYPE_CHECKING:
-    pass
+from price_fusion.parameters import IntervalParameters, VariantParameters
 
 
 def train(
     samples: pd.DataFrame,
     split_table: pd.DataFrame,
     variant: VariantParameters,
+    intervals: IntervalParameters,
     seed: int,
     run_folder: RunFolder,
     *tables: EmbeddingTable,
 ) -> tuple[Any, list[dict[str, Any]]]:
-    """Train a variant on the train rows, selecting on the validation rows.
+    """Train a variant on the train rows; validation rows select, where training selects, and calibrate intervals.
 
     Returns:
-        the checkpoint of the best epoch, and one record per epoch.
+        the checkpoint, and one record per epoch.
     """
+    from price_fusion.fusion.calibration import calibrated
     from price_fusion.fusion.engine.trainer import train_variant
     from price_fusion.fusion.engine.training_data import training_data
 
     by_source = {table.source: table for table in tables}
-    data = training_data(samples, split_table, by_source, variant.train.device, variant.train.features_gb)
+    roles = roles_of_split(samples, split_table, selects=variant.train.selects, seed=seed)
+    data = training_data(samples, split_table, by_source, variant.train.device, variant.train.features_gb, roles)
     trained = train_variant(run_folder.variant, variant, data, seed=seed, run=run_folder)
-    return trained.checkpoint, trained.history
+    checkpoint = calibrated(trained.checkpoint, samples, roles.calibrate, by_source, intervals.levels)
+    return checkpoint, trained.history

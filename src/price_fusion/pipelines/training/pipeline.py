@@ -14,7 +14,15 @@ def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
     tables = [f"{source}.train_table" for source in sources]
     node = Node(
         train,
-        inputs=["train_samples", "split_table", "params:variant", "params:seed", "run_folder", *tables],
+        inputs=[
+            "train_samples",
+            "split_table",
+            "params:variant",
+            "params:intervals",
+            "params:seed",
+            "run_folder",
+            *tables,
+        ],
         outputs=["checkpoint", "history"],
         name="train",
         tags=["train"],
@@ -23,5 +31,9 @@ def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
         [node],
         namespace=variant,
         inputs={"train_samples", "split_table", *tables},
-        parameters={"params:variant": f"params:{variant}", "params:seed": "params:seed"},
+        parameters={
+            "params:variant": f"params:{variant}",
+            "params:intervals": "params:intervals",
+            "params:seed": "params:seed",
+        },
     )

@@ -1,0 +1,46 @@
+"""Ensembles of the library, as a Kedro dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kedro.io import AbstractDataset
+
+from price_fusion.datasets.errors import kedro_errors
+
+if TYPE_CHECKING:
+    from price_fusion.fusion.ensemble import Ensemble, EnsembleDraft
+
+
+class EnsembleDataset(AbstractDataset["EnsembleDraft", "Ensemble"]):
+    """One folder with all models of an ensemble, its calibration and a manifest.
+
+    Args:
+        filepath: the folder.
+        metadata: for plugins.
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> Ensemble:
+        """Open the ensemble and check its files."""
+        from price_fusion.fusion.ensemble import load_ensemble
+
+        with kedro_errors():
+            return load_ensemble(self._filepath)
+
+    def save(self, data: EnsembleDraft) -> None:
+        """Replace the folder, whole or not at all."""
+        from price_fusion.fusion.ensemble import save_ensemble
+
+        with kedro_errors():
+            save_ensemble(self._filepath, data)
+
+    def _exists(self) -> bool:
+        return (self._filepath / "manifest.json").is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}

@@ -1,0 +1,292 @@
+"""Cross-validation: models per fold and seed, and out-of-fold predictions by models that did not see the row.
+
+A model that is on disk already, made from the same data, rows and parameters, is not trained again: an interrupted
+cross-validation goes on with the model it was at.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from price_fusion.errors import DataError
+from price_fusion.fusion.checkpoint import load_checkpoint, save_checkpoint
+from price_fusion.fusion.engine.features import Features, features_from_tables
+from price_fusion.fusion.engine.members import Member
+from price_fusion.fusion.engine.recipe import data_fingerprints, recipe, variant_recipe
+from price_fusion.fusion.engine.run_folder import RunFolder
+from price_fusion.fusion.engine.stacked import train_stacked
+from price_fusion.fusion.engine.trainer import train_variant
+from price_fusion.fusion.engine.training_data import TrainingData, training_data
+from price_fusion.fusion.estimators import EstimatorOptions, fit_estimator, load_estimator
+from price_fusion.fusion.folds import NETWORK, FoldFolder, FoldModel, FoldModels
+from price_fusion.fusion.network import Network
+from price_fusion.fusion.roles import Roles, folds_of, roles_of_fold
+from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.parameters import VariantParameters
+
+logger = logging.getLogger(__name__)
+
+FOLD_ROWS = 2
+"""Rows that a fold needs at least."""
+DECILES = 10
+
+Rows = NDArray[np.int64]
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FoldTask:
+    """A model to train: its rows, its seed, and where it goes."""
+
+    fold: int
+    seed: int
+    roles: Roles
+    file: str
+    recipe: str
+
+
+@dataclass(frozen=True)
+class LabelledData:
+    """What a cross-validation works on."""
+
+    samples: pd.DataFrame
+    """The sample table, labelled."""
+    split_table: pd.DataFrame
+    """With folds, in the order of ``samples``."""
+    tables: Mapping[str, EmbeddingTable]
+    """Of the sources to use, in the order of the model's tokens."""
+
+
+def cross_validate_variant(
+    variant: VariantParameters, labelled: LabelledData, folder: FoldFolder, *, seeds: int, seed: int
+) -> FoldModels:
+    """Train a variant for each fold and seed.
+
+    Args:
+        variant: composition and training.
+        labelled: products and their sources.
+        folder: takes the models as they come.
+        seeds: models per fold.
+        seed: of the first; the others follow it.
+
+    Raises:
+        DataError: as ``check_folds``.
+        TrainingError: as ``train_variant``.
+    """
+    options = variant.train
+    data = training_data(labelled.samples, labelled.split_table, labelled.tables, options.device, options.features_gb)
+    tasks = [
+        FoldTask(
+            fold,
+            number,
+            roles,
+            f"fold-{fold}-seed-{number}.safetensors",
+            variant_recipe(variant, number, data.fingerprints, (roles.fit, roles.stop)),
+        )
+        for fold, roles in _roles_of_folds(labelled, selects=options.selects, seed=seed)
+        for number in range(seed, seed + seeds)
+    ]
+    together = data.device.type == "cuda" and data.window_products is None
+    train = _train_together if together else _train_one_by_one
+    return _run(folder, NETWORK, tasks, lambda todo: train(variant, data, todo, folder))
+
+
+def cross_validate_estimator(
+    kind: str, labelled: LabelledData, folder: FoldFolder, *, options: EstimatorOptions, seed: int
+) -> FoldModels:
+    """Fit an estimator for each fold.
+
+    Args:
+        kind: of ``ESTIMATORS``.
+        labelled: products and their sources.
+        folder: takes the models as they come.
+        options: what fitting may spend.
+        seed: of what it draws.
+
+    Raises:
+        DataError: as ``check_folds``.
+        EstimatorUnavailableError: if its package is not installed.
+    """
+    data = data_fingerprints(labelled.samples, labelled.split_table, labelled.tables)
+    described: dict[str, Any] = {"kind": kind, "rounds": options.rounds, "seed": seed, "data": data}
+    tasks = [
+        FoldTask(fold, seed, roles, f"fold-{fold}", recipe(described, (roles.fit, roles.stop)))
+        for fold, roles in _roles_of_folds(labelled, selects=True, seed=seed)
+    ]
+    sources = {name: table.declaration for name, table in labelled.tables.items()}
+    features = features_from_tables(labelled.samples, labelled.tables, sources)
+    log_prices = np.log1p(labelled.samples["price"].to_numpy(np.float64))
+
+    def fit(todo: Sequence[FoldTask]) -> Iterator[float]:
+        for task in todo:
+            began = perf_counter()
+            roles = task.roles
+            fitted = fit_estimator(
+                kind, features, sources, log_prices, roles.fit, roles.stop, options=options, seed=seed
+            )
+            fitted.save(folder.path / task.file)
+            yield perf_counter() - began
+
+    return _run(folder, kind, tasks, fit)
+
+
+def out_of_fold(models: FoldModels, labelled: LabelledData) -> pd.DataFrame:
+    """Predictions of each fold's rows by that fold's models.
+
+    Returns:
+        ``sample_id``, ``fold``, ``price``, ``predicted`` (the mean log price of all seeds' models, as a price) and
+        ``seed_<n>`` for each seed, in USD; in the order of the sample table, rows of no fold left out.
+    """
+    samples, folds = labelled.samples, labelled.split_table["fold"].to_numpy()
+    seeds = sorted({model.seed for model in models.models})
+    logs = np.full((len(samples), len(seeds)), np.nan)
+    for model in models.models:
+        rows = np.flatnonzero(folds == model.fold)
+        logs[rows, seeds.index(model.seed)] = fold_log_prices(
+            models, model, labelled.samples.iloc[rows], labelled.tables
+        )
+    chosen = np.flatnonzero(~np.isnan(logs).any(axis=1) if seeds else [])
+    return pd.DataFrame(
+        {
+            "sample_id": samples["sample_id"].to_numpy()[chosen],
+            "fold": folds[chosen],
+            "price": samples["price"].to_numpy()[chosen],
+            "predicted": np.expm1(logs[chosen].mean(axis=1)),
+            **{f"seed_{number}": np.expm1(logs[chosen, place]) for place, number in enumerate(seeds)},
+        }
+    )
+
+
+def fold_log_prices(
+    models: FoldModels, model: FoldModel, samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable]
+) -> Values:
+    """Log prices of products by one model, (N,)."""
+    path = models.path_of(model)
+    if models.kind == NETWORK:
+        network = Network(load_checkpoint(path))
+        return network.log_prices(features_from_tables(samples, tables, network.sources))
+    estimator = load_estimator(path)
+    features: Features = features_from_tables(samples, tables, estimator.design.declarations)
+    return estimator.log_prices(features, np.arange(len(samples)))
+
+
+def check_folds(samples: pd.DataFrame, split_table: pd.DataFrame) -> list[int]:
+    """The folds, once each is known to have enough rows.
+
+    Raises:
+        DataError: if there are fewer than two folds, or one has next to no rows. A warning names folds without a price
+            range that others have.
+    """
+    folds = folds_of(split_table)
+    price, fold_of = samples["price"].to_numpy(np.float64), split_table["fold"].to_numpy()
+    small = [fold for fold in folds if (fold_of == fold).sum() < FOLD_ROWS]
+    if small:
+        raise DataError(
+            f"fold(s) {', '.join(map(str, small))} have fewer than {FOLD_ROWS} rows of {(fold_of >= 0).sum():,} in all: "
+            f"{len(folds)} folds are too many. Lower splitting.folds, or bring more products."
+        )
+    edges = np.quantile(price[fold_of >= 0], np.linspace(0, 1, DECILES + 1)[1:-1])
+    decile = np.searchsorted(edges, price, side="right")
+    for fold in folds:
+        absent = sorted(set(decile[fold_of >= 0].tolist()) - set(decile[fold_of == fold].tolist()))
+        if absent:
+            logger.warning(
+                "fold %d has no product in price decile(s) %s: its metrics say nothing of them; lower splitting.folds",
+                fold,
+                ", ".join(str(number + 1) for number in absent),
+            )
+    return folds
+
+
+def _roles_of_folds(labelled: LabelledData, *, selects: bool, seed: int) -> list[tuple[int, Roles]]:
+    samples, split_table = labelled.samples, labelled.split_table
+    return [
+        (fold, roles_of_fold(samples, split_table, fold, selects=selects, seed=seed))
+        for fold in check_folds(samples, split_table)
+    ]
+
+
+def _run(
+    folder: FoldFolder,
+    kind: str,
+    tasks: Sequence[FoldTask],
+    train: Callable[[Sequence[FoldTask]], Iterator[float]],
+) -> FoldModels:
+    """Train what is not there yet, and note each model as soon as it is whole.
+
+    Args:
+        folder: of the models.
+        kind: of the models.
+        tasks: all models.
+        train: trains some, saves each, and gives its seconds.
+    """
+    known = folder.done()
+    finished = {key[:2]: known[key] for task in tasks if (key := (task.fold, task.seed, task.recipe)) in known}
+    todo = [task for task in tasks if (task.fold, task.seed) not in finished]
+    if finished:
+        logger.info("%s: %d of %d fold models are there already", folder.name, len(finished), len(tasks))
+    started = perf_counter()
+    for number, (task, seconds) in enumerate(zip(todo, train(todo), strict=True), start=1):
+        finished[task.fold, task.seed] = FoldModel(task.fold, task.seed, task.file, task.recipe, round(seconds, 2))
+        folder.write(FoldModels(folder.name, kind, tuple(finished.values()), complete=False))
+        left = (perf_counter() - started) / number * (len(todo) - number)
+        logger.info(
+            "%s: fold %d, seed %d in %.1f s; %d of %d models, about %.0f s left",
+            folder.name,
+            task.fold,
+            task.seed,
+            seconds,
+            len(tasks) - len(todo) + number,
+            len(tasks),
+            left,
+        )
+    models = FoldModels(folder.name, kind, tuple(finished[task.fold, task.seed] for task in tasks), folder.path)
+    folder.write(models)
+    return models
+
+
+def _train_one_by_one(
+    variant: VariantParameters, data: TrainingData, tasks: Sequence[FoldTask], folder: FoldFolder
+) -> Iterator[float]:
+    fresh = variant.model_copy(update={"train": variant.train.model_copy(update={"resume": False})})
+    for task in tasks:
+        began = perf_counter()
+        run = RunFolder(folder.name, folder.path / f"{task.file}.run")
+        trained = train_variant(folder.name, fresh, _rows_of(data, task), seed=task.seed, run=run, quiet=True)
+        save_checkpoint(folder.path / task.file, trained.checkpoint)
+        shutil.rmtree(run.path)
+        yield perf_counter() - began
+
+
+def _train_together(
+    variant: VariantParameters, data: TrainingData, tasks: Sequence[FoldTask], folder: FoldFolder
+) -> Iterator[float]:
+    """All models as one batched run: a GPU that steps one small model is mostly idle."""
+    if not tasks:
+        return
+    began = perf_counter()
+    rows = [_rows_of(data, task) for task in tasks]
+    members = [Member(task.seed, own.train, own.validation) for task, own in zip(tasks, rows, strict=True)]
+    trained = train_stacked(folder.name, variant, members, data)
+    seconds = (perf_counter() - began) / len(tasks)
+    for task, one in zip(tasks, trained, strict=True):
+        save_checkpoint(folder.path / task.file, one.checkpoint)
+        yield seconds
+
+
+def _rows_of(data: TrainingData, task: FoldTask) -> TrainingData:
+    """The data with a task's rows."""
+    home = data.prices.device
+    return replace(
+        data, train=torch.from_numpy(task.roles.fit).to(home), validation=torch.from_numpy(task.roles.stop).to(home)
+    )

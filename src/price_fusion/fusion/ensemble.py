@@ -1,0 +1,343 @@
+"""Ensembles: the fold models of several members, blended in log price, as one folder that prices like a model.
+
+A member's log price is the mean over its fold models and seeds; the ensemble's is the weighted mean over its members.
+The folder holds all that is needed: each model, ``calibration.safetensors``, and ``manifest.json``, written last.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from price_fusion import __version__
+from price_fusion.errors import CheckpointError, DataError
+from price_fusion.fusion.blending import LOWEST_WEIGHT, Method, blend, cross_fitted_blend, fit_weights
+from price_fusion.fusion.checkpoint import load_checkpoint
+from price_fusion.fusion.engine.features import Features, features_from_tables
+from price_fusion.fusion.estimators import Estimator, load_estimator
+from price_fusion.fusion.files import sha256, sync, whole_file
+from price_fusion.fusion.folds import MANIFEST, NETWORK, FoldModels
+from price_fusion.fusion.intervals import Calibration, calibrate
+from price_fusion.fusion.metrics import smape_per_product
+from price_fusion.fusion.network import Network
+from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.parameters import Source
+
+FORMAT_VERSION = 1
+CALIBRATION = "calibration.safetensors"
+
+Values = NDArray[np.float64]
+
+
+class EnsembleMember(BaseModel):
+    """One member of an ensemble, as its manifest describes it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    kind: str
+    weight: float
+    """0: it was weighed and left out, and its models are not in the folder."""
+    models: tuple[str, ...]
+    """Its models, within the folder."""
+    seconds: float
+    """That training all of them took."""
+    out_of_fold_smape: float
+    """In percent, on the rows that the weights were fitted on, each by models that had not seen it."""
+
+
+class EnsembleManifest(BaseModel):
+    """What an ensemble consists of."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format_version: int = FORMAT_VERSION
+    package_version: str = __version__
+    method: Method
+    """How the weights were found."""
+    members: tuple[EnsembleMember, ...]
+    failed: dict[str, str] = {}
+    """Members that could not be trained, and why."""
+    sources: dict[str, Source]
+    """What the members read, together."""
+    dtypes: dict[str, str]
+    median_price: float
+    """Of the rows that were not held out, USD."""
+    out_of_fold_smape: float
+    """Of the blend, its weights fitted on the other folds each time; in percent."""
+    data: dict[str, str]
+    """Fingerprints of the data it was trained on."""
+    sha256: dict[str, str] = {}
+    """Of each file in the folder."""
+
+
+@dataclass(frozen=True)
+class EnsembleDraft:
+    """An ensemble about to be written: what it consists of, and where its models are now."""
+
+    manifest: EnsembleManifest
+    calibration: Calibration
+    models: Mapping[str, Path]
+    """Where each model is, by its name in the folder."""
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """A member's models, and what they say of rows that they did not see."""
+
+    models: FoldModels
+    predictions: pd.DataFrame
+    """As ``cross_validation.out_of_fold`` gives them."""
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """An ensemble on disk; its models are loaded when they are first asked for prices."""
+
+    manifest: EnsembleManifest
+    calibration: Calibration | None
+    folder: Path
+    precision: Literal["float32", "bf16", "auto"] = "float32"
+    name: str = field(default="ensemble")
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """What its members read, together."""
+        return self.manifest.sources
+
+    @property
+    def dtypes(self) -> Mapping[str, str]:
+        """Type in which each source was stored for training."""
+        return self.manifest.dtypes
+
+    @property
+    def median_price(self) -> float:
+        """Of its train rows, USD."""
+        return self.manifest.median_price
+
+    @property
+    def members(self) -> list[EnsembleMember]:
+        """Those that have a weight."""
+        return [member for member in self.manifest.members if member.weight > 0]
+
+    def log_prices(self, features: Features) -> Values:
+        """Log prices of N products, (N,)."""
+        return blend(self.member_log_prices(features), [member.weight for member in self.members])
+
+    def member_log_prices(self, features: Features) -> Values:
+        """Log prices by each member that has a weight, (N, M), in the order of ``members``."""
+        means = [
+            np.mean([_log_prices(model, features) for model in self._models[member.name]], axis=0)
+            for member in self.members
+        ]
+        return np.stack(means, axis=1)
+
+    @cached_property
+    def _models(self) -> dict[str, list[Network | Estimator]]:
+        return {
+            member.name: [
+                Network(load_checkpoint(self.folder / file), self.precision)
+                if member.kind == NETWORK
+                else load_estimator(self.folder / file)
+                for file in member.models
+            ]
+            for member in self.members
+        }
+
+
+def build_ensemble(
+    members: Sequence[OutOfFold],
+    *,
+    method: Method,
+    sources: Mapping[str, Source],
+    dtypes: Mapping[str, str],
+    data: Mapping[str, str],
+) -> EnsembleDraft:
+    """Weigh members by their out-of-fold predictions.
+
+    The intervals are calibrated on a blend of each fold's rows whose weights were fitted on the other folds.
+
+    Args:
+        members: with predictions of the same rows, or failed.
+        method: of finding the weights.
+        sources: what the members read, together.
+        dtypes: of the sources as stored.
+        data: fingerprints of what they were trained on.
+
+    Raises:
+        DataError: if no member is left, or they are of other rows.
+    """
+    failed = {one.models.name: one.models.failure for one in members if one.models.failure is not None}
+    whole = [one for one in members if one.models.failure is None]
+    if not whole:
+        raise DataError(f"ensemble: no member is left; failed: {failed or 'none'}. Name members that can be trained.")
+    first = whole[0].predictions
+    for one in whole[1:]:
+        if not np.array_equal(one.predictions["sample_id"], first["sample_id"]):
+            raise DataError(
+                f"ensemble: {one.models.name} and {whole[0].models.name} have out-of-fold predictions of other rows. "
+                "Run the pipeline 'ensemble' whole."
+            )
+    names = [one.models.name for one in whole]
+    logs = np.stack([np.log1p(one.predictions["predicted"].to_numpy(np.float64)) for one in whole], axis=1)
+    true = first["price"].to_numpy(np.float64)
+    weights = fit_weights(logs, true, method, names)
+    weights = np.where(weights < LOWEST_WEIGHT, 0, weights)
+    fresh = cross_fitted_blend(logs, true, first["fold"].to_numpy(), method, names)
+    described = [
+        _described(one, float(weight / weights.sum()), smape_per_product(np.expm1(column), true))
+        for one, weight, column in zip(whole, weights, logs.T, strict=True)
+    ]
+    manifest = EnsembleManifest(
+        method=method,
+        members=tuple(sorted(described, key=lambda member: -member.weight)),
+        failed=failed,
+        sources=dict(sources),
+        dtypes=dict(dtypes),
+        median_price=float(np.median(true)),
+        out_of_fold_smape=float(smape_per_product(np.expm1(fresh), true).mean()),
+        data=dict(data),
+    )
+    paths = {
+        _file_name(one.models, model.file): one.models.path_of(model)
+        for one, weight in zip(whole, weights, strict=True)
+        if weight > 0
+        for model in one.models.models
+    }
+    return EnsembleDraft(manifest, calibrate(fresh, true), paths)
+
+
+def members_table(ensemble: Ensemble, samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable]) -> pd.DataFrame:
+    """Members with their weights and figures, and the blend of them; dearest weight first.
+
+    Args:
+        ensemble: to describe.
+        samples: products with prices that neither members nor weights have seen.
+        tables: of the sources.
+
+    Returns:
+        ``member``, ``kind``, ``weight``, ``models``, ``seconds`` of training, ``out_of_fold_smape`` and ``smape`` in percent;
+        the latter is missing for members without weight.
+    """
+    features, true = features_from_tables(samples, tables, ensemble.sources), samples["price"].to_numpy(np.float64)
+    logs = ensemble.member_log_prices(features)
+    smape = {
+        member.name: float(smape_per_product(np.expm1(column), true).mean())
+        for member, column in zip(ensemble.members, logs.T, strict=True)
+    }
+    rows: list[dict[str, Any]] = [
+        {
+            "member": member.name,
+            "kind": member.kind,
+            "weight": member.weight,
+            "models": len(member.models),
+            "seconds": member.seconds,
+            "out_of_fold_smape": member.out_of_fold_smape,
+            "smape": smape.get(member.name),
+        }
+        for member in ensemble.manifest.members
+    ]
+    blended = np.expm1(blend(logs, [member.weight for member in ensemble.members]))
+    rows.append(
+        {
+            "member": ensemble.name,
+            "kind": ensemble.manifest.method,
+            "weight": 1.0,
+            "models": sum(row["models"] for row in rows),
+            "seconds": sum(row["seconds"] for row in rows),
+            "out_of_fold_smape": ensemble.manifest.out_of_fold_smape,
+            "smape": float(smape_per_product(blended, true).mean()),
+        }
+    )
+    return pd.DataFrame(rows)
+
+
+def save_ensemble(folder: Path, draft: EnsembleDraft) -> None:
+    """Write an ensemble; what stood in the folder before is replaced once the new one is whole on disk."""
+    from safetensors.numpy import save_file
+
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for name, path in draft.models.items():
+        (shutil.copytree if path.is_dir() else shutil.copyfile)(path, partial / name)
+    save_file(vars(draft.calibration), partial / CALIBRATION)
+    files = sorted(path for path in partial.rglob("*") if path.is_file())
+    for path in files:
+        sync(path)
+    digests = {str(path.relative_to(partial)): sha256(path) for path in files}
+    manifest = draft.manifest.model_copy(update={"sha256": digests})
+    with whole_file(partial / MANIFEST) as temporary:
+        temporary.write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    if folder.exists():
+        (folder / MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(folder)
+    partial.replace(folder)
+    sync(folder.parent)
+
+
+def load_ensemble(folder: Path, precision: Literal["float32", "bf16", "auto"] = "float32") -> Ensemble:
+    """Open an ensemble; each of its files must be what its manifest says.
+
+    Raises:
+        CheckpointError: if there is none, it is of another version, or a file is missing or damaged.
+    """
+    manifest = _read_manifest(folder / MANIFEST)
+    for name, digest in manifest.sha256.items():
+        path = folder / name
+        if not path.is_file():
+            raise CheckpointError(f"{path}: missing, though {MANIFEST} names it. Run the pipeline 'ensemble' again.")
+        if sha256(path) != digest:
+            raise CheckpointError(
+                f"{path}: damaged, its sha256 is not that of {MANIFEST}. Run the pipeline 'ensemble' again."
+            )
+    from safetensors.numpy import load_file
+
+    return Ensemble(manifest, Calibration(**load_file(folder / CALIBRATION)), folder, precision)
+
+
+def _read_manifest(path: Path) -> EnsembleManifest:
+    try:
+        contents: Any = json.loads(path.read_text(encoding="utf-8"))
+        version = contents.get("format_version")
+        if version != FORMAT_VERSION:
+            raise CheckpointError(
+                f"{path}: ensemble format {version!r}, this program reads {FORMAT_VERSION}. Run the pipeline 'ensemble' again."
+            )
+        return TypeAdapter(EnsembleManifest).validate_python(contents)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: no ensemble here. Run the pipeline 'ensemble'.") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, ValidationError, AttributeError) as error:
+        raise CheckpointError(f"{path}: damaged manifest ({error}). Run the pipeline 'ensemble' again.") from error
+
+
+def _described(member: OutOfFold, weight: float, smape: Values) -> EnsembleMember:
+    models = member.models
+    return EnsembleMember(
+        name=models.name,
+        kind=models.kind,
+        weight=weight,
+        models=tuple(_file_name(models, model.file) for model in models.models) if weight > 0 else (),
+        seconds=models.seconds,
+        out_of_fold_smape=float(smape.mean()),
+    )
+
+
+def _file_name(models: FoldModels, file: str) -> str:
+    return f"{models.name}-{file}"
+
+
+def _log_prices(model: Network | Estimator, features: Features) -> Values:
+    if isinstance(model, Network):
+        return model.log_prices(features)
+    return model.log_prices(features, np.arange(len(features)))

@@ -1,0 +1,17 @@
+"""Classical models on the same features as the networks: yardsticks to measure these against, and members beside them."""
+
+from price_fusion.fusion.estimators.base import Estimator, EstimatorOptions, FitData, fit_data
+from price_fusion.fusion.estimators.design import Design, fit_design
+from price_fusion.fusion.estimators.registry import ESTIMATORS, fit_estimator, load_estimator
+
+__all__ = [
+    "ESTIMATORS",
+    "Design",
+    "Estimator",
+    "EstimatorOptions",
+    "FitData",
+    "fit_data",
+    "fit_design",
+    "fit_estimator",
+    "load_estimator",
+]

@@ -1,0 +1,196 @@
+"""What all estimators share: the data they are fitted on, pricing of products by place, and the folder on disk.
+
+Shapes: ``N`` products of the features, ``F`` fit rows, ``S`` stop rows, ``M`` rows to price, ``D`` columns of the design.
+Log prices are log1p of USD.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, JsonValue
+
+from price_fusion.errors import DataError
+from price_fusion.fusion.checkpoint import PRICE_CEILING, PRICE_FLOOR
+from price_fusion.fusion.engine.features import Features
+from price_fusion.fusion.estimators.design import Design, Matrix, Rows, blocks, fit_design
+from price_fusion.fusion.estimators.folder import Description, write_folder
+from price_fusion.fusion.metrics import smape_per_product
+from price_fusion.parameters import Source
+from price_fusion.parameters.base import Parameters
+
+Values = NDArray[np.float64]
+
+
+class EstimatorOptions(Parameters):
+    """What fitting may spend."""
+
+    rounds: int = Field(default=2_000, ge=1)
+    """Trees at most."""
+    threads: int = Field(default=0, ge=0)
+    """Of boosting; 0: all cores."""
+
+
+@dataclass(frozen=True)
+class FitData:
+    """The fit rows and the stop rows in one matrix, which several estimators may share."""
+
+    design: Design
+    matrix: Matrix
+    """(F + S, D), fit rows first."""
+    log_prices: Values
+    """(F + S,)."""
+    fit_rows: int
+    """F."""
+
+    @property
+    def fit(self) -> Matrix:
+        """(F, D), a view."""
+        return self.matrix[: self.fit_rows]
+
+    @property
+    def fit_log_prices(self) -> Values:
+        """(F,)."""
+        return self.log_prices[: self.fit_rows]
+
+    @property
+    def stop(self) -> Matrix:
+        """(S, D), a view."""
+        return self.matrix[self.fit_rows :]
+
+    @property
+    def stop_log_prices(self) -> Values:
+        """(S,)."""
+        return self.log_prices[self.fit_rows :]
+
+    def described(self, **settings: JsonValue) -> Description:
+        """The description of an estimator that is fitted on these rows with such hyper-parameters."""
+        return Description(
+            design=self.design, median_log_price=float(np.median(self.fit_log_prices)), settings=settings
+        )
+
+    def stop_smape(self, log_prices: Values) -> float:
+        """SMAPE in percent of predictions for the stop rows, (S,)."""
+        guessed = np.expm1(bounded(log_prices))
+        return float(smape_per_product(guessed, np.expm1(self.stop_log_prices)).mean())
+
+
+class Estimator(ABC):
+    """A fitted model on the design of its sources.
+
+    Args:
+        description: of it.
+    """
+
+    kind: ClassVar[str]
+    """Its name in ``ESTIMATORS``."""
+    file: ClassVar[str]
+    """What its folder holds beside ``estimator.json``."""
+
+    def __init__(self, description: Description) -> None:
+        self.description = description
+
+    @property
+    def design(self) -> Design:
+        """Of its sources; ``design.declarations`` is what ``features_from_tables`` asks for."""
+        return self.description.design
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, data: FitData, options: EstimatorOptions, seed: int) -> Self:
+        """Fit on the fit rows; the stop rows choose what is to be chosen."""
+
+    @classmethod
+    @abstractmethod
+    def read(cls, path: Path, description: Description, threads: int) -> Self:
+        """Open what ``write`` wrote.
+
+        Raises:
+            ValueError: if the file is not what ``write`` writes.
+        """
+
+    @abstractmethod
+    def write(self, path: Path) -> None:
+        """Write the fitted numbers to a file."""
+
+    @abstractmethod
+    def predict(self, matrix: Matrix) -> Values:
+        """Log prices of rows of the design, (M, D) to (M,)."""
+
+    def log_prices(self, features: Features, rows: Rows) -> Values:
+        """Log prices of products, (M,); of one that no source knows, the median of the fit rows.
+
+        Args:
+            features: of the estimator's sources.
+            rows: (M,) places among the features' products, in any order.
+
+        Raises:
+            AlignmentError, DataError: as ``Design.matrix``.
+        """
+        prices = np.empty(len(rows))
+        for block in blocks(len(rows)):
+            prices[block] = self.of_matrix(self.design.matrix(features, rows[block]))
+        return prices
+
+    def of_matrix(self, matrix: Matrix) -> Values:
+        """As ``log_prices``, of rows of the design, (M, D)."""
+        return bounded(np.where(matrix.any(axis=1), self.predict(matrix), self.description.median_log_price))
+
+    def save(self, folder: Path) -> None:
+        """Write the estimator to a folder, from which ``load_estimator`` reads it."""
+        write_folder(folder, self.kind, self.file, self.description, self.write)
+
+
+def fit_data(
+    features: Features, sources: Mapping[str, Source], log_prices: Values, fit_rows: Rows, stop_rows: Rows
+) -> FitData:
+    """Bring fit and stop rows into one matrix.
+
+    Args:
+        features: of N products, with each of ``sources``.
+        sources: as declared.
+        log_prices: (N,); those of other rows are not looked at.
+        fit_rows: (F,) places among the N.
+        stop_rows: (S,) places, none of them a fit row.
+
+    Raises:
+        DataError: if there are no fit or no stop rows, a row is both, or the log price of one is not finite.
+    """
+    rows = np.concatenate([fit_rows, stop_rows])
+    prices = np.asarray(log_prices, np.float64)[rows]
+    _check(fit_rows, stop_rows, prices)
+    design = fit_design(features, sources, fit_rows)
+    return FitData(design, design.matrix(features, rows), prices, len(fit_rows))
+
+
+def bounded(log_prices: Values) -> Values:
+    """Log prices between those of the lowest and the highest price that there is."""
+    between: Values = np.clip(log_prices, np.log1p(PRICE_FLOOR), np.log1p(PRICE_CEILING))
+    return between
+
+
+def _check(fit_rows: Rows, stop_rows: Rows, log_prices: Values) -> None:
+    if not len(fit_rows) or not len(stop_rows):
+        raise DataError(
+            f"estimator: {len(fit_rows)} fit rows and {len(stop_rows)} stop rows, expected some of each. Split the products "
+            "with train and validation rows."
+        )
+    both = np.intersect1d(fit_rows, stop_rows)
+    if len(both):
+        raise DataError(
+            f"estimator: {len(both)} row(s) are to be fitted and to be stopped on, the first row {both[0]}. Stop rows "
+            "choose penalties and rounds, so they must be rows that nothing was fitted on."
+        )
+    wrong = np.flatnonzero(~np.isfinite(log_prices))
+    if len(wrong):
+        row = np.concatenate([fit_rows, stop_rows])[wrong[0]]
+        raise DataError(
+            f"estimator: the log price of row {row} is {log_prices[wrong[0]]}, expected a finite number ({len(wrong)} such "
+            "row(s)). Fit and stop on labelled products only."
+        )

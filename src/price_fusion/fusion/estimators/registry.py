@@ -1,0 +1,83 @@
+"""All kinds of estimator, by name: fitting and loading them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from price_fusion.errors import CheckpointError, ParameterError
+from price_fusion.fusion.engine.features import Features
+from price_fusion.fusion.estimators.base import Estimator, EstimatorOptions, Values, fit_data
+from price_fusion.fusion.estimators.boosting import CatBoost, LightGBM
+from price_fusion.fusion.estimators.design import Rows
+from price_fusion.fusion.estimators.folder import RECORD, check_digest, read_record
+from price_fusion.fusion.estimators.neighbours import Neighbours
+from price_fusion.fusion.estimators.ridge import Ridge
+from price_fusion.parameters import Source
+
+ESTIMATORS: Final[Mapping[str, type[Estimator]]] = MappingProxyType(
+    {estimator.kind: estimator for estimator in (Ridge, Neighbours, LightGBM, CatBoost)}
+)
+
+
+def fit_estimator(
+    kind: str,
+    features: Features,
+    sources: Mapping[str, Source],
+    log_prices: Values,
+    fit_rows: Rows,
+    stop_rows: Rows,
+    *,
+    options: EstimatorOptions | None = None,
+    seed: int = 0,
+) -> Estimator:
+    """Fit an estimator. The prices of other rows than those named are not looked at.
+
+    Args:
+        kind: a key of ``ESTIMATORS``.
+        features: of N products, with each of ``sources``.
+        sources: as declared.
+        log_prices: (N,) log1p of USD.
+        fit_rows: (F,) places among the N products, to fit on.
+        stop_rows: (S,) places, none of them a fit row: they choose penalty, number of trees or neighbours.
+        options: what fitting may spend; by default as ``EstimatorOptions`` says.
+        seed: of what is random.
+
+    Raises:
+        ParameterError: if there is no such kind.
+        DataError: as ``fit_data``.
+        MissingPackageError: if the kind needs a package that is not installed.
+    """
+    if kind not in ESTIMATORS:
+        raise ParameterError(f"there is no estimator {kind!r}, expected one of {', '.join(ESTIMATORS)}.")
+    data = fit_data(features, sources, log_prices, fit_rows, stop_rows)
+    return ESTIMATORS[kind].fit(data, options or EstimatorOptions(), seed)
+
+
+def load_estimator(folder: Path, *, threads: int = 0) -> Estimator:
+    """Read an estimator from the folder it was saved to.
+
+    Args:
+        folder: of the estimator.
+        threads: of boosted trees that predict; 0: all cores. Prices do not depend on them.
+
+    Raises:
+        CheckpointError: if there is none, it is damaged, or of another format or kind than this program's.
+        MissingPackageError: if the kind needs a package that is not installed.
+    """
+    record = read_record(folder)
+    if record.kind not in ESTIMATORS:
+        raise CheckpointError(
+            f"{folder / RECORD}: an estimator of kind {record.kind!r}, expected one of {', '.join(ESTIMATORS)}. Fit again, or "
+            f"use price-fusion {record.package_version}."
+        )
+    kind = ESTIMATORS[record.kind]
+    check_digest(folder / kind.file, record.sha256)
+    try:
+        return kind.read(folder / kind.file, record.estimator, threads)
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{folder / kind.file}: not what a {kind.kind} estimator writes ({error}). Fit again."
+        ) from error

@@ -1,0 +1,88 @@
+"""Ridge regression of the log price."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+from scipy import linalg
+
+from price_fusion.fusion.estimators.base import Estimator, EstimatorOptions, FitData, Values
+from price_fusion.fusion.estimators.design import Matrix, blocks
+from price_fusion.fusion.estimators.folder import Description, read_arrays, write_arrays
+
+logger = logging.getLogger(__name__)
+
+PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+"""Of the squared weights; the stop rows choose one by SMAPE."""
+
+
+class Ridge(Estimator):
+    """Linear in the columns of the design.
+
+    Args:
+        description: of it.
+        weights: (D,) float32.
+        intercept: log price of a row of zeros.
+    """
+
+    kind: ClassVar[str] = "ridge"
+    file: ClassVar[str] = "weights.safetensors"
+
+    def __init__(self, description: Description, weights: Matrix, intercept: float) -> None:
+        super().__init__(description)
+        self.weights = weights
+        self.intercept = intercept
+
+    @classmethod
+    def fit(cls, data: FitData, options: EstimatorOptions, seed: int) -> Self:
+        """Fit with each penalty, all of which share one matrix of products; there is nothing random in it."""
+        mean = data.fit.mean(axis=0, dtype=np.float64)
+        level = float(data.fit_log_prices.mean())
+        gram, moment = _products(data.fit, mean.astype(np.float32), data.fit_log_prices - level)
+        fits = []
+        for penalty in PENALTIES:
+            weights = _solved(gram, moment, penalty)
+            intercept = level - float(mean @ weights)
+            fits.append((data.stop_smape(_linear(data.stop, weights, intercept)), penalty, weights, intercept))
+        error, penalty, weights, intercept = min(fits, key=lambda fit: fit[:2])
+        logger.info("ridge: penalty %g, SMAPE of the stop rows %.2f %%", penalty, error)
+        return cls(data.described(penalty=penalty), weights, intercept)
+
+    @classmethod
+    def read(cls, path: Path, description: Description, threads: int) -> Self:
+        """Open the weights."""
+        arrays = read_arrays(path)
+        return cls(description, arrays["weights"], float(arrays["intercept"][0]))
+
+    def write(self, path: Path) -> None:
+        """Write the weights."""
+        write_arrays(path, {"weights": self.weights, "intercept": np.array([self.intercept])})
+
+    def predict(self, matrix: Matrix) -> Values:
+        """Log prices of rows of the design, (M, D) to (M,)."""
+        return _linear(matrix, self.weights, self.intercept)
+
+
+def _linear(matrix: Matrix, weights: Matrix, intercept: float) -> Values:
+    return (matrix @ weights).astype(np.float64) + intercept
+
+
+def _solved(gram: Values, moment: Values, penalty: float) -> Matrix:
+    penalised = gram.copy()
+    penalised.flat[:: len(gram) + 1] += penalty
+    weights: Matrix = linalg.solve(penalised, moment, assume_a="pos", overwrite_a=True).astype(np.float32)
+    return weights
+
+
+def _products(matrix: Matrix, mean: Matrix, target: Values) -> tuple[Values, Values]:
+    """X'X (D, D) and X'y (D,) of the centred rows, block by block: products in float32, their sums in float64."""
+    width = matrix.shape[1]
+    gram, moment = np.zeros((width, width)), np.zeros(width)
+    for rows in blocks(len(matrix)):
+        block = matrix[rows] - mean
+        gram += block.T @ block
+        moment += target[rows].astype(np.float32) @ block
+    return gram, moment

@@ -1,0 +1,79 @@
+"""A trained network, ready to give log prices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from price_fusion.errors import CheckpointError
+from price_fusion.fusion.checkpoint import HIGHEST_LOG_PRICE, LOWEST_LOG_PRICE, Checkpoint
+from price_fusion.fusion.engine.device import uses_bf16
+from price_fusion.fusion.engine.features import Features
+from price_fusion.fusion.engine.scoring import gate_weights, score
+from price_fusion.fusion.intervals import Calibration
+from price_fusion.fusion.models.build import build_model
+from price_fusion.parameters import Source
+
+
+class Network:
+    """The model of a checkpoint.
+
+    Args:
+        checkpoint: what to load.
+        precision: of matrix products.
+
+    Raises:
+        CheckpointError: if the weights do not fit the header.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, precision: Literal["float32", "bf16", "auto"] = "float32") -> None:
+        self.header = checkpoint.header
+        self.calibration: Calibration | None = checkpoint.calibration
+        self._bf16 = uses_bf16(precision, torch.device("cpu"))
+        self._model = build_model(self.header.sources, self.header.model)
+        try:
+            self._model.load_state_dict(checkpoint.weights)
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"checkpoint of {self.header.variant!r}: weights do not fit its header ({error})"
+            ) from error
+        self._model.eval()
+
+    @property
+    def name(self) -> str:
+        """The variant."""
+        return self.header.variant
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """What it fuses, in the order of its tokens."""
+        return self.header.sources
+
+    @property
+    def dtypes(self) -> Mapping[str, str]:
+        """Type in which each source was stored for training."""
+        return self.header.dtypes
+
+    @property
+    def median_price(self) -> float:
+        """Of its train rows, USD."""
+        return self.header.median_price
+
+    def log_prices(self, features: Features) -> NDArray[np.float64]:
+        """Log prices of N products, (N,), within the bounds of a price.
+
+        Args:
+            features: of its sources; others are not looked at.
+        """
+        own = Features({name: features.sources[name] for name in self.sources})
+        logs: NDArray[np.float64] = score(self._model, own, torch.arange(len(own)), bf16=self._bf16).double().numpy()
+        return np.clip(logs, LOWEST_LOG_PRICE, HIGHEST_LOG_PRICE)
+
+    def gate_weights(self, features: Features) -> NDArray[np.float32]:
+        """Weight of each expert for N products, (N, experts); (N, 0) of a model without a gate."""
+        weights: NDArray[np.float32] = gate_weights(self._model, features, torch.arange(len(features))).numpy()
+        return weights

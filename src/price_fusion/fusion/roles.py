@@ -1,0 +1,123 @@
+"""Which labelled rows may be used for what. This is the one place that decides it.
+
+fit
+    weights, scales, vocabularies, neighbours: whatever is learnt.
+stop
+    what is chosen among things learnt: epoch, learning rate, rounds, penalties.
+calibrate
+    ensemble weights and intervals, from predictions by models that neither fitted nor stopped on these rows.
+report
+    the figures that users read. Nothing before the final report looks at a price of theirs.
+
+A role holds row numbers of the sample table, ascending; no row has two of the roles of one ``Roles``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from price_fusion.errors import DataError
+from price_fusion.fusion.splits import NO_FOLD, deal_groups, evaluated_split
+
+Rows = NDArray[np.int64]
+
+STOP_FRACTION = 0.1
+"""Share of a fold's train rows that models which select something select it on."""
+STRATA = 10
+"""Price quantiles that the stop rows are drawn from in equal shares."""
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Rows of each role for one model."""
+
+    fit: Rows
+    stop: Rows
+    calibrate: Rows
+    report: Rows
+
+    @property
+    def watched(self) -> Rows:
+        """Rows to show metrics of while training goes on: the stop rows, or the others where nothing selects."""
+        return self.stop if len(self.stop) else self.calibrate
+
+
+def roles_of_split(samples: pd.DataFrame, split_table: pd.DataFrame, *, selects: bool, seed: int) -> Roles:
+    """Roles for a model trained on the split: train rows fit, validation rows stop and calibrate, the holdout reports.
+
+    Args:
+        samples: the sample table, labelled.
+        split_table: in the order of ``samples``.
+        selects: whether training selects something by validation rows. Then half of their groups stop and the other half
+            calibrate; otherwise all of them calibrate.
+        seed: of the halving.
+    """
+    split = split_table["split"].to_numpy()
+    fit, validation = (np.flatnonzero(split == name) for name in ("train", "validation"))
+    stop, calibrate = validation[:0], validation
+    if selects:
+        stop, calibrate = _dealt(samples, validation, (0.5, 0.5), seed)
+    return Roles(fit, stop, calibrate, rows_to_report(split_table))
+
+
+def roles_of_fold(samples: pd.DataFrame, split_table: pd.DataFrame, fold: int, *, selects: bool, seed: int) -> Roles:
+    """Roles for a model of one fold: the other folds fit, a tenth of their groups stop, the fold's rows calibrate.
+
+    Holdout rows have no role in cross-validation but to report. Rows that an encoder was tuned on only ever fit.
+
+    Args:
+        samples: the sample table, labelled.
+        split_table: in the order of ``samples``.
+        fold: whose model it is.
+        selects: whether training selects something by stop rows; if not, there are none.
+        seed: of the draw of the stop rows.
+    """
+    split, folds = split_table["split"].to_numpy(), split_table["fold"].to_numpy()
+    others = np.flatnonzero((split != "holdout") & (folds != fold))
+    stop = others[:0]
+    if selects:
+        free = others[folds[others] != NO_FOLD]
+        _, stop = _dealt(samples, free, (1 - STOP_FRACTION, STOP_FRACTION), seed + fold)
+    return Roles(
+        fit=np.setdiff1d(others, stop),
+        stop=stop,
+        calibrate=np.flatnonzero(folds == fold),
+        report=np.flatnonzero(split == "holdout"),
+    )
+
+
+def folds_of(split_table: pd.DataFrame) -> list[int]:
+    """Numbers of the folds.
+
+    Raises:
+        DataError: if there are fewer than two.
+    """
+    folds = sorted(int(fold) for fold in split_table["fold"].unique() if fold != NO_FOLD)
+    if len(folds) < 2:
+        raise DataError(
+            f"the split has {len(folds)} fold(s) with rows, cross-validation needs at least two: it has "
+            f"{len(split_table):,} products. Bring more products, or lower splitting.folds."
+        )
+    return folds
+
+
+def rows_to_report(split_table: pd.DataFrame) -> Rows:
+    """Rows whose figures users read: the holdout, or the validation rows where there is none."""
+    return np.flatnonzero(split_table["split"].to_numpy() == evaluated_split(split_table))
+
+
+def _dealt(samples: pd.DataFrame, rows: Rows, fractions: tuple[float, float], seed: int) -> tuple[Rows, Rows]:
+    """Rows in two parts, groups whole, each part with its share of each price quantile."""
+    chosen = samples.iloc[rows]
+    part = deal_groups(
+        chosen["group_key"].to_numpy(),
+        chosen["price"].to_numpy(np.float64),
+        fractions,
+        STRATA,
+        np.random.default_rng(seed),
+    )
+    return rows[part == 0], rows[part == 1]

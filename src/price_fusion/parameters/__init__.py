@@ -1,0 +1,70 @@
+"""What ``conf/`` may say: frozen, typed, and free of torch.
+
+Every model forbids unknown fields, so that a misspelt key stops a run before its first node. ``ProjectParameters`` is
+the whole of ``parameters.yml``; the other classes are the parts of it that single nodes ask for.
+"""
+
+from price_fusion.parameters.data import (
+    ColumnSourceParameters,
+    FabricationParameters,
+    IngestionParameters,
+    Source,
+    SourceParameters,
+    SplittingParameters,
+)
+from price_fusion.parameters.evaluation import (
+    ESTIMATOR_KINDS,
+    ComparisonParameters,
+    CrossValidationParameters,
+    EnsembleParameters,
+    EnsemblePreset,
+    EstimatorKind,
+    InferenceParameters,
+    IntervalParameters,
+)
+from price_fusion.parameters.models import (
+    AttentionFusion,
+    BranchParameters,
+    ConcatFusion,
+    FusionParameters,
+    HierarchicalFusion,
+    MixtureHead,
+    MlpHead,
+    ModelParameters,
+)
+from price_fusion.parameters.project import (
+    ProjectParameters,
+    VariantParameters,
+    parse_project_parameters,
+)
+from price_fusion.parameters.training import LossName, TrainParameters
+
+__all__ = [
+    "ESTIMATOR_KINDS",
+    "AttentionFusion",
+    "BranchParameters",
+    "ColumnSourceParameters",
+    "ComparisonParameters",
+    "ConcatFusion",
+    "CrossValidationParameters",
+    "EnsembleParameters",
+    "EnsemblePreset",
+    "EstimatorKind",
+    "FabricationParameters",
+    "FusionParameters",
+    "HierarchicalFusion",
+    "InferenceParameters",
+    "IngestionParameters",
+    "IntervalParameters",
+    "LossName",
+    "MixtureHead",
+    "MlpHead",
+    "ModelParameters",
+    "ProjectParameters",
+    "Source",
+    "SourceParameters",
+    "SplittingParameters",
+    "TrainParameters",
+    "VariantParameters",
+    "parse_project_parameters",
+]

@@ -1,0 +1,94 @@
+"""How models are measured, blended and used."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field, PositiveInt, field_validator, model_validator
+
+from price_fusion.parameters.base import Name, Parameters
+
+EstimatorKind = Literal["ridge", "neighbours", "lightgbm", "catboost"]
+ESTIMATOR_KINDS: tuple[EstimatorKind, ...] = get_args(EstimatorKind)
+"""Models beside the variants that an ensemble may have; the last two need extras."""
+
+
+class ComparisonParameters(Parameters):
+    """The leaderboard and its yardsticks."""
+
+    resamples: Annotated[int, Field(ge=100)] = 2_000
+    """Resamples of the bootstrap intervals."""
+    lightgbm_rounds: PositiveInt = 2_000
+    """Trees of LightGBM and CatBoost at most; early stopping usually ends sooner."""
+    lightgbm_threads: Annotated[int, Field(ge=0)] = 0
+    """Threads of LightGBM and CatBoost; 0: all cores."""
+
+
+class InferenceParameters(Parameters):
+    """How unlabelled products are priced."""
+
+    precision: Literal["float32", "bf16", "auto"] = "float32"
+    """Of matrix products; ``auto``: bf16 where the machine has it."""
+    intervals_in_submission: bool = False
+    """Whether ``test_out.csv`` has the columns of the intervals, too. They always are in ``price_intervals.csv``."""
+
+
+class IntervalParameters(Parameters):
+    """Intervals around predicted prices."""
+
+    levels: Annotated[tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...], Field(min_length=1)] = (0.8, 0.9)
+    """How often the true price shall be inside. The first level has the columns ``price_low`` and ``price_high``, the
+    others a percentage behind it: ``price_low_90``."""
+
+    @field_validator("levels")
+    @classmethod
+    def _no_repeats(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("names a level twice")
+        return value
+
+
+class CrossValidationParameters(Parameters):
+    """``cross_validate_<variant>``; its folds are those of the split (``splitting.folds``)."""
+
+    seeds: PositiveInt = 1
+    """Models per fold."""
+
+
+class EnsemblePreset(Parameters):
+    """What an ensemble is made of."""
+
+    members: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Variants, and estimators: ridge, neighbours, lightgbm, catboost."""
+    seeds: PositiveInt = 1
+    """Models of each variant per fold."""
+
+    @field_validator("members")
+    @classmethod
+    def _no_repeats(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError(f"names a member twice: {', '.join(value)}")
+        return value
+
+
+class EnsembleParameters(Parameters):
+    """``ensemble``: members weighed by their out-of-fold predictions."""
+
+    preset: str
+    """Which of ``presets`` to take."""
+    presets: dict[str, EnsemblePreset]
+    weights: Literal["greedy", "convex"] = "greedy"
+    """How weights are found; both are non-negative and minimise out-of-fold SMAPE."""
+    failed_members: Literal["error", "leave_out"] = "error"
+    """Whether a member whose training fails ends the run, or is named and left out."""
+
+    @property
+    def chosen(self) -> EnsemblePreset:
+        """The preset to take."""
+        return self.presets[self.preset]
+
+    @model_validator(mode="after")
+    def _preset_exists(self) -> EnsembleParameters:
+        if self.preset not in self.presets:
+            raise ValueError(f"preset {self.preset!r} is none of presets: {', '.join(self.presets)}")
+        return self

@@ -1,0 +1,206 @@
+"""The whole of ``parameters.yml``, and how it is checked."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from price_fusion.errors import ParameterError
+from price_fusion.parameters.base import Name, Parameters
+from price_fusion.parameters.data import FabricationParameters, IngestionParameters, Source, SplittingParameters
+from price_fusion.parameters.evaluation import (
+    ESTIMATOR_KINDS,
+    ComparisonParameters,
+    CrossValidationParameters,
+    EnsembleParameters,
+    InferenceParameters,
+    IntervalParameters,
+)
+from price_fusion.parameters.models import ModelParameters
+from price_fusion.parameters.training import TrainParameters
+
+
+class VariantParameters(Parameters):
+    """A named model configuration."""
+
+    sources: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Names of the sources that it fuses, as declared under ``sources``."""
+    model: ModelParameters
+    train: TrainParameters
+
+    @field_validator("sources")
+    @classmethod
+    def _no_repeats(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError(f"names a source twice: {', '.join(value)}")
+        return value
+
+    @model_validator(mode="after")
+    def _something_to_attend_to(self) -> VariantParameters:
+        kind = self.model.fusion.kind
+        if kind != "concat" and len(self.sources) < 2:
+            raise ValueError(f"fusion {kind!r} needs at least two sources: use 'concat', or name another source")
+        return self
+
+
+class ProjectParameters(BaseModel):
+    """All of ``parameters.yml``. Each top-level key that is not a field below is a variant of that name."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[Name, VariantParameters]
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    variants: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Variants that get pipelines, in the order in which ``compare`` lists them."""
+    sources: dict[Name, Source]
+    ingestion: IngestionParameters
+    splitting: SplittingParameters
+    fabrication: FabricationParameters
+    inference: InferenceParameters
+    comparison: ComparisonParameters
+    intervals: IntervalParameters
+    cross_validation: CrossValidationParameters
+    ensemble: EnsembleParameters
+
+    def variant(self, name: str) -> VariantParameters:
+        """The parameters of a variant that ``variants`` names."""
+        return self.__pydantic_extra__[name]
+
+    @property
+    def used_sources(self) -> tuple[str, ...]:
+        """Sources that some variant in ``variants`` fuses, in the order of their declaration."""
+        used = {source for name in self.variants for source in self.variant(name).sources}
+        return tuple(source for source in self.sources if source in used)
+
+    @property
+    def ensemble_variants(self) -> tuple[str, ...]:
+        """Members of the ensemble that are variants."""
+        return tuple(name for name in self.ensemble.chosen.members if name not in ESTIMATOR_KINDS)
+
+    @property
+    def ensemble_sources(self) -> tuple[str, ...]:
+        """Sources of the ensemble's variants, which its estimators see, too; without variants, all sources in use."""
+        read = {source for name in self.ensemble_variants for source in self.variant(name).sources}
+        return tuple(source for source in self.used_sources if source in read) or self.used_sources
+
+
+def parse_project_parameters(raw: Mapping[str, Any]) -> ProjectParameters:
+    """Check all parameters at once.
+
+    Args:
+        raw: what the configuration loader merged from ``conf/`` and ``--params``. Keys with a leading underscore are left
+            out: they hold YAML anchors.
+
+    Raises:
+        ParameterError: listing every field that is wrong, with the nearest known name for a misspelt one.
+    """
+    raw = {str(key): value for key, value in raw.items() if not str(key).startswith("_")}  # anchors for other sections
+    known = list(ProjectParameters.model_fields)
+    variants = raw.get("variants")
+    declared = [str(name) for name in variants] if isinstance(variants, list | tuple) else []
+    problems = [
+        f"{key}: neither a section nor a variant{_did_you_mean(key, [*known, *declared])}"
+        for key in raw
+        if key not in known and key not in declared and not _looks_like_variant(raw[key])
+    ]
+    parsed: ProjectParameters | None = None
+    if not problems:
+        try:
+            parsed = ProjectParameters.model_validate(raw)
+        except ValidationError as error:
+            problems = _describe(error, raw)
+    if parsed is not None:
+        problems = _inconsistencies(parsed)
+    if parsed is None or problems:
+        listing = "\n".join(f"  - {problem}" for problem in problems)
+        raise ParameterError(
+            f"{len(problems)} wrong parameter(s):\n{listing}\n"
+            "Mend them in conf/<environment>/**/parameters.yml or in --params; "
+            "src/price_fusion/parameters lists every field with its meaning."
+        )
+    return parsed
+
+
+def _looks_like_variant(value: object) -> bool:
+    return isinstance(value, Mapping) and "model" in value
+
+
+def _inconsistencies(parameters: ProjectParameters) -> list[str]:
+    defined = list(parameters.__pydantic_extra__)
+    problems = [
+        f"variants: {name!r} has no section of its own{_did_you_mean(name, defined)}"
+        for name in parameters.variants
+        if name not in defined
+    ]
+    problems += [
+        f"variants: {name!r} is listed twice" for name, count in Counter(parameters.variants).items() if count > 1
+    ]
+    problems += [
+        f"{name}.sources: {source!r} is not declared under sources{_did_you_mean(source, parameters.sources)}"
+        for name in parameters.variants
+        if name in defined
+        for source in parameters.variant(name).sources
+        if source not in parameters.sources
+    ]
+    members = [*parameters.variants, *ESTIMATOR_KINDS]
+    problems += [
+        f"ensemble.presets.{name}.members: {member!r} is neither in variants nor an estimator{_did_you_mean(member, members)}"
+        for name, preset in parameters.ensemble.presets.items()
+        for member in preset.members
+        if member not in members and (name == parameters.ensemble.preset or member not in defined)
+    ]
+    taken = [name for name in defined if name in ("ensemble", *ESTIMATOR_KINDS)]
+    problems += [f"{name}: is the name of something else; call the variant otherwise" for name in taken]
+    return problems
+
+
+def _describe(error: ValidationError, raw: Mapping[str, Any]) -> list[str]:
+    """One line per wrong field: its path, what is wrong, and the value found."""
+    lines = []
+    for problem in error.errors(include_url=False):
+        path = _path(problem["loc"], raw, absent=problem["type"] == "missing")
+        if problem["type"] == "extra_forbidden":
+            name = str(problem["loc"][-1])
+            lines.append(f"{path}: unknown parameter{_did_you_mean(name, sorted(_all_fields() - {name}))}")
+        elif problem["type"] == "missing":
+            lines.append(f"{path}: missing")
+        else:
+            lines.append(f"{path}: {problem['msg']} (found {problem['input']!r})")
+    return lines
+
+
+def _path(location: Sequence[int | str], raw: Mapping[str, Any], *, absent: bool) -> str:
+    """Where a field stands in the YAML: without the kinds (``embeddings``, ``mixture``) that pydantic puts in between.
+
+    Args:
+        location: as pydantic gives it.
+        raw: what was checked.
+        absent: whether the last part is a field that is missing.
+    """
+    parts: list[str] = []
+    value: Any = raw
+    for place, part in enumerate(location, start=1):
+        is_absent = absent and place == len(location)
+        if isinstance(value, Mapping) and part not in value and not is_absent:
+            continue
+        parts.append(str(part))
+        if isinstance(value, Mapping):
+            value = value.get(part)
+        else:
+            value = value[part] if isinstance(value, list | tuple) and isinstance(part, int) else None
+    return ".".join(parts)
+
+
+def _all_fields() -> set[str]:
+    """Names of all fields of all models: candidates for what a misspelt field was meant to be."""
+    return {field for model in Parameters.__subclasses__() for field in model.model_fields}
+
+
+def _did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    known = list(candidates)
+    matches = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {matches[0]!r}?" if matches else f"; known: {', '.join(known)}"

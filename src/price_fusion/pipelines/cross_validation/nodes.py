@@ -1,0 +1,64 @@
+"""Models per fold and seed, and what they say of rows that they did not see."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pandas as pd
+
+from price_fusion.fusion.folds import FoldFolder, FoldModels
+from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.parameters import ComparisonParameters, CrossValidationParameters, VariantParameters
+
+logger = logging.getLogger(__name__)
+
+
+def cross_validate(
+    samples: pd.DataFrame,
+    split_table: pd.DataFrame,
+    variant: VariantParameters,
+    cross_validation: CrossValidationParameters,
+    seed: int,
+    folder: FoldFolder,
+    *tables: EmbeddingTable,
+) -> FoldModels:
+    """Train a variant for each fold and seed. Holdout rows take no part."""
+    from price_fusion.fusion.cross_validation import LabelledData, cross_validate_variant
+
+    labelled = LabelledData(samples, split_table, {table.source: table for table in tables})
+    return cross_validate_variant(variant, labelled, folder, seeds=cross_validation.seeds, seed=seed)
+
+
+def predict_out_of_fold(
+    models: FoldModels, samples: pd.DataFrame, split_table: pd.DataFrame, *tables: EmbeddingTable
+) -> pd.DataFrame:
+    """Price each fold's rows by that fold's models.
+
+    Returns:
+        ``sample_id``, ``fold``, ``price``, ``predicted`` and ``seed_<n>`` in USD; no rows of a member that failed.
+    """
+    from price_fusion.fusion.cross_validation import LabelledData, out_of_fold
+
+    return out_of_fold(models, LabelledData(samples, split_table, {table.source: table for table in tables}))
+
+
+def measure_folds(
+    predictions: pd.DataFrame, samples: pd.DataFrame, comparison: ComparisonParameters, seed: int
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Metrics of out-of-fold predictions, overall and by fold."""
+    from price_fusion.fusion.fold_metrics import fold_metrics
+
+    groups = samples.set_index("sample_id").loc[predictions["sample_id"], "group_key"].to_numpy()
+    metrics, by_fold = fold_metrics(predictions, groups, resamples=comparison.resamples, seed=seed)
+    logger.info(
+        "out of fold: SMAPE %.2f %% [%.2f, %.2f] on %s rows, %.2f +- %.2f %% over %d folds",
+        metrics["smape"],
+        metrics["smape_low"],
+        metrics["smape_high"],
+        f"{metrics['rows']:,}",
+        metrics["smape_fold_mean"],
+        metrics["smape_fold_deviation"],
+        metrics["folds"],
+    )
+    return metrics, by_fold

@@ -1,0 +1,123 @@
+"""Members trained on folds, weighed by what they say of rows that they did not see, and measured on the holdout."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from price_fusion.errors import PriceFusionError
+from price_fusion.fusion.folds import NETWORK, FoldFolder, FoldModels
+from price_fusion.fusion.roles import rows_to_report
+from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.parameters import ComparisonParameters, EnsembleParameters, VariantParameters
+
+if TYPE_CHECKING:
+    from price_fusion.fusion.ensemble import Ensemble
+
+logger = logging.getLogger(__name__)
+
+
+def cross_validate_variant(
+    samples: pd.DataFrame,
+    split_table: pd.DataFrame,
+    variant: VariantParameters,
+    ensemble: EnsembleParameters,
+    seed: int,
+    folder: FoldFolder,
+    *tables: EmbeddingTable,
+) -> FoldModels:
+    """Train a variant for each fold and seed. Holdout rows take no part."""
+    from price_fusion.fusion import cross_validation
+
+    labelled = cross_validation.LabelledData(samples, split_table, {table.source: table for table in tables})
+    return _tolerant(
+        ensemble,
+        folder,
+        lambda: cross_validation.cross_validate_variant(
+            variant, labelled, folder, seeds=ensemble.chosen.seeds, seed=seed
+        ),
+    )
+
+
+def cross_validate_estimator(
+    samples: pd.DataFrame,
+    split_table: pd.DataFrame,
+    comparison: ComparisonParameters,
+    ensemble: EnsembleParameters,
+    seed: int,
+    folder: FoldFolder,
+    *tables: EmbeddingTable,
+) -> FoldModels:
+    """Fit an estimator for each fold. Holdout rows take no part."""
+    from price_fusion.fusion import cross_validation
+    from price_fusion.fusion.estimators import EstimatorOptions
+
+    labelled = cross_validation.LabelledData(samples, split_table, {table.source: table for table in tables})
+    options = EstimatorOptions(rounds=comparison.lightgbm_rounds, threads=comparison.lightgbm_threads)
+    return _tolerant(
+        ensemble,
+        folder,
+        lambda: cross_validation.cross_validate_estimator(folder.name, labelled, folder, options=options, seed=seed),
+    )
+
+
+def blend_members(
+    samples: pd.DataFrame,
+    split_table: pd.DataFrame,
+    ensemble: EnsembleParameters,
+    *members_and_tables: FoldModels | pd.DataFrame | EmbeddingTable,
+) -> Any:
+    """Weigh the members.
+
+    Args:
+        samples: the sample table, labelled.
+        split_table: in the order of ``samples``.
+        ensemble: how to find weights.
+        members_and_tables: the models of each member, then the out-of-fold predictions of each, in the same order, then the
+            table of each source.
+    """
+    from price_fusion.fusion.engine.recipe import data_fingerprints
+    from price_fusion.fusion.ensemble import OutOfFold, build_ensemble
+
+    models = [one for one in members_and_tables if isinstance(one, FoldModels)]
+    predictions = [one for one in members_and_tables if isinstance(one, pd.DataFrame)]
+    tables = {one.source: one for one in members_and_tables if isinstance(one, EmbeddingTable)}
+    return build_ensemble(
+        [OutOfFold(*pair) for pair in zip(models, predictions, strict=True)],
+        method=ensemble.weights,
+        sources={name: table.declaration for name, table in tables.items()},
+        dtypes={name: table.dtype for name, table in tables.items()},
+        data=data_fingerprints(samples, split_table, tables),
+    )
+
+
+def list_members(
+    ensemble: Ensemble, samples: pd.DataFrame, split_table: pd.DataFrame, *tables: EmbeddingTable
+) -> pd.DataFrame:
+    """Each member's weight and figures beside those of the blend.
+
+    Returns:
+        ``member``, ``kind``, ``weight``, ``models``, ``seconds`` of training, ``out_of_fold_smape`` and ``smape`` in percent
+        (on the holdout; missing for members that were left out, and where there is no holdout).
+    """
+    from price_fusion.fusion.ensemble import members_table
+
+    chosen = rows_to_report(split_table)
+    return members_table(ensemble, samples.iloc[chosen], {table.source: table for table in tables})
+
+
+def _tolerant(ensemble: EnsembleParameters, folder: FoldFolder, train: Callable[[], FoldModels]) -> FoldModels:
+    """What training gives, or, where that is allowed, a note that it failed."""
+    try:
+        return train()
+    except PriceFusionError as error:
+        if ensemble.failed_members == "error":
+            logger.error(
+                "member %r of the ensemble failed; ensemble.failed_members: leave_out goes on without it", folder.name
+            )
+            raise
+        logger.warning("member %r of the ensemble failed and is left out: %s", folder.name, error)
+        return FoldModels(folder.name, NETWORK, (), folder.path, failure=str(error))

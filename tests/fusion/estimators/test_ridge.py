@@ -1,0 +1,47 @@
+"""Ridge regression against scikit-learn's, and its penalty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+
+from price_fusion.fusion.estimators import Estimator
+from price_fusion.fusion.metrics import smape_per_product
+
+
+def reference(made: Any, estimator: Estimator, penalty: float) -> np.ndarray:
+    fit = estimator.design.matrix(made.features, made.fit_rows)
+    model = Ridge(alpha=penalty).fit(fit.astype(np.float64), made.log_prices[made.fit_rows])
+    rows = np.arange(len(made.log_prices))
+    return np.asarray(model.predict(estimator.design.matrix(made.features, rows).astype(np.float64)))
+
+
+def test_is_that_of_scikit_learn(made: Any, fitted: Callable[..., Estimator], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("price_fusion.fusion.estimators.ridge.PENALTIES", (0.7,))
+    monkeypatch.setattr("price_fusion.fusion.estimators.design.blocks.__defaults__", (64,))
+    estimator = fitted("ridge", made)
+    rows = np.flatnonzero(made.features.known().numpy())
+    np.testing.assert_allclose(
+        estimator.log_prices(made.features, rows), reference(made, estimator, 0.7)[rows], rtol=1e-5
+    )
+
+
+def test_the_stop_rows_choose_the_penalty(made: Any, fitted: Callable[..., Estimator]) -> None:
+    def best(made: Any, estimator: Estimator) -> float:
+        stop = made.stop_rows
+        true = np.expm1(made.log_prices[stop])
+        errors = {
+            penalty: smape_per_product(np.expm1(reference(made, estimator, penalty)[stop]), true).mean()
+            for penalty in (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+        }
+        return min(errors, key=lambda penalty: errors[penalty])
+
+    chosen = fitted("ridge", made)
+    assert chosen.description.settings == {"penalty": best(made, chosen)}
+    made.log_prices[made.stop_rows] = made.log_prices[made.fit_rows].mean()
+    flat = fitted("ridge", made)
+    assert flat.description.settings == {"penalty": 100.0} != chosen.description.settings
