@@ -41,6 +41,9 @@ def raw() -> Raw:
         "fabrication": {},
         "inference": {},
         "comparison": {},
+        "intervals": {},
+        "cross_validation": {},
+        "ensemble": {},
         "plain": {"sources": ["words"], "model": {"fusion": {"kind": "concat"}}, "train": {"loss": "smape"}},
         "mixed": {
             "sources": ["words", "picture"],

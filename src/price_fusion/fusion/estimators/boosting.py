@@ -30,9 +30,10 @@ LIGHTGBM_PARAMETERS: dict[str, JsonValue] = {
 }
 CATBOOST_PARAMETERS: dict[str, JsonValue] = {
     "loss_function": "MAE",
-    "learning_rate": 0.06,
-    "depth": 6,
+    "learning_rate": 0.04,
+    "depth": 5,
     "rsm": 0.1,
+    "random_strength": 0.0,
     "border_count": 32,
     "boosting_type": "Plain",
     "bootstrap_type": "Bernoulli",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,9 +17,6 @@ from price_fusion.fusion.splits import evaluated_split
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import IntervalParameters
 
-if TYPE_CHECKING:
-    from price_fusion.fusion.ensemble import Ensemble
-
 logger = logging.getLogger(__name__)
 
 EXTREMES = 20
@@ -27,13 +24,13 @@ EXTREMES = 20
 
 
 def predict_evaluated(
-    checkpoint: Checkpoint | Ensemble,
+    checkpoint: Any,
     samples: pd.DataFrame,
     split_table: pd.DataFrame,
     intervals: IntervalParameters,
     *tables: EmbeddingTable,
 ) -> pd.DataFrame:
-    """Price the holdout (the validation rows where there is no holdout).
+    """Price the holdout (the validation rows where there is no holdout) by a ``Checkpoint`` or an ``Ensemble``.
 
     Returns:
         per product ``sample_id``, ``split``, ``tuned_on``, ``price``, ``predicted`` and ``absolute_error`` in USD,

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pandas as pd
 
-from price_fusion.fusion.checkpoint import Checkpoint
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import InferenceParameters, IntervalParameters
 
-if TYPE_CHECKING:
-    from price_fusion.fusion.ensemble import Ensemble
-
 
 def price_products(
-    checkpoint: Checkpoint | Ensemble,
+    checkpoint: Any,
     samples: pd.DataFrame,
     inference: InferenceParameters,
     intervals: IntervalParameters,
     *tables: EmbeddingTable,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Price each product of test.csv, in its order.
+    """Price each product of test.csv, in its order, by a ``Checkpoint`` or an ``Ensemble``.
 
     Returns:
         ``sample_id`` and ``price`` in USD, finite and positive; and the same with the bounds of intervals.
