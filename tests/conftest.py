@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
@@ -23,10 +24,13 @@ from price_fusion.parameters import (
     MlpHead,
     ModelParameters,
     SourceParameters,
+    TrainParameters,
+    VariantParameters,
 )
 
 if TYPE_CHECKING:
     from price_fusion.fusion.checkpoint import Checkpoint
+    from price_fusion.fusion.cross_validation import LabelledData
 
 settings.register_profile("price_fusion", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("price_fusion")
@@ -162,3 +166,45 @@ def modules_after() -> Callable[[str], set[str]]:
         return set(result.stdout.split())
 
     return run
+
+
+@pytest.fixture(scope="session")
+def make_labelled(make_table: Callable[..., EmbeddingTable]) -> Callable[..., LabelledData]:
+    """A function that makes products of the tiny sources with prices that depend on them, split and folded."""
+
+    def make(rows: int = 90, *, folds: int = 3, fractions: tuple[float, ...] = (0.7, 0.1, 0.2)) -> LabelledData:
+        from price_fusion.fusion.cross_validation import LabelledData
+        from price_fusion.fusion.splits import split_samples
+
+        generator = np.random.default_rng(8)
+        ids = generator.permutation(rows) + 1_000
+        vectors = {"picture": generator.normal(size=(rows, 5)), "words": generator.normal(size=(rows, 9))}
+        vectors["words"][:, 6:] = np.abs(vectors["words"][:, 6:])
+        tables = {
+            "picture": make_table(ids, vectors["picture"].astype(np.float32), source="picture"),
+            "words": make_table(ids, vectors["words"].astype(np.float32), structural_columns=3),
+        }
+        prices = np.exp(2.5 + vectors["picture"][:, 0] + 0.3 * vectors["words"][:, 7])
+        samples = pd.DataFrame({"sample_id": ids, "price": prices, "group_key": np.arange(rows) // 2})
+        samples = samples.assign(**{f"row_{name}": np.arange(rows) for name in tables})
+        split_table = split_samples(
+            samples, fractions=fractions, price_quantiles=3, folds=folds, tuned_on={"words": ids[:4]}, seed=3
+        )
+        return LabelledData(samples, split_table, tables)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_variant() -> Callable[..., VariantParameters]:
+    """A function that gives a variant of the tiny sources that trains in no time; it selects nothing."""
+
+    def make(**train: Any) -> VariantParameters:
+        options = {"epochs": 1, "batch_size": 32, "schedule": "constant", "keep": "last", "early_stopping_patience": None}
+        return VariantParameters(
+            sources=("picture", "words"),
+            model=TINY_MODELS["concat"],
+            train=TrainParameters.model_validate({**options, "device": "cpu", "precision": "float32", **train}),
+        )
+
+    return make

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from price_fusion.errors import ParameterError
 from price_fusion.parameters import (
+    ColumnSourceParameters,
     LossName,
     ModelParameters,
     ProjectParameters,
@@ -34,6 +35,7 @@ def raw() -> Raw:
         "sources": {
             "picture": {"width": 768, "group": "image"},
             "words": {"width": 1027, "group": "text", "structural_columns": 3},
+            "facts": {"kind": "columns", "group": "facts", "numeric": ["weight"], "categorical": ["colour"]},
             "unused": {"width": 8, "group": "text"},
         },
         "ingestion": {},
@@ -43,7 +45,7 @@ def raw() -> Raw:
         "comparison": {},
         "intervals": {},
         "cross_validation": {},
-        "ensemble": {},
+        "ensemble": {"preset": "small", "presets": {"small": {"members": ["plain", "ridge"]}}},
         "plain": {"sources": ["words"], "model": {"fusion": {"kind": "concat"}}, "train": {"loss": "smape"}},
         "mixed": {
             "sources": ["words", "picture"],
@@ -129,6 +131,27 @@ def test_embedding_width_leaves_structural_columns_out() -> None:
         ("variants", [], ["variants", "at least 1 item"]),
         ("variants", ["plain", "mxed"], ["variants: 'mxed' has no section", "did you mean 'mixed'?"]),
         ("splittting", {}, ["splittting: neither a section nor a variant", "did you mean 'splitting'?"]),
+        (
+            "sources.facts",
+            {"kind": "columns", "group": "facts"},
+            ["sources.facts: ", "names no columns: give numeric, cat"],
+        ),
+        ("sources.facts.categorical", ["weight"], ["sources.facts: ", "names a column twice: weight, weight"]),
+        ("sources.facts.kind", "colums", ["sources.facts: ", "'colums'", "'embeddings', 'columns'"]),
+        ("sources.facts.kind", None, ["sources.facts: ", "'None'", "'embeddings', 'columns'"]),
+        (
+            "sources.facts.numerical",
+            ["price"],
+            ["sources.facts.numerical: unknown parameter", "did you mean 'numeric'?"],
+        ),
+        ("sources.words.widh", 3, ["sources.words.widh: unknown parameter", "did you mean 'width'?"]),
+        ("sources.facts.width", 2, ["sources.facts.width: unknown parameter"]),
+        ("sources.words.numeric", ["weight"], ["sources.words.numeric: unknown parameter"]),
+        ("sources.facts.parse", "brands", ["sources.facts.parse: ", "'quantity'", "found 'brands'"]),
+        ("sources.facts.bins", 1, ["sources.facts.bins: ", "greater than or equal to 2"]),
+        ("sources.facts.encoding", "linear", ["sources.facts.encoding: ", "'piecewise_linear'", "found 'linear'"]),
+        ("plain.train.keep", "lst", ["plain.train.keep: ", "'best' or 'last'", "found 'lst'"]),
+        ("plain.train.early_stopping_patience", 0, ["plain.train.early_stopping_patience: ", "greater than 0"]),
         ("seed", -1, ["seed", "greater than or equal to 0", "found -1"]),
         ("seed", "forty", ["seed", "valid integer", "'forty'"]),
     ],
@@ -139,6 +162,63 @@ def test_names_each_mistake(raw: Raw, path: str, value: object, expected: list[s
     for part in expected:
         assert part in message
     assert "conf/" in message
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "where"),
+    [
+        ("sources.words.width", 0, "sources.words.width"),
+        ("sources.words.structural_columns", 1027, "sources.words"),
+        ("sources.facts.numeric", ["a", 3], "sources.facts.numeric.1"),
+        ("sources.facts.categorical", ["weight"], "sources.facts"),
+        ("mixed.model.head.experts", 1, "mixed.model.head.experts"),
+        ("mixed.model.fusion.head", 8, "mixed.model.fusion.head"),
+    ],
+)
+def test_a_path_is_that_in_the_yaml(raw: Raw, path: str, value: object, where: str) -> None:
+    assert f"  - {where}: " in problems(changed(raw, path, value))
+
+
+@pytest.mark.parametrize("source", ["words", "facts"])
+def test_names_a_missing_field_of_a_source(raw: Raw, source: str) -> None:
+    del raw["sources"][source]["group"]
+    assert f"  - sources.{source}.group: missing" in problems(raw)
+
+
+def test_a_source_is_of_embeddings_where_it_does_not_say(raw: Raw) -> None:
+    sources = parse_project_parameters(changed(raw, "sources.picture.kind", "embeddings")).sources
+    words, facts = sources["words"], sources["facts"]
+    assert isinstance(words, SourceParameters)
+    assert isinstance(sources["picture"], SourceParameters)
+    assert isinstance(facts, ColumnSourceParameters)
+    assert (words.embedding_width, words.structural_columns) == (1024, 3)
+    assert (facts.width, facts.embedding_width, facts.structural_columns, facts.tuned_on_ids) == (2, 0, 2, False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "selects"),
+    [
+        ({}, False),
+        ({"schedule": "plateau"}, True),
+        ({"keep": "best"}, True),
+        ({"early_stopping_patience": 5}, True),
+        ({"schedule": "constant"}, False),
+    ],
+)
+def test_training_says_whether_validation_rows_have_a_say_in_it(changes: Raw, selects: bool) -> None:
+    nothing = {"schedule": "cosine", "keep": "last", "early_stopping_patience": None}
+    assert TrainParameters.model_validate(nothing | changes).selects is selects
+
+
+def test_an_ensemble_of_variants_that_are_not_listed_is_none(raw: Raw) -> None:
+    parameters = parse_project_parameters(changed(raw, "ensemble.presets.small.members", ["plain", "mixed", "ridge"]))
+    assert parameters.has_ensemble
+    assert parameters.ensemble_variants == ("plain", "mixed")
+    alone = parse_project_parameters(changed(raw, "variants", ["mixed"]))
+    assert not alone.has_ensemble
+    message = problems(changed(raw, "ensemble.presets.small.members", ["plane", "ridge"]))
+    assert "ensemble.presets.small.members: 'plane' is neither in variants nor an estimator" in message
+    assert "did you mean 'plain'?" in message
 
 
 def test_hierarchical_fusion_refuses_a_single_source(raw: Raw) -> None:

@@ -17,6 +17,7 @@ from kedro.utils import find_kedro_project
 
 from price_fusion.parameters import ESTIMATOR_KINDS, ProjectParameters, parse_project_parameters
 from price_fusion.pipelines import (
+    ablation,
     cross_validation,
     ensembling,
     evaluation,
@@ -26,6 +27,7 @@ from price_fusion.pipelines import (
     reporting,
     splitting,
     training,
+    tuning,
 )
 
 _parameters: ProjectParameters | None = None
@@ -64,14 +66,17 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
         evaluate = evaluation.create_pipeline(variant, sources)
         predict = ingest_test + inference.create_pipeline(variant, sources)
         pipelines[f"cross_validate_{variant}"] = split + cross_validation.create_pipeline(variant, sources)
+        pipelines[f"tune_{variant}"] = split + tuning.create_pipeline(variant, sources)
         pipelines[f"train_{variant}"] = train
+        pipelines[f"ablate_{variant}"] = train + ablation.create_pipeline(variant, sources)
         pipelines[f"evaluate_{variant}"] = evaluate
         pipelines[f"predict_{variant}"] = predict
         pipelines[variant] = train + evaluate + predict
         measured += train + evaluate
     fused = {variant: parameters.variant(variant).sources for variant in parameters.variants}
     pipelines["compare"] = measured + reporting.create_pipeline(fused, used)
-    pipelines["ensemble"] = split + ingest_test + _ensemble(parameters)
+    if parameters.has_ensemble:
+        pipelines["ensemble"] = split + ingest_test + _ensemble(parameters)
     pipelines["__default__"] = pipelines["moe" if "moe" in parameters.variants else parameters.variants[0]]
     return pipelines
 

@@ -20,6 +20,7 @@ class RunSummary:
         self._reports: list[Table] = []
         self._leaderboard: pd.DataFrame | None = None
         self._metrics: dict[str, Mapping[str, Any]] = {}
+        self._intervals: dict[str, Mapping[str, Any]] = {}
         self._paths: dict[str, Path] = {}
 
     def add(self, dataset: str, data: Any, path: object) -> None:
@@ -32,21 +33,22 @@ class RunSummary:
         """
         if path is not None:
             self._paths[dataset] = Path(str(path))
-        if dataset.endswith("_alignment_report"):
-            self._reports.append(alignment_table(data))
-        elif dataset == "split_report":
-            self._reports.append(split_table(data))
-        elif dataset == "leaderboard":
+        model, _, kind = dataset.rpartition(".")
+        if table := _report(kind, model, data):
+            self._reports.append(table)
+        elif kind == "leaderboard":
             self._leaderboard = data
-        elif dataset.endswith(".gate_report") and data["experts"]:
-            self._reports.append(gate_table(dataset.removesuffix(".gate_report"), data))
-        elif dataset.endswith(".metrics"):
-            self._metrics[dataset.removesuffix(".metrics")] = data
+        elif kind == "interval_summary" and data:
+            self._intervals[model] = data
+        elif kind in ("metrics", "out_of_fold_metrics"):
+            self._metrics[model] = data
 
     def print(self, console: Console | None = None) -> None:
         """Print all tables, the paths and the leaderboard; forget them."""
         console = console or rich.get_console()
         tables = [*self._reports, *([metrics_table(self._metrics)] if self._metrics else [])]
+        if self._intervals:
+            tables.append(intervals_table(self._intervals))
         if self._paths:
             tables.append(paths_table(self._paths))
         if self._leaderboard is not None:
@@ -54,6 +56,21 @@ class RunSummary:
         for table in tables:
             console.print(table)
         self.__init__()  # type: ignore[misc]
+
+
+def _report(kind: str, model: str, data: Any) -> Table | None:
+    """The table of an output that has one to itself."""
+    if kind.endswith("_alignment_report"):
+        return alignment_table(data)
+    if kind == "split_report":
+        return split_table(data)
+    if kind == "gate_report" and data["experts"]:
+        return gate_table(model, data)
+    if kind == "members":
+        return members_table(data)
+    if kind in ("permutation_importance", "retraining_importance"):
+        return importance_table(kind.removesuffix("_importance"), model, data)
+    return None
 
 
 def alignment_table(report: Mapping[str, Any]) -> Table:
@@ -113,6 +130,55 @@ def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
     for name, row in metrics.items():
         numbers = [f"{row['rows']:,}", *(f"{row[key]:.2f}" for key in ("smape", "mae", "rmse")), f"{row['r2']:.3f}"]
         table.add_row(name, str(row["split"]), *numbers)
+    return table
+
+
+def intervals_table(summaries: Mapping[str, Mapping[str, Any]]) -> Table:
+    """How often the intervals of each model hold the true price, and how wide they are."""
+    table = Table(title="Price intervals", title_justify="left")
+    table.add_column("model")
+    table.add_column("split")
+    headings = ("level %", "true price inside %", "mean width USD", "furthest off, bin of predicted price")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for name, summary in summaries.items():
+        for level, found in summary["levels"].items():
+            deviation = found["largest_deviation"]
+            off = "" if deviation is None else f"{deviation:+.1f} points, {found['bin']} USD"
+            table.add_row(name, summary["split"], level, f"{found['coverage']:.1f}", f"{found['mean_width']:.2f}", off)
+    return table
+
+
+def members_table(members: pd.DataFrame) -> Table:
+    """Members of an ensemble and their blend."""
+    table = Table(title="Ensemble", title_justify="left")
+    table.add_column("member")
+    for heading in ("weight", "models", "training s", "out-of-fold SMAPE %", "SMAPE % on reported rows"):
+        table.add_column(heading, justify="right")
+    last = len(members) - 1
+    for place, row in enumerate(members.to_dict(orient="records")):
+        table.add_row(
+            str(row["member"]),
+            f"{row['weight']:.3f}",
+            str(row["models"]),
+            f"{row['seconds']:.0f}",
+            f"{row['out_of_fold_smape']:.2f}",
+            "" if pd.isna(row["smape"]) else f"{row['smape']:.2f}",
+            end_section=place == last - 1,
+        )
+    return table
+
+
+def importance_table(method: str, model: str, importance: pd.DataFrame) -> Table:
+    """What sources are worth to a model, by ``permutation`` or by ``retraining`` without them."""
+    table = Table(title=f"Sources of {model} by {method}: rise of SMAPE", title_justify="left")
+    table.add_column("source, column or group")
+    for heading in ("points", "95 % interval", "resamples reversed %"):
+        table.add_column(heading, justify="right")
+    for row in importance.to_dict(orient="records"):
+        points, low, high = (row[f"importance_points{end}"] for end in ("", "_low", "_high"))
+        cells = [f"{points:+.2f}", f"[{low:+.2f}, {high:+.2f}]", f"{100 * row['reversed']:.1f}"]
+        table.add_row(str(row["part"]), *(["", f"skipped: {row['skipped']}", ""] if pd.isna(points) else cells))
     return table
 
 

@@ -41,7 +41,8 @@ def test_four_branch_variants_fuse_all_sources_of_the_real_products(tmp_path: Pa
     )  # fmt: skip
     header = read_header(project.path / "data/amazon_subset/06_models/hierarchical/checkpoint.safetensors")
     groups = {name: source.group for name, source in header.sources.items()}
-    assert groups == {"minilm_title": "title", "minilm_full": "full", "word_svd": "full", "char_svd": "full"}
+    embeddings = {"minilm_title": "title", "minilm_full": "full", "word_svd": "full", "char_svd": "full"}
+    assert groups == embeddings | {"quantity": "quantity"}
 
 
 def test_without_the_folder_the_message_says_what_to_set(sample_project: Project) -> None:

@@ -11,9 +11,12 @@ import pytest
 import yaml
 
 from price_fusion.fusion import Predictor
+from price_fusion.fusion.tables.products import read_products
 from price_fusion.fusion.tables.readers import read_embeddings
 
 from .conftest import SHORT, VARIANTS, Project
+
+YARDSTICKS = ("lightgbm", "catboost", "neighbours", "ridge", "median")
 
 
 def test_default_run_prices_each_product_of_test_csv_in_its_order(trained_project: Project) -> None:
@@ -49,16 +52,19 @@ def test_predictor_gives_the_numbers_of_the_pipeline_alone_and_in_batches(traine
     clip_rows = pd.Series(range(len(clip.ids)), index=clip.ids)[both].to_numpy()
     qwen_rows = pd.Series(range(len(qwen.ids)), index=qwen.ids)[both].to_numpy()
     arrays = {"clip_image": clip.vectors[clip_rows], "qwen_text": qwen.vectors[qwen_rows]}
+    products = read_products(data / "01_raw/dataset/test.csv", labelled=False).set_index("sample_id").loc[both]
     submission = pd.read_csv(data / "07_model_output/moe/test_out.csv").set_index("sample_id")["price"]
 
-    together = predictor.predict(arrays)
-    alone = [predictor.predict({name: array[[row]] for name, array in arrays.items()})[0] for row in range(len(both))]
-    sevens = np.concatenate(
-        [predictor.predict({k: a[start : start + 7] for k, a in arrays.items()}) for start in range(0, len(both), 7)]
-    )
+    def some(rows: slice) -> np.ndarray:
+        return predictor.predict({name: array[rows] for name, array in arrays.items()}, products.iloc[rows])
+
+    together = predictor.predict(arrays, products)
+    alone = [some(slice(row, row + 1))[0] for row in range(len(both))]
+    sevens = np.concatenate([some(slice(start, start + 7)) for start in range(0, len(both), 7)])
     for prices in (together, alone, sevens):
         np.testing.assert_allclose(prices, submission[both], rtol=1e-4)
     assert predictor.widths == {"clip_image": 768, "qwen_text": 1027}
+    assert predictor.columns == {"quantity": ("catalog_content",)}
 
 
 def test_only_missing_outputs_runs_what_is_missing(
@@ -105,7 +111,7 @@ def test_compare_ranks_variants_and_yardsticks_on_the_same_rows(
     project = copy_of(sample_project)
     printed = project.kedro("run", "--pipelines", "compare", "--params", SHORT).stdout
     leaderboard = pd.read_csv(project.path / "data/08_reporting/leaderboard.csv")
-    assert set(leaderboard["model"]) == {*VARIANTS, "lightgbm", "ridge", "median"}
+    assert set(leaderboard["model"]) == {*VARIANTS, *YARDSTICKS}
     assert leaderboard["smape"].is_monotonic_increasing
     assert leaderboard["rows"].nunique() == leaderboard["split"].nunique() == 1
     assert (leaderboard["smape_low"] < leaderboard["smape"]).all()
@@ -155,7 +161,10 @@ def test_compare_trains_only_what_is_missing_and_refuses_what_is_stale(
     project.kedro("run", "--pipelines", "split", "--params", "splitting.proportions=60/10/30")
     stale = project.kedro(*compare, SHORT, fails=True).stderr
     for name in ("moe", "two_branch"):
-        assert f"{name}.checkpoint: trained with other data (split); run: kedro run --pipelines train_{name}" in stale
+        assert (
+            f"{name}.checkpoint: trained with other data (samples, split); run: kedro run --pipelines train_{name}"
+            in stale
+        )
         assert f"{name}.evaluation_results: of other rows" in stale
 
 
@@ -191,8 +200,11 @@ def test_rows_that_an_encoder_was_tuned_on_go_to_train_and_are_counted(
 
 def test_registry_and_catalog_can_be_listed(sample_project: Project) -> None:
     names = yaml.safe_load(sample_project.kedro("registry", "list").stdout.split("\n- ", 1)[1].join(["- ", ""]))
-    stages = {f"{stage}_{variant}" for stage in ("train", "evaluate", "predict") for variant in VARIANTS}
-    assert {"__default__", "fabricate", "ingest", "split", "compare", *VARIANTS} | stages == set(names)
+    stages = {
+        f"{stage}_{variant}" for stage in ("train", "evaluate", "predict", "cross_validate") for variant in VARIANTS
+    }
+    others = {"__default__", "fabricate", "ingest", "split", "compare", "ensemble"}
+    assert others | stages | set(VARIANTS) == set(names)
     described = sample_project.kedro("catalog", "describe-datasets", "--pipeline", "moe").stdout
     for name in ("moe.checkpoint", "clip_image.train_embeddings", "qwen_text.train_table", "train_products"):
         assert name in described
@@ -202,14 +214,18 @@ def test_resume_goes_on_from_the_last_state_and_refuses_another_run(
     trained_project: Project, copy_of: Callable[[Project], Project]
 ) -> None:
     project = copy_of(trained_project)
-    before = json.loads((project.path / "data/06_models/moe/training_history.json").read_text())
+    train = ("run", "--pipelines", "train_moe", "--params")
     longer = SHORT.replace("moe.train.epochs=2", "moe.train.epochs=3") + ",moe.train.resume=true"
-    project.kedro("run", "--pipelines", "train_moe", "--params", longer)
-    after = json.loads((project.path / "data/06_models/moe/training_history.json").read_text())
+    other = project.kedro(*train, f"{longer},moe.train.learning_rate=0.5", fails=True).stderr
+    assert "train.epochs: was 2, is 3" in other  # the cosine falls over all epochs: with more it is another one
+    assert "train.learning_rate: was 0.001, is 0.5" in other
+    assert "moe.train.resume=false" in other
+
+    constant = ",moe.train.schedule=constant"
+    history = project.path / "data/06_models/moe/training_history.json"
+    project.kedro(*train, SHORT + constant)
+    before = json.loads(history.read_text())
+    project.kedro(*train, longer + constant)
+    after = json.loads(history.read_text())
     assert after[:2] == before
     assert [record["epoch"] for record in after] == [1, 2, 3]
-    other = project.kedro(
-        "run", "--pipelines", "train_moe", "--params", f"{longer},moe.train.learning_rate=0.5", fails=True
-    )
-    assert "train.learning_rate: was 0.001, is 0.5" in other.stderr
-    assert "moe.train.resume=false" in other.stderr

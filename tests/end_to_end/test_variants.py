@@ -46,7 +46,7 @@ def project(sample_project: Project, copy_of: Callable[[Project], Project]) -> P
 def test_hierarchical_runs_from_raw_files_and_shows_its_size_and_its_gate(project: Project) -> None:
     printed = project.kedro("run", "--pipelines", "hierarchical", "--params", SHORT).stdout
     header = read_header(project.path / "data/06_models/hierarchical/checkpoint.safetensors")
-    assert list(header.sources) == ["clip_image", "siglip_image", "siglip_text", "qwen_text"]
+    assert list(header.sources) == ["clip_image", "siglip_image", "siglip_text", "qwen_text", "quantity"]
     counts = header.parameter_counts
     assert list(counts) == [*(f"branches.{name}" for name in header.sources), "fusion", "head", "total"]
     assert f"{counts['total']:,}" in printed
@@ -104,9 +104,17 @@ def test_a_wrong_composition_is_refused_by_name(project: Project, change: dict[s
 
 REFERENCE = {
     "loss": "weighted_smape", "epochs": 1000, "batch_size": 256, "learning_rate": 1e-3, "betas": [0.9, 0.999],
-    "weight_decay": 1e-4, "gradient_clip": 1.0, "schedule": "plateau", "plateau_patience": 3, "plateau_factor": 0.5,
+    "weight_decay": 1e-4, "gradient_clip": 1.0, "schedule": "plateau", "keep": "best", "plateau_patience": 3, "plateau_factor": 0.5,
     "min_learning_rate": 1e-6, "early_stopping_patience": 15, "ema_decay": 0, "source_dropout": 0, "warmup_epochs": 0,
 }  # fmt: skip
+
+
+REFERENCE_SOURCES = {
+    "two_branch": ["clip_image", "qwen_text"],
+    "moe": ["clip_image", "qwen_text"],
+    "four_branch": ["clip_image", "siglip_image", "siglip_text", "qwen_text"],
+    "hierarchical": ["clip_image", "siglip_image", "siglip_text", "qwen_text"],
+}
 
 
 def load_parameters(project: Project, environment: str) -> dict[str, Any]:
@@ -127,7 +135,10 @@ def test_the_reference_preset_is_the_references(sample_project: Project) -> None
     assert preset["splitting"]["proportions"] == "80/20/0"
     for variant in VARIANTS:
         assert preset[variant]["train"].items() >= REFERENCE.items()
-        assert preset[variant]["model"] == base[variant]["model"]
+        composed = yaml.safe_load((sample_project.path / "conf/reference/parameters.yml").read_text())[variant]["model"]
+        assert preset[variant]["model"] == composed  # nothing of conf/base is left in it
+        assert preset[variant]["sources"] == REFERENCE_SOURCES[variant]
+        assert base[variant]["sources"] == [*REFERENCE_SOURCES[variant], "quantity"]
         assert preset[variant]["model"]["head"]["dropout"] == 0.25
 
 
@@ -153,6 +164,10 @@ def test_the_amazon_subset_combines_with_the_reference_preset(project: Project) 
     shutil.copy(conf / "reference/parameters.yml", conf / "amazon_subset/parameters_reference.yml")
     both = load_parameters(project, "amazon_subset")
     for variant in ("four_branch", "hierarchical"):
-        assert both[variant]["sources"] == ["minilm_title", "minilm_full", "word_svd", "char_svd"]
+        assert both[variant]["sources"] == ["minilm_title", "minilm_full", "word_svd", "char_svd", "quantity"]
         assert both[variant]["train"]["loss"] == "weighted_smape"
-    assert {both["sources"][name]["group"] for name in both["hierarchical"]["sources"]} == {"title", "full"}
+    assert {both["sources"][name]["group"] for name in both["hierarchical"]["sources"]} == {
+        "title",
+        "full",
+        "quantity",
+    }

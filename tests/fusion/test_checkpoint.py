@@ -14,8 +14,20 @@ import torch
 
 from price_fusion import __version__
 from price_fusion.errors import CheckpointError
-from price_fusion.fusion.checkpoint import HEADER_KEY, Checkpoint, load_checkpoint, read_header, save_checkpoint
+from price_fusion.fusion.checkpoint import (
+    FORMAT_VERSION,
+    HEADER_KEY,
+    Checkpoint,
+    load_checkpoint,
+    read_header,
+    save_checkpoint,
+)
+from price_fusion.parameters import ColumnSourceParameters, SourceParameters
 
+TINY_SOURCES = {
+    "picture": SourceParameters(width=5, group="image"),
+    "words": SourceParameters(width=9, group="text", structural_columns=3),
+}
 MakeCheckpoint = Callable[..., Checkpoint]
 
 
@@ -41,6 +53,28 @@ def test_round_trip(make_checkpoint: MakeCheckpoint, tmp_path: Path, model: str)
     assert read.weights.keys() == written.weights.keys()
     for name, tensor in written.weights.items():
         torch.testing.assert_close(read.weights[name], tensor, rtol=0, atol=0)
+
+
+def test_columns_are_read_with_their_vocabulary(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
+    facts = ColumnSourceParameters(
+        kind="columns",
+        group="facts",
+        numeric=("weight",),
+        categorical=("colour",),
+        vocabulary={"colour": ("blue", "red")},
+    )
+    written, path = make_checkpoint(sources=TINY_SOURCES | {"facts": facts}), tmp_path / "c.safetensors"
+    save_checkpoint(path, written)
+    header = read_header(path)
+    assert header == written.header
+    assert header.sources["facts"] == facts
+    assert {type(source).__name__ for source in header.sources.values()} == {
+        "SourceParameters",
+        "ColumnSourceParameters",
+    }
+    read = load_checkpoint(path)
+    for name, tensor in written.weights.items():
+        assert torch.equal(read.weights[name], tensor), name
 
 
 def test_a_header_without_parameter_counts_is_read(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
@@ -97,7 +131,7 @@ class TestRefusals:
         safetensors.torch.save_file({"a": torch.zeros(1)}, path)
         assert "not a checkpoint of price-fusion" in refusal(read, path)
 
-    @pytest.mark.parametrize("version", [0, 2, "1", None])
+    @pytest.mark.parametrize("version", [1, FORMAT_VERSION + 1, str(FORMAT_VERSION), None])
     def test_another_version(
         self, read: Callable[[Path], object], make_checkpoint: MakeCheckpoint, tmp_path: Path, version: object
     ) -> None:
@@ -108,7 +142,7 @@ class TestRefusals:
         assert f"checkpoint format {version!r}, written by price-fusion '9.8'" in message
         assert __version__ in message
 
-    @pytest.mark.parametrize("header", ["", "{", "[1]", "null", '{"format_version": 1}'])
+    @pytest.mark.parametrize("header", ["", "{", "[1]", "null", f'{{"format_version": {FORMAT_VERSION}}}'])
     def test_damaged_header(self, read: Callable[[Path], object], tmp_path: Path, header: str) -> None:
         path = tmp_path / "c.safetensors"
         write_with_header(path, header)

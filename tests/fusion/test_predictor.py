@@ -17,8 +17,11 @@ from numpy.typing import NDArray
 from price_fusion.errors import CheckpointError, DataError
 from price_fusion.fusion import Predictor
 from price_fusion.fusion.checkpoint import Checkpoint, save_checkpoint
-from price_fusion.fusion.tables.table import EmbeddingTable
-from price_fusion.parameters import SourceParameters
+from price_fusion.fusion.models.build import build_model
+from price_fusion.fusion.tables.columns import draft_columns
+from price_fusion.fusion.tables.raw import RawEmbeddings
+from price_fusion.fusion.tables.table import EmbeddingTable, draft_table, write_table
+from price_fusion.parameters import ColumnSourceParameters, SourceParameters
 
 MakeCheckpoint = Callable[..., Checkpoint]
 Arrays = dict[str, NDArray[np.floating[Any]]]
@@ -226,3 +229,95 @@ def test_bf16_prices_are_close_to_those_in_float32(checkpoint_path: Path, arrays
     rough = Predictor.load(checkpoint_path, precision="bf16").predict(arrays)
     np.testing.assert_allclose(rough, exact, rtol=0.03)
     assert not np.array_equal(rough, exact)
+
+
+# --- columns ---------------------------------------------------------------------------------------------------------
+
+FACTS = ColumnSourceParameters(
+    kind="columns", group="facts", numeric=("weight",), categorical=("colour",), vocabulary={"colour": ("blue", "red")}
+)
+
+
+@pytest.fixture(scope="module")
+def with_columns(make_checkpoint: MakeCheckpoint, tiny_sources: dict[str, SourceParameters]) -> Predictor:
+    """A predictor that reads weights and colours, too; it was trained on blue things alone."""
+    checkpoint = make_checkpoint("concat", sources=tiny_sources | {"facts": FACTS})
+    model = build_model(checkpoint.header.sources, checkpoint.header.model)
+    model.load_state_dict(checkpoint.weights)
+    train = torch.tensor([[1.0, 1.0], [2.0, 1.0], [float("nan"), 0.0], [8.0, 1.0]])
+    model.fit_structural({"picture": torch.empty(0, 0), "words": torch.empty(0, 3), "facts": train})
+    return Predictor(Checkpoint(checkpoint.header, dict(model.state_dict())))
+
+
+def test_columns_move_a_price_and_empty_fields_give_one(with_columns: Predictor, arrays: Arrays) -> None:
+    assert with_columns.widths == {"picture": 5, "words": 9}
+    assert with_columns.columns == {"facts": ("weight", "colour")}
+
+    def prices(weight: float, colour: float) -> NDArray[np.float64]:
+        return with_columns.predict(arrays | {"facts": np.full((20, 2), [weight, colour])})
+
+    seen = [
+        prices(2, 1),
+        prices(8, 1),
+        prices(2, 0),
+        prices(np.nan, 1),
+        prices(np.nan, 0),
+        with_columns.predict(arrays),
+    ]
+    assert np.isfinite(seen).all()
+    assert len(np.unique(np.round(seen, 9), axis=0)) == len(seen)
+    np.testing.assert_array_equal(prices(2, 2), prices(2, 0))  # no train row was red
+
+
+@given(
+    weight=st.floats(width=32, allow_infinity=False) | st.just(float("nan")),
+    code=st.integers(0, 2),
+)
+def test_prices_are_finite_whatever_the_columns_hold(with_columns: Predictor, weight: float, code: int) -> None:
+    facts = np.array([[2, 1], [weight, code], [4, 0]], dtype=np.float32)
+    prices = with_columns.predict({"facts": facts})
+    assert (np.isfinite(prices) & (prices >= 0.01)).all()
+    np.testing.assert_allclose(prices[[0, 2]], with_columns.predict({"facts": facts[[0, 2]]}), rtol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [[np.inf, 1], [1e39, 1], [2, np.nan], [2, -1], [2, 3], [2, 0.5]])
+def test_refuses_columns_that_no_table_may_hold(with_columns: Predictor, wrong: list[float]) -> None:
+    facts = np.array([[2, 1], wrong, [np.nan, 2]])
+    with pytest.raises(DataError, match=r"'facts': 1 row\(s\) .* or codes of no category, first row 1"):
+        with_columns.predict({"facts": facts})
+
+
+def test_a_table_of_other_categories_gives_the_prices_of_those_that_are_known(
+    with_columns: Predictor, new_folder: Callable[[], Path]
+) -> None:
+    frame = pd.DataFrame({"sample_id": [1, 2, 3], "weight": ["2", "", "4"], "colour": ["blue", "azure", "crimson"]})
+    open_ended = FACTS.model_copy(update={"vocabulary": {}})
+    folder = new_folder() / "facts"
+    write_table(folder, "facts", draft_columns(frame, open_ended, "test.csv"))
+    samples = pd.DataFrame({"row_picture": [-1] * 3, "row_words": [-1] * 3, "row_facts": [0, 1, 2]})
+    tables = {"facts": EmbeddingTable(folder)}
+    for name in ("picture", "words"):
+        nothing = np.zeros((1, with_columns.model.sources[name].width))
+        structural = with_columns.model.sources[name].structural_columns
+        folder = new_folder() / name
+        raw = RawEmbeddings.from_arrays(np.zeros(1, np.int64), nothing, name)
+        declaration = SourceParameters(width=nothing.shape[1], group="g", structural_columns=structural)
+        write_table(folder, name, draft_table(raw, declaration))
+        tables[name] = EmbeddingTable(folder)
+    prices = with_columns.predict_samples(samples, tables)
+    expected = with_columns.predict({"facts": np.array([[2, 1], [np.nan, 0], [4, 0]])})
+    np.testing.assert_allclose(prices, expected, rtol=1e-6)
+    # The same as from the product table itself, by the vocabulary in the checkpoint.
+    np.testing.assert_allclose(with_columns.predict({}, frame.drop(columns="sample_id")), expected, rtol=1e-6)
+
+
+def test_products_beside_arrays_are_those_rows(with_columns: Predictor, arrays: Arrays) -> None:
+    frame = pd.DataFrame({"weight": ["2", ""] * 10, "colour": ["blue", "mauve"] * 10})
+    facts = np.tile(np.array([[2, 1], [np.nan, 0]]), (10, 1))
+    np.testing.assert_array_equal(with_columns.predict(arrays, frame), with_columns.predict(arrays | {"facts": facts}))
+    with pytest.raises(DataError, match=r"different numbers of rows: .*'facts': 19"):
+        with_columns.predict(arrays, frame.iloc[:19])
+    with pytest.raises(DataError, match=r"products: lacks the column\(s\) colour"):
+        with_columns.predict(arrays, frame[["weight"]])
+    with pytest.raises(DataError, match=r"products: column 'weight' holds 20 value\(s\) .* \(0: 'heavy', 1: 'heavy'"):
+        with_columns.predict(arrays, frame.assign(weight="heavy"))

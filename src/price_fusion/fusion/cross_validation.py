@@ -85,13 +85,15 @@ def cross_validate_variant(
     """
     options = variant.train
     data = training_data(labelled.samples, labelled.split_table, labelled.tables, options.device, options.features_gb)
+    # The digests of tables do not know the groups, by which hierarchical models fuse.
+    groups = {f"{name}.group": source.group for name, source in data.sources.items()}
     tasks = [
         FoldTask(
             fold,
             number,
             roles,
             f"fold-{fold}-seed-{number}.safetensors",
-            variant_recipe(variant, number, data.fingerprints, (roles.fit, roles.stop)),
+            variant_recipe(variant, number, data.fingerprints | groups, (roles.fit, roles.stop)),
         )
         for fold, roles in _roles_of_folds(labelled, selects=options.selects, seed=seed)
         for number in range(seed, seed + seeds)
@@ -161,7 +163,7 @@ def out_of_fold(models: FoldModels, labelled: LabelledData) -> pd.DataFrame:
             "sample_id": samples["sample_id"].to_numpy()[chosen],
             "fold": folds[chosen],
             "price": samples["price"].to_numpy()[chosen],
-            "predicted": np.expm1(logs[chosen].mean(axis=1)),
+            "predicted": np.expm1(logs[chosen].sum(axis=1) / max(len(seeds), 1)),
             **{f"seed_{number}": np.expm1(logs[chosen, place]) for place, number in enumerate(seeds)},
         }
     )
@@ -235,6 +237,9 @@ def _run(
     todo = [task for task in tasks if (task.fold, task.seed) not in finished]
     if finished:
         logger.info("%s: %d of %d fold models are there already", folder.name, len(finished), len(tasks))
+    if todo:
+        # Their files may be there, of another recipe: no manifest shall name them while they are replaced.
+        folder.write(FoldModels(folder.name, kind, tuple(finished.values()), complete=False))
     started = perf_counter()
     for number, (task, seconds) in enumerate(zip(todo, train(todo), strict=True), start=1):
         finished[task.fold, task.seed] = FoldModel(task.fold, task.seed, task.file, task.recipe, round(seconds, 2))

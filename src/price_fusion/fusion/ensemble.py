@@ -222,19 +222,23 @@ def members_table(ensemble: Ensemble, samples: pd.DataFrame, tables: Mapping[str
 
     Args:
         ensemble: to describe.
-        samples: products with prices that neither members nor weights have seen.
+        samples: products with prices that neither members nor weights have seen; there may be none.
         tables: of the sources.
 
     Returns:
         ``member``, ``kind``, ``weight``, ``models``, ``seconds`` of training, ``out_of_fold_smape`` and ``smape`` in percent;
-        the latter is missing for members without weight.
+        the latter is missing for members without weight, and without products.
     """
-    features, true = features_from_tables(samples, tables, ensemble.sources), samples["price"].to_numpy(np.float64)
-    logs = ensemble.member_log_prices(features)
-    smape = {
-        member.name: float(smape_per_product(np.expm1(column), true).mean())
-        for member, column in zip(ensemble.members, logs.T, strict=True)
-    }
+    smape: dict[str, float] = {}
+    if len(samples):
+        features, true = features_from_tables(samples, tables, ensemble.sources), samples["price"].to_numpy(np.float64)
+        logs = ensemble.member_log_prices(features)
+        names = [member.name for member in ensemble.members]
+        blended = blend(logs, [member.weight for member in ensemble.members])
+        smape = {
+            name: float(smape_per_product(np.expm1(column), true).mean())
+            for name, column in zip([*names, ensemble.name], [*logs.T, blended], strict=True)
+        }
     rows: list[dict[str, Any]] = [
         {
             "member": member.name,
@@ -247,7 +251,6 @@ def members_table(ensemble: Ensemble, samples: pd.DataFrame, tables: Mapping[str
         }
         for member in ensemble.manifest.members
     ]
-    blended = np.expm1(blend(logs, [member.weight for member in ensemble.members]))
     rows.append(
         {
             "member": ensemble.name,
@@ -256,7 +259,7 @@ def members_table(ensemble: Ensemble, samples: pd.DataFrame, tables: Mapping[str
             "models": sum(row["models"] for row in rows),
             "seconds": sum(row["seconds"] for row in rows),
             "out_of_fold_smape": ensemble.manifest.out_of_fold_smape,
-            "smape": float(smape_per_product(blended, true).mean()),
+            "smape": smape.get(ensemble.name),
         }
     )
     return pd.DataFrame(rows)
@@ -293,6 +296,12 @@ def load_ensemble(folder: Path, precision: Literal["float32", "bf16", "auto"] = 
         CheckpointError: if there is none, it is of another version, or a file is missing or damaged.
     """
     manifest = _read_manifest(folder / MANIFEST)
+    needed = {CALIBRATION, *(file for member in manifest.members for file in member.models)}
+    if unknown := needed - {name.split("/")[0] for name in manifest.sha256}:
+        raise CheckpointError(
+            f"{folder / MANIFEST}: damaged manifest (no sha256 of {', '.join(sorted(unknown))}). "
+            "Run the pipeline 'ensemble' again."
+        )
     for name, digest in manifest.sha256.items():
         path = folder / name
         if not path.is_file():

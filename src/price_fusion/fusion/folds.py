@@ -114,12 +114,13 @@ class FoldFolder:
         try:
             contents: dict[str, Any] = json.loads(self.manifest.read_text(encoding="utf-8"))
             version = contents.pop("format_version")
+            if version != FORMAT_VERSION:
+                raise CheckpointError(
+                    f"{self.manifest}: format {version!r}, this program reads {FORMAT_VERSION}. {ADVICE}"
+                )
             models = tuple(FoldModel(**model) for model in contents.pop("models"))
-            found = FoldModels(**contents, models=models, path=self.path)
+            return FoldModels(**contents, models=models, path=self.path)
         except FileNotFoundError as error:
             raise CheckpointError(f"{self.manifest}: no models of cross-validation here. {ADVICE}") from error
         except (json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError, AttributeError) as error:
             raise CheckpointError(f"{self.manifest}: damaged manifest ({error}). {ADVICE}") from error
-        if version != FORMAT_VERSION:
-            raise CheckpointError(f"{self.manifest}: format {version!r}, this program reads {FORMAT_VERSION}. {ADVICE}")
-        return found

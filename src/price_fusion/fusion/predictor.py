@@ -172,7 +172,9 @@ class Predictor:
         bounds = price_intervals(calibration, np.log1p(prices), levels)
         bounds[~features.known().numpy()] = marginal_interval(calibration, levels)
         for place, (low, high) in enumerate(interval_columns(levels)):
-            table[low], table[high] = bounds[:, place, 0], bounds[:, place, 1]
+            # Quantiles of other rows may leave out the median of the train rows, and log1p the last bit of a price.
+            table[low] = np.minimum(bounds[:, place, 0], prices)
+            table[high] = np.maximum(bounds[:, place, 1], prices)
         return table
 
     def _features(self, arrays: Mapping[str, NDArray[np.floating]], products: pd.DataFrame | None) -> Features:
@@ -207,10 +209,24 @@ class Predictor:
             self._check_numbers(name, array)
 
     def _check_numbers(self, name: str, array: NDArray[np.floating]) -> None:
-        numbers = np.nan_to_num(array, nan=0.0, posinf=np.inf) if self.model.sources[name].kind == "columns" else array
-        wrong = np.flatnonzero(~(np.abs(numbers) <= np.finfo(np.float32).max).all(axis=1))
+        source = self.model.sources[name]
+        wrong = np.flatnonzero(~_usable(array, source))
         if len(wrong):
+            values = "NaN, infinite or beyond float32"
+            if isinstance(source, ColumnSourceParameters):
+                values = "infinite, beyond float32 or codes of no category"
             raise DataError(
-                f"source {name!r}: {len(wrong)} row(s) with values that are NaN, infinite or beyond float32, first "
+                f"source {name!r}: {len(wrong)} row(s) with values that are {values}, first "
                 f"row {wrong[0]}. Mend them, or predict those products without this source."
             )
+
+
+def _usable(array: NDArray[np.floating], source: Source) -> NDArray[np.bool_]:
+    """(N,) whether rows hold what tables of a source may: finite numbers; of columns also empty fields, and known codes."""
+    usable = np.abs(array) <= np.finfo(np.float32).max
+    if isinstance(source, ColumnSourceParameters):
+        numbers, codes = np.split(array, [len(source.numeric)], axis=1)
+        last = [len(source.vocabulary[name]) for name in source.categorical]
+        known = (codes >= 0) & (codes <= last) & (codes == np.floor(codes))
+        usable = np.hstack([usable[:, : len(source.numeric)] | np.isnan(numbers), known])
+    return np.asarray(usable.all(axis=1))

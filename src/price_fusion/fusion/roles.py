@@ -9,7 +9,8 @@ calibrate
 report
     the figures that users read. Nothing before the final report looks at a price of theirs.
 
-A role holds row numbers of the sample table, ascending; no row has two of the roles of one ``Roles``.
+A role holds row numbers of the sample table, ascending; no row has two of the roles of one ``Roles``. Where there is no
+holdout, there is one exception: the validation rows report, too, and what is reported of them says so.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from price_fusion.parameters.data import (
 )
 from price_fusion.parameters.evaluation import (
     ESTIMATOR_KINDS,
+    AblationParameters,
     ComparisonParameters,
     CrossValidationParameters,
     EnsembleParameters,
@@ -38,15 +39,18 @@ from price_fusion.parameters.project import (
     parse_project_parameters,
 )
 from price_fusion.parameters.training import LossName, TrainParameters
+from price_fusion.parameters.tuning import Dimension, TuningParameters
 
 __all__ = [
     "ESTIMATOR_KINDS",
+    "AblationParameters",
     "AttentionFusion",
     "BranchParameters",
     "ColumnSourceParameters",
     "ComparisonParameters",
     "ConcatFusion",
     "CrossValidationParameters",
+    "Dimension",
     "EnsembleParameters",
     "EnsemblePreset",
     "EstimatorKind",
@@ -65,6 +69,7 @@ __all__ = [
     "SourceParameters",
     "SplittingParameters",
     "TrainParameters",
+    "TuningParameters",
     "VariantParameters",
     "parse_project_parameters",
 ]

@@ -92,3 +92,14 @@ class EnsembleParameters(Parameters):
         if self.preset not in self.presets:
             raise ValueError(f"preset {self.preset!r} is none of presets: {', '.join(self.presets)}")
         return self
+
+
+class AblationParameters(Parameters):
+    """``ablate_<variant>``: what each source is worth."""
+
+    permutations: PositiveInt = 5
+    """How often each source, and each of its columns, is permuted between products."""
+    seeds: PositiveInt = 1
+    """Models per fold, of the whole variant and of each that lacks a source."""
+    retrain: bool = True
+    """Whether the variant is also trained without each source; that costs a cross-validation for each."""

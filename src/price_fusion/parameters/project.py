@@ -14,6 +14,7 @@ from price_fusion.parameters.base import Name, Parameters
 from price_fusion.parameters.data import FabricationParameters, IngestionParameters, Source, SplittingParameters
 from price_fusion.parameters.evaluation import (
     ESTIMATOR_KINDS,
+    AblationParameters,
     ComparisonParameters,
     CrossValidationParameters,
     EnsembleParameters,
@@ -22,6 +23,7 @@ from price_fusion.parameters.evaluation import (
 )
 from price_fusion.parameters.models import ModelParameters
 from price_fusion.parameters.training import TrainParameters
+from price_fusion.parameters.tuning import TuningParameters, fields_of, refusals
 
 
 class VariantParameters(Parameters):
@@ -65,6 +67,8 @@ class ProjectParameters(BaseModel):
     intervals: IntervalParameters
     cross_validation: CrossValidationParameters
     ensemble: EnsembleParameters
+    ablation: AblationParameters = AblationParameters()
+    tuning: TuningParameters = TuningParameters()
 
     def variant(self, name: str) -> VariantParameters:
         """The parameters of a variant that ``variants`` names."""
@@ -75,6 +79,11 @@ class ProjectParameters(BaseModel):
         """Sources that some variant in ``variants`` fuses, in the order of their declaration."""
         used = {source for name in self.variants for source in self.variant(name).sources}
         return tuple(source for source in self.sources if source in used)
+
+    @property
+    def has_ensemble(self) -> bool:
+        """Whether ``variants`` has all variants of the chosen preset: who works with a few has no ensemble of all."""
+        return set(self.ensemble_variants) <= set(self.variants)
 
     @property
     def ensemble_variants(self) -> tuple[str, ...]:
@@ -151,10 +160,32 @@ def _inconsistencies(parameters: ProjectParameters) -> list[str]:
         f"ensemble.presets.{name}.members: {member!r} is neither in variants nor an estimator{_did_you_mean(member, members)}"
         for name, preset in parameters.ensemble.presets.items()
         for member in preset.members
-        if member not in members and (name == parameters.ensemble.preset or member not in defined)
+        if member not in members and member not in defined
     ]
     taken = [name for name in defined if name in ("ensemble", *ESTIMATOR_KINDS)]
     problems += [f"{name}: is the name of something else; call the variant otherwise" for name in taken]
+    return problems + _space_problems(parameters)
+
+
+def _space_problems(parameters: ProjectParameters) -> list[str]:
+    """What is wrong with ``tuning.space``. A field that only some variants have is tuned in those.
+
+    What a variant has against a value beside those of other fields is for ``tune_<variant>`` to say: it need not keep a
+    variant from being trained.
+    """
+    defined = [name for name in parameters.variants if name in parameters.__pydantic_extra__]
+    fields = {name: fields_of(parameters.variant(name)) for name in defined}
+    known = sorted({path for own in fields.values() for path in own})
+    problems = []
+    for path, dimension in parameters.tuning.dimensions.items():
+        if path not in known:
+            problems.append(f"tuning.space: {path!r} is no field of a variant{_did_you_mean(path, known)}")
+        problems += [
+            f"tuning.space.{path}: {name} refuses it: {refusal}"
+            for name in defined
+            if path in fields[name]
+            for refusal in refusals(parameters.variant(name), path, dimension, field_alone=True)
+        ]
     return problems
 
 

@@ -188,7 +188,8 @@ def test_codes_are_those_of_the_models_vocabulary(make_facts: Callable[..., Embe
 
 
 @pytest.mark.parametrize(
-    "change", [{"numeric": ("height",)}, {"numeric": ("weight", "height")}, {"numeric": (), "categorical": ("colour", "weight")}]
+    "change",
+    [{"numeric": ("height",)}, {"numeric": ("weight", "height")}, {"numeric": (), "categorical": ("colour", "weight")}],
 )
 def test_refuses_a_table_of_other_columns(make_facts: Callable[..., EmbeddingTable], change: dict[str, Any]) -> None:
     wanted = completed("red").model_copy(update=change)

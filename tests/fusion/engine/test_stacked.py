@@ -23,13 +23,22 @@ from price_fusion.fusion.engine.training_data import TrainingData
 from price_fusion.fusion.engine.training_run import Trained
 from price_fusion.fusion.losses import LOSSES
 from price_fusion.fusion.models.build import build_model
-from price_fusion.parameters import LossName, SourceParameters, VariantParameters
+from price_fusion.parameters import ColumnSourceParameters, LossName, Source, SourceParameters, VariantParameters
 
 ROWS = 360
-SOURCES = {
+SOURCES: dict[str, Source] = {
     "a": SourceParameters(width=10, group="image"),
     "b": SourceParameters(width=11, group="text", structural_columns=3),
     "c": SourceParameters(width=7, group="image"),
+    "d": ColumnSourceParameters(
+        kind="columns",
+        group="facts",
+        numeric=("weight", "pack"),
+        categorical=("kind", "shape"),
+        vocabulary={"kind": ("x", "y", "z"), "shape": ("flat",)},
+        bins=4,
+    ),
+    "e": ColumnSourceParameters(kind="columns", group="facts", numeric=("weight",), encoding="periodic", frequencies=3),
 }
 COMPOSITIONS: dict[str, dict[str, Any]] = {
     "two_branch": {"sources": ["a", "b"], "fusion": {"kind": "concat"}, "head": {"kind": "mlp"}},
@@ -38,6 +47,11 @@ COMPOSITIONS: dict[str, dict[str, Any]] = {
         "sources": ["a", "b", "c"],
         "fusion": {"kind": "hierarchical", "heads": 2},
         "head": {"kind": "mixture", "gate_hidden": 0},
+    },
+    "columns": {
+        "sources": ["a", "d", "e"],
+        "fusion": {"kind": "attention", "heads": 2},
+        "head": {"kind": "mlp"},
     },
 }
 FOLDS = 3
@@ -52,10 +66,16 @@ def make_data(device: str = "cpu") -> TrainingData:
     rows = torch.arange(ROWS)
     missing = torch.where(torch.rand(ROWS, generator=generator) < 0.1, -1, rows)
     none = torch.empty(ROWS, 0)
+    numbers = quantity[:, :2].clone()
+    numbers[rows % 5 == 0, 0] = float("nan")
+    # The third kind is in one fold and the last rows alone: others shall take it for an empty field.
+    kinds = torch.where((rows % FOLDS == 0) & (rows % 4 == 0) | (rows >= 280), 3, rows % 3)
+    facts = torch.cat([numbers, torch.stack([kinds, rows % 2], dim=1)], dim=1)
     tables = {"a": (a.half(), none, missing), "b": (b, quantity, rows), "c": (c, none, rows)}
+    tables |= {"d": (none, facts, rows.flip(0)), "e": (none, numbers[:, :1].contiguous(), missing)}
     features = Features({name: SourceFeatures(*(part.to(device) for part in parts)) for name, parts in tables.items()})
     train, validation = rows[:280].to(device), rows[280:].to(device)
-    dtypes = {"a": "float16", "b": "float32", "c": "float32"}
+    dtypes = {"a": "float16"} | dict.fromkeys("bcde", "float32")
     fingerprints = {"a": "x"}
     return TrainingData(
         features, prices.to(device), train, validation, SOURCES, dtypes, fingerprints, torch.device(device)
@@ -145,6 +165,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
     "average": {"ema_decay": 0.8},
     "plateau": {"epochs": 8, "plateau_patience": 0, "plateau_factor": 0.3, "learning_rate": 5e-3},
+    "last": {"schedule": "cosine", "keep": "last", "early_stopping_patience": None, "ema_decay": 0.8},
     "cosine": {"schedule": "cosine", "warmup_epochs": 1.5, "loss": "mse", "then_loss": "smape", "then_from_epoch": 3},
 }
 
@@ -181,6 +202,53 @@ def test_folds_end_as_one_by_one(tmp_path: Path) -> None:
     assert_same(together, one_by_one(tmp_path, parameters, members, data), parameters, data)
     centers = {tuple(trained.checkpoint.weights["branches.b.structural_scale.center"].tolist()) for trained in together}
     assert len(centers) == FOLDS  # each from its own rows
+
+
+def test_folds_of_columns_end_as_one_by_one(tmp_path: Path) -> None:
+    parameters = variant("columns")
+    data = of_sources(make_data(), parameters)
+    members = of_folds(data)
+    together = train_stacked("v", parameters, members, data)
+    assert_same(together, one_by_one(tmp_path, parameters, members, data), parameters, data)
+    for name in ("scale.center", "bins.starts", "bins.widths"):
+        fitted = {tuple(trained.checkpoint.weights[f"branches.d.{name}"].flatten().tolist()) for trained in together}
+        assert len(fitted) == FOLDS, name  # each from its own rows
+
+
+NOTHING_SELECTED: dict[str, Any] = {"schedule": "cosine", "keep": "last", "early_stopping_patience": None}
+
+
+def test_the_last_epoch_is_kept_whatever_the_validation_says() -> None:
+    parameters = variant(epochs=6, **NOTHING_SELECTED)
+    data = of_sources(make_data(), parameters)
+    members = of_seeds(data, 1, 2)
+    # Where training starts: each epoch leads away from it.
+    alike = data.prices.clone()
+    alike[data.validation] = data.prices[data.train].median()
+    apart = replace(data, prices=alike)
+    for trained, usual in zip(
+        train_stacked("v", parameters, members, apart), train_stacked("v", parameters, members, data), strict=True
+    ):
+        assert trained.checkpoint.header.epoch == 6
+        assert trained.checkpoint.header.validation["smape"] == history(trained, "smape")[-1]
+        assert min(history(trained, "smape")) < history(trained, "smape")[-1]
+        for name, weight in usual.checkpoint.weights.items():
+            assert torch.equal(weight, trained.checkpoint.weights[name])
+
+
+def test_without_validation_rows_members_train_as_they_would_with_some() -> None:
+    parameters = variant("columns", **NOTHING_SELECTED)
+    data = of_sources(make_data(), parameters)
+    watched = train_stacked("v", parameters, of_seeds(data, 1, 2), data)
+    none = data.validation[:0]
+    members = [Member(seed, data.train, none) for seed in (1, 2)]
+    for mine, theirs in zip(train_stacked("v", parameters, members, data), watched, strict=True):
+        assert [list(record) for record in mine.history] == [["epoch", "loss", "learning_rate", "seconds"]] * 5
+        assert (mine.checkpoint.header.validation, mine.checkpoint.header.epoch) == ({}, 5)
+        for name, weight in theirs.checkpoint.weights.items():
+            assert torch.equal(weight, mine.checkpoint.weights[name])
+    with pytest.raises(TrainingError, match=r"v: there are no validation rows to select on\. Set v\.train\.keep"):
+        train_stacked("v", variant("columns"), members, data)
 
 
 def test_bf16_members_stay_close_to_one_by_one(tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+import yaml
 
 from price_fusion.fusion.models.branches import SourceBatch
 from price_fusion.fusion.models.build import PriceModel, build_model
@@ -19,6 +22,8 @@ from price_fusion.parameters import (
 )
 
 Batch = dict[str, SourceBatch]
+
+CONF = Path(__file__).parents[3] / "conf"
 
 REFERENCE_SOURCES = {
     "clip_image": SourceParameters(width=768, group="image"),
@@ -178,6 +183,29 @@ WITH_NORMS = BranchParameters(learned_scale=False, layer_norm=True)
 def test_the_components_of_the_reference_add_up(variant: str) -> None:
     counts = dict(REFERENCE_COUNTS[variant])
     assert counts.pop("total") == sum(counts.values())
+
+
+@pytest.mark.parametrize(
+    ("variant", "total"),
+    [("two_branch", 1_613_059), ("moe", 4_571_912), ("four_branch", 4_832_513), ("hierarchical", 13_476_870)],
+)
+def test_the_preset_fuses_what_the_reference_does(variant: str, total: int) -> None:
+    """The counts below are of what ``--env reference`` trains, not of copies of it in this file."""
+    read = [
+        yaml.safe_load((CONF / name).read_text())
+        for name in (
+            "base/ingestion/parameters.yml",
+            "base/training/parameters.yml",
+            "reference/parameters_sources.yml",
+        )
+    ]
+    declared, composed, preset = read[0]["sources"], read[1][variant]["model"], read[2][variant]["sources"]
+    sources = {name: SourceParameters.model_validate(declared[name]) for name in preset}
+    assert sources == {name: REFERENCE_SOURCES[name] for name in preset}
+    assert [f"branches.{name}" for name in sources] == [
+        name for name in REFERENCE_COUNTS[variant] if name.startswith("branches.")
+    ]
+    assert counts(sources, ModelParameters.model_validate(composed))["total"] == total
 
 
 def test_two_branch_is_as_large_as_the_references() -> None:

@@ -71,7 +71,9 @@ def some_products(numbers: NDArray[np.float32], codes: NDArray[np.int64]) -> tor
 PRODUCTS = st.builds(
     some_products,
     arrays(np.float32, (ROWS, 2), elements=NUMBERS),
-    st.tuples(arrays(np.int64, (ROWS, 1), elements=st.integers(0, 3)), arrays(np.int64, (ROWS, 1), elements=st.integers(0, 2))).map(np.hstack),
+    st.tuples(
+        arrays(np.int64, (ROWS, 1), elements=st.integers(0, 3)), arrays(np.int64, (ROWS, 1), elements=st.integers(0, 2))
+    ).map(np.hstack),
 )
 
 

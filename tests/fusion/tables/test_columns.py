@@ -119,18 +119,31 @@ TEXTS = [
 
 
 def test_quantities_come_before_the_tables_own_columns() -> None:
-    frame = products(catalog_content=TEXTS, weight=["1", "2", ""], unit_kind=["ignored"] * 3)
-    declaration = declared(parse="quantity", numeric=["weight"], categorical=["unit_kind"])
+    frame = products(catalog_content=TEXTS, stars=["1", "2", ""], brand=["b", "a", "b"])
+    declaration = declared(parse="quantity", numeric=["stars"], categorical=["brand"])
     draft = draft_columns(frame, declaration, "train.csv")
     whole = draft.declaration
     assert isinstance(whole, ColumnSourceParameters)
-    assert whole.numeric == (*NUMERIC, "weight")[: len(whole.numeric)]
-    assert whole.categorical == CATEGORICAL
+    assert whole.numeric == (*NUMERIC, "stars")
+    assert whole.categorical == (*CATEGORICAL, "brand")
+    assert whole.own_columns == ("stars", "brand")
     parsed = quantity_columns(frame["catalog_content"])
-    np.testing.assert_array_equal(draft.raw.vectors[:, : len(NUMERIC)], parsed[list(NUMERIC)].to_numpy(np.float32))
+    expected = np.column_stack([parsed[list(NUMERIC)].to_numpy(np.float32), np.array([1, 2, NAN], np.float32)])
+    np.testing.assert_array_equal(draft.raw.vectors[:, : len(whole.numeric)], expected)
     # What the parser calls unknown is an empty field.
     assert whole.vocabulary["unit_kind"] == ("count", "volume")
     assert draft.raw.vectors[:, len(whole.numeric)].tolist() == [2, 0, 1]
+    assert draft.raw.vectors[:, -1].tolist() == [2, 1, 2]
+    # A complete declaration reads the same products the same way.
+    np.testing.assert_array_equal(matrix_of(frame, whole), draft.raw.vectors)
+
+
+@pytest.mark.parametrize("own", [{"numeric": ["weight"]}, {"categorical": ["unit_kind"]}, {"numeric": ["unit_kind"]}])
+def test_a_column_that_the_parsers_would_hide_is_refused(own: dict[str, list[str]]) -> None:
+    frame = products(catalog_content=TEXTS, weight=["1", "2", ""], unit_kind=["a"] * 3)
+    name = next(iter(own.values()))[0]
+    with pytest.raises(DataError, match=rf"train\.csv: column\(s\) {name} of a source have the names .* 'quantity'"):
+        draft_columns(frame, declared(parse="quantity", **own), "train.csv")
 
 
 def test_rows_of_the_parser_are_those_of_the_products_whatever_their_index() -> None:

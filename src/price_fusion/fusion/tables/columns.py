@@ -51,6 +51,12 @@ def draft_columns(products: pd.DataFrame, declaration: ColumnSourceParameters, o
 def completed(products: pd.DataFrame, declaration: ColumnSourceParameters, origin: str) -> ColumnSourceParameters:
     """The declaration with its parser's columns, and the categories of these products where it lists none."""
     parsed_numeric, parsed_categorical = (NUMERIC, CATEGORICAL) if declaration.parse else ((), ())
+    hidden = [name for name in declaration.own_columns if name in (*parsed_numeric, *parsed_categorical)]
+    if hidden:
+        raise DataError(
+            f"{origin}: column(s) {', '.join(hidden)} of a source have the names of columns that its parser "
+            f"{declaration.parse!r} gives. Rename them, or read them by a source of their own."
+        )
     numeric = (*parsed_numeric, *(name for name in declaration.numeric if name not in parsed_numeric))
     categorical = (*parsed_categorical, *(name for name in declaration.categorical if name not in parsed_categorical))
     frame = _frame(products, declaration, origin)

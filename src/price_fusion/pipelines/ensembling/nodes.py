@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from price_fusion.errors import PriceFusionError
 from price_fusion.fusion.folds import NETWORK, FoldFolder, FoldModels
-from price_fusion.fusion.roles import rows_to_report
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import ComparisonParameters, EnsembleParameters, VariantParameters
-
-if TYPE_CHECKING:
-    from price_fusion.fusion.ensemble import Ensemble
 
 logger = logging.getLogger(__name__)
 
@@ -95,9 +91,9 @@ def blend_members(
 
 
 def list_members(
-    ensemble: Ensemble, samples: pd.DataFrame, split_table: pd.DataFrame, *tables: EmbeddingTable
+    ensemble: Any, samples: pd.DataFrame, split_table: pd.DataFrame, *tables: EmbeddingTable
 ) -> pd.DataFrame:
-    """Each member's weight and figures beside those of the blend.
+    """Each member's weight and figures beside those of the blend, of an ``Ensemble``.
 
     Returns:
         ``member``, ``kind``, ``weight``, ``models``, ``seconds`` of training, ``out_of_fold_smape`` and ``smape`` in percent
@@ -105,8 +101,8 @@ def list_members(
     """
     from price_fusion.fusion.ensemble import members_table
 
-    chosen = rows_to_report(split_table)
-    return members_table(ensemble, samples.iloc[chosen], {table.source: table for table in tables})
+    holdout = (split_table["split"] == "holdout").to_numpy()
+    return members_table(ensemble, samples[holdout], {table.source: table for table in tables})
 
 
 def _tolerant(ensemble: EnsembleParameters, folder: FoldFolder, train: Callable[[], FoldModels]) -> FoldModels:

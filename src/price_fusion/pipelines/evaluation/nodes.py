@@ -104,8 +104,9 @@ def summarise(results: pd.DataFrame) -> tuple[dict[str, Any], pd.DataFrame, pd.D
     }
     if metrics["split"] != "holdout":
         logger.warning(
-            "there is no holdout (splitting.proportions): these metrics are of validation rows, which selected the epoch, "
-            "and are better than what new products will see"
+            "there is no holdout (splitting.proportions): these metrics are of validation rows, which may have selected the "
+            "epoch, which intervals are calibrated on and an ensemble's members are fitted on; they are better than what "
+            "new products will see"
         )
     ordered = results.sort_values("smape", kind="stable")
     extremes = pd.concat(

@@ -1,0 +1,5 @@
+"""Stage ``ablation``."""
+
+from price_fusion.pipelines.ablation.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

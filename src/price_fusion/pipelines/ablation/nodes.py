@@ -1,0 +1,66 @@
+"""What each source is worth to a variant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from price_fusion.fusion.folds import FoldFolder
+from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.parameters import AblationParameters, ComparisonParameters, VariantParameters
+
+
+def permute_sources(
+    checkpoint: Any,
+    samples: pd.DataFrame,
+    split_table: pd.DataFrame,
+    ablation: AblationParameters,
+    comparison: ComparisonParameters,
+    seed: int,
+    *tables: EmbeddingTable,
+) -> pd.DataFrame:
+    """Rise of a trained model's SMAPE, on the rows of ``predict_evaluated``, with each source or column permuted."""
+    from price_fusion.fusion.ablation import permutation_importance
+
+    return permutation_importance(
+        checkpoint,
+        samples,
+        split_table,
+        {table.source: table for table in tables},
+        permutations=ablation.permutations,
+        resamples=comparison.resamples,
+        seed=seed,
+    )
+
+
+def retrain_without_sources(
+    samples: pd.DataFrame,
+    split_table: pd.DataFrame,
+    variant: VariantParameters,
+    ablation: AblationParameters,
+    comparison: ComparisonParameters,
+    seed: int,
+    folder: FoldFolder,
+    *tables: EmbeddingTable,
+) -> pd.DataFrame:
+    """Rise of a variant's out-of-fold SMAPE without each source or group of them. Holdout rows take no part."""
+    from price_fusion.fusion.ablation import retraining_importance
+    from price_fusion.fusion.cross_validation import LabelledData
+
+    return retraining_importance(
+        variant,
+        LabelledData(samples, split_table, {table.source: table for table in tables}),
+        folder,
+        seeds=ablation.seeds,
+        retrain=ablation.retrain,
+        resamples=comparison.resamples,
+        seed=seed,
+    )
+
+
+def draw_importance(permutation: pd.DataFrame, retraining: pd.DataFrame) -> Any:
+    """A ``Figure`` of both."""
+    from price_fusion.fusion.plots import importance_figure
+
+    return importance_figure(permutation, retraining)
