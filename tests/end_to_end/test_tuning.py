@@ -44,7 +44,7 @@ def test_what_tuning_finds_is_a_configuration_that_runs(
     assert len(trials) == 3
     assert trials["train.epochs"][0] == 2
     assert summary["best_smape"] == trials["smape"].min() <= summary["configured_smape"] == trials["smape"][0]
-    assert "trial 2 of 3" in first.stdout + first.stderr
+    assert "trial 2 (3 of 3)" in first.stdout + first.stderr
 
     again = project.kedro(*short, "--from-nodes", "two_branch.tune", environment=VARIABLES)
     assert "goes on after 3 finished trials" in " ".join((again.stdout + again.stderr).split())
@@ -56,9 +56,7 @@ def test_what_tuning_finds_is_a_configuration_that_runs(
     written = CONFIGURATION | {"two_branch": {"sources": ["qwen_text", "quantity"], "model": {"branch": {"width": 32}}}}
     (small / "parameters.yml").write_text(yaml.safe_dump(written))
     (small / found.name).write_bytes(found.read_bytes())
-    project.kedro(
-        "run", "--pipelines", "train_two_branch", "--from-nodes", "two_branch.train", environment=VARIABLES
-    )
+    project.kedro("run", "--pipelines", "train_two_branch", "--from-nodes", "two_branch.train", environment=VARIABLES)
     history = json.loads((models / "training_history.json").read_text())
     assert len(history) == best["train"]["epochs"]
 

@@ -35,7 +35,7 @@ def test_residuals_are_of_the_rows_named(
     read = load_checkpoint(tmp_path / "c.safetensors")
     assert read.calibration is not None
     np.testing.assert_array_equal(read.calibration.residuals, checkpoint.calibration.residuals)
-    assert list(read.weights) == sorted(make_checkpoint().weights)
+    assert set(read.weights) == set(make_checkpoint().weights)
 
 
 @pytest.mark.parametrize(("rows", "levels", "needed"), [(19, [0.5], 20), (38, [0.8, 0.95], 39)])

@@ -262,19 +262,19 @@ def _run(study: Study, judge: Judge, tuning: TuningParameters, name: str) -> Non
         attempt = study.next(judge.smape)
         gone = perf_counter() - started
         left = gone / (finished + 1 - before) * (tuning.trials - finished - 1)
-        _log(name, attempt, study.best, tuning.trials, left)
+        _log(name, attempt, study.best, f"{finished + 1} of {tuning.trials}", left)
 
 
-def _log(name: str, attempt: Attempt, best: Attempt | None, trials: int, left: float) -> None:
+def _log(name: str, attempt: Attempt, best: Attempt | None, count: str, left: float) -> None:
     outcome = "no result" if attempt.smape is None else f"SMAPE {attempt.smape:.2f} %"
     if attempt.failure is not None:
         logger.warning("%s trial %d failed: %s", name, attempt.number, attempt.failure)
     shown = "none yet" if best is None else f"{best.smape:.2f} % of trial {best.number}"
     logger.info(
-        "%s trial %d of %d %s: %s in %.1f s (best %s), about %.0f s left",
+        "%s trial %d (%s) %s: %s in %.1f s; best %s; about %.0f s left",
         name,
         attempt.number,
-        trials,
+        count,
         attempt.state,
         outcome,
         attempt.seconds,

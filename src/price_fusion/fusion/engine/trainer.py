@@ -273,7 +273,9 @@ def prepare_model(parameters: VariantParameters, data: TrainingData) -> PriceMod
 
 
 def hide_sources(batch: dict[str, SourceBatch], probability: float) -> dict[str, SourceBatch]:
-    """Mark sources as absent at random, never the last present one of a product.
+    """Mark sources of embeddings as absent at random, never the last one that a product has.
+
+    Columns are there for every product, now and later: hiding them would only take away what they tell.
 
     Args:
         batch: (B, ...) per source.
@@ -281,10 +283,13 @@ def hide_sources(batch: dict[str, SourceBatch], probability: float) -> dict[str,
     """
     if not probability:
         return batch
-    present = torch.stack([source.present for source in batch.values()])
+    hidden = {name: source for name, source in batch.items() if source.vectors.shape[1]}
+    if not hidden:
+        return batch
+    present = torch.stack([source.present for source in hidden.values()])
     kept = present & (torch.rand(present.shape, device=present.device) >= probability)
     kept = torch.where(kept.any(dim=0), kept, present)
-    return {name: source._replace(present=row) for (name, source), row in zip(batch.items(), kept, strict=True)}
+    return batch | {name: source._replace(present=row) for (name, source), row in zip(hidden.items(), kept, strict=True)}
 
 
 def _copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:
