@@ -200,7 +200,13 @@ def tiny_variant() -> Callable[..., VariantParameters]:
     """A function that gives a variant of the tiny sources that trains in no time; it selects nothing."""
 
     def make(**train: Any) -> VariantParameters:
-        options = {"epochs": 1, "batch_size": 32, "schedule": "constant", "keep": "last", "early_stopping_patience": None}
+        options = {
+            "epochs": 1,
+            "batch_size": 32,
+            "schedule": "constant",
+            "keep": "last",
+            "early_stopping_patience": None,
+        }
         return VariantParameters(
             sources=("picture", "words"),
             model=TINY_MODELS["concat"],

@@ -201,7 +201,9 @@ def test_rows_that_an_encoder_was_tuned_on_go_to_train_and_are_counted(
 def test_registry_and_catalog_can_be_listed(sample_project: Project) -> None:
     names = yaml.safe_load(sample_project.kedro("registry", "list").stdout.split("\n- ", 1)[1].join(["- ", ""]))
     stages = {
-        f"{stage}_{variant}" for stage in ("train", "evaluate", "predict", "cross_validate") for variant in VARIANTS
+        f"{stage}_{variant}"
+        for stage in ("train", "evaluate", "predict", "cross_validate", "tune", "ablate")
+        for variant in VARIANTS
     }
     others = {"__default__", "fabricate", "ingest", "split", "compare", "ensemble"}
     assert others | stages | set(VARIANTS) == set(names)

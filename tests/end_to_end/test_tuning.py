@@ -59,6 +59,7 @@ def test_what_tuning_finds_is_a_configuration_that_runs(
     project.kedro("run", "--pipelines", "train_two_branch", "--from-nodes", "two_branch.train", environment=VARIABLES)
     history = json.loads((models / "training_history.json").read_text())
     assert len(history) == best["train"]["epochs"]
+    assert history[-1]["smape"] == pytest.approx(summary["best_smape"])
 
 
 def test_a_wrong_path_in_the_space_stops_a_run_before_its_first_node(

@@ -85,9 +85,7 @@ def test_each_row_is_predicted_by_the_models_of_its_fold(
         for model in models.models
     }
     for place, row in enumerate(chosen):
-        prices = [
-            loaded[folds[row], seed].predict_samples(samples.iloc[[row]], labelled.tables)[0] for seed in (7, 8)
-        ]
+        prices = [loaded[folds[row], seed].predict_samples(samples.iloc[[row]], labelled.tables)[0] for seed in (7, 8)]
         assert found.loc[place, ["seed_7", "seed_8"]].tolist() == pytest.approx(prices, rel=1e-5)
         assert found.loc[place, "predicted"] == pytest.approx(np.expm1(np.log1p(prices).mean()), rel=1e-5)
 
@@ -149,7 +147,7 @@ def test_models_trained_together_are_written_like_others(
 # --- what is there is not trained again ------------------------------------------------------------------------------
 
 
-class Interruption(Exception):
+class InterruptionError(Exception):
     """What ends a cross-validation between two models."""
 
 
@@ -168,15 +166,18 @@ def test_an_interrupted_one_trains_what_is_missing_and_ends_as_if_never_interrup
     def stop_at_the_third(path: Path, checkpoint: Any) -> None:
         if path.name.startswith("fold-1-seed-7"):
             path.with_name(f".{path.name}.77.partial").write_text("half")
-            raise Interruption
+            raise InterruptionError
         save_checkpoint(path, checkpoint)
 
     with monkeypatch.context() as patch:
         patch.setattr(cross_validation, "save_checkpoint", stop_at_the_third)
-        with pytest.raises(Interruption):
+        with pytest.raises(InterruptionError):
             cross_validate_variant(tiny_variant(epochs=2), labelled, folder, seeds=2, seed=7)
     assert not folder.is_complete
-    assert [model.file for model in folder.done().values()] == ["fold-0-seed-7.safetensors", "fold-0-seed-8.safetensors"]
+    assert [model.file for model in folder.done().values()] == [
+        "fold-0-seed-7.safetensors",
+        "fold-0-seed-8.safetensors",
+    ]
     assert any(path.suffix == ".run" for path in folder.path.iterdir())
 
     trainings.clear()
@@ -309,11 +310,11 @@ def test_a_model_that_was_replaced_is_not_taken_for_what_it_was(
 
     def replace_and_stop(path: Path, checkpoint: Any) -> None:
         save_checkpoint(path, checkpoint)
-        raise Interruption
+        raise InterruptionError
 
     with monkeypatch.context() as patch:
         patch.setattr(cross_validation, "save_checkpoint", replace_and_stop)
-        with pytest.raises(Interruption):
+        with pytest.raises(InterruptionError):
             cross_validate_variant(tiny_variant(learning_rate=0.1), labelled, folder, seeds=1, seed=7)
     assert contents(folder)["fold-0-seed-7.safetensors"] != before["fold-0-seed-7.safetensors"]
     cross_validate_variant(tiny_variant(), labelled, folder, seeds=1, seed=7)
@@ -324,7 +325,7 @@ def test_a_model_that_was_replaced_is_not_taken_for_what_it_was(
 def test_a_diverged_training_is_an_error_and_leaves_the_others(
     labelled: LabelledData, folder: FoldFolder, tiny_variant: MakeVariant
 ) -> None:
-    with pytest.raises(TrainingError, match="tiny: the loss became .*Lower tiny.train.learning_rate"):
+    with pytest.raises(TrainingError, match=r"tiny: the loss became .*Lower tiny\.train\.learning_rate"):
         cross_validate_variant(tiny_variant(learning_rate=1e30, epochs=3), labelled, folder, seeds=1, seed=7)
     assert not folder.is_complete
 

@@ -90,7 +90,9 @@ def folder(trained: Trained, tmp_path: Path) -> Path:
                 "models": tuple(f"{member.name}-{model.file}" for model in one.models.models),
             }
         )
-        for member, weight in zip(sorted(draft.manifest.members, key=lambda member: member.name), (0.5, 0.2, 0.3), strict=True)
+        for member, weight in zip(
+            sorted(draft.manifest.members, key=lambda member: member.name), (0.5, 0.2, 0.3), strict=True
+        )
         for one in trained.members
         if one.models.name == member.name
     ]
@@ -150,9 +152,7 @@ def test_intervals_are_calibrated_on_blends_whose_weights_did_not_see_the_fold(t
     logs = np.log1p(np.stack([one.predictions["predicted"] for one in trained.members], axis=1))
     np.testing.assert_allclose(calibration.log_prices + calibration.residuals, np.log1p(known["price"]))
     # One with other prices in a fold has the same predictions in it: its weights come from the other folds.
-    changed = [
-        replace(one, predictions=known_with(one.predictions, fold=1, price=1.0)) for one in trained.members
-    ]
+    changed = [replace(one, predictions=known_with(one.predictions, fold=1, price=1.0)) for one in trained.members]
     again = trained.draft(*changed).calibration
     inside = (known["fold"] == 1).to_numpy()
     np.testing.assert_array_equal(again.log_prices[inside], calibration.log_prices[inside])
@@ -186,7 +186,7 @@ def test_an_ensemble_of_failures_is_none(trained: Trained) -> None:
 def test_predictions_of_other_rows_are_refused(trained: Trained) -> None:
     net, ridge, _ = trained.members
     short = replace(ridge, predictions=ridge.predictions.iloc[1:])
-    with pytest.raises(DataError, match="ridge and net have out-of-fold predictions of other rows. Run the pipeline"):
+    with pytest.raises(DataError, match=r"ridge and net have out-of-fold predictions of other rows. Run the pipeline"):
         trained.draft(net, short)
 
 
@@ -196,7 +196,9 @@ def test_predictions_of_other_rows_are_refused(trained: Trained) -> None:
 def test_log_prices_are_weighted_means_of_the_members_means(trained: Trained, folder: Path) -> None:
     samples, tables = held_out(trained.labelled), trained.labelled.tables
     means = {
-        one.models.name: np.mean([fold_log_prices(one.models, model, samples, tables) for model in one.models.models], axis=0)
+        one.models.name: np.mean(
+            [fold_log_prices(one.models, model, samples, tables) for model in one.models.models], axis=0
+        )
         for one in trained.members
     }
     expected = 0.5 * means["neighbours"] + 0.2 * means["net"] + 0.3 * means["ridge"]
@@ -233,7 +235,9 @@ def test_the_folder_alone_is_enough(trained: Trained, folder: Path, tmp_path: Pa
     table = predictor.predict_intervals(arrays)
     np.testing.assert_array_equal(table["price"], predictor.predict(arrays))
     assert ((table["price_low"] < table["price"]) & (table["price"] < table["price_high"])).all()
-    np.testing.assert_allclose(predictor.predict({name: array[:1] for name, array in arrays.items()}), table["price"][:1])
+    np.testing.assert_allclose(
+        predictor.predict({name: array[:1] for name, array in arrays.items()}), table["price"][:1]
+    )
     assert predictor.gate_weights(samples, tables).shape == (len(samples), 0)
 
 
@@ -296,7 +300,9 @@ def test_each_file_is_checked(folder: Path) -> None:
             flipped = bytearray(whole)
             flipped[place] ^= 1
             path.write_bytes(flipped)
-            with pytest.raises(CheckpointError, match="damaged, its sha256.*Run the pipeline 'ensemble' again") as caught:
+            with pytest.raises(
+                CheckpointError, match=r"damaged, its sha256.*Run the pipeline 'ensemble' again"
+            ) as caught:
                 Predictor.load(folder)
             assert str(path) in str(caught.value)
         path.unlink()

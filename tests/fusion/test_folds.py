@@ -63,7 +63,7 @@ def test_once_complete_what_is_not_named_is_removed(folder: FoldFolder) -> None:
 
 def test_incomplete_ones_are_not_read_but_known(folder: FoldFolder) -> None:
     folder.write(models_in(folder, 1, complete=False))
-    with pytest.raises(CheckpointError, match="not all models are trained. Run the pipeline again") as caught:
+    with pytest.raises(CheckpointError, match=r"not all models are trained. Run the pipeline again") as caught:
         folder.read()
     assert str(folder.manifest) in str(caught.value)
     assert not folder.is_complete
@@ -79,7 +79,7 @@ def test_a_missing_model_is_named_and_counts_as_not_trained(folder: FoldFolder) 
 
 
 def test_an_absent_folder_is_named(folder: FoldFolder) -> None:
-    with pytest.raises(CheckpointError, match="no models of cross-validation here. Run the pipeline again"):
+    with pytest.raises(CheckpointError, match=r"no models of cross-validation here. Run the pipeline again"):
         folder.read()
     assert folder.done() == {}
 
@@ -102,6 +102,6 @@ def test_another_version_is_named(folder: FoldFolder, more: dict[str, Any]) -> N
     folder.write(models_in(folder))
     contents = json.loads(folder.manifest.read_text()) | {"format_version": 9} | more
     folder.manifest.write_text(json.dumps(contents))
-    with pytest.raises(CheckpointError, match="format 9, this program reads 1. Run the pipeline again"):
+    with pytest.raises(CheckpointError, match=r"format 9, this program reads 1. Run the pipeline again"):
         folder.read()
     assert folder.done() == {}

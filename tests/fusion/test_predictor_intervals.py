@@ -45,9 +45,9 @@ def test_prices_are_those_without_intervals_and_lie_inside(predictor: Predictor,
     table = predictor.predict_intervals(arrays)
     assert list(table) == COLUMNS
     np.testing.assert_array_equal(table["price"], predictor.predict(arrays))
-    assert (table[["price_low_90", "price_low", "price", "price_high", "price_high_90"]].diff(axis=1).iloc[:, 1:] >= 0).all(
-        axis=None
-    )
+    assert (
+        table[["price_low_90", "price_low", "price", "price_high", "price_high_90"]].diff(axis=1).iloc[:, 1:] >= 0
+    ).all(axis=None)
     assert (table["price_low"] < table["price_high"]).all()
 
 
@@ -136,7 +136,7 @@ def test_without_a_calibration_samples_get_prices_alone_and_intervals_are_refuse
 def test_levels_that_cannot_be_had_are_refused(predictor: Predictor, arrays: Arrays) -> None:
     with pytest.raises(DataError, match=r"level 0\.99: 60 calibration rows, expected at least 199"):
         predictor.predict_intervals(arrays, levels=(0.8, 0.99))
-    with pytest.raises(ParameterError, match="Write 80 % as 0.8"):
+    with pytest.raises(ParameterError, match=r"Write 80 % as 0\.8"):
         predictor.predict_intervals(arrays, levels=(80,))
 
 

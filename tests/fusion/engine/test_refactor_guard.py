@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +19,8 @@ from price_fusion.fusion.engine.trainer import Trainer
 from price_fusion.fusion.engine.training_data import TrainingData
 from price_fusion.parameters import SourceParameters, VariantParameters
 
-PARAMETERS = Path(__file__).parents[3] / "conf/base/training/parameters.yml"
+REFERENCE = Path(__file__).parents[3] / "conf/reference"
+"""Its compositions stay what they are, whatever becomes the default."""
 SOURCES = {
     "clip_image": SourceParameters(width=24, group="image"),
     "siglip_image": SourceParameters(width=36, group="image"),
@@ -34,10 +36,17 @@ STORED = {
 }
 
 
+def compositions() -> dict[str, Any]:
+    """Sources and model of each variant."""
+    models, fused = (
+        yaml.safe_load((REFERENCE / name).read_text()) for name in ("parameters.yml", "parameters_sources.yml")
+    )
+    return {name: {"model": models[name]["model"], **section} for name, section in fused.items()}
+
+
 def guard_loss(variant: str) -> float:
     """Mean training loss of 20 steps of a narrow model of this variant's composition."""
-    section = yaml.safe_load(PARAMETERS.read_text())[variant]
-    section["sources"] = [name for name in section["sources"] if name in SOURCES]
+    section = compositions()[variant]
     section["model"]["branch"]["width"] = 64
     section["model"]["head"]["hidden"] = [64, 32]
     section["train"] = {"batch_size": BATCH, "precision": "float32", "device": "cpu", "source_dropout": 0.1}
@@ -74,11 +83,10 @@ def test_losses_of_the_first_steps_are_the_stored_ones(variant: str) -> None:
 
 
 def test_each_variant_of_the_configuration_is_guarded() -> None:
-    sections = yaml.safe_load(PARAMETERS.read_text())
-    assert set(STORED) == {name for name in sections if not name.startswith("_")}
+    base = yaml.safe_load((REFERENCE.parent / "base/training/parameters.yml").read_text())
+    assert set(STORED) == set(compositions()) == {name for name in base if not name.startswith("_")}
 
 
 if __name__ == "__main__":
-    for name in yaml.safe_load(PARAMETERS.read_text()):
-        if not name.startswith("_"):
-            print(f'    "{name}": {guard_loss(name):.6f},')
+    for name in compositions():
+        print(f'    "{name}": {guard_loss(name):.6f},')

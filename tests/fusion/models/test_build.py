@@ -195,7 +195,7 @@ def test_the_preset_fuses_what_the_reference_does(variant: str, total: int) -> N
         yaml.safe_load((CONF / name).read_text())
         for name in (
             "base/ingestion/parameters.yml",
-            "base/training/parameters.yml",
+            "reference/parameters.yml",
             "reference/parameters_sources.yml",
         )
     ]

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from price_fusion.errors import ComparisonError
 from price_fusion.fusion.comparison import Contender
+from price_fusion.fusion.engine.recipe import data_fingerprints
 from price_fusion.fusion.metrics import price_metrics
-from price_fusion.fusion.tables.fingerprint import frame_fingerprint
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import ComparisonParameters, TrainParameters, VariantParameters
 from price_fusion.pipelines.reporting.nodes import describe_contender, measure_yardsticks, rank
@@ -73,8 +73,7 @@ def describe(data: Data, make_checkpoint: Callable[..., Checkpoint]) -> Callable
     """A function that makes a contender whose files fit, but for what the arguments change."""
 
     def make(name: str, error: float = 0.1, results: pd.DataFrame | None = None, **header: Any) -> Contender:
-        fingerprints = {source: table.fingerprint for source, table in data.tables.items()}
-        fingerprints |= {"samples": frame_fingerprint(data.samples), "split": frame_fingerprint(data.split_table)}
+        fingerprints = data_fingerprints(data.samples, data.split_table, data.tables)
         checkpoint = make_checkpoint(**({"variant": name, "data": fingerprints} | header))
         declared = VariantParameters(
             sources=("picture", "words"), model=make_checkpoint().header.model, train=TrainParameters()
@@ -152,10 +151,10 @@ def test_refuses_all_that_is_stale_at_once_and_says_what_to_run(
     data: Data, describe: Callable[..., Contender], yardsticks: pd.DataFrame, make_checkpoint: Callable[..., Checkpoint]
 ) -> None:
     other = make_checkpoint("concat").header.model
-    fingerprints = {source: table.fingerprint for source, table in data.tables.items()}
+    fingerprints = data_fingerprints(data.samples, data.split_table, data.tables)
     contenders = [
         describe("fine"),
-        describe("retrain", data=fingerprints | {"samples": frame_fingerprint(data.samples), "split": "0f"}),
+        describe("retrain", data=fingerprints | {"split": "0f"}),
         describe("reevaluate", results=data.results(0.1).iloc[1:]),
         describe("repriced", results=data.results(0.1).assign(price=1.0)),
     ]

@@ -1,0 +1,60 @@
+"""The models of a cross-validation in the catalog: they exist once all are there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from kedro.io import DatasetError
+
+from price_fusion.datasets.fold_models import FoldFolderDataset, FoldModelsDataset
+from price_fusion.errors import PriceFusionError
+from price_fusion.fusion.folds import FoldModel, FoldModels
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> FoldModels:
+    (tmp_path / "folds").mkdir()
+    (tmp_path / "folds/fold-0").touch()
+    return FoldModels("tiny", "network", (FoldModel(0, 41, "fold-0", "0f", 1.5),), tmp_path / "folds")
+
+
+@pytest.fixture
+def dataset(models: FoldModels) -> FoldModelsDataset:
+    return FoldModelsDataset(filepath=str(models.path), model="tiny")
+
+
+def test_keeps_the_manifest(dataset: FoldModelsDataset, models: FoldModels) -> None:
+    assert not dataset.exists()
+    dataset.save(models)
+    assert dataset.exists()
+    assert dataset.load() == models
+
+
+def test_incomplete_ones_do_not_exist(dataset: FoldModelsDataset, models: FoldModels) -> None:
+    dataset.save(replace(models, complete=False))
+    assert not dataset.exists()
+    dataset.save(models)
+    models.path_of(models.models[0]).unlink()
+    assert not dataset.exists()
+
+
+def test_errors_are_the_librarys_own(dataset: FoldModelsDataset) -> None:
+    with pytest.raises(PriceFusionError, match="no models of cross-validation here") as caught:
+        dataset.load()
+    assert isinstance(caught.value, DatasetError)  # Kedro passes it on as it is
+
+
+def test_the_folder_is_a_handle_and_no_output(models: FoldModels) -> None:
+    dataset = FoldFolderDataset(filepath=str(models.path), model="tiny")
+    assert dataset.exists()
+    folder = dataset.load()
+    assert (folder.name, folder.path) == ("tiny", models.path)
+    with pytest.raises(DatasetError, match="is written by cross-validation"):
+        dataset.save(models)  # type: ignore[arg-type]
+
+
+def test_say_where_they_are(dataset: FoldModelsDataset, models: FoldModels) -> None:
+    assert str(models.path) in repr(dataset)
+    assert str(models.path) in repr(FoldFolderDataset(filepath=str(models.path), model="tiny"))
