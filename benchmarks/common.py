@@ -314,14 +314,23 @@ def read_yaml(path: str) -> dict[str, Any]:
 
 
 def declared_sources() -> dict[str, SourceParameters]:
-    """The sources of ``conf/base``: those of the reference, in its widths."""
+    """The sources of embeddings in ``conf/base``: those of the reference, in its widths."""
     declarations = read_yaml("ingestion/parameters.yml")["sources"]
-    return {name: SourceParameters.model_validate(values) for name, values in declarations.items()}
+    return {
+        name: SourceParameters.model_validate(values)
+        for name, values in declarations.items()
+        if values.get("kind", "embeddings") == "embeddings"
+    }
 
 
 def declared_variant(name: str) -> VariantParameters:
-    """A variant of ``conf/base``."""
-    return VariantParameters.model_validate(read_yaml("training/parameters.yml")[name])
+    """A variant of ``conf/reference``: the sizes that speed has been measured on from the start, embeddings alone."""
+    return VariantParameters.model_validate(read_yaml("../reference/parameters.yml")[name] | _reference_sources(name))
+
+
+def _reference_sources(name: str) -> dict[str, Any]:
+    sources: dict[str, Any] = read_yaml("../reference/parameters_sources.yml")[name]
+    return sources
 
 
 # --- fabricated tables ----------------------------------------------------------------------------------------------

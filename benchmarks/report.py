@@ -16,7 +16,7 @@ from typing import Any
 
 from common import BUSY, REPOSITORY, RESULTS, console, formatted
 
-ORDER = ("peaks", "training_speed", "scoring_speed", "ingestion_speed", "losses", "accuracy")
+ORDER = ("peaks", "training_speed", "scoring_speed", "ingestion_speed", "losses", "accuracy", "choices")
 MACHINE_LABELS = {
     "cpu": "CPU",
     "cores": "cores",
