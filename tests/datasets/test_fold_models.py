@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from kedro.io import DatasetError
 
-from price_fusion.datasets.fold_models import FoldFolderDataset, FoldModelsDataset
+from price_fusion.datasets.fold_models import FoldModelsDataset
+from price_fusion.datasets.working_folder import FoldFolderDataset
 from price_fusion.errors import PriceFusionError
 from price_fusion.fusion.folds import FoldModel, FoldModels
 
@@ -51,7 +52,7 @@ def test_the_folder_is_a_handle_and_no_output(models: FoldModels) -> None:
     assert dataset.exists()
     folder = dataset.load()
     assert (folder.name, folder.path) == ("tiny", models.path)
-    with pytest.raises(DatasetError, match="is written by cross-validation"):
+    with pytest.raises(DatasetError, match="is written by the node that takes it as an input"):
         dataset.save(models)  # type: ignore[arg-type]
 
 

@@ -289,7 +289,9 @@ def hide_sources(batch: dict[str, SourceBatch], probability: float) -> dict[str,
     present = torch.stack([source.present for source in hidden.values()])
     kept = present & (torch.rand(present.shape, device=present.device) >= probability)
     kept = torch.where(kept.any(dim=0), kept, present)
-    return batch | {name: source._replace(present=row) for (name, source), row in zip(hidden.items(), kept, strict=True)}
+    return batch | {
+        name: source._replace(present=row) for (name, source), row in zip(hidden.items(), kept, strict=True)
+    }
 
 
 def _copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,0 +1,67 @@
+"""Folders that a node writes into while it runs, as Kedro datasets.
+
+A node's outputs are saved when it ends; hours of training must be on disk before that. So such a node takes a handle on a
+folder as an input, and what it leaves there is its own concern.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn
+
+from kedro.io import AbstractDataset, DatasetError
+
+from price_fusion.fusion.engine.run_folder import RunFolder
+from price_fusion.fusion.folds import FoldFolder
+from price_fusion.fusion.study import TuningFolder
+
+Handle = RunFolder | FoldFolder | TuningFolder
+
+
+class _WorkingFolderDataset(AbstractDataset[NoReturn, Handle]):
+    """Gives a node a handle on a folder.
+
+    Args:
+        filepath: the folder; made when first written to.
+        model: the variant or estimator whose folder it is.
+        metadata: for plugins.
+    """
+
+    handle: ClassVar[type[RunFolder] | type[FoldFolder] | type[TuningFolder]]
+
+    def __init__(self, *, filepath: str, model: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self._model = model
+        self.metadata = metadata
+
+    def load(self) -> Handle:
+        """A handle on the folder."""
+        return self.handle(self._model, self._filepath)
+
+    def save(self, data: NoReturn) -> None:
+        """Refuse: the node writes into the folder itself."""
+        raise DatasetError(f"{self._filepath} is written by the node that takes it as an input, not as its output.")
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}
+
+
+class RunFolderDataset(_WorkingFolderDataset):
+    """Of a training: the checkpoint kept so far, periodic ones, state and history."""
+
+    handle = RunFolder
+
+
+class FoldFolderDataset(_WorkingFolderDataset):
+    """Of a cross-validation: each model as soon as it is trained."""
+
+    handle = FoldFolder
+
+
+class TuningFolderDataset(_WorkingFolderDataset):
+    """Of tuning: each trial as soon as it ends."""
+
+    handle = TuningFolder
