@@ -105,6 +105,7 @@ class ColumnBranch(nn.Module):
         for embedding in self.categories:
             assert isinstance(embedding, nn.Embedding)  # noqa: S101 - for the type checker: ModuleList forgets what it holds
             nn.init.normal_(embedding.weight, std=1 / math.sqrt(max(features, 1)))
+            nn.init.zeros_(embedding.weight[0].detach())  # says nothing, until a train row with an empty field is seen
         self.norm = nn.LayerNorm(parameters.width) if parameters.layer_norm else nn.Identity()
         self.missing = nn.Parameter(torch.zeros(parameters.width))
         self.register_buffer("seen", torch.zeros(sum(sizes), dtype=torch.bool))
