@@ -458,7 +458,7 @@ def price_by_variant(bench: Bench, name: str, variant: VariantParameters, outer:
 def price_by_ensemble(bench: Bench, preset: EnsemblePreset, outer: OuterFold, seed: int) -> Priced:
     """Members cross-validated and weighed on the inner folds, then blended as users blend them: from disk."""
     folder = bench.models_folder(outer.number)
-    members = [cross_validated(bench, member, preset.seeds, outer, seed, folder) for member in preset.members]
+    members = [cross_validated(bench, member, preset, outer, seed, folder) for member in preset.members]
     draft = build_ensemble(
         members,
         method=bench.configuration.ensemble.weights,
@@ -472,23 +472,25 @@ def price_by_ensemble(bench: Bench, preset: EnsemblePreset, outer: OuterFold, se
         prices = Predictor(ensemble).predict_samples(bench.samples.iloc[outer.priced], bench.tables)
     details = {
         "weights": {member.name: member.weight for member in draft.manifest.members},
-        "models": sum(len(one.models.models) for one in members),
+        "models": sum(len(one.models.final) for one in members),
         "out_of_fold_smape": draft.manifest.out_of_fold_smape,
     }
     return Priced(prices, sum(one.models.seconds for one in members), details)
 
 
-def cross_validated(bench: Bench, member: str, seeds: int, outer: OuterFold, seed: int, folder: Path) -> OutOfFold:
+def cross_validated(
+    bench: Bench, member: str, preset: EnsemblePreset, outer: OuterFold, seed: int, folder: Path
+) -> OutOfFold:
     """A member's models, and what they say of rows that they did not see."""
     variant = bench.configuration.variants.get(member)
     tables = bench.sources(variant.sources) if variant else bench.tables
     labelled = LabelledData(bench.samples, outer.split_table, tables)
     place = FoldFolder(member, folder / member)
     if variant:
-        models = cross_validate_variant(variant, labelled, place, seeds=seeds, seed=seed)
+        models = cross_validate_variant(variant, labelled, place, seeds=preset.seeds, seed=seed, refits=preset.refits)
     else:
         options = EstimatorOptions(rounds=bench.configuration.rounds, threads=bench.threads)
-        models = cross_validate_estimator(member, labelled, place, options=options, seed=seed)
+        models = cross_validate_estimator(member, labelled, place, options=options, seed=seed, refit=preset.refits > 0)
     return OutOfFold(models, out_of_fold(models, labelled))
 
 

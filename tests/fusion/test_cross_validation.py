@@ -144,6 +144,31 @@ def test_models_trained_together_are_written_like_others(
     assert cross_validate_variant(tiny_variant(), labelled, folder, seeds=2, seed=7) == models
 
 
+def test_models_of_all_rows_price_new_products_and_no_fold(
+    labelled: LabelledData, folder: FoldFolder, tiny_variant: MakeVariant, tmp_path: Path
+) -> None:
+    plain = cross_validate_variant(tiny_variant(), labelled, FoldFolder("tiny", tmp_path / "plain"), seeds=1, seed=7)
+    models = cross_validate_variant(tiny_variant(), labelled, folder, seeds=1, seed=7, refits=2)
+    assert [model.seed for model in models.final] == [7, 8]
+    assert plain.final == plain.models
+    pd.testing.assert_frame_equal(out_of_fold(models, labelled), out_of_fold(plain, labelled))
+
+    # A refit is the model that training on all rows but the holdout alone gives: another price there changes it, and only there.
+    held_out = (labelled.split_table["split"] == "holdout").to_numpy()
+    weights = [load_checkpoint(models.path_of(model)).weights for model in models.final]
+    for place, same in ((np.flatnonzero(held_out)[0], True), (np.flatnonzero(~held_out)[-1], False)):
+        price = labelled.samples["price"].to_numpy().copy()
+        price[place] *= 3
+        other = replace(labelled, samples=labelled.samples.assign(price=price))
+        again = cross_validate_variant(
+            tiny_variant(), other, FoldFolder("tiny", tmp_path / str(place)), seeds=1, seed=7, refits=2
+        )
+        assert [model.recipe for model in again.final] == [model.recipe for model in models.final] or not same
+        for one, model in zip(weights, again.final, strict=True):
+            found = load_checkpoint(again.path_of(model)).weights
+            assert all(one[name].equal(tensor) for name, tensor in found.items()) is same
+
+
 # --- what is there is not trained again ------------------------------------------------------------------------------
 
 

@@ -79,6 +79,21 @@ def trained(
     return Trained(labelled, tuple(OutOfFold(one, out_of_fold(one, labelled)) for one in models))
 
 
+def test_refits_price_where_there_are_any(
+    make_labelled: Callable[..., LabelledData], tiny_variant: Callable[..., VariantParameters], tmp_path: Path
+) -> None:
+    labelled = make_labelled()
+    models = cross_validate_variant(
+        tiny_variant(), labelled, FoldFolder("net", tmp_path / "a"), seeds=1, seed=7, refits=2
+    )
+    draft = Trained(labelled, ()).draft(OutOfFold(models, out_of_fold(models, labelled)))
+    save_ensemble(tmp_path / "ensemble", draft)
+    priced = Predictor.load(tmp_path / "ensemble").predict_samples(labelled.samples, labelled.tables)
+    each = [fold_log_prices(models, model, labelled.samples, labelled.tables) for model in models.final]
+    assert draft.manifest.members[0].models == ("net-all-rows-seed-7.safetensors", "net-all-rows-seed-8.safetensors")
+    np.testing.assert_allclose(np.log1p(priced), np.mean(each, axis=0), rtol=1e-9)
+
+
 @pytest.fixture
 def folder(trained: Trained, tmp_path: Path) -> Path:
     """A saved ensemble of all members: the weights are set, so that each has one."""

@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from price_fusion.errors import DataError
-from price_fusion.fusion.roles import STOP_FRACTION, Roles, folds_of, roles_of_fold, roles_of_split, rows_to_report
+from price_fusion.fusion.roles import (
+    STOP_FRACTION,
+    Roles,
+    folds_of,
+    roles_of_all_rows,
+    roles_of_fold,
+    roles_of_split,
+    rows_to_report,
+)
 from price_fusion.fusion.splits import NO_FOLD, split_samples
 
 Case = tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]
@@ -43,10 +51,14 @@ def cases(draw: st.DrawFn, holdout: float = 0.2) -> Case:
 
 
 def all_roles(case: Case) -> list[Roles]:
-    """Roles of the split, and of each fold."""
+    """Roles of the split, of each fold, and of all rows."""
     samples, split_table, options = case
     folds = [roles_of_fold(samples, split_table, fold, **options) for fold in folds_of(split_table)]
-    return [roles_of_split(samples, split_table, **options), *folds]
+    return [
+        roles_of_split(samples, split_table, **options),
+        *folds,
+        roles_of_all_rows(samples, split_table, **options),
+    ]
 
 
 def parts(roles: Roles) -> list[np.ndarray]:
@@ -151,3 +163,12 @@ def test_cross_validation_needs_two_folds(folds: list[int]) -> None:
     split_table = pd.DataFrame({"fold": [NO_FOLD, *folds]})
     with pytest.raises(DataError, match=rf"the split has {len(folds)} fold\(s\).*at least two.*lower splitting\.folds"):
         folds_of(split_table)
+
+
+@given(cases())
+def test_a_model_of_all_rows_sees_all_but_the_holdout(case: Case) -> None:
+    samples, split_table, options = case
+    roles = roles_of_all_rows(samples, split_table, **options)
+    assert np.array_equal(np.union1d(roles.fit, roles.stop), np.flatnonzero(split_table["split"] != "holdout"))
+    assert not len(roles.calibrate)
+    assert bool(len(roles.stop)) == options["selects"]

@@ -30,7 +30,7 @@ from price_fusion.fusion.engine.training_data import TrainingData, training_data
 from price_fusion.fusion.estimators import EstimatorOptions, fit_estimator, load_estimator
 from price_fusion.fusion.folds import NETWORK, FoldFolder, FoldModel, FoldModels
 from price_fusion.fusion.network import Network
-from price_fusion.fusion.roles import Roles, folds_of, roles_of_fold
+from price_fusion.fusion.roles import Roles, folds_of, roles_of_all_rows, roles_of_fold
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import VariantParameters
 
@@ -48,7 +48,8 @@ Values = NDArray[np.float64]
 class FoldTask:
     """A model to train: its rows, its seed, and where it goes."""
 
-    fold: int
+    fold: int | None
+    """None: it fits all rows that are not held out."""
     seed: int
     roles: Roles
     file: str
@@ -68,9 +69,9 @@ class LabelledData:
 
 
 def cross_validate_variant(
-    variant: VariantParameters, labelled: LabelledData, folder: FoldFolder, *, seeds: int, seed: int
+    variant: VariantParameters, labelled: LabelledData, folder: FoldFolder, *, seeds: int, seed: int, refits: int = 0
 ) -> FoldModels:
-    """Train a variant for each fold and seed.
+    """Train a variant for each fold and seed, and on all rows.
 
     Args:
         variant: composition and training.
@@ -78,6 +79,7 @@ def cross_validate_variant(
         folder: takes the models as they come.
         seeds: models per fold.
         seed: of the first; the others follow it.
+        refits: models of all rows that are not held out, to price new products with.
 
     Raises:
         DataError: as ``check_folds``.
@@ -92,11 +94,11 @@ def cross_validate_variant(
             fold,
             number,
             roles,
-            f"fold-{fold}-seed-{number}.safetensors",
+            f"{_place(fold)}-seed-{number}.safetensors",
             variant_recipe(variant, number, data.fingerprints | groups, (roles.fit, roles.stop)),
         )
-        for fold, roles in _roles_of_folds(labelled, selects=options.selects, seed=seed)
-        for number in range(seed, seed + seeds)
+        for fold, roles in _roles(labelled, selects=options.selects, seed=seed, refit=refits > 0)
+        for number in range(seed, seed + (refits if fold is None else seeds))
     ]
     together = data.device.type == "cuda" and data.window_products is None
     train = _train_together if together else _train_one_by_one
@@ -104,9 +106,9 @@ def cross_validate_variant(
 
 
 def cross_validate_estimator(
-    kind: str, labelled: LabelledData, folder: FoldFolder, *, options: EstimatorOptions, seed: int
+    kind: str, labelled: LabelledData, folder: FoldFolder, *, options: EstimatorOptions, seed: int, refit: bool = False
 ) -> FoldModels:
-    """Fit an estimator for each fold.
+    """Fit an estimator for each fold, and on all rows.
 
     Args:
         kind: of ``ESTIMATORS``.
@@ -114,16 +116,17 @@ def cross_validate_estimator(
         folder: takes the models as they come.
         options: what fitting may spend.
         seed: of what it draws.
+        refit: whether to fit one on all rows that are not held out, too.
 
     Raises:
         DataError: as ``check_folds``.
-        EstimatorUnavailableError: if its package is not installed.
+        MissingPackageError: if its package is not installed.
     """
     data = data_fingerprints(labelled.samples, labelled.split_table, labelled.tables)
     described: dict[str, Any] = {"kind": kind, "rounds": options.rounds, "seed": seed, "data": data}
     tasks = [
-        FoldTask(fold, seed, roles, f"fold-{fold}", recipe(described, (roles.fit, roles.stop)))
-        for fold, roles in _roles_of_folds(labelled, selects=True, seed=seed)
+        FoldTask(fold, seed, roles, _place(fold), recipe(described, (roles.fit, roles.stop)))
+        for fold, roles in _roles(labelled, selects=True, seed=seed, refit=refit)
     ]
     sources = {name: table.declaration for name, table in labelled.tables.items()}
     features = features_from_tables(labelled.samples, labelled.tables, sources)
@@ -150,9 +153,9 @@ def out_of_fold(models: FoldModels, labelled: LabelledData) -> pd.DataFrame:
         ``seed_<n>`` for each seed, in USD; in the order of the sample table, rows of no fold left out.
     """
     samples, folds = labelled.samples, labelled.split_table["fold"].to_numpy()
-    seeds = sorted({model.seed for model in models.models})
+    seeds = sorted({model.seed for model in models.of_folds})
     logs = np.full((len(samples), len(seeds)), np.nan)
-    for model in models.models:
+    for model in models.of_folds:
         rows = np.flatnonzero(folds == model.fold)
         logs[rows, seeds.index(model.seed)] = fold_log_prices(
             models, model, labelled.samples.iloc[rows], labelled.tables
@@ -210,12 +213,20 @@ def check_folds(samples: pd.DataFrame, split_table: pd.DataFrame) -> list[int]:
     return folds
 
 
-def _roles_of_folds(labelled: LabelledData, *, selects: bool, seed: int) -> list[tuple[int, Roles]]:
+def _roles(labelled: LabelledData, *, selects: bool, seed: int, refit: bool) -> list[tuple[int | None, Roles]]:
+    """Roles of each fold's models and, last, of those of all rows."""
     samples, split_table = labelled.samples, labelled.split_table
-    return [
+    roles: list[tuple[int | None, Roles]] = [
         (fold, roles_of_fold(samples, split_table, fold, selects=selects, seed=seed))
         for fold in check_folds(samples, split_table)
     ]
+    if refit:
+        roles.append((None, roles_of_all_rows(samples, split_table, selects=selects, seed=seed)))
+    return roles
+
+
+def _place(fold: int | None) -> str:
+    return "all-rows" if fold is None else f"fold-{fold}"
 
 
 def _run(
@@ -233,7 +244,9 @@ def _run(
         train: trains some, saves each, and gives its seconds.
     """
     known = folder.done()
-    finished = {key[:2]: known[key] for task in tasks if (key := (task.fold, task.seed, task.recipe)) in known}
+    finished: dict[tuple[int | None, int], FoldModel] = {
+        key[:2]: known[key] for task in tasks if (key := (task.fold, task.seed, task.recipe)) in known
+    }
     todo = [task for task in tasks if (task.fold, task.seed) not in finished]
     if finished:
         logger.info("%s: %d of %d fold models are there already", folder.name, len(finished), len(tasks))
@@ -246,9 +259,9 @@ def _run(
         folder.write(FoldModels(folder.name, kind, tuple(finished.values()), complete=False))
         left = (perf_counter() - started) / number * (len(todo) - number)
         logger.info(
-            "%s: fold %d, seed %d in %.1f s; %d of %d models, about %.0f s left",
+            "%s: %s, seed %d in %.1f s; %d of %d models, about %.0f s left",
             folder.name,
-            task.fold,
+            _place(task.fold),
             task.seed,
             seconds,
             len(tasks) - len(todo) + number,

@@ -1,6 +1,7 @@
 """Ensembles: the fold models of several members, blended in log price, as one folder that prices like a model.
 
-A member's log price is the mean over its fold models and seeds; the ensemble's is the weighted mean over its members.
+A member's log price is the mean over its models of all rows, or of the folds where it has no others; the ensemble's is the
+weighted mean over its members. Weights and intervals come from the folds' models alone, whose rows they have not seen.
 The folder holds all that is needed: each model, ``calibration.safetensors``, and ``manifest.json``, written last.
 """
 
@@ -212,7 +213,7 @@ def build_ensemble(
         _file_name(one.models, model.file): one.models.path_of(model)
         for one, weight in zip(whole, weights, strict=True)
         if weight > 0
-        for model in one.models.models
+        for model in one.models.final
     }
     return EnsembleDraft(manifest, calibrate(fresh, true), paths)
 
@@ -336,7 +337,7 @@ def _described(member: OutOfFold, weight: float, smape: Values) -> EnsembleMembe
         name=models.name,
         kind=models.kind,
         weight=weight,
-        models=tuple(_file_name(models, model.file) for model in models.models) if weight > 0 else (),
+        models=tuple(_file_name(models, model.file) for model in models.final) if weight > 0 else (),
         seconds=models.seconds,
         out_of_fold_smape=float(smape.mean()),
     )

@@ -22,7 +22,8 @@ ADVICE = "Run the pipeline again; models that are whole are not trained again."
 class FoldModel:
     """One trained model of a cross-validation."""
 
-    fold: int
+    fold: int | None
+    """Whose rows it has not seen; None: it has seen all that are not held out."""
     seed: int
     file: str
     """Checkpoint, or folder of an estimator, within the folder of all."""
@@ -48,6 +49,16 @@ class FoldModels:
     def path_of(self, model: FoldModel) -> Path:
         """Where a model is."""
         return self.path / model.file
+
+    @property
+    def of_folds(self) -> tuple[FoldModel, ...]:
+        """Models that have a fold of rows which they have not seen."""
+        return tuple(model for model in self.models if model.fold is not None)
+
+    @property
+    def final(self) -> tuple[FoldModel, ...]:
+        """Models that price new products: those of all rows, where there are any, and else those of the folds."""
+        return tuple(model for model in self.models if model.fold is None) or self.models
 
     @property
     def seconds(self) -> float:
@@ -89,7 +100,7 @@ class FoldFolder:
                 if path.name not in named:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def done(self) -> dict[tuple[int, int, str], FoldModel]:
+    def done(self) -> dict[tuple[int | None, int, str], FoldModel]:
         """Models that an earlier run has finished, by fold, seed and recipe."""
         try:
             found = self._read()

@@ -79,16 +79,23 @@ def roles_of_fold(samples: pd.DataFrame, split_table: pd.DataFrame, fold: int, *
     """
     split, folds = split_table["split"].to_numpy(), split_table["fold"].to_numpy()
     others = np.flatnonzero((split != "holdout") & (folds != fold))
-    stop = others[:0]
-    if selects:
-        free = others[folds[others] != NO_FOLD]
-        _, stop = _dealt(samples, free, (1 - STOP_FRACTION, STOP_FRACTION), seed + fold)
-    return Roles(
-        fit=np.setdiff1d(others, stop),
-        stop=stop,
-        calibrate=np.flatnonzero(folds == fold),
-        report=np.flatnonzero(split == "holdout"),
-    )
+    fit, stop = _fit_and_stop(samples, folds, others, selects=selects, seed=seed + fold)
+    return Roles(fit, stop, calibrate=np.flatnonzero(folds == fold), report=np.flatnonzero(split == "holdout"))
+
+
+def roles_of_all_rows(samples: pd.DataFrame, split_table: pd.DataFrame, *, selects: bool, seed: int) -> Roles:
+    """Roles for a model that is to price new products: all rows but the holdout fit or stop, and none calibrate.
+
+    Args:
+        samples: the sample table, labelled.
+        split_table: in the order of ``samples``.
+        selects: as in ``roles_of_fold``.
+        seed: of the draw of the stop rows.
+    """
+    held_out = (split_table["split"] == "holdout").to_numpy()
+    rows = np.flatnonzero(~held_out)
+    fit, stop = _fit_and_stop(samples, split_table["fold"].to_numpy(), rows, selects=selects, seed=seed)
+    return Roles(fit, stop, calibrate=rows[:0], report=np.flatnonzero(held_out))
 
 
 def folds_of(split_table: pd.DataFrame) -> list[int]:
@@ -109,6 +116,17 @@ def folds_of(split_table: pd.DataFrame) -> list[int]:
 def rows_to_report(split_table: pd.DataFrame) -> Rows:
     """Rows whose figures users read: the holdout, or the validation rows where there is none."""
     return np.flatnonzero(split_table["split"].to_numpy() == evaluated_split(split_table))
+
+
+def _fit_and_stop(
+    samples: pd.DataFrame, folds: NDArray[np.int64], rows: Rows, *, selects: bool, seed: int
+) -> tuple[Rows, Rows]:
+    """Rows to fit and rows to stop on, none if nothing is selected."""
+    if not selects:
+        return rows, rows[:0]
+    free = rows[folds[rows] != NO_FOLD]
+    _, stop = _dealt(samples, free, (1 - STOP_FRACTION, STOP_FRACTION), seed)
+    return np.setdiff1d(rows, stop), stop
 
 
 def _dealt(samples: pd.DataFrame, rows: Rows, fractions: tuple[float, float], seed: int) -> tuple[Rows, Rows]:

@@ -61,7 +61,10 @@ class EnsemblePreset(Parameters):
     members: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Variants, and estimators: ridge, neighbours, lightgbm, catboost."""
     seeds: PositiveInt = 1
-    """Models of each variant per fold."""
+    """Models of each variant per fold: they give weights and intervals."""
+    refits: Annotated[int, Field(ge=0)] = 5
+    """Models of each variant on all rows but the holdout (of an estimator, which draws nothing, one): they give prices. 0:
+    the folds' models do."""
 
     @field_validator("members")
     @classmethod

@@ -29,9 +29,9 @@ from price_fusion.pipelines.evaluation.nodes import predict_evaluated
 TinyVariant = Callable[..., VariantParameters]
 
 
-def ensemble_of(*members: str, seeds: int = 1, **options: Any) -> EnsembleParameters:
+def ensemble_of(*members: str, seeds: int = 1, refits: int = 0, **options: Any) -> EnsembleParameters:
     return EnsembleParameters.model_validate(
-        {"preset": "p", "presets": {"p": {"members": members, "seeds": seeds}}, **options}
+        {"preset": "p", "presets": {"p": {"members": members, "seeds": seeds, "refits": refits}}, **options}
     )
 
 
@@ -59,9 +59,12 @@ def blended(labelled: LabelledData, *models: FoldModels) -> Any:
     return blend_members(labelled.samples, labelled.split_table, parameters, *models, *predictions, *tables)
 
 
-def test_the_preset_says_how_many_seeds(labelled: LabelledData, tiny_variant: TinyVariant, tmp_path: Path) -> None:
-    models = network(labelled, tiny_variant(), tmp_path, ensemble_of("net", seeds=2))
-    assert [model.seed for model in models.models] == [7, 8] * 3
+def test_the_preset_says_how_many_models(labelled: LabelledData, tiny_variant: TinyVariant, tmp_path: Path) -> None:
+    models = network(labelled, tiny_variant(), tmp_path, ensemble_of("net", seeds=2, refits=3))
+    assert [(model.fold, model.seed) for model in models.of_folds] == [
+        (fold, seed) for fold in range(3) for seed in (7, 8)
+    ]
+    assert [(model.fold, model.seed) for model in models.final] == [(None, 7), (None, 8), (None, 9)]
 
 
 def test_a_failed_member_ends_the_run_by_name(

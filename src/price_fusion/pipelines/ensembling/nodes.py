@@ -25,7 +25,7 @@ def cross_validate_variant(
     folder: FoldFolder,
     *tables: EmbeddingTable,
 ) -> FoldModels:
-    """Train a variant for each fold and seed. Holdout rows take no part."""
+    """Train a variant for each fold and seed, and on all rows. Holdout rows take no part."""
     from price_fusion.fusion import cross_validation
 
     labelled = cross_validation.LabelledData(samples, split_table, {table.source: table for table in tables})
@@ -33,7 +33,7 @@ def cross_validate_variant(
         ensemble,
         folder,
         lambda: cross_validation.cross_validate_variant(
-            variant, labelled, folder, seeds=ensemble.chosen.seeds, seed=seed
+            variant, labelled, folder, seeds=ensemble.chosen.seeds, seed=seed, refits=ensemble.chosen.refits
         ),
     )
 
@@ -47,7 +47,7 @@ def cross_validate_estimator(
     folder: FoldFolder,
     *tables: EmbeddingTable,
 ) -> FoldModels:
-    """Fit an estimator for each fold. Holdout rows take no part."""
+    """Fit an estimator for each fold, and on all rows. Holdout rows take no part."""
     from price_fusion.fusion import cross_validation
     from price_fusion.fusion.estimators import EstimatorOptions
 
@@ -56,7 +56,9 @@ def cross_validate_estimator(
     return _tolerant(
         ensemble,
         folder,
-        lambda: cross_validation.cross_validate_estimator(folder.name, labelled, folder, options=options, seed=seed),
+        lambda: cross_validation.cross_validate_estimator(
+            folder.name, labelled, folder, options=options, seed=seed, refit=ensemble.chosen.refits > 0
+        ),
     )
 
 
