@@ -417,7 +417,12 @@ def ensemble_model(bench: Bench, name: str, preset: EnsemblePreset) -> Model:
         member: conf.variants[member].model_dump(mode="json") if member in conf.variants else conf.rounds
         for member in preset.members
     }
-    settings = {"members": members, "seeds": preset.seeds, "weights": conf.ensemble.weights}
+    settings = {
+        "members": members,
+        "seeds": preset.seeds,
+        "refits": preset.refits,
+        "weights": conf.ensemble.weights,
+    }
     return Model(
         f"ensemble {name}", f"ensemble_{name}", bench.tables, settings, partial(price_by_ensemble, bench, preset)
     )
