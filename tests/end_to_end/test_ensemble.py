@@ -27,7 +27,7 @@ PARAMETERS: dict[str, Any] = {
     "variants": ["two_branch"],
     "two_branch": SMALL,
     "comparison": {"resamples": 100},
-    "ensemble": {"presets": {"quick": {"members": ["two_branch", "ridge"]}}, "weights": "convex"},
+    "ensemble": {"presets": {"quick": {"members": ["two_branch", "ridge"], "refits": 1}}, "weights": "convex"},
 }
 RUN = ("run", "--pipelines", "ensemble", "--params")
 QUICK = "ensemble.preset=quick"
@@ -94,7 +94,7 @@ def test_a_second_run_trains_nothing_and_may_submit_intervals(ensembled: tuple[P
     before, models = pd.read_csv(submission), manifest(project)
     printed = project.kedro(*RUN, f"{QUICK},inference.intervals_in_submission=true").stdout
     for member in ("two_branch", "ridge"):
-        assert f"{member}: 5 of 5 fold models are there already" in printed
+        assert f"{member}: 6 of 6 models are there already" in printed
     assert "s left" not in printed
     assert manifest(project) == models
     after = pd.read_csv(submission)
@@ -158,7 +158,7 @@ def test_without_a_holdout_it_says_what_its_figures_are_of(ensembled: tuple[Proj
 def test_cross_validation_prints_out_of_fold_metrics(ensembled: tuple[Project, str], copy_of: CopyOf) -> None:
     project = copy_of(ensembled[0])
     printed = words(project.kedro("run", "--pipelines", "cross_validate_two_branch").stdout)
-    assert "two_branch: 5 of 5 fold models are there already" in printed  # those of the ensemble
+    assert "two_branch: 5 of 5 models are there already" in printed  # those of the ensemble
     metrics = json.loads((project.path / "data/08_reporting/two_branch/out_of_fold_metrics.json").read_text())
     split = pd.read_parquet(project.path / "data/05_model_input/split_table.parquet")
     assert metrics["split"] == "out of fold"

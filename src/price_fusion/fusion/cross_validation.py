@@ -249,7 +249,7 @@ def _run(
     }
     todo = [task for task in tasks if (task.fold, task.seed) not in finished]
     if finished:
-        logger.info("%s: %d of %d fold models are there already", folder.name, len(finished), len(tasks))
+        logger.info("%s: %d of %d models are there already", folder.name, len(finished), len(tasks))
     if todo:
         # Their files may be there, of another recipe: no manifest shall name them while they are replaced.
         folder.write(FoldModels(folder.name, kind, tuple(finished.values()), complete=False))
@@ -261,7 +261,7 @@ def _run(
         logger.info(
             "%s: %s, seed %d in %.1f s; %d of %d models, about %.0f s left",
             folder.name,
-            _place(task.fold),
+            _place(task.fold).replace("-", " "),
             task.seed,
             seconds,
             len(tasks) - len(todo) + number,
