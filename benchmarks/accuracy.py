@@ -542,7 +542,7 @@ def settings_digest(bench: Bench, model: Model) -> str:
     """Digest of settings, folds and data; not of code."""
     everything = {
         "settings": model.settings,
-        "tables": {name: [table.fingerprint, table.declaration.group] for name, table in model.tables.items()},
+        "tables": {name: table.fingerprint for name, table in model.tables.items()},
         "samples": frame_fingerprint(bench.samples),
         "folds": [OUTER_FOLDS, SEED, FIT_AND_STOP, bench.configuration.splitting.model_dump(mode="json")],
     }

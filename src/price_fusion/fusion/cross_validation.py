@@ -87,15 +87,13 @@ def cross_validate_variant(
     """
     options = variant.train
     data = training_data(labelled.samples, labelled.split_table, labelled.tables, options.device, options.features_gb)
-    # The digests of tables do not know the groups, by which hierarchical models fuse.
-    groups = {f"{name}.group": source.group for name, source in data.sources.items()}
     tasks = [
         FoldTask(
             fold,
             number,
             roles,
             f"{_place(fold)}-seed-{number}.safetensors",
-            variant_recipe(variant, number, data.fingerprints | groups, (roles.fit, roles.stop)),
+            variant_recipe(variant, number, data.fingerprints, (roles.fit, roles.stop)),
         )
         for fold, roles in _roles(labelled, selects=options.selects, seed=seed, refit=refits > 0)
         for number in range(seed, seed + (refits if fold is None else seeds))

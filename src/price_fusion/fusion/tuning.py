@@ -166,7 +166,6 @@ class Judge:
             "folds": self._folds,
             "seed": self._seed,
             "data": self._data.fingerprints,
-            "groups": {name: source.group for name, source in self._data.sources.items()},
         }
         return recipe(
             described, [rows for roles in self._roles(selects=False) for rows in (roles.fit, roles.calibrate)]

@@ -25,7 +25,7 @@ from pydantic import TypeAdapter
 from price_fusion.errors import DataError
 from price_fusion.fusion.files import sync
 from price_fusion.fusion.tables.raw import RawEmbeddings
-from price_fusion.parameters import ColumnSourceParameters, Source, SourceParameters
+from price_fusion.parameters import Source, SourceParameters
 
 logger = logging.getLogger(__name__)
 
@@ -115,13 +115,12 @@ class EmbeddingTable:
 
     @property
     def fingerprint(self) -> str:
-        """Digest of the digests of all its files: the same for the same ids and values.
+        """Digest of the declaration and of the digests of all files: the same for the same ids and values, meant the same.
 
-        Codes of categories say nothing without their vocabulary: of a column source the declaration counts, too.
+        What a model makes of a table depends on its group, and codes of categories say nothing without their vocabulary.
         """
         digests = [*self.manifest["sha256"].values(), *(shard["sha256"] for shard in self.manifest["shards"])]
-        if isinstance(self.declaration, ColumnSourceParameters):
-            digests.append(self.declaration.model_dump_json())
+        digests.append(self.declaration.model_dump_json())
         return hashlib.sha256("".join(digests).encode()).hexdigest()
 
     @cached_property
