@@ -42,8 +42,8 @@ from plain_loop import PlainTraining, ProductItems
 from price_fusion.fusion.engine.run_folder import RunFolder
 from price_fusion.fusion.engine.trainer import Trainer, prepare_model
 from price_fusion.fusion.engine.training_data import TrainingData, training_data
+from price_fusion.fusion.estimators.boosting import LIGHTGBM_PARAMETERS
 from price_fusion.fusion.tables.table import EmbeddingTable
-from price_fusion.fusion.yardsticks import LIGHTGBM_PARAMETERS
 from price_fusion.parameters import VariantParameters
 
 SHARE_GOAL, RATIO_GOAL = 80.0, 3.0

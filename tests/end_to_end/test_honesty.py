@@ -29,7 +29,7 @@ PARAMETERS: dict[str, Any] = {
     "two_branch": SMALL,
     # This one selects its epoch, too.
     "moe": SMALL | {"train": {"epochs": 2, "keep": "best"}},
-    "comparison": {"lightgbm_rounds": 10, "lightgbm_threads": 1, "resamples": 100},
+    "comparison": {"boosting_rounds": 10, "boosting_threads": 1, "resamples": 100},
     "ensemble": {"preset": "all", "presets": {"all": {"members": MEMBERS}}, "weights": "convex"},
 }
 PIPELINES = "two_branch,train_moe,cross_validate_moe,ensemble"

@@ -53,7 +53,7 @@ def priced(
     samples: pd.DataFrame, split: pd.DataFrame, tables: dict[str, EmbeddingTable], rounds: int = 5, seed: int = 5
 ) -> pd.DataFrame:
     """The yardsticks with few trees, on one thread."""
-    return yardstick_results(samples, split, tables, lightgbm_rounds=rounds, lightgbm_threads=1, seed=seed)
+    return yardstick_results(samples, split, tables, boosting_rounds=rounds, boosting_threads=1, seed=seed)
 
 
 def smape(results: pd.DataFrame, name: str) -> float:
@@ -137,7 +137,7 @@ def test_lightgbm_learns_and_gives_the_same_again_on_any_number_of_threads(make_
     many = priced(samples, split, tables, rounds=2_000)
     assert smape(many, "lightgbm") < 0.7 * smape(many, "median")
     few, again = (
-        yardstick_results(samples, split, tables, lightgbm_rounds=5, lightgbm_threads=threads, seed=5)
+        yardstick_results(samples, split, tables, boosting_rounds=5, boosting_threads=threads, seed=5)
         for threads in (1, 2)
     )
     np.testing.assert_array_equal(few["lightgbm"], again["lightgbm"])

@@ -13,21 +13,24 @@ from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import CSVDataset
 
 
-class _Derived:
-    """Adds ``made_from`` to a dataset of a local file."""
+class Derived:
+    """Adds ``made_from`` to a dataset of a local file: ``{filepath: ...}`` of its origin, or several of these by any name."""
 
-    def __init__(self, *, filepath: str, made_from: dict[str, str], **arguments: Any) -> None:
+    def __init__(self, *, filepath: str, made_from: dict[str, Any], **arguments: Any) -> None:
         super().__init__(filepath=filepath, **arguments)  # type: ignore[call-arg]
         self._path = Path(filepath)
-        self._made_from = Path(made_from["filepath"])  # Kedro makes values of this key absolute
+        # Kedro makes values of the key filepath absolute.
+        several = [made_from] if "filepath" in made_from else made_from.values()
+        self._made_from = [Path(one["filepath"]) for one in several]
 
     def _exists(self) -> bool:
-        if not (self._path.is_file() and self._made_from.is_file()):
+        if not all(path.is_file() for path in (self._path, *self._made_from)):
             return False
-        return self._path.stat().st_mtime_ns >= self._made_from.stat().st_mtime_ns
+        made = self._path.stat().st_mtime_ns
+        return all(made >= path.stat().st_mtime_ns for path in self._made_from)
 
 
-class DerivedCSVDataset(_Derived, CSVDataset):  # type: ignore[misc]
+class DerivedCSVDataset(Derived, CSVDataset):  # type: ignore[misc]
     """A CSV table made from another file.
 
     Args:
@@ -37,7 +40,7 @@ class DerivedCSVDataset(_Derived, CSVDataset):  # type: ignore[misc]
     """
 
 
-class DerivedJSONDataset(_Derived, JSONDataset):  # type: ignore[misc]
+class DerivedJSONDataset(Derived, JSONDataset):  # type: ignore[misc]
     """A JSON document made from another file.
 
     Args:

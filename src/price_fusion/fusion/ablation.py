@@ -20,12 +20,12 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import ValidationError
 
 from price_fusion.fusion.bootstrap import bootstrap_means, difference
-from price_fusion.fusion.checkpoint import PRICE_CEILING, PRICE_FLOOR, Checkpoint
+from price_fusion.fusion.checkpoint import Checkpoint
 from price_fusion.fusion.cross_validation import LabelledData, cross_validate_variant, out_of_fold
 from price_fusion.fusion.engine.features import Features, features_from_tables
 from price_fusion.fusion.folds import FoldFolder
 from price_fusion.fusion.metrics import smape_per_product
-from price_fusion.fusion.network import Network
+from price_fusion.fusion.predictor import Predictor
 from price_fusion.fusion.roles import folds_of, rows_to_report
 from price_fusion.fusion.splits import evaluated_split
 from price_fusion.fusion.tables.table import EmbeddingTable
@@ -91,23 +91,26 @@ def permutation_importance(
         in which it is zero or has the other sign).
     """
     chosen = samples.iloc[rows_to_report(split_table)]
-    network = Network(checkpoint)
-    features, price = features_from_tables(chosen, tables, network.sources), chosen["price"].to_numpy(np.float64)
-    parts = permutable_parts(network.sources)
+    predictor = Predictor(checkpoint)
+    features, price = (
+        features_from_tables(chosen, tables, predictor.model.sources),
+        chosen["price"].to_numpy(np.float64),
+    )
+    parts = permutable_parts(predictor.model.sources)
     logger.info(
         "%s: permuting %d sources and columns %d times each on %s rows",
-        network.name,
+        predictor.model.name,
         len(parts),
         permutations,
         f"{len(chosen):,}",
     )
-    whole = smape_per_product(_prices(network, features), price)
+    whole = smape_per_product(predictor.price_features(features), price)
     without = np.column_stack(
-        [_permuted_smape(network, features, price, part, permutations=permutations, seed=seed) for part in parts]
+        [_permuted_smape(predictor, features, price, part, permutations=permutations, seed=seed) for part in parts]
     )
     table = pd.DataFrame(
         {
-            "variant": network.name,
+            "variant": predictor.model.name,
             "part": [part.name for part in parts],
             "kind": [part.kind for part in parts],
             "split": evaluated_split(split_table),
@@ -139,11 +142,11 @@ def column_names(source: Source) -> tuple[str, ...]:
 
 
 def _permuted_smape(
-    network: Network, features: Features, price: Values, part: Part, *, permutations: int, seed: int
+    predictor: Predictor, features: Features, price: Values, part: Part, *, permutations: int, seed: int
 ) -> Values:
     """SMAPE of each product, (N,), the mean over permutations; all parts are permuted in the same orders."""
     changed = (permuted(features, part, np.random.default_rng([seed, number])) for number in range(permutations))
-    smape = [smape_per_product(_prices(network, one), price) for one in changed]
+    smape = [smape_per_product(predictor.price_features(one), price) for one in changed]
     return np.asarray(np.mean(smape, axis=0))
 
 
@@ -319,9 +322,3 @@ def _ordered(table: pd.DataFrame) -> pd.DataFrame:
     counts = {name: "Int64" for name in ("rows", "folds", "seeds") if name in table}
     ordered = table.sort_values("importance_points", ascending=False, kind="stable", ignore_index=True)
     return ordered.astype(counts)
-
-
-def _prices(network: Network, features: Features) -> Values:
-    """Prices in USD as ``Predictor`` gives them, (N,): the median price where no source knows the product."""
-    prices = np.clip(np.expm1(network.log_prices(features)), PRICE_FLOOR, PRICE_CEILING)
-    return np.where(features.known().numpy(), prices, network.median_price)

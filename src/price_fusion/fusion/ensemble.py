@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from price_fusion import __version__
 from price_fusion.errors import CheckpointError, DataError
-from price_fusion.fusion.blending import LOWEST_WEIGHT, Method, blend, cross_fitted_blend, fit_weights
+from price_fusion.fusion.blending import Method, blend, cross_fitted_blend, fit_weights
 from price_fusion.fusion.checkpoint import load_checkpoint
 from price_fusion.fusion.engine.features import Features, features_from_tables
 from price_fusion.fusion.estimators import Estimator, load_estimator
@@ -109,7 +109,11 @@ class Ensemble:
     calibration: Calibration | None
     folder: Path
     precision: Literal["float32", "bf16", "auto"] = "float32"
-    name: str = field(default="ensemble")
+
+    @property
+    def name(self) -> str:
+        """What it is called beside variants."""
+        return "ensemble"
 
     @property
     def sources(self) -> Mapping[str, Source]:
@@ -193,10 +197,9 @@ def build_ensemble(
     logs = np.stack([np.log1p(one.predictions["predicted"].to_numpy(np.float64)) for one in whole], axis=1)
     true = first["price"].to_numpy(np.float64)
     weights = fit_weights(logs, true, method, names)
-    weights = np.where(weights < LOWEST_WEIGHT, 0, weights)
     fresh = cross_fitted_blend(logs, true, first["fold"].to_numpy(), method, names)
     described = [
-        _described(one, float(weight / weights.sum()), smape_per_product(np.expm1(column), true))
+        _described(one, float(weight), smape_per_product(np.expm1(column), true))
         for one, weight, column in zip(whole, weights, logs.T, strict=True)
     ]
     manifest = EnsembleManifest(
@@ -219,7 +222,7 @@ def build_ensemble(
 
 
 def members_table(ensemble: Ensemble, samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable]) -> pd.DataFrame:
-    """Members with their weights and figures, and the blend of them; dearest weight first.
+    """Members with their weights and figures, and the blend of them; largest weight first.
 
     Args:
         ensemble: to describe.

@@ -113,7 +113,7 @@ class Predictor:
         Raises:
             DataError: naming the source with a wrong name, shape or value, or the column that is missing.
         """
-        return self._prices(self._features(arrays, products))
+        return self.price_features(self._features(arrays, products))
 
     def predict_intervals(
         self,
@@ -135,7 +135,7 @@ class Predictor:
 
     def predict_samples(self, samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable]) -> NDArray[np.float64]:
         """Prices in USD of the products of a sample table, (N,), finite and positive."""
-        return self._prices(features_from_tables(samples, tables, self.model.sources))
+        return self.price_features(features_from_tables(samples, tables, self.model.sources))
 
     def price_samples(
         self, samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable], levels: Sequence[float]
@@ -154,12 +154,13 @@ class Predictor:
             return np.empty((len(samples), 0), np.float32)
         return self.model.gate_weights(features_from_tables(samples, tables, self.model.sources))
 
-    def _prices(self, features: Features) -> NDArray[np.float64]:
+    def price_features(self, features: Features) -> NDArray[np.float64]:
+        """Prices in USD of N products, (N,): the median price of one that no source knows."""
         prices = np.clip(np.expm1(self.model.log_prices(features)), PRICE_FLOOR, PRICE_CEILING)
         return np.where(features.known().numpy(), prices, self.model.median_price)
 
     def _price_table(self, features: Features, levels: Sequence[float]) -> pd.DataFrame:
-        prices = self._prices(features)
+        prices = self.price_features(features)
         table = pd.DataFrame({"price": prices})
         if not levels:
             return table

@@ -12,12 +12,9 @@ from numpy.typing import NDArray
 from price_fusion.errors import MissingPackageError
 from price_fusion.fusion.engine.features import features_from_tables
 from price_fusion.fusion.estimators import ESTIMATORS, EstimatorOptions, FitData, fit_data
-from price_fusion.fusion.estimators.boosting import LIGHTGBM_PARAMETERS
 from price_fusion.fusion.estimators.design import Matrix
 from price_fusion.fusion.splits import evaluated_split
 from price_fusion.fusion.tables.table import EmbeddingTable
-
-__all__ = ["LIGHTGBM_PARAMETERS", "yardstick_results"]
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +26,8 @@ def yardstick_results(
     split_table: pd.DataFrame,
     tables: Mapping[str, EmbeddingTable],
     *,
-    lightgbm_rounds: int = 2_000,
-    lightgbm_threads: int = 0,
+    boosting_rounds: int = 2_000,
+    boosting_threads: int = 0,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Prices of the evaluated rows by the median price and by each kind of estimator (``fusion/estimators``).
@@ -42,8 +39,8 @@ def yardstick_results(
         samples: the sample table, labelled.
         split_table: in the order of ``samples``.
         tables: the sources to fit on.
-        lightgbm_rounds: trees at most, of CatBoost too.
-        lightgbm_threads: threads of boosting; 0: all cores. LightGBM's result does not depend on them.
+        boosting_rounds: trees of LightGBM and of CatBoost at most.
+        boosting_threads: threads of boosting; 0: all cores. LightGBM's result does not depend on them.
         seed: of what is random in boosting.
 
     Returns:
@@ -58,7 +55,7 @@ def yardstick_results(
     features = features_from_tables(samples, tables, sources)
     data = fit_data(features, sources, np.log1p(price), train, validation)
     matrix = data.stop if name == "validation" else data.design.matrix(features, evaluated)
-    options = EstimatorOptions(rounds=lightgbm_rounds, threads=lightgbm_threads)
+    options = EstimatorOptions(rounds=boosting_rounds, threads=boosting_threads)
     predicted = {
         "median": np.full(len(evaluated), np.median(price[train])),
         **_predicted(data, matrix, options, seed),

@@ -18,9 +18,9 @@ class ComparisonParameters(Parameters):
 
     resamples: Annotated[int, Field(ge=100)] = 2_000
     """Resamples of the bootstrap intervals."""
-    lightgbm_rounds: PositiveInt = 2_000
+    boosting_rounds: PositiveInt = 2_000
     """Trees of LightGBM and CatBoost at most; early stopping usually ends sooner."""
-    lightgbm_threads: Annotated[int, Field(ge=0)] = 0
+    boosting_threads: Annotated[int, Field(ge=0)] = 0
     """Threads of LightGBM and CatBoost; 0: all cores."""
 
 

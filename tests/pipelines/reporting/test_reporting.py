@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from price_fusion.fusion.checkpoint import Checkpoint
 
 HISTORY = [{"epoch": 1, "seconds": 3.0}, {"epoch": 2, "seconds": 1.0}, {"epoch": 3, "seconds": 2.0}]
-COMPARISON = ComparisonParameters(resamples=300, lightgbm_rounds=3, lightgbm_threads=1)
+COMPARISON = ComparisonParameters(resamples=300, boosting_rounds=3, boosting_threads=1)
 ROWS, TRAIN = 120, 70
 
 

@@ -44,22 +44,26 @@ CATBOOST_PARAMETERS: dict[str, JsonValue] = {
 EARLY_STOPPING_ROUNDS = 50
 
 
-class LightGBM(Estimator):
-    """Trees of LightGBM. The result does not depend on the number of threads.
+class _Boosted(Estimator):
+    """Trees of some package.
 
     Args:
         description: of it.
-        booster: a ``lightgbm.Booster`` cut off after its best round.
+        model: the package's own, cut off after its best round.
         threads: that predict; 0: all cores.
     """
 
+    def __init__(self, description: Description, model: Any, threads: int) -> None:
+        super().__init__(description)
+        self._model = model
+        self._threads = threads
+
+
+class LightGBM(_Boosted):
+    """Trees of LightGBM, a ``lightgbm.Booster``. The result does not depend on the number of threads."""
+
     kind: ClassVar[str] = "lightgbm"
     file: ClassVar[str] = "lightgbm.txt"
-
-    def __init__(self, description: Description, booster: Any, threads: int) -> None:
-        super().__init__(description)
-        self._booster = booster
-        self._threads = threads
 
     @classmethod
     def fit(cls, data: FitData, options: EstimatorOptions, seed: int) -> Self:
@@ -93,29 +97,18 @@ class LightGBM(Estimator):
 
     def write(self, path: Path) -> None:
         """Write the model's text."""
-        path.write_text(self._booster.model_to_string(), encoding="utf-8")
+        path.write_text(self._model.model_to_string(), encoding="utf-8")
 
     def predict(self, matrix: Matrix) -> Values:
         """Log prices of rows of the design, (M, D) to (M,)."""
-        return np.asarray(self._booster.predict(matrix, num_threads=self._threads), np.float64)
+        return np.asarray(self._model.predict(matrix, num_threads=self._threads), np.float64)
 
 
-class CatBoost(Estimator):
-    """Trees of CatBoost: symmetric ones, so they err otherwise than LightGBM's.
-
-    Args:
-        description: of it.
-        model: a ``catboost.CatBoostRegressor`` cut off after its best round.
-        threads: that predict; 0: all cores.
-    """
+class CatBoost(_Boosted):
+    """Trees of CatBoost, a ``catboost.CatBoostRegressor``: symmetric ones, so they err otherwise than LightGBM's."""
 
     kind: ClassVar[str] = "catboost"
     file: ClassVar[str] = "catboost.cbm"
-
-    def __init__(self, description: Description, model: Any, threads: int) -> None:
-        super().__init__(description)
-        self._model = model
-        self._threads = threads
 
     @classmethod
     def fit(cls, data: FitData, options: EstimatorOptions, seed: int) -> Self:

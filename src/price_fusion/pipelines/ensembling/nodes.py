@@ -52,7 +52,7 @@ def cross_validate_estimator(
     from price_fusion.fusion.estimators import EstimatorOptions
 
     labelled = cross_validation.LabelledData(samples, split_table, {table.source: table for table in tables})
-    options = EstimatorOptions(rounds=comparison.lightgbm_rounds, threads=comparison.lightgbm_threads)
+    options = EstimatorOptions(rounds=comparison.boosting_rounds, threads=comparison.boosting_threads)
     return _tolerant(
         ensemble,
         folder,

@@ -29,8 +29,8 @@ def measure_yardsticks(
         samples,
         split_table,
         {table.source: table for table in tables},
-        lightgbm_rounds=comparison.lightgbm_rounds,
-        lightgbm_threads=comparison.lightgbm_threads,
+        boosting_rounds=comparison.boosting_rounds,
+        boosting_threads=comparison.boosting_threads,
         seed=seed,
     )
 
