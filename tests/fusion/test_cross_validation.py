@@ -222,11 +222,13 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import pandas as pd
+import torch
 from price_fusion.fusion import cross_validation
 from price_fusion.fusion.folds import FoldFolder
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import VariantParameters
 
+torch.set_num_threads(1)  # as in the process that goes on: sums by several threads differ in their last bits
 data, save = Path(sys.argv[1]), cross_validation.save_checkpoint
 
 def die_at_the_second(path, checkpoint):
