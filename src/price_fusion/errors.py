@@ -38,3 +38,15 @@ class TrainingError(PriceFusionError):
 
 class MissingPackageError(PriceFusionError):
     """An optional package that is asked for is not installed."""
+
+
+class StorageError(PriceFusionError):
+    """A file or folder cannot be written."""
+
+
+class BusyError(PriceFusionError):
+    """Another process is writing into the folder that this one wants to write into."""
+
+
+class InterruptedRunError(PriceFusionError):
+    """The user or the system asked the run to stop, and it did so with all its work saved."""
