@@ -58,10 +58,12 @@ class TrainParameters(Parameters):
     """Probability that a source of a product is hidden in a training step. The last one is never hidden."""
     checkpoint_every: PositiveInt = 100
     """Epochs between the checkpoints kept beside the best one."""
-    resume: bool = False
-    """Go on from the last state in the run folder, if there is one."""
+    resume: bool | Literal["anyway"] = False
+    """Go on from the last state in the run folder, if there is one; ``anyway``: also where it is of another configuration,
+    code, data or machine, whose differences are then logged."""
     state_every: Annotated[float, Field(ge=0.0)] = 60.0
-    """Seconds between saves of the state that ``resume`` needs; it is also saved when training ends."""
+    """Seconds between saves of the state that ``resume`` needs. It is also saved when training ends or is interrupted, and
+    at the end of an epoch unless that would take over 5 % of the time."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "bf16", "float32"] = "auto"
     """``auto``: bf16 matrix products where the machine has them, weights always in float32."""

@@ -13,56 +13,11 @@ import torch
 
 from price_fusion.errors import TrainingError
 from price_fusion.fusion.checkpoint import load_checkpoint
-from price_fusion.fusion.engine.features import Features, SourceFeatures
 from price_fusion.fusion.engine.run_folder import RunFolder
-from price_fusion.fusion.engine.trainer import Trainer, hide_sources, train_variant
-from price_fusion.fusion.engine.training_data import TrainingData
-from price_fusion.fusion.engine.training_run import Trained
+from price_fusion.fusion.engine.trainer import Trainer, hide_sources
 from price_fusion.fusion.engine.weights import FlatWeights
 from price_fusion.fusion.models.branches import SourceBatch
-from price_fusion.parameters import SourceParameters, VariantParameters
-
-ROWS = 400
-SOURCES = {
-    "a": SourceParameters(width=10, group="image"),
-    "b": SourceParameters(width=11, group="text", structural_columns=3),
-}
-
-
-def make_data() -> TrainingData:
-    """Prices that depend on the first embedding columns of both sources and on a quantity."""
-    generator = torch.Generator().manual_seed(7)
-    a, b = (torch.randn(ROWS, width, generator=generator) for width in (10, 8))
-    quantity = torch.rand(ROWS, 3, generator=generator) * 5
-    prices = torch.exp(2.5 + 0.8 * a[:, 0] / a.norm(dim=1) * 3 + 0.5 * b[:, 0] + 0.1 * quantity[:, 0])
-    rows = torch.arange(ROWS)
-    missing = torch.where(torch.rand(ROWS, generator=generator) < 0.1, -1, rows)
-    features = Features({"a": SourceFeatures(a, torch.empty(ROWS, 0), missing), "b": SourceFeatures(b, quantity, rows)})
-    return TrainingData(
-        features, prices, rows[:300], rows[300:], SOURCES, {"a": "float32", "b": "float32"}, {"a": "x", "b": "y"}
-    )
-
-
-def variant(head: str = "mlp", **train: Any) -> VariantParameters:
-    return VariantParameters.model_validate(
-        {
-            "sources": ["a", "b"],
-            "model": {
-                "branch": {"width": 16},
-                "fusion": {"kind": "attention", "heads": 2},
-                "head": {"kind": head, "hidden": [16, 8]},
-            },
-            "train": {"epochs": 6, "batch_size": 64, "precision": "float32", "device": "cpu"} | train,
-        }
-    )
-
-
-def fit(path: Path, parameters: VariantParameters, seed: int = 1, data: TrainingData | None = None) -> Trained:
-    return train_variant("v", parameters, data or make_data(), seed=seed, run=RunFolder("v", path))
-
-
-def smapes(trained: Trained) -> list[float]:
-    return [record["smape"] for record in trained.history]
+from support.problem import fit, make_data, smapes, variant
 
 
 def test_training_learns_and_keeps_the_best_epoch(tmp_path: Path) -> None:
@@ -91,40 +46,6 @@ def test_periodic_checkpoints_are_kept(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.glob("epoch-*")) == [
         f"epoch-{epoch:04d}.safetensors" for epoch in (2, 4, 6)
     ]
-
-
-@pytest.mark.parametrize("options", [{}, {"ema_decay": 0.9}, {"source_dropout": 0.3}, {"schedule": "constant"}])
-def test_resumed_training_ends_as_if_never_interrupted(tmp_path: Path, options: dict[str, Any]) -> None:
-    whole = fit(tmp_path / "whole", variant(epochs=8, **options))
-    fit(tmp_path / "parts", variant(epochs=3, **options))
-    rest = fit(tmp_path / "parts", variant(epochs=8, resume=True, **options))
-    assert smapes(rest) == smapes(whole)
-    for name, weight in whole.checkpoint.weights.items():
-        assert torch.equal(weight, rest.checkpoint.weights[name])
-
-
-@pytest.mark.parametrize("options", [{}, {"ema_decay": 0.9, "source_dropout": 0.3}, {"keep": "best"}])
-def test_an_interrupted_schedule_goes_on_as_if_never_interrupted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
-) -> None:
-    options = {"schedule": "cosine", "keep": "last", "early_stopping_patience": None, "state_every": 0} | options
-    whole = fit(tmp_path / "whole", variant(**options))
-    with monkeypatch.context() as patch:
-        save_history = RunFolder.save_history
-
-        def save_until_the_fourth(self: RunFolder, history: list[dict[str, Any]]) -> None:
-            if len(history) == 4:
-                raise KeyboardInterrupt
-            save_history(self, history)
-
-        patch.setattr(RunFolder, "save_history", save_until_the_fourth)
-        with pytest.raises(KeyboardInterrupt):
-            fit(tmp_path / "parts", variant(**options))
-    rest = fit(tmp_path / "parts", variant(resume=True, **options))
-    assert smapes(rest) == smapes(whole)
-    assert rest.checkpoint.header == whole.checkpoint.header
-    for name, weight in whole.checkpoint.weights.items():
-        assert torch.equal(weight, rest.checkpoint.weights[name])
 
 
 @pytest.mark.parametrize("ema_decay", [0.0, 0.9])
@@ -197,51 +118,6 @@ def test_what_selects_needs_validation_rows(tmp_path: Path, options: dict[str, A
     nothing = {"schedule": "cosine", "keep": "last", "early_stopping_patience": None}
     with pytest.raises(TrainingError, match=r"v: there are no validation rows .* v\.train\.keep"):
         fit(tmp_path, variant(**nothing | options), data=replace(data, validation=data.validation[:0]))
-
-
-def test_resuming_a_finished_run_trains_nothing(tmp_path: Path) -> None:
-    first = fit(tmp_path, variant(epochs=3))
-    again = fit(tmp_path, variant(epochs=3, resume=True))
-    assert again.history == first.history
-
-
-def test_resuming_with_another_configuration_names_the_differences(tmp_path: Path) -> None:
-    fit(tmp_path, variant(epochs=2))
-    with pytest.raises(TrainingError) as caught:
-        fit(
-            tmp_path,
-            variant(epochs=4, resume=True, learning_rate=0.5),
-            data=replace(make_data(), fingerprints={"a": "z"}),
-        )
-    for words in ("train.learning_rate: was 0.001, is 0.5", "data.a: was 'x', is 'z'", "v.train.resume=false"):
-        assert words in str(caught.value)
-
-
-def test_a_cosine_over_more_epochs_is_another_one(tmp_path: Path) -> None:
-    fit(tmp_path, variant(epochs=2, schedule="cosine"))
-    with pytest.raises(TrainingError, match=r"train\.epochs: was 2, is 4"):
-        fit(tmp_path, variant(epochs=4, schedule="cosine", resume=True))
-
-
-def test_resuming_nothing_starts_afresh_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        trained = fit(tmp_path, variant(epochs=2, resume=True))
-    assert len(trained.history) == 2
-    assert "no state to resume" in caplog.text
-
-
-def test_a_damaged_state_is_named(tmp_path: Path) -> None:
-    fit(tmp_path, variant(epochs=2))
-    state = tmp_path / "state.pt"
-    state.write_bytes(state.read_bytes()[:-100])
-    with pytest.raises(TrainingError, match=r"state\.pt: damaged"):
-        fit(tmp_path, variant(epochs=4, resume=True))
-
-
-def test_a_loss_that_is_no_number_stops_training(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"the loss became (nan|inf) in epoch 1 .*learning rate 1e\+20") as caught:
-        fit(tmp_path, variant(loss="mse", learning_rate=1e20, gradient_clip=1e30))
-    assert "v.train.learning_rate" in str(caught.value)
 
 
 def test_the_second_loss_takes_over_at_its_epoch(tmp_path: Path) -> None:

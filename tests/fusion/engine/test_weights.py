@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.utils import clip_grad_norm_
 
-from price_fusion.fusion.engine.weights import FlatWeights
+from price_fusion.fusion.engine.weights import FlatWeights, NotFiniteError
 from price_fusion.fusion.models.branches import SourceBatch
 from price_fusion.fusion.models.build import PriceModel, build_model
 from price_fusion.parameters import ModelParameters, SourceParameters, TrainParameters
@@ -104,3 +104,52 @@ def test_state_carries_over() -> None:
     assert first.average is not None
     assert second.average is not None
     assert torch.equal(first.average, second.average)
+
+
+@pytest.mark.parametrize("spoilt", [None, 0, 3])
+def test_a_device_that_nobody_waits_for_leaves_out_steps_from_the_first_without_numbers(spoilt: int | None) -> None:
+    options = TrainParameters(learning_rate=1e-2, weight_decay=0.1, ema_decay=0.9)
+    waited, unwaited = (FlatWeights(make_model(), options, bf16=False, waits=waits) for waits in (True, False))
+    for step in range(6):
+        batch, target = make_batch(step)
+        for weights in (waited, unwaited):
+            loss = (weights.worker(batch) - target).square().mean()
+            if spoilt is not None and step >= spoilt:
+                if weights is waited:
+                    continue
+                loss = loss * float("nan") if step == spoilt else loss
+            weights.step(loss)
+    assert torch.equal(waited.values, unwaited.values)
+    assert waited.average is not None
+    assert unwaited.average is not None
+    torch.testing.assert_close(waited.average, unwaited.average, rtol=0, atol=0)
+    if spoilt is None:
+        unwaited.check()
+        return
+    with pytest.raises(NotFiniteError) as caught:
+        unwaited.check()
+    assert caught.value.step == spoilt
+    assert caught.value.loss != caught.value.loss
+
+
+def test_a_gradient_without_numbers_changes_nothing_where_steps_wait() -> None:
+    weights = FlatWeights(make_model(), TrainParameters(ema_decay=0.9), bf16=False)
+    before = copy.deepcopy(weights.state())
+    batch, _ = make_batch(0)
+    with pytest.raises(NotFiniteError):
+        weights.step(weights.worker(batch).mean() * float("inf"))
+    after = weights.state()
+    assert torch.equal(after["values"], before["values"])
+    assert torch.equal(after["average"], before["average"])
+    assert after["steps"] == before["steps"] == 0
+
+
+def test_parts_of_a_batch_add_up_to_its_gradient() -> None:
+    whole, parts = (FlatWeights(make_model(), TrainParameters(), bf16=False) for _ in range(2))
+    batch, target = make_batch(0)
+    whole.backward((whole.worker(batch) - target).square().mean())
+    for number, rows in enumerate((slice(0, 8), slice(8, 32))):
+        part = {name: SourceBatch(*(values[rows] for values in source)) for name, source in batch.items()}
+        loss = (parts.worker(part) - target[rows]).square().sum() / 32
+        parts.backward(loss, add=number > 0)
+    torch.testing.assert_close(parts.gradients, whole.gradients, rtol=1e-5, atol=1e-7)

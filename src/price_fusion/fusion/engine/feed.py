@@ -22,6 +22,8 @@ class Stretch(NamedTuple):
     """(M,) int64, into ``features``."""
     prices: Tensor
     """(N,) float32, USD, of the products in ``features``."""
+    products: Tensor
+    """(M,) int64, the same products as ``order``, as rows of all products."""
 
 
 class Feed:
@@ -61,21 +63,27 @@ class Feed:
         windows, rest = divmod(len(self.train), full)
         return windows * -(-full // batch_size) + -(-rest // batch_size)
 
-    def epoch(self, shuffler: torch.Generator) -> Iterator[Stretch]:
+    def epoch(self, shuffler: torch.Generator, done: int = 0) -> Iterator[Stretch]:
         """The stretches of one epoch.
 
         Args:
             shuffler: a generator on the CPU.
+            done: products of this epoch that were trained on before an interruption; they are left out, the others come
+                in the order in which they would have come.
         """
         if self.window_products is None:
-            order = self.train[torch.randperm(len(self.train), generator=shuffler).to(self.device)]
-            yield Stretch(self.features, order, self.prices)
+            order = self.train[torch.randperm(len(self.train), generator=shuffler).to(self.device)][done:]
+            if len(order):
+                yield Stretch(self.features, order, self.prices, order)
             return
         blocks = torch.randperm(len(self._blocks), generator=shuffler).tolist()
         for start in range(0, len(blocks), self._blocks_per_window):
             chosen = torch.cat([self._blocks[block] for block in blocks[start : start + self._blocks_per_window]])
-            order = torch.randperm(len(chosen), generator=shuffler).to(self.device)
-            yield Stretch(window(self.features, chosen, self.device), order, self.prices[chosen].to(self.device))
+            order = torch.randperm(len(chosen), generator=shuffler)
+            order, done = order[done:], max(0, done - len(chosen))
+            if len(order):
+                features, prices = window(self.features, chosen, self.device), self.prices[chosen].to(self.device)
+                yield Stretch(features, order.to(self.device), prices, chosen[order])
 
 
 def window(features: Features, index: Tensor, device: torch.device) -> Features:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from price_fusion.fusion.checkpoint import Checkpoint, save_checkpoint
-from price_fusion.fusion.files import whole_file
+from price_fusion.fusion.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,17 @@ class RunFolder:
     @property
     def state(self) -> Path:
         """What ``resume`` goes on from."""
-        return self.path / "state.pt"
+        return self.path / "state.bin"
+
+    @property
+    def states(self) -> tuple[Path, Path]:
+        """The last state, and the one before it, which stands in where the last is damaged."""
+        return self.state, self.path / "state.previous.bin"
+
+    @property
+    def not_finite(self) -> Path:
+        """The batch on which loss or gradient were no numbers."""
+        return self.path / "not_finite.json"
 
     def periodic(self, epoch: int) -> Path:
         """The checkpoint kept of an epoch."""
@@ -42,9 +52,9 @@ class RunFolder:
         for path in [
             self.kept,
             self.history,
-            self.state,
+            self.not_finite,
+            *self.states,
             *self.path.glob("epoch-*.safetensors"),
-            *self.path.glob(".*.partial"),
         ]:
             path.unlink(missing_ok=True)
 
@@ -58,5 +68,8 @@ class RunFolder:
 
     def save_history(self, history: list[dict[str, Any]]) -> None:
         """Replace the history."""
-        with whole_file(self.history) as temporary:
-            temporary.write_text(json.dumps(history, indent=1) + "\n", encoding="utf-8")
+        write_whole(self.history, (json.dumps(history, indent=1) + "\n").encode())
+
+    def save_not_finite(self, batch: dict[str, Any]) -> None:
+        """Leave what is known of a batch that stopped training."""
+        write_whole(self.not_finite, (json.dumps(batch, indent=1) + "\n").encode())

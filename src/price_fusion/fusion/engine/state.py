@@ -1,11 +1,22 @@
-"""Training states: all that a continuation needs, and the check that it continues the same run."""
+"""Training states: all that a continuation needs to end as if nothing had happened, to the bit.
+
+A state file is a line that names the format, a line with the sha256 of the rest, and what ``torch.save`` makes of the
+fingerprint and the parts. Of each run two are kept: where the last is damaged, the one before it stands in.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import logging
-import pickle
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -17,9 +28,41 @@ from price_fusion.parameters import VariantParameters
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 2
+MAGIC = b"price-fusion state 3"
 FREE_TO_CHANGE = ("epochs", "early_stopping_patience", "checkpoint_every", "resume", "state_every", "cuda_graph")
 """Training parameters that a continuation may have otherwise: they say when to stop and what to write."""
+LARGEST_SHARE = 0.05
+"""Of the time, that saving at the end of epochs may take."""
+CODE = ("fusion", "parameters")
+"""Packages whose code decides what training computes."""
+
+
+class _DamagedStateError(Exception):
+    """A state file does not hold what was written."""
+
+
+@dataclass
+class SaveClock:
+    """When to save: every so many seconds, and at the end of an epoch unless epochs are so short that it would slow them."""
+
+    every: float
+    """Seconds."""
+    cost: float = 0.0
+    """Seconds that the last save took."""
+    _last: float = field(default_factory=perf_counter)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the last save."""
+        return perf_counter() - self._last
+
+    def is_due(self, *, epoch_ended: bool) -> bool:
+        """Whether to save now."""
+        return self.elapsed >= self.every or (epoch_ended and self.cost <= LARGEST_SHARE * self.elapsed)
+
+    def saved(self, seconds: float) -> None:
+        """Take note of a save that took so long."""
+        self.cost, self._last = seconds, perf_counter()
 
 
 def describe_run(
@@ -29,20 +72,37 @@ def describe_run(
     configuration = parameters.model_dump(mode="json", exclude={"train": set(FREE_TO_CHANGE)})
     if parameters.train.schedule == "cosine":
         configuration["train"]["epochs"] = parameters.train.epochs  # they shape the schedule
+    on_cpu = device.type == "cpu"
     return {
         **_flattened(configuration),
         "seed": seed,
         **{f"data.{name}": digest for name, digest in data.items()},
         "price_fusion": __version__,
+        "code": code_digest(),
         "torch": torch.__version__,
-        "device": device.type,
-        "threads": torch.get_num_threads() if device.type == "cpu" else None,
+        "device": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+        if on_cpu
+        else torch.cuda.get_device_name(device),
+        "threads": torch.get_num_threads() if on_cpu else None,
         "bf16": bf16,
     }
 
 
-def check_fingerprint(name: str, path: Path, saved: dict[str, Any], current: dict[str, Any]) -> None:
-    """Refuse to continue a run that was another.
+@cache
+def code_digest() -> str:
+    """Digest of the code that decides what training computes."""
+    digest = hashlib.sha256()
+    root = Path(str(files("price_fusion")))
+    for package in CODE:
+        for path in sorted((root / package).rglob("*.py")):
+            digest.update(f"{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def check_fingerprint(
+    name: str, path: Path, saved: dict[str, Any], current: dict[str, Any], *, anyway: bool = False
+) -> None:
+    """Refuse to continue a run that was another, or, told to go on anyway, say what is.
 
     Raises:
         TrainingError: naming each difference.
@@ -52,42 +112,84 @@ def check_fingerprint(name: str, path: Path, saved: dict[str, Any], current: dic
         for key in sorted({*saved, *current})
         if saved.get(key) != current.get(key)
     ]
-    if differences:
-        listing = "\n".join(differences)
-        raise TrainingError(
-            f"{path} is the state of another run of {name!r}:\n{listing}\nSet these back to go on with it, or start afresh "
-            f"with {name}.train.resume=false, which replaces that run's files."
-        )
+    if not differences:
+        return
+    listing = "\n".join(differences)
+    if anyway:
+        logger.warning("%s: going on with %s, which is the state of another run:\n%s", name, path, listing)
+        return
+    raise TrainingError(
+        f"{path} is the state of another run of {name!r}:\n{listing}\nSet these back to go on with it as if it had never "
+        f"stopped; go on all the same with {name}.train.resume=anyway; or start afresh with {name}.train.resume=false, "
+        "which replaces that run's files."
+    )
 
 
-def save_state(path: Path, fingerprint: dict[str, Any], parts: dict[str, Any]) -> None:
-    """Write a state; the file is whole or what it was before."""
-    with whole_file(path) as temporary:
-        torch.save(
-            {"format_version": FORMAT_VERSION, "fingerprint": json.dumps(fingerprint), "parts": parts}, temporary
-        )
+def save_state(states: Sequence[Path], fingerprint: dict[str, Any], parts: dict[str, Any]) -> None:
+    """Write a state; the last one becomes the one before it.
+
+    Args:
+        states: where the last and the one before it are kept.
+        fingerprint: of the run, as ``describe_run`` gives it.
+        parts: tensors, numbers and text.
+    """
+    buffer = io.BytesIO()
+    torch.save({"fingerprint": json.dumps(fingerprint), "parts": parts}, buffer)
+    payload = buffer.getbuffer()
+    last, before = states
+    with whole_file(last) as temporary:
+        with temporary.open("wb") as file:
+            file.write(MAGIC + b"\n" + _digest(MAGIC, payload) + b"\n")
+            file.write(payload)
+        if last.exists():
+            last.replace(before)  # dying here leaves the one before it alone, which is whole
 
 
-def load_state(path: Path, device: torch.device) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Read a state.
+def load_state(states: Sequence[Path], device: torch.device) -> tuple[Path, dict[str, Any], dict[str, Any]] | None:
+    """Read the last state that is whole.
+
+    Args:
+        states: where the last and the one before it are kept.
+        device: of the tensors.
 
     Returns:
-        fingerprint and parts, or None where there is no state.
+        its file, fingerprint and parts, or None where there is no state.
 
     Raises:
-        TrainingError: if the file is damaged or of another version.
+        TrainingError: if all that are there are damaged, or one is of another version.
     """
-    if not path.exists():
-        logger.warning("%s: no state to resume; training starts afresh", path)
+    there = [path for path in states if path.exists()]
+    if not there:
+        logger.warning("%s: no state to resume; training starts afresh", states[0])
         return None
-    try:
-        contents = torch.load(path, map_location=device, weights_only=True)
-        version, fingerprint, parts = (contents[key] for key in ("format_version", "fingerprint", "parts"))
-    except (RuntimeError, OSError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
-        raise TrainingError(f"{path}: damaged state ({error}). Start afresh with resume=false.") from error
-    if version != FORMAT_VERSION:
-        raise TrainingError(f"{path}: state of format {version!r}, this program reads {FORMAT_VERSION}. Start afresh.")
-    return json.loads(fingerprint), parts
+    damage = []
+    for path in there:
+        try:
+            fingerprint, parts = _read_state(path, device)
+        except _DamagedStateError as error:
+            damage.append(f"{path}: damaged state ({error})")
+            continue
+        if damage:
+            logger.warning("%s; going on from the one before it, %s", damage[0], path)
+        return path, fingerprint, parts
+    raise TrainingError(f"{'; '.join(damage)}. Start afresh with resume=false.")
+
+
+def _read_state(path: Path, device: torch.device) -> tuple[dict[str, Any], dict[str, Any]]:
+    magic, digest, payload = [*path.read_bytes().split(b"\n", 2), b"", b""][:3]
+    if _digest(magic, payload) != digest:
+        raise _DamagedStateError("its contents are not those that were written")
+    if magic != MAGIC:
+        raise TrainingError(f"{path}: found {magic.decode()!r}, this program reads {MAGIC.decode()!r}. Start afresh.")
+    # Whole by its digest: what is left to go wrong is no damage.
+    state = torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
+    return json.loads(state["fingerprint"]), state["parts"]
+
+
+def _digest(magic: bytes, payload: bytes | memoryview) -> bytes:
+    digest = hashlib.sha256(magic)
+    digest.update(payload)
+    return digest.hexdigest().encode()
 
 
 def _flattened(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -21,10 +21,11 @@ from price_fusion.fusion.engine.progress import TrainingProgress, show_parameter
 from price_fusion.fusion.engine.run_folder import RunFolder
 from price_fusion.fusion.engine.schedules import Schedule
 from price_fusion.fusion.engine.scoring import score, to_prices
-from price_fusion.fusion.engine.state import check_fingerprint, describe_run, load_state, save_state
+from price_fusion.fusion.engine.state import SaveClock, check_fingerprint, describe_run, load_state, save_state
 from price_fusion.fusion.engine.training_data import TrainingData
 from price_fusion.fusion.engine.training_run import RunProgress, Trained, check_selection, checkpoint_header
-from price_fusion.fusion.engine.weights import FlatWeights
+from price_fusion.fusion.engine.weights import FlatWeights, NotFiniteError
+from price_fusion.fusion.interruption import Interruption, Listener, command_with, listening
 from price_fusion.fusion.losses import LOSSES
 from price_fusion.fusion.metrics import price_metrics, smape_per_product
 from price_fusion.fusion.models.branches import SourceBatch
@@ -35,6 +36,8 @@ from price_fusion.parameters import LossName, VariantParameters
 logger = logging.getLogger(__name__)
 
 AfterEpoch = Callable[[dict[str, Any]], None]
+SHOWN_IDS = 16
+"""Products that a message names."""
 
 
 def train_variant(
@@ -43,7 +46,7 @@ def train_variant(
     data: TrainingData,
     *,
     seed: int,
-    run: RunFolder,
+    run: RunFolder | None,
     quiet: bool = False,
     after_epoch: AfterEpoch | None = None,
 ) -> Trained:
@@ -54,13 +57,16 @@ def train_variant(
         parameters: its composition and training.
         data: features, prices and rows.
         seed: of the weights, of dropout and of the order of the rows.
-        run: folder that takes checkpoints, state and history while training runs.
+        run: folder that takes checkpoints, state and history while training runs; None: nothing is written, and nothing
+            can be resumed.
         quiet: leave the table of parameters and the lines per epoch out: for one run of many.
         after_epoch: called with each epoch's record; what it raises ends the training.
 
     Raises:
-        TrainingError: if the loss stops being a number, the device is out of memory, a run to be resumed was another, or
-            something is to be selected and there are no validation rows.
+        TrainingError: if a loss or gradient stops being a number, the device is out of memory, a run to be resumed was
+            another, or something is to be selected and there are no validation rows.
+        StorageError: if the run folder cannot be written.
+        Interruption: if a signal asked to stop; the state is saved then.
     """
     try:
         return Trainer(name, parameters, data, seed=seed, run=run, quiet=quiet, after_epoch=after_epoch).train()
@@ -85,7 +91,7 @@ class Trainer:
         data: TrainingData,
         *,
         seed: int,
-        run: RunFolder,
+        run: RunFolder | None,
         quiet: bool = False,
         after_epoch: AfterEpoch | None = None,
     ) -> None:
@@ -110,38 +116,52 @@ class Trainer:
         self._loss_sum = torch.zeros((), device=self.device)
         self._runner: tuple[LossName, StepRunner] | None = None
         self.progress = RunProgress()
+        self.kept: Checkpoint | None = None
+        self.clock = SaveClock(options.state_every)
+        self._epoch_shuffler = self.shuffler.get_state()
+        self._resumed_step = 0
+        self._started = perf_counter()
+        self._listener = Listener()
         self.median_price = float(data.prices[data.train].median())
 
     def train(self) -> Trained:
         """Run the epochs that are left."""
         options, progress = self.options, self.progress
-        kept = self._resume() if options.resume else None
-        if kept is None:
+        if self.run is not None and not (options.resume and self._resume(self.run)):
             self.run.clear()
         if not self.quiet:
             show_parameter_counts(self.name, parameter_counts(self.model))
-        saved = perf_counter()
-        with TrainingProgress(self.name, options.epochs, progress.epoch, quiet=self.quiet) as shown:
+        with (
+            TrainingProgress(self.name, options.epochs, progress.epoch, quiet=self.quiet) as shown,
+            listening() as self._listener,
+        ):
             while not progress.is_over(options):
                 record = self._run_epoch()
-                best = progress.note(record)
-                checkpoint = self._checkpoint(record)
-                due = progress.is_over(options) or perf_counter() - saved >= options.state_every
-                if kept is None or (best if options.keep == "best" else due):
-                    kept = Checkpoint(checkpoint.header, _copied(checkpoint.weights))
-                    self.run.save_kept(kept)
-                if progress.epoch % options.checkpoint_every == 0:
-                    self.run.save_periodic(checkpoint)
-                self.run.save_history(progress.history)
-                if due:
-                    self._save_state(kept)
-                    saved = perf_counter()
+                self._keep(record, best=progress.note(record))
                 shown.epoch(record, progress.best_smape, len(self.data.train))
                 if self.after_epoch is not None:
                     self.after_epoch(record)
-        assert kept is not None  # noqa: S101 - there is at least one epoch
+        assert self.kept is not None  # noqa: S101 - there is at least one epoch
         self._warn_if_nothing_was_learnt()
-        return Trained(kept, progress.history)
+        return Trained(self.kept, progress.history)
+
+    def _keep(self, record: dict[str, Any], *, best: bool) -> None:
+        """Keep the checkpoint of an epoch that ended, if it is to be kept, and write what is due."""
+        options, progress = self.options, self.progress
+        due = progress.is_over(options) or (self.run is not None and self.clock.is_due(epoch_ended=True))
+        checkpoint = self._checkpoint(record)
+        kept = self.kept is None or (best if options.keep == "best" else due)
+        if kept:
+            self.kept = Checkpoint(checkpoint.header, _copied(checkpoint.weights))
+        if self.run is None:
+            return
+        if kept:
+            self.run.save_kept(checkpoint)
+        if progress.epoch % options.checkpoint_every == 0:
+            self.run.save_periodic(checkpoint)
+        self.run.save_history(progress.history)
+        if due:
+            self._save_state(self.run)
 
     def _warn_if_nothing_was_learnt(self) -> None:
         """Say so if the best epoch is no better than one price for all."""
@@ -161,34 +181,112 @@ class Trainer:
             )
 
     def _run_epoch(self) -> dict[str, Any]:
-        """Train and validate for one epoch; the record for the history."""
-        started = perf_counter()
+        """Train and validate for one epoch, or for what is left of one; the record for the history."""
+        self._started = perf_counter()
         progress = self.progress
-        epoch, learning_rate = progress.epoch + 1, self.schedule.rate(progress.step)
+        epoch, learning_rate = progress.epoch + 1, self.schedule.rate(progress.first_step)
         loss = self._train_epoch(epoch)
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"{self.name}: the loss became {loss} in epoch {epoch} (loss {self.options.loss_at(epoch)!r}, learning "
-                f"rate {learning_rate:g}). Lower {self.name}.train.learning_rate or {self.name}.train.gradient_clip. The "
-                f"checkpoint kept so far is {self.run.kept if progress.history else 'none'}."
-            )
         metrics = self._validate() if len(self.data.validation) else {}
         self.schedule.epoch_ended(metrics.get("smape", math.inf))
         record = {"epoch": epoch, "loss": loss, **metrics, "learning_rate": learning_rate}
-        record["seconds"] = perf_counter() - started
+        if progress.micro_batch is not None:
+            record["micro_batch"] = progress.micro_batch
+        record["seconds"] = progress.seconds + perf_counter() - self._started
+        self._epoch_shuffler = self.shuffler.get_state()
+        self._loss_sum.zero_()
         return record
 
     def _train_epoch(self, epoch: int) -> float:
         """One pass over the train rows in random order; the mean loss. Only its end waits for the device."""
         self.weights.worker.train()
-        self._loss_sum.zero_()
-        for stretch in self.feed.epoch(self.shuffler):
-            step = self._step_runner(stretch, self.options.loss_at(epoch))
-            for rows in torch.split(stretch.order, self.options.batch_size):
-                self.weights.set_rate(self.schedule.rate(self.progress.step))
-                step(rows)
-                self.progress.step += 1
+        progress, loss = self.progress, self.options.loss_at(epoch)
+        for stretch in self.feed.epoch(self.shuffler, progress.products):
+            first = progress.step
+            try:
+                for rows in torch.split(stretch.order, self.options.batch_size):
+                    self.weights.set_rate(self.schedule.rate(progress.step))
+                    self._step(stretch, loss, rows)
+                    progress.step += 1
+                    progress.products += len(rows)
+                    self._between_steps()
+                self.weights.check()
+            except NotFiniteError as error:
+                raise self._not_finite(error, stretch, first, epoch) from error
         return float(self._loss_sum / len(self.data.train))
+
+    def _step(self, stretch: Stretch, loss: LossName, rows: Tensor) -> None:
+        """Train on one batch; where the device has no memory for it, on half of it at a time, and so on."""
+        while True:
+            try:
+                self._step_runner(stretch, loss)(rows)
+            except torch.OutOfMemoryError as error:
+                size = self.progress.micro_batch or self.options.batch_size
+                if size == 1:
+                    raise
+                self.progress.micro_batch = (size + 1) // 2
+                logger.warning(
+                    "%s: %s has no memory for %d products at a time (%s); going on with %d at a time, %d a step as before",
+                    self.name,
+                    self.device,
+                    size,
+                    error,
+                    self.progress.micro_batch,
+                    self.options.batch_size,
+                )
+            else:
+                return
+            self._runner = None
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _between_steps(self) -> None:
+        """Save the state if it is time, and stop if that was asked for."""
+        asked = self._listener.asked
+        if self.run is not None and (asked or self.clock.is_due(epoch_ended=False)):
+            self.weights.check()
+            self._save_state(self.run)
+        if asked is None:
+            return
+        going_on = f"the state is in {self.run.state}" if self.run else "finished models are kept, this one is not"
+        logger.warning(
+            "%s: stopped by %s in epoch %d, after %d of its %d products; %s. Go on with:\n%s",
+            self.name,
+            asked.name,
+            self.progress.epoch + 1,
+            self.progress.products,
+            len(self.data.train),
+            going_on,
+            command_with(f"{self.name}.train.resume=true" if self.run else None),
+        )
+        raise Interruption(asked)
+
+    def _not_finite(self, error: NotFiniteError, stretch: Stretch, first: int, epoch: int) -> TrainingError:
+        """What to say of a loss or gradient that is no number.
+
+        Args:
+            error: what the weights noticed.
+            stretch: that it happened in.
+            first: step of the stretch's first batch, or, after a resumption, of its first batch since.
+            epoch: of it.
+        """
+        step = self.progress.step if error.step is None else self._resumed_step + error.step
+        size = self.options.batch_size
+        rows = stretch.products[(step - first) * size :][:size].cpu()
+        ids = (rows.numpy() if self.data.ids is None else self.data.ids[rows.numpy()]).tolist()
+        rate = self.schedule.rate(step)
+        listed = ", ".join(map(str, ids[:SHOWN_IDS]))
+        if self.run is not None:
+            described = {"epoch": epoch, "step": step, "loss": str(error.loss), "learning_rate": rate, "ids": ids}
+            self.run.save_not_finite(described)
+            if len(ids) > SHOWN_IDS:
+                listed += f" and {len(ids) - SHOWN_IDS} more (all in {self.run.not_finite})"
+        state = "none" if self.run is None or not self.run.state.exists() else self.run.state
+        return TrainingError(
+            f"{self.name}: the loss became {error.loss:g}, or its gradient no number, in epoch {epoch}, step {step} (loss "
+            f"{self.options.loss_at(epoch)!r}, learning rate {rate:g}), on the products {listed}. The weights were not "
+            f"touched by it; the last state is {state}. Lower {self.name}.train.learning_rate or "
+            f"{self.name}.train.gradient_clip, or look at these products."
+        )
 
     def _step_runner(self, stretch: Stretch, loss: LossName) -> StepRunner:
         """What takes a training step on rows of a stretch. Features that stay share one recording between epochs."""
@@ -197,15 +295,33 @@ class Trainer:
             return self._runner[1]
         loss_function = LOSSES[loss]
 
-        def step(rows: Tensor) -> None:
+        def loss_of(rows: Tensor) -> Tensor:
             batch = hide_sources(stretch.features.batch(rows), self.options.source_dropout)
             with autocast(self.device, self.bf16):
                 log_prices = self.weights.worker(batch)
-            value = loss_function(log_prices, stretch.prices[rows])
+            return loss_function(log_prices, stretch.prices[rows])
+
+        def step(rows: Tensor) -> None:
+            value = loss_of(rows)
             self.weights.step(value)
             self._loss_sum.add_(value.detach(), alpha=len(rows))
 
-        runner = StepRunner(step, self.options.batch_size, self.device, capture=whole and self.options.cuda_graph)
+        def step_in_parts(rows: Tensor) -> None:
+            total = torch.zeros((), device=self.device)
+            for number, part in enumerate(torch.split(rows, micro_batch or len(rows))):
+                value = loss_of(part) * (len(part) / len(rows))
+                self.weights.backward(value, add=number > 0)
+                total += value.detach()
+            self.weights.update(total)
+            self._loss_sum.add_(total, alpha=len(rows))
+
+        micro_batch = self.progress.micro_batch
+        runner = StepRunner(
+            step if micro_batch is None else step_in_parts,
+            self.options.batch_size,
+            self.device,
+            capture=whole and self.options.cuda_graph and micro_batch is None,
+        )
         if whole:
             self._runner = (loss, runner)
         return runner
@@ -234,34 +350,55 @@ class Trainer:
     def _fingerprint(self) -> dict[str, Any]:
         return describe_run(self.parameters, self.seed, self.data.fingerprints, self.device, bf16=self.bf16)
 
-    def _save_state(self, kept: Checkpoint) -> None:
+    def _save_state(self, run: RunFolder) -> None:
+        began = perf_counter()
+        progress, kept = vars(self.progress), self.kept
+        if self.progress.products:
+            progress = progress | {"seconds": self.progress.seconds + began - self._started}
         parts = {
             "weights": self.weights.state(),
             "schedule": self.schedule.state(),
-            "progress": vars(self.progress),
-            "shuffler": self.shuffler.get_state(),
+            "progress": progress,
+            "loss_sum": self._loss_sum,
+            "shuffler": self._epoch_shuffler,
             "random": torch.get_rng_state(),
             "cuda_random": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
-            "kept": {"header": kept.header.model_dump_json(), "weights": kept.weights},
+            "kept": kept and {"header": kept.header.model_dump_json(), "weights": kept.weights},
         }
-        save_state(self.run.state, self._fingerprint(), parts)
+        save_state(run.states, self._fingerprint(), parts)
+        self.clock.saved(perf_counter() - began)
 
-    def _resume(self) -> Checkpoint | None:
-        """Take over the last state; the checkpoint kept so far, or None where there is nothing to resume."""
-        loaded = load_state(self.run.state, self.device)
+    def _resume(self, run: RunFolder) -> bool:
+        """Take over the last state, if there is one."""
+        loaded = load_state(run.states, self.device)
         if loaded is None:
-            return None
-        fingerprint, parts = loaded
-        check_fingerprint(self.name, self.run.state, fingerprint, self._fingerprint())
+            return False
+        path, fingerprint, parts = loaded
+        anyway = self.options.resume == "anyway"
+        check_fingerprint(self.name, path, fingerprint, self._fingerprint(), anyway=anyway)
+        try:
+            self._load(parts)
+        except (RuntimeError, KeyError, ValueError) as error:
+            raise TrainingError(
+                f"{path}: does not fit the model of {self.name!r} ({error}). Start afresh with resume=false."
+            ) from error
+        return True
+
+    def _load(self, parts: dict[str, Any]) -> None:
+        """Take over the parts of a state."""
         self.weights.load(parts["weights"])
         self.schedule.load(parts["schedule"])
         vars(self.progress).update(parts["progress"])
-        self.shuffler.set_state(parts["shuffler"].cpu())
+        self._resumed_step = self.progress.step
+        self._loss_sum.copy_(parts["loss_sum"])
+        self._epoch_shuffler = parts["shuffler"].cpu()
+        self.shuffler.set_state(self._epoch_shuffler)
         torch.set_rng_state(parts["random"].cpu())
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(parts["cuda_random"].cpu(), self.device)
         kept = parts["kept"]
-        return Checkpoint(CheckpointHeader.model_validate_json(kept["header"]), kept["weights"])
+        if kept is not None:
+            self.kept = Checkpoint(CheckpointHeader.model_validate_json(kept["header"]), kept["weights"])
 
 
 def prepare_model(parameters: VariantParameters, data: TrainingData) -> PriceModel:

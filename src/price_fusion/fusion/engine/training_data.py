@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from price_fusion.errors import AlignmentError
 from price_fusion.fusion.engine.device import choose_device, fits, window_bytes
 from price_fusion.fusion.engine.features import Features, features_from_tables
 from price_fusion.fusion.engine.recipe import data_fingerprints
 from price_fusion.fusion.roles import Roles
 from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.fusion.tables.validation.frames import refuse_other_products
 from price_fusion.parameters import Source
 
 
@@ -38,6 +39,8 @@ class TrainingData:
     """Type in which each source's embeddings are stored."""
     fingerprints: dict[str, str]
     """Digests of what the data was made from, for the checkpoint."""
+    ids: NDArray[Any] | None = None
+    """(N,) product ids, for messages; None: rows stand for them."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     """Where to compute."""
     window_products: int | None = None
@@ -65,11 +68,7 @@ def training_data(
     Raises:
         AlignmentError: if sample table and split table list other products.
     """
-    if not np.array_equal(samples["sample_id"], split_table["sample_id"]):
-        raise AlignmentError(
-            f"the sample table ({len(samples)} products) and the split table ({len(split_table)}) do not list the same "
-            "products in the same order. Run 'split' again."
-        )
+    refuse_other_products(samples, split_table)
     chosen = choose_device(device)
     sources = {name: table.declaration for name, table in tables.items()}
     features = features_from_tables(samples, tables, sources)
@@ -89,4 +88,5 @@ def training_data(
         sources=sources,
         dtypes={name: table.dtype for name, table in tables.items()},
         fingerprints=data_fingerprints(samples, split_table, tables),
+        ids=samples["sample_id"].to_numpy(),
     )

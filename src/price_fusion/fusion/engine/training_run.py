@@ -29,11 +29,20 @@ class RunProgress:
     best_epoch: int = 0
     best_smape: float = math.inf
     history: list[dict[str, Any]] = field(default_factory=list)
+    products: int = 0
+    """Of the running epoch, that were trained on."""
+    first_step: int = 0
+    """Of the running epoch."""
+    seconds: float = 0.0
+    """That the running epoch took before it was interrupted."""
+    micro_batch: int | None = None
+    """Products that the device computes at a time, where it had no memory for a batch; None: whole batches."""
 
     def note(self, record: dict[str, Any]) -> bool:
         """Take note of a finished epoch; whether its validation SMAPE is the best so far."""
         self.epoch = record["epoch"]
         self.history.append(record)
+        self.products, self.first_step, self.seconds = 0, self.step, 0.0
         smape = record.get("smape", math.inf)
         if smape < self.best_smape or not self.best_epoch:
             self.best_smape, self.best_epoch = smape, self.epoch

@@ -8,6 +8,7 @@ again; its other parameters are the float32 ones.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,21 @@ from price_fusion.fusion.models.build import PriceModel
 from price_fusion.parameters import TrainParameters
 
 
+class NotFiniteError(Exception):
+    """A loss or gradient is no number; the weights are as they were before it.
+
+    Attributes:
+        step: how many steps were taken before it since the weights were made or loaded; None: this is the last one asked
+            for.
+        loss: of the batch.
+    """
+
+    def __init__(self, step: int | None, loss: float) -> None:
+        super().__init__(f"loss {loss}")
+        self.step = step
+        self.loss = loss
+
+
 class FlatWeights:
     """A model's weights, gradients and averages in flat buffers, with the optimizer that steps them.
 
@@ -28,9 +44,12 @@ class FlatWeights:
         model: on its device; its parameters become views of ``values``.
         options: optimizer, clipping and averaging.
         bf16: whether the worker's matrices are in bf16.
+        waits: whether each step waits to know that its loss and gradient are numbers. By default on the CPU, where that
+            costs nothing. Elsewhere the device leaves all steps from the first such one out by itself, and ``check``
+            tells later.
     """
 
-    def __init__(self, model: PriceModel, options: TrainParameters, *, bf16: bool) -> None:
+    def __init__(self, model: PriceModel, options: TrainParameters, *, bf16: bool, waits: bool | None = None) -> None:
         self.model = model
         self.options = options
         parameters = sorted(model.parameters(), key=lambda parameter: parameter.ndim < 2)  # matrices first
@@ -73,6 +92,10 @@ class FlatWeights:
             capturable=device.type == "cuda",
         )
         self._steps = 0
+        self._waits = device.type == "cpu" if waits is None else waits
+        self._trouble = _Trouble(device)
+        if not self._waits:
+            self.optimizer.found_inf = self._trouble.found  # type: ignore[attr-defined]
 
     def averaged_model(self) -> PriceModel:
         """A copy of the model whose weights are the averages; the model itself where there are none."""
@@ -93,16 +116,50 @@ class FlatWeights:
             group["lr"] = rate
 
     def step(self, loss: Tensor) -> None:
-        """Back-propagate a loss of the worker's output, clip, and step weights and averages. Never waits for a GPU."""
+        """Back-propagate a loss of the worker's output, and step weights and averages.
+
+        Raises:
+            NotFiniteError: where steps wait; nothing has changed then.
+        """
+        self.backward(loss)
+        self.update(loss.detach())
+
+    def backward(self, loss: Tensor, *, add: bool = False) -> None:
+        """Gradient of a loss of the worker's output, in place of the one before or added to it."""
         gradients = torch.autograd.grad(loss, self._worker_parameters)
-        torch._foreach_copy_(self._gradient_views, gradients)
-        self._clip()
+        if add:
+            torch._foreach_add_(self._gradient_views, [gradient.float() for gradient in gradients])
+        else:
+            torch._foreach_copy_(self._gradient_views, gradients)
+
+    def update(self, loss: Tensor) -> None:
+        """Clip the gradient of this loss (detached) and step weights and averages. Never waits for a GPU.
+
+        Raises:
+            NotFiniteError: where steps wait; nothing has changed then.
+        """
+        norm = torch.linalg.vector_norm(self.gradients)
+        if not self._waits:
+            self._trouble.look(norm, loss)
+        elif not math.isfinite(norm) or not math.isfinite(loss):
+            raise NotFiniteError(None, float(loss))
+        self._clip(norm)
         self.optimizer.step()
         self._refresh_matrices()
         if self.average is not None:
             # The first average is the weights themselves: nothing is left in it of the random ones.
-            self.average.lerp_(self.values.detach(), 1 - self.options.ema_decay if self._steps else 1.0)
+            share = 1 - self.options.ema_decay if self._steps else 1.0
+            self.average.lerp_(self.values.detach(), share if self._waits else share * (1 - self._trouble.found))
         self._steps += 1
+
+    def check(self) -> None:
+        """Wait for the device, where steps do not.
+
+        Raises:
+            NotFiniteError: if a step was left out; so were all after it.
+        """
+        if not self._waits and self._trouble.found.item():
+            raise NotFiniteError(int(self._trouble.step.item()), float(self._trouble.loss.item()))
 
     def state(self) -> dict[str, Any]:
         """All that a continuation needs."""
@@ -121,10 +178,10 @@ class FlatWeights:
                 self.average.copy_(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self._steps = state["steps"]
+        self._trouble.steps.zero_()
         self._refresh_matrices()
 
-    def _clip(self) -> None:
-        norm = torch.linalg.vector_norm(self.gradients)
+    def _clip(self, norm: Tensor) -> None:
         factor = self.options.gradient_clip / (norm + 1e-6)
         if self.gradients.device.type != "cpu":
             self.gradients.mul_(factor.clamp_max(1.0))
@@ -133,6 +190,23 @@ class FlatWeights:
 
     def _refresh_matrices(self) -> None:
         self.matrices.copy_(self.values.detach()[: len(self.matrices)])
+
+
+class _Trouble:
+    """On the device: whether a loss or gradient was no number, at which step first, and that loss."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.found, self.loss = (torch.zeros((), device=device) for _ in range(2))
+        self.step, self.steps = (torch.zeros((), dtype=torch.int64, device=device) for _ in range(2))
+
+    def look(self, norm: Tensor, loss: Tensor) -> None:
+        """Take note of a step's gradient norm and loss."""
+        sound = torch.isfinite(norm) & torch.isfinite(loss)
+        first = ~sound & (self.found == 0)
+        self.loss.copy_(torch.where(first, loss.float(), self.loss))
+        self.step.copy_(torch.where(first, self.steps, self.step))
+        self.found.copy_(torch.maximum(self.found, (~sound).float()))
+        self.steps.add_(1)
 
 
 def _views(buffer: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
