@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
@@ -235,3 +237,20 @@ def test_interrupted_sample_does_not_exist(dataset: FabricatedSampleDataset, mon
     assert not dataset.exists()
     with pytest.raises(DatasetFileError, match="interrupted"):
         dataset.load()
+
+
+def test_a_full_disk_is_named_and_leaves_the_earlier_sample(
+    dataset: FabricatedSampleDataset, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset.save(sample())
+    before = contents(folder)
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(DatasetFileError, match=r"No space left on device.*give the same command again"):
+            dataset.save(sample(2))
+    assert {name: contents(folder)[name] for name in before} == before
+    assert dataset.load()["seed"] == 1

@@ -11,6 +11,7 @@ from kedro.io import DatasetError
 from price_fusion.datasets.fold_models import FoldModelsDataset
 from price_fusion.datasets.working_folder import FoldFolderDataset
 from price_fusion.errors import PriceFusionError
+from price_fusion.fusion.files import sha256
 from price_fusion.fusion.folds import FoldModel, FoldModels
 
 
@@ -18,7 +19,8 @@ from price_fusion.fusion.folds import FoldModel, FoldModels
 def models(tmp_path: Path) -> FoldModels:
     (tmp_path / "folds").mkdir()
     (tmp_path / "folds/fold-0").touch()
-    return FoldModels("tiny", "network", (FoldModel(0, 41, "fold-0", "0f", 1.5),), tmp_path / "folds")
+    model = FoldModel(0, 41, "fold-0", "0f", "d0", 1.5, {"fold-0": sha256(tmp_path / "folds/fold-0")})
+    return FoldModels("tiny", "network", (model,), tmp_path / "folds")
 
 
 @pytest.fixture
@@ -37,6 +39,8 @@ def test_incomplete_ones_do_not_exist(dataset: FoldModelsDataset, models: FoldMo
     dataset.save(replace(models, complete=False))
     assert not dataset.exists()
     dataset.save(models)
+    models.path_of(models.models[0]).write_text("damaged")
+    assert not dataset.exists()
     models.path_of(models.models[0]).unlink()
     assert not dataset.exists()
 

@@ -21,4 +21,4 @@ def kedro_errors() -> Iterator[None]:
     try:
         yield
     except PriceFusionError as error:
-        raise DatasetFileError(str(error)) from error
+        raise DatasetFileError(str(error), error.problems if isinstance(error, DataError) else ()) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import os
@@ -18,7 +17,8 @@ import numpy as np
 from kedro.io import AbstractDataset
 from numpy.typing import NDArray
 
-from price_fusion.datasets.errors import DatasetFileError
+from price_fusion.datasets.errors import DatasetFileError, kedro_errors
+from price_fusion.fusion.files import sha256, storage_errors, sync
 
 MARKER_NAME = "fabricated.json"
 _MADE_BY = "price_fusion fabricate"
@@ -100,17 +100,22 @@ class FabricatedSampleDataset(AbstractDataset[FabricatedSample, dict[str, Any]])
         """Write all files, the finished marker last.
 
         Raises:
-            DatasetFileError: before anything is written, if a file is in the way that this dataset did not make.
+            DatasetFileError: before anything is written, if a file is in the way that this dataset did not make; or if the
+                disk does not take the files.
         """
         writers = dict(_writers(data))
         replaced = self._digests_of_own_files(list(writers))
+        with kedro_errors(), storage_errors(self._folder):
+            self._write(data, writers, replaced)
+
+    def _write(self, data: FabricatedSample, writers: dict[str, _Writer], replaced: dict[str, str]) -> None:
         digests = {name: self._stage(name, write) for name, write in writers.items()}
         origin = {"made_by": _MADE_BY, "seed": data.seed, "parameters": data.parameters}
         self._write_marker({**origin, "state": "writing", "files": digests, "replaces": replaced})
         for name in writers:
             target = self._folder / name
             _temporary(target).replace(target)
-            _sync_folder(target.parent)
+            sync(target.parent)
         self._write_marker({**origin, "state": "finished", "files": digests})
 
     def load(self) -> dict[str, Any]:
@@ -151,7 +156,7 @@ class FabricatedSampleDataset(AbstractDataset[FabricatedSample, dict[str, Any]])
             if not os.path.lexists(target):
                 continue
             listed = {known[name] for key in ("files", "replaces") if name in (known := marker.get(key, {}))}
-            found[name] = _sha256(target) if target.is_file() and not target.is_symlink() else "not a plain file"
+            found[name] = sha256(target) if target.is_file() and not target.is_symlink() else "not a plain file"
             if found[name] not in listed:
                 reason = "was changed since" if listed else "was not made by 'fabricate'"
                 raise DatasetFileError(
@@ -173,7 +178,7 @@ class FabricatedSampleDataset(AbstractDataset[FabricatedSample, dict[str, Any]])
         text = json.dumps(content, indent=2, sort_keys=True) + "\n"
         self._stage(MARKER_NAME, _bytes_writer(text.encode()))
         _temporary(self._marker).replace(self._marker)
-        _sync_folder(self._folder)
+        sync(self._folder)
 
     def _stage(self, name: str, write: _Writer) -> str:
         """Write a file under its temporary name and give the sha256 of what is on disk."""
@@ -183,7 +188,7 @@ class FabricatedSampleDataset(AbstractDataset[FabricatedSample, dict[str, Any]])
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        return _sha256(temporary)
+        return sha256(temporary)
 
 
 def _is_marker(content: object) -> bool:
@@ -247,19 +252,3 @@ def _bytes_writer(content: bytes) -> _Writer:
 
 def _temporary(target: Path) -> Path:
     return target.with_name(f".{target.name}{_TEMPORARY_SUFFIX}")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make renames in this folder outlast a power cut, where the system can."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,17 +1,30 @@
-"""Figures that count as missing once they are older than what they show. Apart from ``derived.py``: matplotlib is slow to load."""
+"""Figures as whole files. Apart from ``whole_files.py``: matplotlib is slow to load."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 from kedro_datasets.matplotlib import MatplotlibDataset
+from matplotlib.figure import Figure
 
-from price_fusion.datasets.derived import Derived
+from price_fusion.datasets.errors import DatasetFileError
+from price_fusion.datasets.whole_files import WholeFile
 
 
-class DerivedFigureDataset(Derived, MatplotlibDataset):  # type: ignore[misc]
-    """A picture of a matplotlib ``Figure`` made from other files.
+class WholeFigureDataset(WholeFile, MatplotlibDataset):  # type: ignore[misc]
+    """A picture of one matplotlib ``Figure``.
 
     Args:
         filepath: the picture.
-        made_from: ``{filepath: ...}`` of each file it was made from, by any name.
-        arguments: as of ``kedro_datasets.matplotlib.MatplotlibDataset``.
+        made_from: as of ``WholeFile``.
+        arguments: as of ``kedro_datasets.matplotlib.MatplotlibDataset``, but for those that ``WholeFile`` refuses.
     """
+
+    def _write(self, data: Figure, path: Path, **changed: Any) -> None:
+        if not isinstance(data, Figure):
+            raise DatasetFileError(
+                f"{self._path}: got a {type(data).__name__}, expected one matplotlib Figure. Give each figure an entry of its "
+                "own in the catalog."
+            )
+        super()._write(data, path, **changed)

@@ -1,0 +1,101 @@
+"""The hidden file beside a saved file: its digest, and the digests of what it was made from, as ``sha256sum`` writes them.
+
+``.metrics.json.sha256`` belongs to ``metrics.json``. Its first line is of that file; each further line is of an origin, by
+its path from there. ``sha256sum -c .metrics.json.sha256``, given in that folder, checks all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from price_fusion.datasets.errors import DatasetFileError
+from price_fusion.fusion.digests import digest_of
+from price_fusion.fusion.files import sync, write_whole
+
+_LINE = re.compile(r"\\?(?P<digest>[0-9a-f]{64}) [ *].+")
+
+
+class Sidecar:
+    """Says whether a file is what was saved, and whether its origins are what it was made from.
+
+    Args:
+        file: the file that it belongs to.
+        made_from: the files that this one was made from.
+    """
+
+    def __init__(self, file: Path, made_from: Sequence[Path] = ()) -> None:
+        self._file = file
+        self._made_from = tuple(made_from)
+        self.path = file.with_name(f".{file.name}.sha256")
+
+    def remove(self) -> None:
+        """Let the file count as missing, even after a power cut."""
+        if self.path.exists():
+            self.path.unlink()
+            sync(self.path.parent)
+
+    def write(self, digest: str) -> None:
+        """Vouch for the file.
+
+        Args:
+            digest: its sha256, in hexadecimal.
+
+        Raises:
+            StorageError: if it cannot be written.
+        """
+        lines = [_line(digest, self._file.name), *self._lines_of_origins()]
+        write_whole(self.path, os.fsencode("".join(f"{line}\n" for line in lines)))
+
+    def check(self) -> None:
+        """Compare the file with its digest, if it has one: a user's own file has none and is taken as it is.
+
+        Raises:
+            DatasetFileError: if they differ, or the sidecar is not of this form.
+        """
+        lines = self._lines()
+        if not lines or not self._file.is_file():
+            return
+        match = _LINE.fullmatch(lines[0])
+        if match is None:
+            raise DatasetFileError(
+                f"{self.path}: its first line is {lines[0][:80]!r}, expected a sha256 digest and a file's name, as "
+                f"sha256sum writes them. Run the pipeline that makes {self._file.name} again; or remove this file, and "
+                f"{self._file.name} is taken as it is."
+            )
+        found = digest_of(self._file)
+        if found != match["digest"]:
+            raise DatasetFileError(
+                f"{self._file}: sha256 is {found[:12]}..., expected {match['digest'][:12]}... ({self.path.name}): it was "
+                "damaged or changed after it was saved. Run the pipeline that makes it again; or, if it was changed on "
+                f"purpose, remove {self.path}."
+            )
+
+    def is_current(self) -> bool:
+        """Whether file and sidecar are there, and each origin is still the one that the file was made from."""
+        lines = self._lines()
+        if not lines or not self._file.is_file() or not all(path.is_file() for path in self._made_from):
+            return False
+        return _LINE.fullmatch(lines[0]) is not None and set(self._lines_of_origins()) <= set(lines[1:])
+
+    def _lines(self) -> list[str]:
+        """Without their ends; none if there is no sidecar."""
+        try:
+            return os.fsdecode(self.path.read_bytes()).removesuffix("\n").split("\n")
+        except FileNotFoundError:
+            return []
+
+    def _lines_of_origins(self) -> list[str]:
+        folder = self._file.parent.resolve()
+        return [
+            _line(digest_of(path), os.path.relpath(path.resolve(), folder))
+            for path in self._made_from
+            if path.is_file()
+        ]
+
+
+def _line(digest: str, name: str) -> str:
+    escaped = name.replace("\\", "\\\\").replace("\n", "\\n")
+    return f"{'' if escaped == name else chr(92)}{digest}  {escaped}"

@@ -1,0 +1,111 @@
+"""Runs that are killed while they save, and go on with ``--only-missing-outputs`` to the outputs of one that was not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.end_to_end.conftest import SHORT, Project
+
+DYING_KEDRO = """
+import os, signal, sys
+from pathlib import Path
+
+name, moment, *arguments = sys.argv[1:]
+rename = Path.replace
+
+
+def replace(temporary, target):
+    if Path(target).name != name:
+        return rename(temporary, target)
+    if moment == "half written":
+        os.truncate(temporary, temporary.stat().st_size // 2)
+    else:
+        rename(temporary, target)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+Path.replace = replace
+sys.argv = ["kedro", *arguments]
+from kedro.framework.cli import main
+
+main()
+"""
+"""The command ``kedro``, killed before or after a file of a given name takes that name."""
+GO_ON = ("run", "--only-missing-outputs", "--params", SHORT)
+
+
+def kedro_killed(project: Project, name: str, moment: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", DYING_KEDRO, name, moment, *GO_ON],
+        cwd=project.path,
+        env=os.environ | {"DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert result.returncode == -signal.SIGKILL, result.stdout[-4000:] + result.stderr[-4000:]
+
+
+def saved(project: Project) -> dict[str, bytes]:
+    """Contents of all files that nodes saved, with their digests; without temporaries of the dead."""
+    data = project.path / "data"
+    return {
+        str(path.relative_to(data)): path.read_bytes()
+        for stage in ("03_primary", "05_model_input", "07_model_output", "08_reporting")
+        for path in sorted((data / stage).rglob("*"))
+        if path.is_file() and path.suffix != ".partial"
+    }
+
+
+def digest(path: Path) -> Path:
+    return path.with_name(f".{path.name}.sha256")
+
+
+def test_killed_runs_go_on_to_the_outputs_of_one_that_was_not(
+    trained_project: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    project, expected = copy_of(trained_project), saved(trained_project)
+    reports = project.path / "data/08_reporting/moe"
+    results, metrics, extremes = (
+        reports / name for name in ("evaluation_results.csv", "metrics.json", "best_and_worst.csv")
+    )
+    for path in sorted(reports.iterdir()):
+        path.unlink()
+    (project.path / "data/07_model_output/moe/test_out.csv").unlink()
+
+    kedro_killed(project, results.name, "half written")
+    (half,) = reports.glob(".evaluation_results.csv.*.partial")
+    assert 0 < half.stat().st_size < len(expected["08_reporting/moe/evaluation_results.csv"])
+    assert not results.exists()
+
+    kedro_killed(project, results.name, "renamed")
+    assert results.exists()
+    assert not digest(results).exists()
+
+    kedro_killed(project, digest(metrics).name, "renamed")  # one of three outputs of a node
+    assert digest(results).exists()
+    assert digest(metrics).exists()
+    assert not extremes.exists()
+
+    project.kedro(*GO_ON)
+    assert saved(project) == expected
+
+
+def test_a_damaged_file_stops_the_run_that_reads_it(
+    trained_project: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    project = copy_of(trained_project)
+    path = project.path / "data/08_reporting/moe/evaluation_results.csv"
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(b"\x00")
+    printed = project.kedro("run", "--nodes", "moe.summarise", fails=True).stderr
+    message = "".join(printed.split())  # as wide as it may be wrapped
+    assert f"{path.name}:sha256is" in message
+    assert "damagedorchangedafteritwassaved.Runthepipelinethatmakesitagain" in message
