@@ -39,6 +39,7 @@ def run(script: str, *arguments: str, fails: bool = False) -> str:
         pytest.param("ingestion_speed", 5, marks=pytest.mark.slow),
         pytest.param("losses", 0, marks=pytest.mark.slow),
         pytest.param("accuracy", 2, marks=pytest.mark.slow),
+        pytest.param("mutations", 1, marks=pytest.mark.slow),
     ],
 )
 def test_smoke_sizes_end_in_a_result_that_the_report_takes(script: str, goals: int, tmp_path: Path) -> None:

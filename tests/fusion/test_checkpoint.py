@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 from collections.abc import Callable
@@ -13,15 +14,18 @@ import safetensors.torch
 import torch
 
 from price_fusion import __version__
-from price_fusion.errors import CheckpointError
+from price_fusion.errors import CheckpointError, StorageError
 from price_fusion.fusion.checkpoint import (
     FORMAT_VERSION,
     HEADER_KEY,
+    TENSORS_DIGEST,
     Checkpoint,
     load_checkpoint,
     read_header,
     save_checkpoint,
+    tensors_digest,
 )
+from price_fusion.fusion.sealed import SEAL, sealed
 from price_fusion.parameters import ColumnSourceParameters, SourceParameters
 
 TINY_SOURCES = {
@@ -33,6 +37,12 @@ MakeCheckpoint = Callable[..., Checkpoint]
 
 def write_with_header(path: Path, header: str) -> None:
     safetensors.torch.save_file({"a": torch.zeros(1)}, path, metadata={HEADER_KEY: header})
+
+
+def write_with_fields(path: Path, fields: dict[str, Any]) -> None:
+    """A checkpoint of one tensor whose digests are right."""
+    weights = {"a": torch.zeros(1)}
+    write_with_header(path, sealed({**fields, TENSORS_DIGEST: tensors_digest(weights)}))
 
 
 def refusal(read: Callable[[Path], object], path: Path) -> str:
@@ -80,7 +90,7 @@ def test_columns_are_read_with_their_vocabulary(make_checkpoint: MakeCheckpoint,
 def test_a_header_without_parameter_counts_is_read(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
     header = json.loads(make_checkpoint().header.model_dump_json())
     del header["parameter_counts"]
-    write_with_header(tmp_path / "c.safetensors", json.dumps(header))
+    write_with_fields(tmp_path / "c.safetensors", header)
     assert read_header(tmp_path / "c.safetensors").parameter_counts == {}
 
 
@@ -95,12 +105,13 @@ def test_metrics_that_are_no_numbers_are_read_as_written(make_checkpoint: MakeCh
 def test_saving_over_a_checkpoint_that_fails_keeps_the_old_one(
     make_checkpoint: MakeCheckpoint, checkpoint_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def half_write(weights: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> None:
-        path.write_bytes(b"half")
-        raise OSError("No space left on device")
+    def half_write(self: Path, contents: bytes) -> None:
+        with self.open("wb") as file:
+            file.write(contents[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(safetensors.torch, "save_file", half_write)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr(Path, "write_bytes", half_write)
+    with pytest.raises(StorageError, match=r"No space left.*Free some space"):
         save_checkpoint(checkpoint_path, make_checkpoint(epoch=4))
     assert read_header(checkpoint_path).epoch == 3
     assert list(checkpoint_path.parent.iterdir()) == [checkpoint_path]
@@ -131,7 +142,7 @@ class TestRefusals:
         safetensors.torch.save_file({"a": torch.zeros(1)}, path)
         assert "not a checkpoint of price-fusion" in refusal(read, path)
 
-    @pytest.mark.parametrize("version", [1, FORMAT_VERSION + 1, str(FORMAT_VERSION), None])
+    @pytest.mark.parametrize("version", [1, 2, FORMAT_VERSION + 1, str(FORMAT_VERSION), None])
     def test_another_version(
         self, read: Callable[[Path], object], make_checkpoint: MakeCheckpoint, tmp_path: Path, version: object
     ) -> None:
@@ -154,8 +165,61 @@ class TestRefusals:
     ) -> None:
         path = tmp_path / "c.safetensors"
         header = json.loads(make_checkpoint().header.model_dump_json())
-        write_with_header(path, json.dumps(header | change))
+        write_with_fields(path, header | change)
         assert next(iter(change)) in refusal(read, path)
+
+
+def stored_header(path: Path) -> dict[str, Any]:
+    with safetensors.safe_open(path, framework="pt") as file:
+        header: dict[str, Any] = json.loads(file.metadata()[HEADER_KEY])
+    return header
+
+
+def test_the_file_is_plain_safetensors_and_the_same_bytes_each_time(
+    make_checkpoint: MakeCheckpoint, checkpoint_path: Path, tmp_path: Path
+) -> None:
+    weights = make_checkpoint().weights
+    assert safetensors.torch.load_file(checkpoint_path).keys() == weights.keys()
+    assert list(stored_header(checkpoint_path))[-2:] == [TENSORS_DIGEST, SEAL]
+    again = tmp_path / "again.safetensors"
+    save_checkpoint(again, make_checkpoint())
+    assert again.read_bytes() == checkpoint_path.read_bytes()
+
+
+def test_a_changed_header_is_noticed_without_the_weights(checkpoint_path: Path) -> None:
+    contents = checkpoint_path.read_bytes()
+    place = contents.index(b"14.25")
+    checkpoint_path.write_bytes(contents[:place] + b"94" + contents[place + 2 :])
+    message = refusal(read_header, checkpoint_path)
+    assert "damaged header (sha256 of its contents is" in message
+    assert "Train again, or bring the file back from a copy" in message
+
+
+def test_a_changed_weight_is_noticed(checkpoint_path: Path) -> None:
+    contents = bytearray(checkpoint_path.read_bytes())
+    contents[-1] ^= 1
+    checkpoint_path.write_bytes(contents)
+    read_header(checkpoint_path)
+    expected = stored_header(checkpoint_path)[TENSORS_DIGEST]
+    message = refusal(load_checkpoint, checkpoint_path)
+    assert "damaged weights (their sha256 is" in message
+    assert f"expected {expected[:12]} as the header says" in message
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"b": torch.tensor([1.0, 2.0])},
+        {"a": torch.tensor([[1.0, 2.0]])},
+        {"a": torch.tensor([1.0, 2.0], dtype=torch.bfloat16)},
+        {"a": torch.tensor([1.0, -2.0])},
+    ],
+)
+def test_a_digest_is_of_names_types_shapes_and_values(change: dict[str, torch.Tensor]) -> None:
+    tensors = {"a": torch.tensor([1.0, 2.0]), "z": torch.tensor(3), "empty": torch.zeros(0, 4)}
+    digest = tensors_digest(tensors)
+    assert tensors_digest(dict(reversed(tensors.items()))) == digest
+    assert tensors_digest({"z": tensors["z"], "empty": tensors["empty"], "a": tensors["a"], **change}) != digest
 
 
 def test_reading_a_header_imports_no_torch(checkpoint_path: Path, modules_after: Callable[[str], set[str]]) -> None:

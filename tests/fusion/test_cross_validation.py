@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from price_fusion.errors import DataError, TrainingError
+from price_fusion.errors import CheckpointError, DataError, TrainingError
 from price_fusion.fusion import Predictor, cross_validation
 from price_fusion.fusion.checkpoint import load_checkpoint, save_checkpoint
 from price_fusion.fusion.cross_validation import (
@@ -203,7 +203,7 @@ def test_an_interrupted_one_trains_what_is_missing_and_ends_as_if_never_interrup
         "fold-0-seed-7.safetensors",
         "fold-0-seed-8.safetensors",
     ]
-    assert any(path.suffix == ".run" for path in folder.path.iterdir())
+    assert any(path.suffix == ".partial" for path in folder.path.iterdir())
 
     trainings.clear()
     models = cross_validate_variant(tiny_variant(epochs=2), labelled, folder, seeds=2, seed=7)
@@ -347,6 +347,46 @@ def test_a_model_that_was_replaced_is_not_taken_for_what_it_was(
     cross_validate_variant(tiny_variant(), labelled, folder, seeds=1, seed=7)
     assert len(trainings) == 3 + 1 + 3
     assert contents(folder) == before
+
+
+@pytest.mark.parametrize("damage", ["flipped", "missing"])
+def test_a_damaged_model_is_trained_again_with_a_warning(
+    labelled: LabelledData,
+    folder: FoldFolder,
+    tiny_variant: MakeVariant,
+    trainings: list[int],
+    caplog: pytest.LogCaptureFixture,
+    damage: str,
+) -> None:
+    models = cross_validate_variant(tiny_variant(), labelled, folder, seeds=1, seed=7)
+    before, path = contents(folder), folder.path / "fold-1-seed-7.safetensors"
+    path.unlink()
+    if damage == "flipped":
+        whole = bytearray(before[path.name])
+        whole[-1] ^= 1
+        path.write_bytes(whole)
+    with pytest.raises(CheckpointError, match="Run the pipeline again") as caught:
+        out_of_fold(models, labelled)
+    assert str(path) in str(caught.value)
+    trainings.clear()
+    again = cross_validate_variant(tiny_variant(), labelled, folder, seeds=1, seed=7)
+    assert trainings == [7]
+    assert str(path) in caplog.text
+    assert "it is trained again" in caplog.text
+    assert contents(folder) == before
+    assert [model.sha256 for model in again.models] == [model.sha256 for model in models.models]
+
+
+def test_an_ensemble_and_a_cross_validation_keep_the_models_of_each_other(
+    labelled: LabelledData, folder: FoldFolder, tiny_variant: MakeVariant, trainings: list[int]
+) -> None:
+    ensemble: dict[str, Any] = {"seeds": 2, "seed": 7, "refits": 1}
+    wide = cross_validate_variant(tiny_variant(), labelled, folder, **ensemble)
+    assert len(trainings) == 7
+    narrow = cross_validate_variant(tiny_variant(), labelled, folder, seeds=1, seed=7)
+    assert folder.read() == narrow
+    assert cross_validate_variant(tiny_variant(), labelled, folder, **ensemble) == wide
+    assert len(trainings) == 7
 
 
 def test_a_diverged_training_is_an_error_and_leaves_the_others(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,9 +36,11 @@ from price_fusion.fusion.ensemble import (
     save_ensemble,
 )
 from price_fusion.fusion.estimators import EstimatorOptions
+from price_fusion.fusion.files import remove_leftovers
 from price_fusion.fusion.folds import FoldFolder, FoldModels
 from price_fusion.fusion.metrics import smape_per_product
 from price_fusion.fusion.network import Network
+from price_fusion.fusion.sealed import SEAL, sealed
 from price_fusion.fusion.splits import NO_FOLD
 from price_fusion.parameters import VariantParameters
 
@@ -289,8 +293,6 @@ def test_networks_of_the_folder_are_the_fold_models(trained: Trained, folder: Pa
 
 def test_another_ensemble_replaces_the_one_before(trained: Trained, folder: Path) -> None:
     (folder / "leftover").touch()
-    (folder.parent / ".ensemble.partial").mkdir()
-    (folder.parent / ".ensemble.partial" / "half").touch()
     save_ensemble(folder, trained.draft(trained.members[1]))
     assert {path.name for path in folder.iterdir()} == {
         "manifest.json", "calibration.safetensors", *(f"ridge-fold-{fold}" for fold in range(3)),
@@ -301,8 +303,9 @@ def test_another_ensemble_replaces_the_one_before(trained: Trained, folder: Path
 def test_what_cannot_be_written_leaves_the_one_before(trained: Trained, folder: Path) -> None:
     draft = trained.draft(trained.members[1])
     absent = replace(draft, models={"ridge-fold-0": folder / "absent"})
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(CheckpointError, match=r"absent: a model of the ensemble, and not there. Run the pipeline"):
         save_ensemble(folder, absent)
+    assert [path.name for path in folder.parent.iterdir()] == ["ensemble"]
     assert len(load_ensemble(folder).members) == 3
 
 
@@ -316,12 +319,12 @@ def test_each_file_is_checked(folder: Path) -> None:
             flipped[place] ^= 1
             path.write_bytes(flipped)
             with pytest.raises(
-                CheckpointError, match=r"damaged, its sha256.*Run the pipeline 'ensemble' again"
+                CheckpointError, match=r"damaged or exchanged: its sha256.*Run the pipeline 'ensemble' again"
             ) as caught:
                 Predictor.load(folder)
             assert str(path) in str(caught.value)
         path.unlink()
-        with pytest.raises(CheckpointError, match=r"missing, though manifest\.json names it") as caught:
+        with pytest.raises(CheckpointError, match=r"missing, going by manifest\.json") as caught:
             Predictor.load(folder)
         assert str(path) in str(caught.value)
         path.write_bytes(whole)
@@ -329,19 +332,20 @@ def test_each_file_is_checked(folder: Path) -> None:
 
 
 def changed(folder: Path, change: Mapping[str, Any]) -> None:
+    """A manifest that says something else, under a seal that fits."""
     manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps(manifest | change))
+    del manifest[SEAL]
+    (folder / "manifest.json").write_text(sealed(manifest | change))
 
 
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"format_version": 9}, "ensemble format 9, this program reads 1"),
+        ({"format_version": 9}, "ensemble format 9, this program reads 2"),
         ({"format_version": None}, "ensemble format None"),
         ({"members": 3}, r"damaged manifest (?s:.*)members"),
         ({"sources": {"words": {"width": -3}}}, r"damaged manifest (?s:.*)sources"),
         ({"budget": 3}, r"damaged manifest (?s:.*)budget"),
-        ({"sha256": {}}, r"damaged manifest \(no sha256 of calibration\.safetensors, neighbours-fold-0"),
     ],
 )
 def test_a_manifest_that_says_something_else_is_refused(folder: Path, change: dict[str, Any], expected: str) -> None:
@@ -349,6 +353,15 @@ def test_a_manifest_that_says_something_else_is_refused(folder: Path, change: di
     with pytest.raises(CheckpointError, match=expected) as caught:
         load_ensemble(folder)
     assert str(folder / "manifest.json") in str(caught.value)
+
+
+def test_a_changed_weight_in_the_manifest_is_noticed(folder: Path) -> None:
+    path = folder / "manifest.json"
+    path.write_text(path.read_text().replace('"weight": 0.5', '"weight": 0.6'))
+    with pytest.raises(
+        CheckpointError, match=r"damaged manifest \(sha256 of its contents.*Run the pipeline 'ensemble'"
+    ):
+        load_ensemble(folder)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "7", "\xff"])
@@ -364,6 +377,46 @@ def test_no_ensemble_is_said_to_be_none(folder: Path, tmp_path: Path) -> None:
     for path in (folder, tmp_path):
         with pytest.raises(CheckpointError, match=r"manifest\.json: no ensemble here. Run the pipeline 'ensemble'"):
             Predictor.load(path)
+
+
+KILLED = """
+import os, pathlib, sys
+from price_fusion.fusion.ensemble import EnsembleDraft, load_ensemble, save_ensemble
+
+rename = pathlib.Path.replace
+
+def die_before_the_new_one_is_named(path, target):
+    if path.suffix == ".partial":
+        os.kill(os.getpid(), 9)
+    return rename(path, target)
+
+pathlib.Path.replace = die_before_the_new_one_is_named
+folder = pathlib.Path(sys.argv[1])
+ensemble = load_ensemble(folder)
+names = [name for member in ensemble.manifest.members for name in member.models]
+save_ensemble(folder, EnsembleDraft(ensemble.manifest, ensemble.calibration, {name: folder / name for name in names}))
+"""
+
+
+def test_a_kill_while_the_new_one_takes_its_place_is_mended(trained: Trained, folder: Path) -> None:
+    samples, tables = held_out(trained.labelled), trained.labelled.tables
+    expected = Predictor.load(folder).predict_samples(samples, tables)
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(folder)], check=False, timeout=120)
+    assert killed.returncode == -9
+    assert not folder.exists()
+    assert len(remove_leftovers(folder.parent)) == 2
+    assert [path.name for path in folder.parent.iterdir()] == ["ensemble"]
+    np.testing.assert_array_equal(Predictor.load(folder).predict_samples(samples, tables), expected)
+
+
+def test_a_damaged_model_is_not_taken_into_an_ensemble(trained: Trained, tmp_path: Path) -> None:
+    ridge = trained.members[1]
+    shutil.copytree(ridge.models.path, tmp_path / "ridge")
+    moved = replace(ridge, models=replace(ridge.models, path=tmp_path / "ridge"))
+    path = tmp_path / "ridge/fold-1/weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match=r"weights\.safetensors: damaged.*models that are whole are not trained"):
+        trained.draft(moved)
 
 
 def test_out_of_fold_rows_are_those_of_a_fold(trained: Trained) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from price_fusion.errors import DataError, MissingPackageError, ParameterError, TrainingError
 from price_fusion.fusion.cross_validation import LabelledData
-from price_fusion.fusion.study import Report, Study, TuningFolder, Values, open_study
+from price_fusion.fusion.study import Report, TuningFolder, Values, open_study
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.fusion.tuning import Judge, Tuned, after_each_tenth, space_of, tune_variant
 from price_fusion.parameters import Dimension, TuningParameters, VariantParameters
@@ -334,11 +334,3 @@ def test_fields_that_a_variant_lacks_are_left_out(caplog: pytest.LogCaptureFixtu
     with caplog.at_level(logging.INFO, logger="price_fusion"):
         assert list(space_of("small", small(), tuning(space=space))) == list(SPACE)
     assert "small has no model.head.experts: not tuned" in caplog.text
-
-
-def test_files_of_trials_that_died_are_removed(tmp_path: Path) -> None:
-    (tmp_path / "trial-x").mkdir()
-    (tmp_path / "trial-x" / "state.pt").touch()
-    with study_in(tmp_path) as study:
-        assert isinstance(study, Study)
-    assert not (tmp_path / "trial-x").exists()

@@ -24,7 +24,7 @@ class CheckpointDataset(AbstractDataset[Checkpoint, Checkpoint]):
         self.metadata = metadata
 
     def load(self) -> Checkpoint:
-        """Read header and weights."""
+        """Read header and weights, and check both."""
         with kedro_errors():
             return load_checkpoint(self._filepath)
 

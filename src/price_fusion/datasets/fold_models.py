@@ -12,7 +12,7 @@ from price_fusion.fusion.folds import FoldFolder, FoldModels
 
 
 class FoldModelsDataset(AbstractDataset[FoldModels, FoldModels]):
-    """The manifest of a cross-validation; it exists once all its models do.
+    """The manifest of a cross-validation; it exists while all its models are there and whole.
 
     Args:
         filepath: the folder.

@@ -1,27 +1,38 @@
-"""Checkpoints: weights with all that is needed to predict, in one safetensors file with a JSON header."""
+"""Checkpoints: weights with all that is needed to predict, in one safetensors file with a JSON header.
+
+The file is plain safetensors, with the header as its one entry of metadata. To the fields of ``CheckpointHeader`` it adds
+``tensors_sha256``, the digest of all tensors by name, and the seal of its own contents: safetensors itself notices neither
+another bit in a weight nor one in the header.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError, safe_open
 
 from price_fusion import __version__
 from price_fusion.errors import CheckpointError
-from price_fusion.fusion.files import whole_file
+from price_fusion.fusion.digests import SHOWN
+from price_fusion.fusion.files import write_whole
 from price_fusion.fusion.intervals import Calibration
+from price_fusion.fusion.sealed import json_object, sealed, unsealed
 from price_fusion.parameters import ModelParameters, Source
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 HEADER_KEY = "price_fusion"
+TENSORS_DIGEST = "tensors_sha256"
+ADVICE = "Train again, or bring the file back from a copy."
 PRICE_FLOOR = 0.01
 """USD: nothing costs less than a cent."""
 PRICE_CEILING = 1e6
@@ -68,50 +79,52 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint; the file is whole or absent."""
+    """Write a checkpoint; the file is whole or absent.
+
+    Raises:
+        StorageError: if it cannot be written.
+    """
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.weights.items()}
     if checkpoint.calibration is not None:
         weights |= {
             f"{CALIBRATION}{name}": torch.from_numpy(values) for name, values in vars(checkpoint.calibration).items()
         }
-    with whole_file(path) as temporary:
-        save_file(weights, temporary, metadata={HEADER_KEY: checkpoint.header.model_dump_json()})
+    header = json.loads(checkpoint.header.model_dump_json()) | {TENSORS_DIGEST: tensors_digest(weights)}
+    # One entry of metadata: several would come in any order, and the same checkpoint would not be the same bytes.
+    write_whole(path, save(weights, metadata={HEADER_KEY: sealed(header)}))
 
 
 def read_header(path: Path) -> CheckpointHeader:
-    """The header alone: no weights are read, torch is not imported.
+    """The header alone, checked against its digest: no weights are read, torch is not imported.
 
     Raises:
-        CheckpointError: if the file is missing, damaged, or not a checkpoint of this program's version.
+        CheckpointError: if the file is missing, the header damaged, or not of a checkpoint of this program's version.
     """
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-    except FileNotFoundError as error:
-        raise CheckpointError(
-            f"{path}: no checkpoint here. Train first: kedro run --pipelines train_<variant>."
-        ) from error
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: not a readable safetensors file ({error}). Train again.") from error
-    return _parse_header(path, metadata)
+    return _read_header(path)[0]
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint.
+    """Read a checkpoint; header and tensors are checked against their digests.
 
     Raises:
-        CheckpointError: as ``read_header``.
+        CheckpointError: as ``read_header``, and if a tensor is damaged.
     """
-    header = read_header(path)
+    header, expected = _read_header(path)
     from safetensors.torch import load_file
 
     try:
         weights = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: damaged weights ({error}). Train again.") from error
+        raise CheckpointError(f"{path}: damaged weights ({error}). {ADVICE}") from error
+    found = tensors_digest(weights)
+    if found != expected:
+        raise CheckpointError(
+            f"{path}: damaged weights (their sha256 is {found[:SHOWN]}, expected {expected[:SHOWN]} as the header says). "
+            f"{ADVICE}"
+        )
     stored = {
         name.removeprefix(CALIBRATION): weights.pop(name).numpy()
         for name in list(weights)
@@ -120,20 +133,47 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(header, weights, Calibration(**stored) if stored else None)
 
 
-def _parse_header(path: Path, metadata: dict[str, str]) -> CheckpointHeader:
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """Hexadecimal sha256 of names, types, shapes and values of tensors in memory, whatever their order."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _read_header(path: Path) -> tuple[CheckpointHeader, str]:
+    """The header, and the digest of the tensors."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{path}: no checkpoint here. Train first: kedro run --pipelines train_<variant>."
+        ) from error
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a readable safetensors file ({error}). {ADVICE}") from error
     text = metadata.get(HEADER_KEY)
     if text is None:
-        raise CheckpointError(f"{path}: a safetensors file, but not a checkpoint of price-fusion (no header).")
+        raise CheckpointError(
+            f"{path}: a safetensors file, but not a checkpoint of price-fusion (no header): another program's, or damaged. {ADVICE}"
+        )
+    return _parsed_header(path, text)
+
+
+def _parsed_header(path: Path, text: str) -> tuple[CheckpointHeader, str]:
     try:
-        contents: Any = json.loads(text)
-        if not isinstance(contents, dict):
-            raise CheckpointError(f"{path}: damaged header (a {type(contents).__name__}, not an object). Train again.")
+        contents = json_object(text)
         version = contents.get("format_version")
         if version != FORMAT_VERSION:
             raise CheckpointError(
                 f"{path}: checkpoint format {version!r}, written by price-fusion {contents.get('package_version')!r}; "
                 f"this is {__version__}, which reads format {FORMAT_VERSION}. Train again, or use that version."
             )
-        return CheckpointHeader.model_validate(contents)
-    except (json.JSONDecodeError, ValidationError) as error:
-        raise CheckpointError(f"{path}: damaged header ({error}). Train again.") from error
+        bare = unsealed(contents)
+        digest = str(bare.pop(TENSORS_DIGEST, "none"))
+        return CheckpointHeader.model_validate(bare), digest
+    except ValueError as error:
+        raise CheckpointError(f"{path}: damaged header ({error}). {ADVICE}") from error

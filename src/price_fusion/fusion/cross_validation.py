@@ -1,13 +1,12 @@
 """Cross-validation: models per fold and seed, and out-of-fold predictions by models that did not see the row.
 
-A model that is on disk already, made from the same data, rows and parameters, is not trained again: an interrupted
-cross-validation goes on with the model it was at.
+A model that is on disk already, whole and made from the same data, rows and parameters, is not trained again: an
+interrupted cross-validation goes on with the model it was at, and a damaged model is trained again.
 """
 
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -23,7 +22,6 @@ from price_fusion.fusion.checkpoint import load_checkpoint, save_checkpoint
 from price_fusion.fusion.engine.features import Features, features_from_tables
 from price_fusion.fusion.engine.members import Member
 from price_fusion.fusion.engine.recipe import data_fingerprints, recipe, variant_recipe
-from price_fusion.fusion.engine.run_folder import RunFolder
 from price_fusion.fusion.engine.stacked import train_stacked
 from price_fusion.fusion.engine.trainer import train_variant
 from price_fusion.fusion.engine.training_data import TrainingData, training_data
@@ -54,6 +52,8 @@ class FoldTask:
     roles: Roles
     file: str
     recipe: str
+    data: str
+    """Digest of the data, which is part of the recipe."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,7 @@ def cross_validate_variant(
             roles,
             f"{_place(fold)}-seed-{number}.safetensors",
             variant_recipe(variant, number, data.fingerprints, (roles.fit, roles.stop)),
+            recipe(data.fingerprints, ()),
         )
         for fold, roles in _roles(labelled, selects=options.selects, seed=seed, refit=refits > 0)
         for number in range(seed, seed + (refits if fold is None else seeds))
@@ -123,7 +124,7 @@ def cross_validate_estimator(
     data = data_fingerprints(labelled.samples, labelled.split_table, labelled.tables)
     described: dict[str, Any] = {"kind": kind, "rounds": options.rounds, "seed": seed, "data": data}
     tasks = [
-        FoldTask(fold, seed, roles, _place(fold), recipe(described, (roles.fit, roles.stop)))
+        FoldTask(fold, seed, roles, _place(fold), recipe(described, (roles.fit, roles.stop)), recipe(data, ()))
         for fold, roles in _roles(labelled, selects=True, seed=seed, refit=refit)
     ]
     sources = {name: table.declaration for name, table in labelled.tables.items()}
@@ -173,8 +174,12 @@ def out_of_fold(models: FoldModels, labelled: LabelledData) -> pd.DataFrame:
 def fold_log_prices(
     models: FoldModels, model: FoldModel, samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable]
 ) -> Values:
-    """Log prices of products by one model, (N,)."""
-    path = models.path_of(model)
+    """Log prices of products by one model, (N,).
+
+    Raises:
+        CheckpointError: if the model is missing or damaged.
+    """
+    path = models.checked(model)
     if models.kind == NETWORK:
         network = Network(load_checkpoint(path))
         return network.log_prices(features_from_tables(samples, tables, network.sources))
@@ -250,10 +255,15 @@ def _run(
         logger.info("%s: %d of %d models are there already", folder.name, len(finished), len(tasks))
     if todo:
         # Their files may be there, of another recipe: no manifest shall name them while they are replaced.
-        folder.write(FoldModels(folder.name, kind, tuple(finished.values()), complete=False))
+        folder.write(
+            FoldModels(folder.name, kind, tuple(finished.values()), complete=False),
+            replacing=[task.file for task in todo],
+        )
     started = perf_counter()
     for number, (task, seconds) in enumerate(zip(todo, train(todo), strict=True), start=1):
-        finished[task.fold, task.seed] = FoldModel(task.fold, task.seed, task.file, task.recipe, round(seconds, 2))
+        finished[task.fold, task.seed] = FoldModel(
+            task.fold, task.seed, task.file, task.recipe, task.data, round(seconds, 2), folder.digests(task.file)
+        )
         folder.write(FoldModels(folder.name, kind, tuple(finished.values()), complete=False))
         left = (perf_counter() - started) / number * (len(todo) - number)
         logger.info(
@@ -274,13 +284,10 @@ def _run(
 def _train_one_by_one(
     variant: VariantParameters, data: TrainingData, tasks: Sequence[FoldTask], folder: FoldFolder
 ) -> Iterator[float]:
-    fresh = variant.model_copy(update={"train": variant.train.model_copy(update={"resume": False})})
     for task in tasks:
         began = perf_counter()
-        run = RunFolder(folder.name, folder.path / f"{task.file}.run")
-        trained = train_variant(folder.name, fresh, _rows_of(data, task), seed=task.seed, run=run, quiet=True)
+        trained = train_variant(folder.name, variant, _rows_of(data, task), seed=task.seed, run=None, quiet=True)
         save_checkpoint(folder.path / task.file, trained.checkpoint)
-        shutil.rmtree(run.path)
         yield perf_counter() - began
 
 

@@ -2,7 +2,8 @@
 
 A member's log price is the mean over its models of all rows, or of the folds where it has no others; the ensemble's is the
 weighted mean over its members. Weights and intervals come from the folds' models alone, whose rows they have not seen.
-The folder holds all that is needed: each model, ``calibration.safetensors``, and ``manifest.json``, written last.
+The folder holds all that is needed: each model, ``calibration.safetensors``, and ``manifest.json``, written last, with the
+digest of each file and of its own contents.
 """
 
 from __future__ import annotations
@@ -18,24 +19,28 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from price_fusion import __version__
 from price_fusion.errors import CheckpointError, DataError
 from price_fusion.fusion.blending import Method, blend, cross_fitted_blend, fit_weights
 from price_fusion.fusion.checkpoint import load_checkpoint
+from price_fusion.fusion.digests import digests_below, first_problem
 from price_fusion.fusion.engine.features import Features, features_from_tables
 from price_fusion.fusion.estimators import Estimator, load_estimator
-from price_fusion.fusion.files import sha256, sync, whole_file
+from price_fusion.fusion.files import whole_folder
 from price_fusion.fusion.folds import MANIFEST, NETWORK, FoldModels
 from price_fusion.fusion.intervals import Calibration, calibrate
 from price_fusion.fusion.metrics import smape_per_product
 from price_fusion.fusion.network import Network
+from price_fusion.fusion.sealed import json_object, sealed, unsealed
+from price_fusion.fusion.tables.ids import same_ids
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import Source
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CALIBRATION = "calibration.safetensors"
+ADVICE = "Run the pipeline 'ensemble' again."
 
 Values = NDArray[np.float64]
 
@@ -181,6 +186,7 @@ def build_ensemble(
 
     Raises:
         DataError: if no member is left, or they are of other rows.
+        CheckpointError: if a model that has a weight is missing or damaged.
     """
     failed = {one.models.name: one.models.failure for one in members if one.models.failure is not None}
     whole = [one for one in members if one.models.failure is None]
@@ -188,7 +194,7 @@ def build_ensemble(
         raise DataError(f"ensemble: no member is left; failed: {failed or 'none'}. Name members that can be trained.")
     first = whole[0].predictions
     for one in whole[1:]:
-        if not np.array_equal(one.predictions["sample_id"], first["sample_id"]):
+        if not same_ids(one.predictions["sample_id"], first["sample_id"]):
             raise DataError(
                 f"ensemble: {one.models.name} and {whole[0].models.name} have out-of-fold predictions of other rows. "
                 "Run the pipeline 'ensemble' whole."
@@ -213,7 +219,7 @@ def build_ensemble(
         data=dict(data),
     )
     paths = {
-        _file_name(one.models, model.file): one.models.path_of(model)
+        _file_name(one.models, model.file): one.models.checked(model)
         for one, weight in zip(whole, weights, strict=True)
         if weight > 0
         for model in one.models.final
@@ -270,27 +276,24 @@ def members_table(ensemble: Ensemble, samples: pd.DataFrame, tables: Mapping[str
 
 
 def save_ensemble(folder: Path, draft: EnsembleDraft) -> None:
-    """Write an ensemble; what stood in the folder before is replaced once the new one is whole on disk."""
-    from safetensors.numpy import save_file
+    """Write an ensemble; what stood in the folder before is replaced once the new one is whole on disk.
 
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    for name, path in draft.models.items():
-        (shutil.copytree if path.is_dir() else shutil.copyfile)(path, partial / name)
-    save_file(vars(draft.calibration), partial / CALIBRATION)
-    files = sorted(path for path in partial.rglob("*") if path.is_file())
-    for path in files:
-        sync(path)
-    digests = {str(path.relative_to(partial)): sha256(path) for path in files}
-    manifest = draft.manifest.model_copy(update={"sha256": digests})
-    with whole_file(partial / MANIFEST) as temporary:
-        temporary.write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    if folder.exists():
-        (folder / MANIFEST).unlink(missing_ok=True)
-        shutil.rmtree(folder)
-    partial.replace(folder)
-    sync(folder.parent)
+    Raises:
+        CheckpointError: if a model is not where the draft says.
+        StorageError: if it cannot be written.
+    """
+    from safetensors.numpy import save
+
+    for path in draft.models.values():
+        if not path.exists():
+            raise CheckpointError(f"{path}: a model of the ensemble, and not there. {ADVICE}")
+    with whole_folder(folder) as partial:
+        for name, path in draft.models.items():
+            _copy(path, partial / name)
+        (partial / CALIBRATION).write_bytes(save(vars(draft.calibration)))
+        manifest = draft.manifest.model_copy(update={"sha256": digests_below(partial, partial)})
+        text = sealed(json.loads(manifest.model_dump_json()), indent=1)
+        (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
 def load_ensemble(folder: Path, precision: Literal["float32", "bf16", "auto"] = "float32") -> Ensemble:
@@ -300,38 +303,34 @@ def load_ensemble(folder: Path, precision: Literal["float32", "bf16", "auto"] = 
         CheckpointError: if there is none, it is of another version, or a file is missing or damaged.
     """
     manifest = _read_manifest(folder / MANIFEST)
-    needed = {CALIBRATION, *(file for member in manifest.members for file in member.models)}
-    if unknown := needed - {name.split("/")[0] for name in manifest.sha256}:
-        raise CheckpointError(
-            f"{folder / MANIFEST}: damaged manifest (no sha256 of {', '.join(sorted(unknown))}). "
-            "Run the pipeline 'ensemble' again."
-        )
-    for name, digest in manifest.sha256.items():
-        path = folder / name
-        if not path.is_file():
-            raise CheckpointError(f"{path}: missing, though {MANIFEST} names it. Run the pipeline 'ensemble' again.")
-        if sha256(path) != digest:
-            raise CheckpointError(
-                f"{path}: damaged, its sha256 is not that of {MANIFEST}. Run the pipeline 'ensemble' again."
-            )
+    if problem := first_problem(folder, manifest.sha256):
+        raise CheckpointError(f"{problem[0]}: {problem[1]}, going by {MANIFEST}. {ADVICE}")
     from safetensors.numpy import load_file
 
     return Ensemble(manifest, Calibration(**load_file(folder / CALIBRATION)), folder, precision)
 
 
+def _copy(model: Path, place: Path) -> None:
+    """Copy a file or a folder of files; shutil's own copy of folders hides why a file could not be written."""
+    if model.is_file():
+        shutil.copyfile(model, place)
+        return
+    place.mkdir()
+    for path in model.iterdir():
+        _copy(path, place / path.name)
+
+
 def _read_manifest(path: Path) -> EnsembleManifest:
     try:
-        contents: Any = json.loads(path.read_text(encoding="utf-8"))
+        contents = json_object(path.read_bytes())
         version = contents.get("format_version")
         if version != FORMAT_VERSION:
-            raise CheckpointError(
-                f"{path}: ensemble format {version!r}, this program reads {FORMAT_VERSION}. Run the pipeline 'ensemble' again."
-            )
-        return TypeAdapter(EnsembleManifest).validate_python(contents)
+            raise CheckpointError(f"{path}: ensemble format {version!r}, this program reads {FORMAT_VERSION}. {ADVICE}")
+        return EnsembleManifest.model_validate_json(json.dumps(unsealed(contents)))
     except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no ensemble here. Run the pipeline 'ensemble'.") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, ValidationError, AttributeError) as error:
-        raise CheckpointError(f"{path}: damaged manifest ({error}). Run the pipeline 'ensemble' again.") from error
+        raise CheckpointError(f"{path}: no ensemble here. {ADVICE}") from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: damaged manifest ({error}). {ADVICE}") from error
 
 
 def _described(member: OutOfFold, weight: float, smape: Values) -> EnsembleMember:

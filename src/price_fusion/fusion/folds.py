@@ -1,21 +1,35 @@
-"""The models of a cross-validation on disk: one folder, a file or folder a model, and a manifest of those that are whole."""
+"""The models of a cross-validation on disk: one folder, a file or folder a model, and a manifest of those that are whole.
+
+Several purposes share a folder: an ensemble trains the same fold models as a cross-validation of its member, more seeds of
+them, and models of all rows. The manifest says which models the latest purpose is made of, and names the others that are
+there. A model stays until another takes its file (the same fold and seed by a newer recipe), or until a cross-validation of
+other data is complete: what was made of the data before is of no use to anyone then. So the folder holds at most one model
+for each fold and seed that was asked for on the data of now.
+"""
 
 from __future__ import annotations
 
-import json
+import logging
+import re
 import shutil
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from price_fusion.errors import CheckpointError
-from price_fusion.fusion.files import whole_file
+from price_fusion.fusion.digests import digests_below, first_problem
+from price_fusion.fusion.files import write_whole
+from price_fusion.fusion.sealed import json_object, sealed, unsealed
 
-FORMAT_VERSION = 1
+logger = logging.getLogger(__name__)
+
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 NETWORK = "network"
 """Kind of the models of a variant; those of an estimator are of its kind."""
 ADVICE = "Run the pipeline again; models that are whole are not trained again."
+_OF_MODELS = re.compile(r"\.?(fold-|all-rows).*")
+"""Names that models, their runs and their temporaries have; other files in the folder are not ours to remove."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +43,12 @@ class FoldModel:
     """Checkpoint, or folder of an estimator, within the folder of all."""
     recipe: str
     """Digest of what decided the model."""
+    data: str
+    """Digest of the data, which is part of the recipe."""
     seconds: float
     """That its training took."""
+    sha256: Mapping[str, str]
+    """Of its file, or of each file of its folder, by path within the folder of all."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +67,16 @@ class FoldModels:
     def path_of(self, model: FoldModel) -> Path:
         """Where a model is."""
         return self.path / model.file
+
+    def checked(self, model: FoldModel) -> Path:
+        """Where a model is, once its files are known to be whole.
+
+        Raises:
+            CheckpointError: naming a file that is missing or damaged.
+        """
+        if problem := first_problem(self.path, model.sha256):
+            raise CheckpointError(f"{problem[0]}: {problem[1]}, going by {MANIFEST}. {ADVICE}")
+        return self.path_of(model)
 
     @property
     def of_folds(self) -> tuple[FoldModel, ...]:
@@ -80,58 +108,91 @@ class FoldFolder:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all models are there."""
+        """Whether all models are there, and whole."""
         try:
             self.read()
         except CheckpointError:
             return False
         return True
 
-    def write(self, models: FoldModels) -> None:
-        """Replace the manifest; once it is complete, remove what it does not name."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        contents = {key: value for key, value in asdict(models).items() if key != "path"}
-        with whole_file(self.manifest) as temporary:
-            text = json.dumps({"format_version": FORMAT_VERSION, **contents}, indent=1)
-            temporary.write_text(text + "\n", encoding="utf-8")
-        if models.complete:
-            named = {MANIFEST, *(model.file for model in models.models)}
-            for path in self.path.iterdir():
-                if path.name not in named:
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    def digests(self, file: str) -> dict[str, str]:
+        """sha256 of a model's file, or of each file of its folder, by path within the folder of all."""
+        return digests_below(self.path / file, self.path)
 
-    def done(self) -> dict[tuple[int | None, int, str], FoldModel]:
-        """Models that an earlier run has finished, by fold, seed and recipe."""
-        try:
-            found = self._read()
-        except CheckpointError:
-            return {}
-        return {(one.fold, one.seed, one.recipe): one for one in found.models if found.path_of(one).exists()}
+    def write(self, models: FoldModels, *, replacing: Collection[str] = ()) -> None:
+        """Replace the manifest; once it is complete, remove models that are of no use any more.
 
-    def read(self) -> FoldModels:
-        """All models.
+        Args:
+            models: of the latest purpose.
+            replacing: files of models that are about to be written anew: nothing is known of them until they are.
 
         Raises:
-            CheckpointError: if they are not all there, or the manifest is damaged or of another version.
+            StorageError: if it cannot be written.
         """
-        found = self._read()
-        missing = [model.file for model in found.models if not found.path_of(model).exists()]
-        if missing or not found.complete:
-            what = f"names {', '.join(missing)}, which are not there" if missing else "not all models are trained"
-            raise CheckpointError(f"{self.manifest}: {what}. {ADVICE}")
+        taken = {*replacing, *(model.file for model in models.models)}
+        data = {model.data for model in models.models} if models.complete else set()
+        others = [one for one in self._known() if one.file not in taken and (not data or one.data in data)]
+        contents = {key: value for key, value in asdict(models).items() if key != "path"}
+        document = {"format_version": FORMAT_VERSION, **contents, "others": [asdict(other) for other in others]}
+        write_whole(self.manifest, (sealed(document, indent=1) + "\n").encode())
+        if models.complete:
+            self._remove_all_but({*taken, *(other.file for other in others)})
+
+    def done(self) -> dict[tuple[int | None, int, str], FoldModel]:
+        """Models that an earlier run has finished, of any purpose, by fold, seed and recipe.
+
+        Warnings name those that are missing or damaged; they count as not trained.
+        """
+        whole = {}
+        for model in self._known(warn=True):
+            if problem := first_problem(self.path, model.sha256):
+                logger.warning("%s: %s, going by %s: if it is needed, it is trained again", *problem, MANIFEST)
+            else:
+                whole[model.fold, model.seed, model.recipe] = model
+        return whole
+
+    def read(self) -> FoldModels:
+        """All models of the latest purpose.
+
+        Raises:
+            CheckpointError: if they are not all there and whole, or the manifest is damaged or of another version.
+        """
+        found, _ = self._read()
+        if not found.complete:
+            raise CheckpointError(f"{self.manifest}: not all models are trained. {ADVICE}")
+        for model in found.models:
+            found.checked(model)
         return found
 
-    def _read(self) -> FoldModels:
+    def _known(self, *, warn: bool = False) -> list[FoldModel]:
+        """All models that the manifest names; none if it cannot be read."""
         try:
-            contents: dict[str, Any] = json.loads(self.manifest.read_text(encoding="utf-8"))
-            version = contents.pop("format_version")
+            found, others = self._read()
+        except CheckpointError as error:
+            if warn and self.manifest.exists():
+                logger.warning("%s All its models are trained again.", error)
+            return []
+        return [*found.models, *others]
+
+    def _remove_all_but(self, files: Collection[str]) -> None:
+        for path in self.path.iterdir():
+            if _OF_MODELS.fullmatch(path.name) and path.name not in files:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def _read(self) -> tuple[FoldModels, list[FoldModel]]:
+        """Models of the latest purpose, and the others."""
+        try:
+            contents = json_object(self.manifest.read_bytes())
+            version = contents.get("format_version")
             if version != FORMAT_VERSION:
                 raise CheckpointError(
                     f"{self.manifest}: format {version!r}, this program reads {FORMAT_VERSION}. {ADVICE}"
                 )
-            models = tuple(FoldModel(**model) for model in contents.pop("models"))
-            return FoldModels(**contents, models=models, path=self.path)
+            fields = unsealed(contents)
+            del fields["format_version"]
+            models, others = ([FoldModel(**model) for model in fields.pop(key)] for key in ("models", "others"))
+            return FoldModels(**fields, models=tuple(models), path=self.path), others
         except FileNotFoundError as error:
             raise CheckpointError(f"{self.manifest}: no models of cross-validation here. {ADVICE}") from error
-        except (json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise CheckpointError(f"{self.manifest}: damaged manifest ({error}). {ADVICE}") from error

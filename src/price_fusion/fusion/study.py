@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -79,18 +77,6 @@ class TuningFolder:
     def best_parameters(self) -> Path:
         """Where the catalog keeps the best parameters."""
         return self.path / f"parameters_{self.variant}.yml"
-
-    def clear(self) -> None:
-        """Remove what trials that died have left."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        for path in self.path.glob("trial-*"):
-            shutil.rmtree(path)
-
-    @contextmanager
-    def trial(self) -> Iterator[Path]:
-        """A folder for one training."""
-        with TemporaryDirectory(prefix="trial-", dir=self.path) as path:
-            yield Path(path)
 
 
 class Study:
@@ -247,7 +233,7 @@ def open_study(
     """
     optuna = _optuna()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    folder.clear()
+    folder.path.mkdir(parents=True, exist_ok=True)
     try:
         storage = optuna.storages.RDBStorage(f"sqlite:///{folder.studies}")
     except import_module("sqlalchemy.exc").DatabaseError as error:

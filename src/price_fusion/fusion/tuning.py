@@ -23,7 +23,6 @@ from price_fusion.errors import DataError, ParameterError, TrainingError
 from price_fusion.fusion.cross_validation import LabelledData, check_folds
 from price_fusion.fusion.engine.features import features_from_tables
 from price_fusion.fusion.engine.recipe import WITHOUT_EFFECT, recipe
-from price_fusion.fusion.engine.run_folder import RunFolder
 from price_fusion.fusion.engine.trainer import AfterEpoch, train_variant
 from price_fusion.fusion.engine.training_data import training_data
 from price_fusion.fusion.engine.training_run import Trained
@@ -211,16 +210,7 @@ class Judge:
         fit, watched = (torch.from_numpy(rows).to(home) for rows in (roles.fit, roles.watched))
         data = replace(self._data, train=fit, validation=watched)
         name = self._folder.variant
-        with self._folder.trial() as path:
-            return train_variant(
-                name,
-                parameters,
-                data,
-                seed=self._seed,
-                run=RunFolder(name, path),
-                quiet=True,
-                after_epoch=after_epoch,
-            )
+        return train_variant(name, parameters, data, seed=self._seed, run=None, quiet=True, after_epoch=after_epoch)
 
     def _roles(self, *, selects: bool) -> Iterator[Roles]:
         """Roles of the models of one trial; ``calibrate`` rows judge."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from price_fusion.errors import DataError
-from price_fusion.fusion.files import sha256
+from price_fusion.errors import DataError, StorageError
+from price_fusion.fusion import digests
+from price_fusion.fusion.files import remove_leftovers, sha256
+from price_fusion.fusion.sealed import SEAL, sealed
 from price_fusion.fusion.tables import table as table_module
 from price_fusion.fusion.tables.raw import RawEmbeddings
 from price_fusion.fusion.tables.table import EmbeddingTable, draft_table
@@ -25,6 +29,10 @@ MakeTable = Callable[..., EmbeddingTable]
 
 VECTORS = np.arange(30, dtype=np.float32).reshape(6, 5) / 4
 IDS = [40, 10, 60, 20, 50, 30]
+
+
+def sha256_of(contents: bytes) -> str:
+    return hashlib.sha256(contents).hexdigest()
 
 
 def whole(table: EmbeddingTable) -> NDArray[np.floating[Any]]:
@@ -142,6 +150,7 @@ def test_a_failed_write_keeps_the_old_table(make_table: MakeTable, tmp_path: Pat
     make_table(IDS, VECTORS, folder=folder)
     with pytest.raises(DataError):
         make_table(IDS, VECTORS * np.nan, folder=folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["words"]
     np.testing.assert_array_equal(whole(EmbeddingTable(folder)), VECTORS)
 
 
@@ -155,12 +164,13 @@ def test_a_new_table_replaces_the_old_one_whole(make_table: MakeTable, tmp_path:
 
 
 def test_what_a_dead_process_left_does_not_hinder(make_table: MakeTable, tmp_path: Path) -> None:
-    partial = tmp_path / ".words.partial"
+    partial = tmp_path / ".words.77.partial"
     partial.mkdir()
     (partial / "vectors-00007.npy").write_bytes(b"half")
     table = make_table(IDS, VECTORS, folder=tmp_path / "words")
     assert not (table.folder / "vectors-00007.npy").exists()
-    assert not partial.exists()
+    assert remove_leftovers(tmp_path) == [partial]
+    assert [path.name for path in tmp_path.iterdir()] == ["words"]
 
 
 def test_without_a_manifest_it_is_no_table(make_table: MakeTable) -> None:
@@ -175,13 +185,15 @@ def test_without_a_manifest_it_is_no_table(make_table: MakeTable) -> None:
     [
         (b"{", "not JSON"),
         (b"\xff\xfe", "not JSON"),
-        (b'{"format_version": 2}', "format version 2, this program reads 1"),
+        (b"[]", "a list, expected an object"),
+        (b'{"format_version": 1}', "a table of format 1, this program reads format 2"),
+        (b'{"format_version": 2}', "sha256 of its contents is .* expected None"),
     ],
 )
 def test_a_damaged_manifest_is_named(make_table: MakeTable, contents: bytes, expected: str) -> None:
     path = make_table(IDS, VECTORS).folder / "manifest.json"
     path.write_bytes(contents)
-    with pytest.raises(DataError, match=expected) as caught:
+    with pytest.raises(DataError, match=expected + ".*Run the pipeline 'ingest' again") as caught:
         EmbeddingTable(path.parent)
     assert str(path) in str(caught.value)
 
@@ -199,9 +211,11 @@ def test_a_damaged_file_is_named(make_table: MakeTable, name: str, damage: str) 
         path.write_bytes(contents[:-1])
     elif damage == "other":
         np.save(path, np.zeros((2, 2)))
-    with pytest.raises(DataError, match="Run the pipeline 'ingest' again") as caught:
-        _ = (table.ids, table.structural, table.vectors)
-    assert str(path) in str(caught.value)
+    expected = "missing" if damage == "missing" else f"expected {sha256_of(contents)[:12]}"
+    for use in (lambda: EmbeddingTable(table.folder), lambda: (table.ids, table.structural, table.vectors)):
+        with pytest.raises(DataError, match=rf"{expected}, going by .*Run the pipeline 'ingest' again") as caught:
+            use()
+        assert str(path) in str(caught.value)
 
 
 def test_refuses_another_width_than_declared() -> None:
@@ -212,7 +226,121 @@ def test_refuses_another_width_than_declared() -> None:
 
 def test_manifest_is_plain_json(make_table: MakeTable) -> None:
     table = make_table(IDS, VECTORS)
-    assert json.loads((table.folder / "manifest.json").read_text()) == table.manifest
+    contents = json.loads((table.folder / "manifest.json").read_text())
+    assert contents == table.manifest | {SEAL: contents[SEAL]}
+
+
+def test_shards_that_were_exchanged_are_noticed(make_table: MakeTable) -> None:
+    folder = make_table(IDS, VECTORS, rows_per_shard=3).folder
+    first, second, between = (folder / name for name in ("vectors-00000.npy", "vectors-00001.npy", "between"))
+    first.rename(between)
+    second.rename(first)
+    between.rename(second)
+    with pytest.raises(DataError, match=r"vectors-00000\.npy: damaged or exchanged"):
+        EmbeddingTable(folder)
+
+
+# --- when files are hashed -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files that were hashed, as they come."""
+    names: list[str] = []
+
+    def noted(path: Path) -> str:
+        names.append(path.name)
+        return sha256(path)
+
+    monkeypatch.setattr(digests, "sha256", noted)
+    return names
+
+
+@pytest.fixture
+def old_table(make_table: MakeTable) -> Path:
+    """A table of two files that were written long ago."""
+    folder = make_table(IDS, VECTORS).folder
+    for path in folder.glob("*.npy"):
+        os.utime(path, ns=(10**18, 10**18))
+    return folder
+
+
+def flip(path: Path, *, mtime_ns: int | None = None) -> None:
+    contents = bytearray(path.read_bytes())
+    contents[-1] ^= 1
+    path.write_bytes(contents)
+    if mtime_ns is not None:
+        os.utime(path, ns=(mtime_ns, mtime_ns))
+
+
+def test_a_process_hashes_a_version_of_a_file_once(old_table: Path, hashed: list[str]) -> None:
+    for _ in range(3):
+        EmbeddingTable(old_table)
+    assert hashed == ["ids.npy", "vectors-00000.npy"]
+    flip(old_table / "ids.npy", mtime_ns=10**18 + 1)
+    with pytest.raises(DataError, match=r"ids\.npy: damaged"):
+        EmbeddingTable(old_table)
+    assert hashed == ["ids.npy", "vectors-00000.npy", "ids.npy"]
+
+
+def test_files_that_changed_moments_ago_are_hashed_each_time(make_table: MakeTable, hashed: list[str]) -> None:
+    folder = make_table(IDS, VECTORS).folder
+    hashed.clear()
+    EmbeddingTable(folder)
+    EmbeddingTable(folder)
+    assert len(hashed) == 4
+
+
+def test_once_hashes_a_version_of_a_file_once_in_all_processes(
+    old_table: Path, hashed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        monkeypatch.setattr(digests, "_known", {})  # as in another process
+        np.testing.assert_array_equal(whole(EmbeddingTable(old_table, "once")), VECTORS)
+    assert hashed == ["ids.npy", "vectors-00000.npy"]
+    for change in (1, 2):
+        flip(old_table / "ids.npy", mtime_ns=10**18 + change)
+        monkeypatch.setattr(digests, "_known", {})
+        if change == 1:
+            with pytest.raises(DataError, match=r"ids\.npy: damaged"):
+                EmbeddingTable(old_table, "once")
+    EmbeddingTable(old_table, "once")
+    assert hashed[2:] == ["ids.npy", "ids.npy"]
+    (old_table / "ids.npy").unlink()
+    with pytest.raises(DataError, match=r"ids\.npy: missing"):
+        EmbeddingTable(old_table, "once")
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "of another version"])
+def test_a_damaged_record_of_checks_is_no_record(
+    old_table: Path, hashed: list[str], monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    EmbeddingTable(old_table, "once")
+    record = old_table / digests.RECORD
+    contents = record.read_bytes()
+    if damage == "flipped":
+        record.write_bytes(contents.replace(b'"size": ', b'"size": 1', 1))
+    elif damage == "of another version":
+        record.write_text(sealed({"format_version": 9, "entries": 7}))
+    else:
+        record.write_bytes(contents[: len(contents) // 2 if damage == "cut" else 0])
+    hashed.clear()
+    monkeypatch.setattr(digests, "_known", {})
+    EmbeddingTable(old_table, "once")
+    assert hashed == ["ids.npy", "vectors-00000.npy"]
+    assert record.read_bytes() == contents
+
+
+def test_a_record_that_cannot_be_written_costs_hashing_again(
+    old_table: Path, hashed: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(path: Path, contents: bytes) -> None:
+        raise StorageError(f"{path}: could not be written (Read-only file system).")
+
+    monkeypatch.setattr(digests, "write_whole", refuse)
+    EmbeddingTable(old_table, "once")
+    assert "is hashed again next time" in caplog.text
+    assert "Read-only file system" in caplog.text
 
 
 @given(

@@ -1,4 +1,7 @@
-"""An estimator on disk: a folder with the fitted numbers in one file and ``estimator.json``, which is written last."""
+"""An estimator on disk: a folder with the fitted numbers in one file and ``estimator.json``.
+
+``estimator.json`` holds the digest of that file and the seal of its own contents, so that damage of either is noticed.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from price_fusion import __version__
 from price_fusion.errors import CheckpointError
+from price_fusion.fusion.digests import digest_of, problem_with
 from price_fusion.fusion.estimators.design import Design
-from price_fusion.fusion.files import sha256, whole_file
+from price_fusion.fusion.files import whole_folder
+from price_fusion.fusion.sealed import json_object, sealed, unsealed
 from price_fusion.parameters.base import Parameters
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 RECORD = "estimator.json"
+ADVICE = "Fit again, or bring the folder back from a copy."
 
 
 class Description(Parameters):
@@ -43,7 +49,7 @@ class EstimatorRecord(Parameters):
 
 
 def write_folder(folder: Path, kind: str, file: str, description: Description, write: Callable[[Path], None]) -> None:
-    """Write an estimator; while it is written, the folder holds none.
+    """Write an estimator; what stood in the folder before is replaced once the new one is whole on disk.
 
     Args:
         folder: where to; it need not be there.
@@ -51,13 +57,15 @@ def write_folder(folder: Path, kind: str, file: str, description: Description, w
         file: name of the file with the fitted numbers.
         description: of the estimator.
         write: writes the fitted numbers to a path.
+
+    Raises:
+        StorageError: if it cannot be written.
     """
-    (folder / RECORD).unlink(missing_ok=True)
-    with whole_file(folder / file) as temporary:
-        write(temporary)
-    record = EstimatorRecord(kind=kind, sha256=sha256(folder / file), estimator=description)
-    with whole_file(folder / RECORD) as temporary:
-        temporary.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    with whole_folder(folder) as partial:
+        write(partial / file)
+        record = EstimatorRecord(kind=kind, sha256=digest_of(partial / file), estimator=description)
+        text = sealed(json.loads(record.model_dump_json()), indent=2)
+        (partial / RECORD).write_text(text + "\n", encoding="utf-8")
 
 
 def read_record(folder: Path) -> EstimatorRecord:
@@ -68,23 +76,18 @@ def read_record(folder: Path) -> EstimatorRecord:
     """
     path = folder / RECORD
     try:
-        contents: Any = json.loads(path.read_text(encoding="utf-8"))
+        contents = json_object(path.read_bytes())
+        version = contents.get("format_version")
+        if version != FORMAT_VERSION:
+            raise CheckpointError(
+                f"{path}: estimator format {version!r}, written by price-fusion {contents.get('package_version')!r}; this is "
+                f"{__version__}, which reads format {FORMAT_VERSION}. Fit again, or use that version."
+            )
+        return EstimatorRecord.model_validate_json(json.dumps(unsealed(contents)))
     except FileNotFoundError as error:
         raise CheckpointError(f"{folder}: no estimator here (no {RECORD}). Fit it first.") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path}: not JSON ({error}). Fit again.") from error
-    if not isinstance(contents, dict):
-        raise CheckpointError(f"{path}: a {type(contents).__name__}, expected an object. Fit again.")
-    version = contents.get("format_version")
-    if version != FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path}: estimator format {version!r}, written by price-fusion {contents.get('package_version')!r}; this is "
-            f"{__version__}, which reads format {FORMAT_VERSION}. Fit again, or use that version."
-        )
-    try:
-        return EstimatorRecord.model_validate_json(json.dumps(contents))
-    except ValidationError as error:
-        raise CheckpointError(f"{path}: damaged ({error}). Fit again.") from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: damaged ({error}). {ADVICE}") from error
 
 
 def check_digest(path: Path, digest: str) -> None:
@@ -93,22 +96,16 @@ def check_digest(path: Path, digest: str) -> None:
     Raises:
         CheckpointError: if it is missing or holds other bytes.
     """
-    try:
-        found = sha256(path)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error}). Fit again, or bring the file back.") from error
-    if found != digest:
-        raise CheckpointError(
-            f"{path}: sha256 {found[:12]}…, expected {digest[:12]}… as {RECORD} says: damaged, or of another estimator. Fit "
-            "again, or bring the file back."
-        )
+    if problem := problem_with(path, digest):
+        raise CheckpointError(f"{path}: {problem}, going by {RECORD}. {ADVICE}")
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write arrays as safetensors."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
+    # To bytes first: safetensors turns a full disk into an error of its own, which says nothing of disks.
+    path.write_bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:

@@ -1,35 +1,42 @@
 """Embedding tables: ids and a matrix on disk, memory-mapped when read.
 
-A table is a folder: ``ids.npy`` (N,) int64, ``vectors-00000.npy`` ... (rows, D) float16 or float32 in C order,
-``structural.npy`` (N, K) float32 where the source has structural columns, and ``manifest.json``, written last. A folder
-without a manifest is no table. The table of a column source (``columns.py``) has structural columns alone.
+A table is a folder: ``ids.npy`` (N,) int64 or fixed-width unicode, ``vectors-00000.npy`` ... (rows, D) float16 or float32 in C order,
+``structural.npy`` (N, K) float32 where the source has structural columns, and ``manifest.json``, written last, with the
+digest of each file and of its own contents. A folder without a manifest is no table, and one with a file of another digest
+is refused. The table of a column source (``columns.py``) has structural columns alone.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import mmap
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from price_fusion.errors import DataError
-from price_fusion.fusion.files import sync
+from price_fusion.errors import DataError, StorageError
+from price_fusion.fusion.digests import CheckRecord, FileVersion, first_problem
+from price_fusion.fusion.files import whole_folder
+from price_fusion.fusion.sealed import json_object, sealed, unsealed
+from price_fusion.fusion.tables.ids import Ids, rows_of
 from price_fusion.fusion.tables.raw import RawEmbeddings
+from price_fusion.fusion.tables.validation.values import refuse_unusable, unusable
 from price_fusion.parameters import Source, SourceParameters
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+MANIFEST = "manifest.json"
+INGEST_AGAIN = "Run the pipeline 'ingest' again."
+Check = Literal["always", "once"]
+"""When files are hashed: in each process that opens them, or when they are new."""
 _DECLARATION: TypeAdapter[Source] = TypeAdapter(Source)
 BLOCK_ROWS = 8_192
 """Rows converted at a time: a few tens of megabytes."""
@@ -73,30 +80,34 @@ def write_table(folder: Path, source: str, draft: TableDraft) -> None:
     Values beyond float16's range turn the whole table to float32, with a warning.
 
     Raises:
-        DataError: naming the first row that holds NaN, an infinite value or one beyond float32.
+        DataError: naming the rows that hold NaN, an infinite value or one beyond float32.
+        StorageError: if the table cannot be written.
     """
-    partial = folder.with_name(f".{folder.name}.partial")
     try:
-        _write_files(partial, source, draft, np.dtype(draft.dtype))
+        _write_with(folder, source, draft, np.dtype(draft.dtype))
     except _BeyondFloat16Error as overflow:
         logger.warning("%s: %s; the table of %r keeps float32", draft.raw.origin, overflow, source)
-        _write_files(partial, source, draft, np.dtype(np.float32))
-    if folder.exists():
-        (folder / "manifest.json").unlink(missing_ok=True)
-        shutil.rmtree(folder)
-    partial.replace(folder)
-    sync(folder.parent)
+        _write_with(folder, source, draft, np.dtype(np.float32))
 
 
 class EmbeddingTable:
-    """A table on disk. Opening reads the manifest and maps the files; pages are read when rows are.
+    """A table on disk. Opening checks all files against the manifest; they are mapped, and stay on disk.
 
     Shapes: ``ids`` (N,), ``vectors`` a list of (rows, D) shards, ``structural`` (N, K).
+
+    Args:
+        folder: of the table.
+        check: ``always``: a process hashes each file once. ``once``: no process hashes a version of a file that another one
+            has hashed; it finds files that were exchanged or cut off since, but not bits that decayed on the disk.
+
+    Raises:
+        DataError: naming a file that is missing, damaged or of another format.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, check: Check = "always") -> None:
         self.folder = folder
         self.manifest = _read_manifest(folder)
+        self._versions = self._checked(check)
         self.source: str = self.manifest["source"]
         self.rows: int = self.manifest["rows"]
         self.width: int = self.manifest["width"]
@@ -114,18 +125,23 @@ class EmbeddingTable:
         return str(self.manifest["dtype"])
 
     @property
+    def digests(self) -> dict[str, str]:
+        """sha256 of each file, by its name."""
+        shards = {shard["file"]: shard["sha256"] for shard in self.manifest["shards"]}
+        return {**self.manifest["sha256"], **shards}
+
+    @property
     def fingerprint(self) -> str:
         """Digest of the declaration and of the digests of all files: the same for the same ids and values, meant the same.
 
         What a model makes of a table depends on its group, and codes of categories say nothing without their vocabulary.
         """
-        digests = [*self.manifest["sha256"].values(), *(shard["sha256"] for shard in self.manifest["shards"])]
-        digests.append(self.declaration.model_dump_json())
+        digests = [*self.digests.values(), self.declaration.model_dump_json()]
         return hashlib.sha256("".join(digests).encode()).hexdigest()
 
     @cached_property
-    def ids(self) -> NDArray[np.int64]:
-        """Product ids, in row order."""
+    def ids(self) -> Ids:
+        """Product ids, in row order: int64 or fixed-width unicode."""
         return self._map("ids.npy", (self.rows,))
 
     @cached_property
@@ -142,28 +158,41 @@ class EmbeddingTable:
             return np.empty((self.rows, 0), dtype=np.float32)
         return self._map("structural.npy", (self.rows, self.structural_columns))
 
-    def rows_of(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    def rows_of(self, ids: Ids) -> NDArray[np.int64]:
         """Row of each id, -1 where the table does not have it.
 
         Args:
             ids: (M,) product ids in any order.
         """
-        order = np.argsort(self.ids, kind="stable")
-        ordered = self.ids[order]
-        places = np.minimum(np.searchsorted(ordered, ids), self.rows - 1)
-        return np.where(ordered[places] == ids, order[places], -1).astype(np.int64)
+        return rows_of(ids, self.ids)
+
+    def _checked(self, check: Check) -> dict[str, FileVersion]:
+        """The version of each file, once all files are known to be whole."""
+        record = CheckRecord(self.folder) if check == "once" else None
+        new = record.unchecked(self.digests) if record else self.digests
+        self._compare(new)
+        if record and new:
+            try:
+                record.note(new)
+            except StorageError as error:
+                logger.warning("%s is hashed again next time: %s", self.folder, error)
+        return {name: FileVersion.of(self.folder / name) for name in self.digests}
+
+    def _compare(self, digests: Mapping[str, str]) -> None:
+        if problem := first_problem(self.folder, digests):
+            raise DataError(f"{problem[0]}: {problem[1]}, going by {MANIFEST}. {INGEST_AGAIN}")
 
     def _map(self, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
         path = self.folder / name
+        if not self._versions[name].is_at(path):
+            self._compare({name: self.digests[name]})
         try:
             # Copy-on-write: nothing reaches the file, and torch takes the array without a warning about read-only memory.
             array: NDArray[Any] = np.load(path, mmap_mode="c", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"{path}: cannot be read as .npy ({error}). Run the pipeline 'ingest' again.") from error
+            raise DataError(f"{path}: cannot be read as .npy ({error}). {INGEST_AGAIN}") from error
         if array.shape != shape:
-            raise DataError(
-                f"{path}: shape {array.shape} where the manifest says {shape}. Run the pipeline 'ingest' again."
-            )
+            raise DataError(f"{path}: shape {array.shape}, expected {shape} as {MANIFEST} says. {INGEST_AGAIN}")
         return array
 
 
@@ -172,30 +201,30 @@ class _BeyondFloat16Error(Exception):
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / "manifest.json"
+    path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = json_object(path.read_bytes())
+        version = manifest.get("format_version")
+        if version != FORMAT_VERSION:
+            raise DataError(
+                f"{path}: a table of format {version!r}, this program reads format {FORMAT_VERSION}. {INGEST_AGAIN}"
+            )
+        return unsealed(manifest)
     except FileNotFoundError as error:
-        raise DataError(f"{folder}: no embedding table here (no manifest.json). Run the pipeline 'ingest'.") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not JSON ({error}). Run the pipeline 'ingest' again.") from error
-    if not isinstance(manifest, dict):
-        raise DataError(f"{path}: not a manifest. Run the pipeline 'ingest' again.")
-    if manifest.get("format_version") != FORMAT_VERSION:
-        raise DataError(
-            f"{path}: format version {manifest.get('format_version')!r}, this program reads {FORMAT_VERSION}. "
-            "Run the pipeline 'ingest' again."
-        )
-    return manifest
+        raise DataError(f"{folder}: no embedding table here (no {MANIFEST}). Run the pipeline 'ingest'.") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: damaged manifest ({error}). {INGEST_AGAIN}") from error
+
+
+def _write_with(folder: Path, source: str, draft: TableDraft, dtype: np.dtype[Any]) -> None:
+    with whole_folder(folder) as partial:
+        _write_files(partial, source, draft, dtype)
 
 
 def _write_files(folder: Path, source: str, draft: TableDraft, dtype: np.dtype[Any]) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
     raw, structural = draft.raw, draft.declaration.structural_columns
     rows, width = raw.vectors.shape[0], raw.vectors.shape[1] - structural
-    digests = {"ids.npy": _write_npy(folder / "ids.npy", (rows,), np.dtype(np.int64), iter([raw.ids]))}
+    digests = {"ids.npy": _write_npy(folder / "ids.npy", (rows,), raw.ids.dtype, iter([raw.ids]))}
     if structural:
         numbers = _finite if width else _as_they_are
         blocks = (numbers(raw, block, slice(width, None)).astype(np.float32) for block in _blocks(0, rows))
@@ -221,9 +250,7 @@ def _write_files(folder: Path, source: str, draft: TableDraft, dtype: np.dtype[A
         "shards": shards,
         "sha256": digests,
     }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    sync(folder / "manifest.json")
-    sync(folder)
+    (folder / MANIFEST).write_text(sealed(manifest, indent=2) + "\n", encoding="utf-8")
 
 
 def _blocks(start: int, stop: int) -> Iterator[slice]:
@@ -244,16 +271,8 @@ def _converted(raw: RawEmbeddings, rows: slice, columns: slice, dtype: np.dtype[
 def _finite(raw: RawEmbeddings, rows: slice, columns: slice) -> NDArray[Any]:
     """A block of the raw matrix, once it is known to hold only numbers that float32 holds."""
     block = raw.vectors[rows, columns]
-    wrong = ~(np.abs(block) <= np.finfo(np.float32).max)
-    if wrong.any():
-        places = np.flatnonzero(wrong.any(axis=1))
-        column = int(np.flatnonzero(wrong[places[0]])[0]) + (columns.start or 0)
-        row = rows.start + int(places[0])
-        raise DataError(
-            f"{raw.origin}: row {row} (id {int(raw.ids[row])}), column {column}: found {raw.vectors[row, column]}, "
-            f"expected a finite number within float32 ({len(places)} such row(s) among rows {rows.start} to "
-            f"{rows.stop - 1}). Remove these products from the file or embed them again."
-        )
+    if unusable(block).any():
+        refuse_unusable(raw)
     return block
 
 
@@ -270,7 +289,7 @@ def _forget_pages(array: NDArray[Any]) -> None:
 
 
 def _write_npy(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], blocks: Iterator[NDArray[Any]]) -> str:
-    """Write an array block by block, on disk when this returns; give its sha256."""
+    """Write an array block by block; give its sha256."""
     digest = hashlib.sha256()
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     with path.open("wb") as file:
@@ -281,5 +300,4 @@ def _write_npy(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], blocks:
             contents = np.ascontiguousarray(block).tobytes()
             file.write(contents)
             digest.update(contents)
-    sync(path)
     return digest.hexdigest()
