@@ -85,7 +85,7 @@ def make_table(new_folder: Callable[[], Path]) -> Callable[..., EmbeddingTable]:
         folder: Path | None = None,
     ) -> EmbeddingTable:
         folder = folder or new_folder() / source
-        raw = RawEmbeddings.from_arrays(np.asarray(ids, np.int64), vectors, f"{source}.npy")
+        raw = RawEmbeddings.from_arrays(np.asarray(ids), vectors, f"{source}.npy")
         declaration = SourceParameters(width=vectors.shape[1], group="text", structural_columns=structural_columns)
         write_table(folder, source, draft_table(raw, declaration, dtype=dtype, rows_per_shard=rows_per_shard))
         return EmbeddingTable(folder)

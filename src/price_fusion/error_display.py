@@ -25,8 +25,8 @@ def show_own_errors_plainly() -> None:
         if own is None or os.environ.get(TRACEBACK_VARIABLE):
             previous(kind, error, traceback)
             return
-        # Kedro's catalog puts the name of the dataset in front of the message.
-        message = error if isinstance(error, DatasetError) else own
+        # Kedro's catalog puts the name of the dataset in front of the message, and cuts those of validators short.
+        message = error if isinstance(error, DatasetError) and str(own) in str(error) else own
         console = Console(stderr=True, soft_wrap=True)
         console.print(Text(f"{type(own).__name__}: {message}", style="bold red"))
         console.print(Text(f"({TRACEBACK_VARIABLE}=1 shows where it was raised.)", style="dim"))

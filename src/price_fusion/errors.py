@@ -3,6 +3,10 @@
 Each message names the file, field, row or id concerned, what was found, what was expected, and what to do.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 
 class PriceFusionError(Exception):
     """Base of every error that this package raises on purpose."""
@@ -13,7 +17,16 @@ class ParameterError(PriceFusionError):
 
 
 class DataError(PriceFusionError):
-    """An input file or its contents cannot be used as they are."""
+    """An input file or its contents cannot be used as they are.
+
+    Args:
+        message: the whole of it.
+        problems: what the message is made of, where it is of several problems; each names its file.
+    """
+
+    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems) or (message,)
 
 
 class UnsafePickleError(DataError):
@@ -22,6 +35,24 @@ class UnsafePickleError(DataError):
 
 class AlignmentError(DataError):
     """Ids of products and of embeddings do not fit together."""
+
+
+def combined(origin: str, problems: Sequence[DataError]) -> DataError:
+    """One error for all that is wrong with a file.
+
+    Args:
+        origin: the file, with which each message begins.
+        problems: at least one.
+
+    Returns:
+        the only one, as it is; several as a list, an ``AlignmentError`` if all of them are.
+    """
+    if len(problems) == 1:
+        return problems[0]
+    found = [problem for one in problems for problem in one.problems]
+    kind = AlignmentError if all(isinstance(one, AlignmentError) for one in problems) else DataError
+    bullets = "".join(f"\n  - {problem.removeprefix(f'{origin}: ')}" for problem in found)
+    return kind(f"{origin}: {len(found)} problems:{bullets}", found)
 
 
 class CheckpointError(PriceFusionError):
@@ -46,7 +77,3 @@ class StorageError(PriceFusionError):
 
 class BusyError(PriceFusionError):
     """Another process is writing into the folder that this one wants to write into."""
-
-
-class InterruptedRunError(PriceFusionError):
-    """The user or the system asked the run to stop, and it did so with all its work saved."""

@@ -24,6 +24,7 @@ from price_fusion.pipelines import (
     fabrication,
     inference,
     ingestion,
+    leaks,
     reporting,
     splitting,
     training,
@@ -59,6 +60,7 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
     split = ingest_train + splitting.create_pipeline([name for name in used if parameters.sources[name].tuned_on_ids])
 
     pipelines = {"fabricate": fabrication.create_pipeline(), "ingest": ingest_train + ingest_test, "split": split}
+    pipelines["check_leaks"] = split + ingest_test + leaks.create_pipeline(used)
     measured = Pipeline([])
     for variant in parameters.variants:
         sources = parameters.variant(variant).sources
@@ -70,6 +72,7 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
         pipelines[f"train_{variant}"] = train
         pipelines[f"ablate_{variant}"] = train + ablation.create_pipeline(variant, sources)
         pipelines[f"evaluate_{variant}"] = evaluate
+        pipelines[f"leak_effect_{variant}"] = leaks.create_effect_pipeline(variant)
         pipelines[f"predict_{variant}"] = predict
         pipelines[variant] = train + evaluate + predict
         measured += train + evaluate
@@ -77,6 +80,7 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
     pipelines["compare"] = measured + reporting.create_pipeline(fused, used)
     if parameters.has_ensemble:
         pipelines["ensemble"] = split + ingest_test + _ensemble(parameters)
+        pipelines["leak_effect_ensemble"] = leaks.create_effect_pipeline(ensembling.ENSEMBLE)
     pipelines["__default__"] = pipelines["moe" if "moe" in parameters.variants else parameters.variants[0]]
     return pipelines
 

@@ -45,11 +45,13 @@ class RunGuardHooks:
             BusyError: if another one is.
         """
         self._held.close()  # of a run that a notebook interrupted
-        self._held.enter_context(only_writer(self._data))
-        leftovers = remove_leftovers(self._data)
-        if leftovers:
-            logger.info("removed what a run that died was writing: %s", ", ".join(map(str, leftovers)))
-        self._held.enter_context(stopping_well())
+        with ExitStack() as held:
+            held.enter_context(stopping_well())
+            held.enter_context(only_writer(self._data))
+            leftovers = remove_leftovers(self._data)
+            if leftovers:
+                logger.info("removed what a run that died was writing: %s", ", ".join(map(str, leftovers)))
+            self._held = held.pop_all()
 
     @hook_impl
     def after_pipeline_run(self) -> None:
@@ -71,7 +73,8 @@ def stopping_well() -> Iterator[None]:
     if "ipykernel" in sys.modules or threading.current_thread() is not threading.main_thread():
         yield
         return
-    remember_command([Path(sys.argv[0]).name.replace("__main__.py", "kedro"), *sys.argv[1:]])
+    program = Path(sys.argv[0]).name
+    remember_command([program if program == "price-fusion" else "kedro", *sys.argv[1:]])
     before = {number: signal.signal(number, _stop) for number in SIGNALS}
     try:
         yield

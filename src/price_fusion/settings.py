@@ -5,6 +5,8 @@ import os
 from price_fusion.error_display import show_own_errors_plainly
 from price_fusion.errors import ParameterError
 from price_fusion.hooks import ParameterHooks, SummaryHooks
+from price_fusion.input_report import InputReportHooks
+from price_fusion.run_guard import RunGuardHooks
 
 
 def required_environment_variable(name: str) -> str:
@@ -24,7 +26,7 @@ def required_environment_variable(name: str) -> str:
 
 show_own_errors_plainly()
 
-HOOKS = (ParameterHooks(), SummaryHooks())
+HOOKS = (ParameterHooks(), RunGuardHooks(), SummaryHooks(), InputReportHooks())
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

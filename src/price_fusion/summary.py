@@ -70,6 +70,17 @@ def _report(kind: str, model: str, data: Any) -> Table | None:
         return members_table(data)
     if kind in ("permutation_importance", "retraining_importance"):
         return importance_table(kind.removesuffix("_importance"), model, data)
+    return _leak_report(kind, model, data)
+
+
+def _leak_report(kind: str, model: str, data: Any) -> Table | None:
+    """The table of an output of the stage ``leaks``."""
+    if kind == "leak_report" and any(overlap["products"] for overlap in data["overlaps"]):
+        return leaks_table(data)
+    if kind == "informed_sources" and any(check["is_suspect"] for check in data["checks"]):
+        return informed_sources_table(data)
+    if kind == "leak_effect":
+        return leak_effect_table(model, data)
     return None
 
 
@@ -78,7 +89,8 @@ def alignment_table(report: Mapping[str, Any]) -> Table:
     table = Table(
         title=f"Alignment of {report['products']}: {report['rows']:,} products, {report['rows_kept']:,} kept, "
         f"{report['rows_in_all_sources']:,} in all sources, {report['rows_in_no_source']:,} in none; "
-        f"{report['duplicate_ids']} duplicate ids, {report['groups_of_several']:,} groups that share an image or text",
+        f"{report['duplicate_ids']} duplicate ids, {report['groups_of_several']:,} groups that share an image or text; "
+        f"{report['suspicions']} likely mistake(s) reported",
         title_justify="left",
     )
     for column in ("source", "rows", "matched", "missing", "extra", "missing ids (first)"):
@@ -179,6 +191,59 @@ def importance_table(method: str, model: str, importance: pd.DataFrame) -> Table
         points, low, high = (row[f"importance_points{end}"] for end in ("", "_low", "_high"))
         cells = [f"{points:+.2f}", f"[{low:+.2f}, {high:+.2f}]", f"{100 * row['reversed']:.1f}"]
         table.add_row(str(row["part"]), *(["", f"skipped: {row['skipped']}", ""] if pd.isna(points) else cells))
+    return table
+
+
+def leaks_table(report: Mapping[str, Any]) -> Table:
+    """Products that are on two sides at once; only what was found."""
+    found = [overlap for overlap in report["overlaps"] if overlap["products"]]
+    left_out = ", ".join(f"{source} {count:,}" for source, count in report["left_out"].items() if count)
+    table = Table(
+        title=f"Products on two sides at once: {len(found)} of {len(report['overlaps'])} comparisons found some"
+        + (f"; embeddings that are common to many were left out: {left_out}" if left_out else ""),
+        title_justify="left",
+    )
+    for column in ("the same", "of", "among", "products", "%", "ids (first)"):
+        table.add_column(column, justify="right" if column in ("products", "%") else "left")
+    for overlap in found:
+        share = f"{100 * overlap['products'] / overlap['rows']:.1f}"
+        kind = f"{overlap['kind']} {overlap['source']}".strip()
+        table.add_row(
+            kind, overlap["of"], overlap["among"], f"{overlap['products']:,}", share, ", ".join(overlap["examples"])
+        )
+    return table
+
+
+def informed_sources_table(report: Mapping[str, Any]) -> Table:
+    """Whether sources know prices; only what is suspicious."""
+    suspects = [check for check in report["checks"] if check["is_suspect"]]
+    table = Table(
+        title=f"Sources that may know prices: {len(suspects)} of {len(report['checks'])} checks on {report['rows']:,} products",
+        title_justify="left",
+    )
+    for column in ("source", "check", "where", "products", "SMAPE points", "p"):
+        table.add_column(column, justify="right" if column in ("products", "SMAPE points", "p") else "left")
+    for check in suspects:
+        p_value = "" if check["p_value"] is None else f"{check['p_value']:.1g}"
+        counts = (f"{check['products']:,}", f"{check['effect_points']:+.1f}", p_value)
+        table.add_row(check["source"], check["check"], check["where"], *counts)
+    return table
+
+
+def leak_effect_table(model: str, effect: Mapping[str, Any]) -> Table:
+    """What products that are on two sides do to a model's SMAPE."""
+    table = Table(
+        title=f"Leaks and the SMAPE of {model}: {effect['smape']:.2f} % on {effect['rows']:,} {effect['split']} rows",
+        title_justify="left",
+    )
+    table.add_column("the same as of a row that was learnt from")
+    for heading in ("products", "their SMAPE %", "of the others %", "without them, points"):
+        table.add_column(heading, justify="right")
+    for kind, row in effect["by_kind"].items():
+        figures = ["" if row[key] is None else f"{row[key]:.2f}" for key in ("smape", "smape_of_others")]
+        ends = [row[f"raised_points{end}"] for end in ("", "_low", "_high")]
+        rise = "" if ends[0] is None else "{:+.2f} [{:+.2f}, {:+.2f}]".format(*ends)
+        table.add_row(kind, f"{row['products']:,}", *figures, rise)
     return table
 
 

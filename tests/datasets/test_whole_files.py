@@ -275,3 +275,9 @@ def test_several_figures_in_one_entry_are_refused(tmp_path: Path, figures: Any) 
     with pytest.raises(DatasetFileError, match=r"picture\.png: got a (list|dict), expected one matplotlib Figure"):
         picture.save(figures)
     assert not picture.exists()
+
+
+@pytest.mark.parametrize("ids", [["007", "NA", "1e5", "3.0"], ["7", "NA"], [7, -3]])
+def test_ids_come_back_as_they_were_saved(table: WholeCSVDataset, ids: list[Any]) -> None:
+    table.save(pd.DataFrame({"sample_id": ids, "price": 1.5}))
+    assert table.load()["sample_id"].tolist() == ids

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from price_fusion.errors import DataError
+from price_fusion.errors import AlignmentError, DataError
 from price_fusion.fusion.splits import NO_FOLD, evaluated_split, report_split, split_samples
 
 FRACTIONS = st.sampled_from([(0.7, 0.1, 0.2), (0.8, 0.2, 0.0), (0.5, 0.25, 0.25), (1 / 3, 1 / 3, 1 / 3)])
@@ -180,3 +180,20 @@ def test_report_counts_rows_groups_prices_and_tuned_on_ids() -> None:
     assert report["splits"]["holdout"]["median_price"] is None
     assert report["folds"] == {"0": 3, "1": 1}
     assert report["tuned_on"] == {"words": {"ids": 2, "rows": 1}}
+
+
+def test_text_ids_are_split_as_numbers_are() -> None:
+    samples = products(200)
+    text = samples.assign(sample_id=[f"B{number}" for number in samples["sample_id"]])
+    tuned = samples["sample_id"].to_numpy()[:20]
+    one = split(samples, tuned_on={"a": tuned})
+    other = split(text, tuned_on={"a": np.array([f"B{number}" for number in tuned])})
+    pd.testing.assert_frame_equal(one.drop(columns="sample_id"), other.drop(columns="sample_id"))
+    assert other["sample_id"].tolist() == text["sample_id"].tolist()
+    assert report_split(text, other, {"a": np.array(["B-1", text["sample_id"][3]])})["tuned_on"]["a"]["rows"] == 1
+
+
+def test_ids_of_tuned_products_that_only_look_alike_are_refused() -> None:
+    samples = products(100).assign(sample_id=[f"{number:05d}" for number in range(100)])
+    with pytest.raises(AlignmentError, match=r"a\.tuned_on_ids: 0 of its 2 ids .* look alike"):
+        split(samples, tuned_on={"a": np.array([7, 8])})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -17,10 +18,14 @@ class EmbeddingFilesDataset(AbstractDataset[NoReturn, RawEmbeddings]):
 
     Args:
         filepath: a pickle or parquet file, or a folder of ``.npy`` files.
-        file_format: ``pickle`` (a dict), ``npy`` (a folder) or ``parquet``.
+        file_format: ``pickle`` (a dict or a pandas frame), ``npy`` (a folder) or ``parquet``.
         embeddings: key, file or column of the vectors, where it is not the format's usual one.
         ids: key, file or column of the ids, likewise.
         binary_dtype: type of the numbers in a binary parquet column.
+        sha256: digest that the file must have; for a folder, the digest of each file that is read, by its name. It is
+            compared before anything is read.
+        memory_gb: GiB of memory that reading a pickle may take, where the default, derived from its size, is not enough.
+        seconds: of processor time that reading a pickle may take, likewise.
         metadata: for plugins.
     """
 
@@ -32,6 +37,9 @@ class EmbeddingFilesDataset(AbstractDataset[NoReturn, RawEmbeddings]):
         embeddings: str | None = None,
         ids: str | None = None,
         binary_dtype: Literal["float16", "float32"] = "float32",
+        sha256: str | Mapping[str, str] | None = None,
+        memory_gb: float | None = None,
+        seconds: float | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._filepath = Path(filepath)
@@ -39,6 +47,9 @@ class EmbeddingFilesDataset(AbstractDataset[NoReturn, RawEmbeddings]):
         self._embeddings = embeddings
         self._ids = ids
         self._binary_dtype = binary_dtype
+        self._sha256 = sha256
+        self._memory_gb = memory_gb
+        self._seconds = seconds
         self.metadata = metadata
 
     def load(self) -> RawEmbeddings:
@@ -50,6 +61,9 @@ class EmbeddingFilesDataset(AbstractDataset[NoReturn, RawEmbeddings]):
                 embeddings=self._embeddings,
                 ids=self._ids,
                 binary_dtype=self._binary_dtype,
+                sha256=self._sha256,
+                memory_gb=self._memory_gb,
+                seconds=self._seconds,
             )
 
     def save(self, data: NoReturn) -> None:

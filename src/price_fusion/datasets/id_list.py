@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 from kedro.io import AbstractDataset, DatasetError
-from numpy.typing import NDArray
 
 from price_fusion.datasets.errors import kedro_errors
-from price_fusion.errors import DataError
+from price_fusion.errors import AlignmentError, DataError, combined
+from price_fusion.fusion.tables.ids import Ids, parse_ids
+
+_SEVERAL = re.compile(r"-?[0-9]+(?:[\s,;]+-?[0-9]+)+")
 
 
-class IdListDataset(AbstractDataset[NoReturn, NDArray[np.int64]]):
+class IdListDataset(AbstractDataset[NoReturn, Ids]):
     """A text file with one product id a line (a heading ``sample_id`` is allowed), read only.
 
     Args:
@@ -25,8 +28,8 @@ class IdListDataset(AbstractDataset[NoReturn, NDArray[np.int64]]):
         self._filepath = Path(filepath)
         self.metadata = metadata
 
-    def load(self) -> NDArray[np.int64]:
-        """(N,) ids without repeats."""
+    def load(self) -> Ids:
+        """(N,) ids without repeats, sorted: int64 or fixed-width unicode."""
         with kedro_errors():
             return _read_ids(self._filepath)
 
@@ -41,13 +44,23 @@ class IdListDataset(AbstractDataset[NoReturn, NDArray[np.int64]]):
         return {"filepath": str(self._filepath)}
 
 
-def _read_ids(path: Path) -> NDArray[np.int64]:
+def _read_ids(path: Path) -> Ids:
     try:
-        lines = path.read_text(encoding="utf-8-sig").split()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot read the list of ids ({error}). Expected one product id a line.") from error
-    ids = lines[1:] if lines[:1] == ["sample_id"] else lines
-    for number, text in enumerate(ids, start=1):
-        if not text.removeprefix("-").isdecimal() or not -(2**63) <= int(text) < 2**63:
-            raise DataError(f"{path}: entry {number}: found {text!r}, expected a whole product id within 64 bits.")
-    return np.unique(np.array([int(text) for text in ids], dtype=np.int64))
+    entries = {number: line.strip() for number, line in enumerate(lines, start=1) if line.strip()}
+    if entries and (first := min(entries)) and entries[first] == "sample_id":
+        del entries[first]
+    several = [number for number, entry in entries.items() if _SEVERAL.fullmatch(entry)]
+    if several:
+        raise DataError(
+            f"{path}: line {several[0]} and {len(several) - 1} more hold several numbers ({entries[several[0]][:60]!r}), "
+            "expected one product id a line. Put each on a line of its own."
+        )
+    ids, problems = parse_ids(list(entries.values()), str(path), place="line", numbers=list(entries))
+    # An id that is listed twice is as good as one.
+    faults = [problem for problem in problems if not isinstance(problem, AlignmentError)]
+    if faults:
+        raise combined(str(path), faults)
+    return ids[np.unique(ids, return_index=True)[1]]

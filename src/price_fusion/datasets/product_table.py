@@ -9,6 +9,7 @@ import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 
 from price_fusion.datasets.errors import kedro_errors
+from price_fusion.fusion.tables.delimited import Layout
 from price_fusion.fusion.tables.products import read_products
 
 
@@ -18,18 +19,37 @@ class ProductTableDataset(AbstractDataset[NoReturn, pd.DataFrame]):
     Args:
         filepath: the CSV file.
         labelled: whether it has prices (USD, positive and finite).
+        delimiter: between fields, where it is none of ``,``, ``;``, tab and ``|``, which are found by themselves.
+        decimal: between dollars and cents.
+        thousands: between groups of three digits of a price, where there is such a character.
+        encoding: as Python names them, where it is not UTF-8.
+        sha256: digest that the file must have; it is compared before anything is read.
         metadata: for plugins.
     """
 
-    def __init__(self, *, filepath: str, labelled: bool, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        labelled: bool,
+        delimiter: str | None = None,
+        decimal: str = ".",
+        thousands: str | None = None,
+        encoding: str | None = None,
+        sha256: str | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
         self._filepath = Path(filepath)
         self._labelled = labelled
+        with kedro_errors():
+            self._layout = Layout(delimiter=delimiter, encoding=encoding, decimal=decimal, thousands=thousands)
+        self._sha256 = sha256
         self.metadata = metadata
 
     def load(self) -> pd.DataFrame:
         """Read and check all products."""
         with kedro_errors():
-            return read_products(self._filepath, labelled=self._labelled)
+            return read_products(self._filepath, labelled=self._labelled, layout=self._layout, sha256=self._sha256)
 
     def save(self, data: NoReturn) -> None:
         """Refuse: raw data is never written."""

@@ -99,13 +99,13 @@ class WholeCSVDataset(WholeFile, CSVDataset):  # type: ignore[misc]
     """
 
     DEFAULT_FS_ARGS: ClassVar[dict[str, Any]] = {"open_args_save": {"mode": "w", "encoding": "utf-8"}}
-    # pandas would read "007" as 7 and "NA" as a missing value.
-    DEFAULT_LOAD_ARGS: ClassVar[dict[str, Any]] = {"converters": {IDS: str}}
+    DEFAULT_LOAD_ARGS: ClassVar[dict[str, Any]] = {"converters": {IDS: "id {}".format}}
+    """pandas would read "007" as 7 and, even from a converter, "NA" as a missing value."""
 
     def load(self) -> pd.DataFrame:
         """As pandas reads it, but for ``sample_id``: whole numbers if all are, else text as it stands."""
         table: pd.DataFrame = super().load()
-        return table.assign(**{IDS: id_column(table[IDS])}) if IDS in table else table
+        return table.assign(**{IDS: id_column(table[IDS].str.removeprefix("id "))}) if IDS in table else table
 
     def _write(self, data: pd.DataFrame, path: Path, **changed: Any) -> None:
         table = without_formulas(data)

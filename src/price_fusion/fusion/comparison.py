@@ -16,6 +16,7 @@ from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader
 from price_fusion.fusion.engine.recipe import data_fingerprints
 from price_fusion.fusion.metrics import price_metrics, smape_per_product
 from price_fusion.fusion.splits import evaluated_split
+from price_fusion.fusion.tables.ids import same_ids
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import VariantParameters
 
@@ -218,7 +219,7 @@ def _evaluation_problems(
 def _covers(results: pd.DataFrame, samples: pd.DataFrame, split_table: pd.DataFrame) -> bool:
     """Whether results are of exactly the rows that are evaluated now, with their prices (CSV keeps 15 digits)."""
     chosen = samples[(split_table["split"] == evaluated_split(split_table)).to_numpy()]
-    return np.array_equal(results["sample_id"], chosen["sample_id"]) and np.allclose(
+    return same_ids(results["sample_id"], chosen["sample_id"]) and np.allclose(
         results["price"], chosen["price"], rtol=1e-9, atol=0
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from price_fusion.errors import DataError
+from price_fusion.errors import AlignmentError, DataError
+from price_fusion.fusion.tables.ids import Ids, are_among, described_lookalikes, ids_of, lacking, lookalikes
+
+logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation", "holdout")
 NO_FOLD = -1
@@ -22,7 +26,7 @@ def split_samples(
     fractions: Sequence[float],
     price_quantiles: int,
     folds: int,
-    tuned_on: Mapping[str, NDArray[np.int64]],
+    tuned_on: Mapping[str, Ids],
     seed: int,
 ) -> pd.DataFrame:
     """Assign each product to a split and to a cross-validation fold.
@@ -44,13 +48,16 @@ def split_samples(
 
     Raises:
         DataError: if a split that should have rows gets none.
+        AlignmentError: if more of the ids that an encoder was tuned on look like those of products than are such.
     """
     generator = np.random.default_rng(seed)
     _, groups = np.unique(samples["group_key"].to_numpy(), return_inverse=True)
     sizes = np.bincount(groups)
     log_price = np.log1p(samples["price"].to_numpy(np.float64))
     strata = _strata(np.bincount(groups, weights=log_price) / sizes, price_quantiles)
-    tuned = np.isin(samples["sample_id"], np.concatenate([*tuned_on.values(), np.empty(0, dtype=np.int64)]))
+    tuned = np.zeros(len(samples), dtype=bool)
+    for source, ids in tuned_on.items():
+        tuned |= _tuned(samples, ids, source)
     bound = np.zeros(len(sizes), dtype=bool)
     bound[groups[tuned]] = True
 
@@ -94,9 +101,7 @@ def deal_groups(
     return _deal(strata, sizes, fractions, generator)[index]
 
 
-def report_split(
-    samples: pd.DataFrame, split_table: pd.DataFrame, tuned_on: Mapping[str, NDArray[np.int64]]
-) -> dict[str, Any]:
+def report_split(samples: pd.DataFrame, split_table: pd.DataFrame, tuned_on: Mapping[str, Ids]) -> dict[str, Any]:
     """Count rows, groups and prices per split, and the rows that encoders were tuned on.
 
     Returns:
@@ -121,10 +126,26 @@ def report_split(
         "splits": splits,
         "folds": {str(fold): int(rows) for fold, rows in in_folds.items()},
         "tuned_on": {
-            source: {"ids": len(ids), "rows": int(np.isin(table["sample_id"], ids).sum())}
+            source: {"ids": len(ids), "rows": int(are_among(table["sample_id"], ids).sum())}
             for source, ids in tuned_on.items()
         },
     }
+
+
+def _tuned(samples: pd.DataFrame, ids: Ids, source: str) -> NDArray[np.bool_]:
+    """(N,) whether a source's encoder was tuned on each product."""
+    known = ids_of(samples["sample_id"])
+    found = are_among(known, ids)
+    # A row that is not recognised here ends up in the holdout, and nothing else would show it.
+    alike = lookalikes(lacking(ids, known), known[~found])
+    if alike and len(alike) >= found.sum():
+        raise AlignmentError(
+            f"{source}.tuned_on_ids: {int(found.sum())} of its {len(ids)} ids are those of products, and "
+            f"{described_lookalikes(alike)}."
+        )
+    if alike:
+        logger.warning("%s.tuned_on_ids: %s", source, described_lookalikes(alike))
+    return found
 
 
 def _strata(values: NDArray[np.float64], quantiles: int) -> NDArray[np.int64]:

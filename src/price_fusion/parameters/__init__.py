@@ -5,6 +5,7 @@ the whole of ``parameters.yml``; the other classes are the parts of it that sing
 """
 
 from price_fusion.parameters.data import (
+    CheckParameters,
     ColumnSourceParameters,
     FabricationParameters,
     IngestionParameters,
@@ -23,6 +24,7 @@ from price_fusion.parameters.evaluation import (
     InferenceParameters,
     IntervalParameters,
 )
+from price_fusion.parameters.leaks import LeakParameters
 from price_fusion.parameters.models import (
     AttentionFusion,
     BranchParameters,
@@ -46,6 +48,7 @@ __all__ = [
     "AblationParameters",
     "AttentionFusion",
     "BranchParameters",
+    "CheckParameters",
     "ColumnSourceParameters",
     "ComparisonParameters",
     "ConcatFusion",
@@ -60,6 +63,7 @@ __all__ = [
     "InferenceParameters",
     "IngestionParameters",
     "IntervalParameters",
+    "LeakParameters",
     "LossName",
     "MixtureHead",
     "MlpHead",

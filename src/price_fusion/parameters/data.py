@@ -104,6 +104,21 @@ Source = Annotated[
 """A source of any kind; embeddings where it does not say."""
 
 
+class CheckParameters(Parameters):
+    """What in the inputs counts as a likely mistake. Shares are of the products, or of a matrix's rows."""
+
+    price_factor: Annotated[float, Field(gt=1.0)] = 100.0
+    """A price is suspicious above this many times the 99.9 % quantile of the prices, and below the 0.1 % quantile divided
+    by it."""
+    norm_factor: Annotated[float, Field(gt=1.0)] = 10.0
+    """A row of a matrix is suspicious if its Euclidean norm is above this many times the median, or below the median
+    divided by it."""
+    repeated_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.01
+    """An embedding, a text or an image link is suspicious if it is that of more than this share of the rows, ..."""
+    repeated_least: Annotated[int, Field(ge=2)] = 10
+    """... and of at least this many: a share of a small table is next to nothing."""
+
+
 class IngestionParameters(Parameters):
     """How raw files become embedding tables and a sample table."""
 
@@ -116,6 +131,10 @@ class IngestionParameters(Parameters):
     """What to do, under ``keep``, with labelled products that no source knows."""
     rows_per_shard: PositiveInt = 1_000_000
     """Rows of one ``vectors-NNNNN.npy``."""
+    checks: CheckParameters = CheckParameters()
+    """What counts as a likely mistake in inputs that can be used."""
+    on_suspicion: Literal["warn", "error"] = "warn"
+    """Whether likely mistakes are logged and reported, or stop the run before anything is trained."""
 
 
 class SplittingParameters(Parameters):

@@ -21,6 +21,7 @@ from price_fusion.parameters.evaluation import (
     InferenceParameters,
     IntervalParameters,
 )
+from price_fusion.parameters.leaks import LeakParameters
 from price_fusion.parameters.models import ModelParameters
 from price_fusion.parameters.training import TrainParameters
 from price_fusion.parameters.tuning import TuningParameters, fields_of, refusals
@@ -68,6 +69,7 @@ class ProjectParameters(BaseModel):
     cross_validation: CrossValidationParameters
     ensemble: EnsembleParameters
     ablation: AblationParameters = AblationParameters()
+    leaks: LeakParameters = LeakParameters()
     tuning: TuningParameters = TuningParameters()
 
     def variant(self, name: str) -> VariantParameters:

@@ -150,6 +150,41 @@ def test_a_source_of_other_products_is_refused(make_table: MakeTable) -> None:
     assert "ids like 1, 2, the source has ids like 901, 902" in message
 
 
+def named(ids: list[Any]) -> pd.DataFrame:
+    return products(list(range(len(ids)))).assign(sample_id=ids)
+
+
+def test_text_ids_find_their_rows(make_table: MakeTable) -> None:
+    sources = {"image": make_table(["B7", "007", "x, y"], np.ones((3, 2)), source="image")}
+    aligned = align(named(["007", "B7", "B8"]), sources, unknown_products="drop")
+    assert aligned.samples["row_image"].tolist() == [1, 0]
+    assert aligned.samples["sample_id"].tolist() == ["007", "B7"]
+    assert aligned.report["sources"]["image"]["missing_examples"] == ["B8"]
+    assert aligned.report["sources"]["image"]["extra_examples"] == ["x, y"]
+
+
+def test_numbers_find_the_same_numbers_in_text_and_no_others(make_table: MakeTable) -> None:
+    text = {"image": make_table(["12", "3", "B7"], np.ones((3, 2)), source="image")}
+    assert align(products([3, 12]), text).samples["row_image"].tolist() == [1, 0]
+    numbers = {"image": make_table([12, 3], np.ones((2, 2)), source="image")}
+    assert align(named(["3", "B7", "12"]), numbers, unknown_products="keep").samples["row_image"].tolist() == [1, -1, 0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "stored"), [(["00123", "00124"], [123, 124]), ([123, 7], ["123.0", "x"]), (["B7", "c"], ["b7", "d"])]
+)
+def test_ids_that_only_look_alike_are_never_joined(make_table: MakeTable, asked: list[Any], stored: list[Any]) -> None:
+    sources = {"image": make_table(stored, np.ones((2, 2)), source="image")}
+    with pytest.raises(AlignmentError, match=r"look alike but for leading zeros, '\.0', capitals"):
+        align(named(asked), sources, unknown_products="keep")
+
+
+def test_few_ids_that_look_alike_are_a_warning(make_table: MakeTable, caplog: pytest.LogCaptureFixture) -> None:
+    sources = {"image": make_table(["B7", "B8", "b9"], np.ones((3, 2)), source="image")}
+    align(named(["B7", "B8", "B9"]), sources, unknown_products="keep")
+    assert "1 id(s) look alike" in caplog.text
+
+
 def test_intersect_of_nothing_is_refused(make_table: MakeTable) -> None:
     with pytest.raises(AlignmentError, match=r"no product is in all sources. Set ingestion.policy to 'keep'"):
         align(products([1, 2]), tables(make_table, image=[1], text=[2]), policy="intersect")

@@ -1,12 +1,15 @@
 """The product CSV: what is read, and what each refusal says."""
 
+import hashlib
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from price_fusion.errors import AlignmentError, DataError
+from price_fusion.errors import AlignmentError, DataError, ParameterError
+from price_fusion.fusion.tables.delimited import Layout
 from price_fusion.fusion.tables.products import read_products
 
 HEADER = "sample_id,catalog_content,image_link,price\n"
@@ -22,9 +25,9 @@ def write(tmp_path):
     return _write
 
 
-def refusal(path, *, labelled=True, error=DataError):
+def refusal(path, *, labelled=True, error=DataError, **arguments):
     with pytest.raises(error) as caught:
-        read_products(path, labelled=labelled)
+        read_products(path, labelled=labelled, **arguments)
     assert str(path) in str(caught.value)
     return str(caught.value)
 
@@ -53,10 +56,108 @@ def test_ignores_prices_of_unlabelled_products(write):
     assert "price" not in read_products(write(HEADER + "1,x,y,unknown\n"), labelled=False)
 
 
-def test_short_records_are_missing_values(write):
-    products = read_products(write("sample_id,catalog_content,image_link\n1\n2,x\n"), labelled=False)
-    assert products["catalog_content"].tolist() == ["", "x"]
-    assert products["image_link"].tolist() == ["", ""]
+def test_columns_without_a_name_and_blank_lines_are_left_out(write):
+    products = read_products(
+        write("\n,sample_id,catalog_content,image_link,\n\n0,5,x,y,\n \n1,6,z,w,\n\n"), labelled=False
+    )
+    assert products.columns.tolist() == ["sample_id", "catalog_content", "image_link"]
+    assert products["sample_id"].tolist() == [5, 6]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_finds_the_delimiter_in_the_header(write, delimiter):
+    text = f'sample_id,catalog_content,image_link,price\n00{delimiter}7,"a,;|\tb",y,2\n'
+    content = text.replace(f"00{delimiter}7", "007").replace('"a,;|\tb"', "TEXT").replace(",", delimiter)
+    products = read_products(write(content.replace("TEXT", '"a,;|\tb"')), labelled=True)
+    assert products.iloc[0].tolist() == ["007", "a,;|\tb", "y", 2.0]
+
+
+def test_another_delimiter_is_said(write):
+    path = write("sample_id#catalog_content#image_link\n1#x#y\n")
+    assert "'delimiter:'" in refusal(path, labelled=False)
+    assert len(read_products(path, labelled=False, layout=Layout(delimiter="#"))) == 1
+    assert "lacks the column(s)" in refusal(write(HEADER + "1,x,y,2\n"), layout=Layout(delimiter=";"))
+
+
+@pytest.mark.parametrize(
+    ("text", "decimal", "thousands", "price"),
+    [
+        ("1,299.99", ".", ",", 1299.99),
+        ("1.299,99", ",", ".", 1299.99),
+        ("1299,5", ",", None, 1299.5),
+        ("1 234 567", ".", " ", 1234567.0),
+        ("12,5", ",", ".", 12.5),
+        (",5", ",", None, 0.5),
+    ],
+)
+def test_reads_other_numbers_as_they_are_said_to_be(write, text, decimal, thousands, price):
+    path = write(f"sample_id;catalog_content;image_link;price\n1;x;y;{text}\n")
+    products = read_products(path, labelled=True, layout=Layout(decimal=decimal, thousands=thousands))
+    assert products["price"].tolist() == [price]
+
+
+@pytest.mark.parametrize(
+    ("text", "layout"),
+    [
+        ("1,299", Layout()),
+        ("1.299,99", Layout()),
+        ("1 299", Layout()),
+        ("12.99", Layout(decimal=",", thousands=".")),
+        ("1.299", Layout(decimal=",")),
+        ("1,29,999", Layout(thousands=",")),
+    ],
+)
+def test_never_guesses_what_separates_numbers(write, text, layout):
+    message = refusal(write(f"sample_id;catalog_content;image_link;price\n1;x;y;{text}\n"), layout=layout)
+    assert "1 price(s) with separators that may mean several things" in message
+    assert "'decimal'" in message
+    assert "'thousands'" in message
+
+
+@pytest.mark.parametrize("text", ["$5", "5 €", "USD 5", "5.00 EUR", "Rs. 5", "₹5"])
+def test_refuses_currency_signs_by_name(write, text):
+    assert "1 price(s) with a currency sign" in refusal(write(HEADER + f"1,x,y,{text}\n"))
+
+
+def test_reads_other_encodings_once_they_are_said(write):
+    text = HEADER + "1,Käse,y,2\n"
+    for encoding in ("cp1252", "utf-16", "utf-16-le", "utf-8"):
+        path = write(text, encoding)
+        if encoding != "utf-8":
+            assert "encoding:" in refusal(path)
+        products = read_products(path, labelled=True, layout=Layout(encoding=encoding))
+        assert products["catalog_content"].tolist() == ["Käse"]
+    assert "found UTF-16 (by its byte order mark)" in refusal(write(text, "utf-16"))
+    assert "not ASCII at byte 46" in refusal(write(text), layout=Layout(encoding="ascii"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"delimiter": ";;"},
+        {"delimiter": '"'},
+        {"decimal": "1"},
+        {"decimal": ","} | {"thousands": ","},
+        {"encoding": "utf-99"},
+        {"encoding": "hex"},
+    ],
+)
+def test_refuses_a_layout_that_cannot_be(arguments):
+    with pytest.raises(ParameterError, match=r"found .* expected"):
+        Layout(**arguments)
+
+
+def test_the_digest_is_checked_first(write):
+    path = write(b"\xff not even text")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert "not UTF-8" in refusal(path, sha256=digest.upper())
+    message = refusal(path, sha256="0" * 64)
+    assert digest in message
+    assert "0" * 64 in message
+    with pytest.raises(ParameterError, match="64 hexadecimal digits"):
+        read_products(path, labelled=True, sha256="abc")
+    content = HEADER + "1,x,y,2\n"
+    read_products(write(content), labelled=True, sha256=hashlib.sha256(content.encode()).hexdigest())
 
 
 @given(
@@ -83,39 +184,81 @@ def test_refuses_missing_columns(write):
     assert "lacks the column(s) catalog_content;" in message
     assert "'catalog_contents' may be meant" in message
     assert "price" in refusal(write("sample_id,catalog_content,image_link\n1,x,y\n"))
-    assert "separated by commas" in refusal(write(HEADER.replace(",", ";") + "1;x;y;2\n"))
+    assert "'sample_id catalog_content'" in refusal(write("sample_id catalog_content,image_link,price\n1,x,y,2\n"))
 
 
 def test_refuses_a_column_twice(write):
-    assert "more than one column price" in refusal(
+    assert "more than one column 'price'" in refusal(
         write("sample_id,catalog_content,image_link,price,price\n1,x,y,2,3\n")
     )
+    assert "more than one column 'brand'" in refusal(write("brand,brand," + HEADER + "b,b,1,x,y,2\n"))
 
 
-@pytest.mark.parametrize("row", ["1,x,y,2,3\n", "1,x,y,2\n2,x,y,2,3\n", '1,"x,y,2\n'])
-def test_refuses_malformed_records(write, row):
-    assert "malformed CSV" in refusal(write(HEADER + row))
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("1,x,y,2,3\n", "record 1 (beginning '1,x,y,2,3') has 5"),
+        ("1,x,y,2\n2,x,y,2,3\n", "record 2 "),
+        ("1,x,y,2\n2,x\n", "record 2 (beginning '2,x') has 2"),
+        ('1,x,y,2\n2,"x,y,2\n3,x,y,2\n', "begins in line 3 cannot be read beyond line 4"),
+        ('1,"x"y,y,2\n', "begins in line 2"),
+        ('1,"x\n2,"z",y,2\n', "begins in line 2"),
+        ("1,x,y,2\n2,x\0y,y,2\n", "NUL byte in line 3"),
+    ],
+)
+def test_refuses_malformed_records(write, rows, said):
+    assert said in refusal(write(HEADER + rows))
+
+
+def test_a_quote_that_swallows_records_is_no_giant_product(write):
+    rest = "".join(f"{number},text,http://a/{number}.jpg,2\n" for number in range(3, 9000))
+    assert "malformed" in refusal(write(HEADER + '1,x,y,2\n2,"x,y,2\n' + rest))
+    # The inch sign of a later product closes the quote where a field may end.
+    swallowed = 'sample_id,catalog_content,image_link\n1,"abc,http://a/1.jpg\n2,pipe 5",http://a/2.jpg\n'
+    assert "1 record(s) hold further records in a quoted field: record 1" in refusal(write(swallowed), labelled=False)
+
+
+def test_lines_within_a_text_that_look_like_records_are_text(write):
+    text = '1,"see http://a/b\n12,5 oz, fresh\n3,000 mg, potent",http://a/1.jpg\n'
+    products = read_products(write("sample_id,catalog_content,image_link\n" + text), labelled=False)
+    assert len(products) == 1
+
+
+def test_lists_all_problems_of_a_file_at_once(write):
+    rows = "=a,x,y,2\nB7,x,y,free\nB7,x,y,$3\nC,x\nD,x,y,\n"
+    path = write(HEADER + rows)
+    with pytest.raises(DataError) as caught:
+        read_products(path, labelled=True)
+    problems = caught.value.problems
+    assert len(problems) == 6
+    assert all(problem.startswith(f"{path}: ") for problem in problems)
+    assert str(caught.value).count("\n  - ") == 6
+    for said in ("formula", "'B7' in records 2, 3", "record 4 (beginning", "record 5 (sample_id D): price is missing"):
+        assert any(said in problem for problem in problems), said
 
 
 def test_names_the_byte_that_is_not_utf8(write):
     content = (HEADER + "1,x,y,2\n" * 100_000).encode() + b"2,caf\xe9,y,2\n"
     message = refusal(write(content))
     assert f"at byte {content.index(0xE9)} (0xe9), line 100002" in message
-    assert "at byte 0" in refusal(write(HEADER + "1,x,y,2\n", "utf-16"))
+    assert "encoding: cp1252" in message
 
 
-@pytest.mark.parametrize(
-    "value", ["", " ", "A7", "12.0", "1e3", "007", "+7", "9223372036854775808", "-" + "9" * 30, "1_0"]
-)
-def test_refuses_ids_that_are_no_int64(write, value):
+def test_ids_that_are_no_numbers_are_text(write):
+    products = read_products(write(HEADER + " 00123 ,x,y,2\nB7,x,y,2\n"), labelled=True)
+    assert products["sample_id"].tolist() == ["00123", "B7"]
+    assert products["sample_id"].dtype == products["catalog_content"].dtype
+
+
+@pytest.mark.parametrize("value", ["", " ", "+7", "=A1"])
+def test_refuses_ids_that_cannot_be(write, value):
     message = refusal(write(HEADER + f"1,x,y,2\n{value},x,y,2\n"))
-    assert f"record 2: sample_id is {repr(value) if value.strip() else 'missing'}" in message
-    assert "expected a whole number" in message
+    assert f"record 2: {value!r}" in message
 
 
 def test_refuses_duplicate_ids(write):
     message = refusal(write(HEADER + "5,x,y,2\n1,x,y,2\n5,x,y,3\n"), error=AlignmentError)
-    assert "sample_id 5 is in records 1, 3" in message
+    assert "5 in records 1, 3" in message
 
 
 @pytest.mark.parametrize(

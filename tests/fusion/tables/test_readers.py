@@ -46,7 +46,7 @@ def test_pickle_of_the_reference(tmp_path):
     content = {"embeddings": VECTORS, "sample_ids": IDS, "data_type": "train", "embedding_dim": 4, "num_samples": 3}
     raw = read_embeddings(dumped(tmp_path / "a.pkl", content), "pickle")
     check(raw)
-    assert type(raw.vectors) is np.ndarray
+    assert isinstance(raw.vectors, np.memmap)
     assert raw.origin == str(tmp_path / "a.pkl")
 
 

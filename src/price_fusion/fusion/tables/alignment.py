@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,12 +14,16 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from price_fusion.errors import AlignmentError
+from price_fusion.fusion.tables.ids import Ids, described_lookalikes, ids_of, lacking, listed, lookalikes
+from price_fusion.fusion.tables.raw import RawEmbeddings
 from price_fusion.fusion.tables.table import EmbeddingTable
+
+logger = logging.getLogger(__name__)
 
 Policy = Literal["strict", "intersect", "keep"]
 
 EXAMPLES = 5
-"""Ids shown in messages and reports."""
+"""Ids shown in reports."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,12 @@ def align_products(
         origin: what the products are called in messages.
 
     Raises:
-        AlignmentError: if a source knows none of the products, or as ``policy`` and ``unknown_products`` say.
+        AlignmentError: if a source knows none of the products, or fewer than have ids that only look like its own, or as ``policy`` and ``unknown_products`` say.
     """
-    ids = products["sample_id"].to_numpy(np.int64)
+    ids = ids_of(products["sample_id"])
     rows = {source: table.rows_of(ids) for source, table in tables.items()}
     missing = {source: ids[row < 0] for source, row in rows.items()}
-    _refuse_unrelated(missing, tables, origin, len(ids))
+    refuse_unrelated(missing, tables, origin, ids)
     if policy == "strict":
         _refuse_missing(missing, tables, origin)
     embedded = [row for source, row in rows.items() if tables[source].width] or list(rows.values())
@@ -103,27 +108,39 @@ def group_keys(products: pd.DataFrame) -> NDArray[np.int64]:
     return np.asarray(keys, dtype=np.int64)
 
 
-def _refuse_unrelated(
-    missing: Mapping[str, NDArray[np.int64]], tables: Mapping[str, EmbeddingTable], origin: str, count: int
+def refuse_unrelated(
+    missing: Mapping[str, Ids], tables: Mapping[str, EmbeddingTable | RawEmbeddings], origin: str, ids: Ids
 ) -> None:
-    unrelated = [source for source, ids in missing.items() if len(ids) == count]
-    if unrelated:
-        source = unrelated[0]
-        table = tables[source]
-        raise AlignmentError(
-            f"source {source!r} ({table.origin}) knows none of the {count} products of {origin}: products "
-            f"have ids like {_listed(missing[source])}, the source has ids like {_listed(table.ids)}. Check that the "
-            f"file belongs to these products, or take the source out of the variants that name it."
-        )
+    """Refuse a source that knows none of the products, or fewer than it would if ids were written alike.
+
+    Args:
+        missing: ids that each source lacks.
+        tables: the sources; no more than their ids are looked at.
+        origin: what the products are called in messages.
+        ids: of the products.
+
+    Raises:
+        AlignmentError: naming the first such source. Fewer ids that look alike are a warning.
+    """
+    for source, unknown in missing.items():
+        table, known = tables[source], len(ids) - len(unknown)
+        alike = lookalikes(unknown, lacking(table.ids, ids)) if len(unknown) else []
+        if not known or len(alike) >= known:
+            hint = f" {described_lookalikes(alike)}." if alike else ""
+            raise AlignmentError(
+                f"source {source!r} ({table.origin}) knows {known or 'none'} of the {len(ids)} products of {origin}: products "
+                f"have ids like {listed(unknown)}, the source has ids like {listed(table.ids)}.{hint} Check that the "
+                f"file belongs to these products, or take the source out of the variants that name it."
+            )
+        if alike:
+            logger.warning("%s and source %r (%s): %s", origin, source, table.origin, described_lookalikes(alike))
 
 
-def _refuse_missing(
-    missing: Mapping[str, NDArray[np.int64]], tables: Mapping[str, EmbeddingTable], origin: str
-) -> None:
+def _refuse_missing(missing: Mapping[str, Ids], tables: Mapping[str, EmbeddingTable], origin: str) -> None:
     gaps = {source: ids for source, ids in missing.items() if len(ids)}
     if gaps:
         details = "; ".join(
-            f"{source} ({tables[source].origin}) lacks {len(ids)}: {_listed(ids)}" for source, ids in gaps.items()
+            f"{source} ({tables[source].origin}) lacks {len(ids)}: {listed(ids)}" for source, ids in gaps.items()
         )
         raise AlignmentError(
             f"{origin}: ingestion.policy is 'strict' and products are missing from sources: {details}. "
@@ -132,7 +149,7 @@ def _refuse_missing(
 
 
 def _kept_products(
-    ids: NDArray[np.int64],
+    ids: Ids,
     present: NDArray[np.bool_],
     policy: Policy,
     unknown_products: Literal["error", "drop", "keep"],
@@ -146,14 +163,14 @@ def _kept_products(
     unknown = ids[~somewhere]
     if len(unknown) and unknown_products == "error":
         raise AlignmentError(
-            f"{origin}: {len(unknown)} product(s) are in no source: {_listed(unknown)}. Embed them, or set "
+            f"{origin}: {len(unknown)} product(s) are in no source: {listed(unknown)}. Embed them, or set "
             "ingestion.unknown_products to 'drop' to train without them."
         )
     return np.asarray(somewhere) if unknown_products == "drop" else np.ones(len(ids), dtype=bool)
 
 
-def _source_report(table: EmbeddingTable, ids: NDArray[np.int64], missing: NDArray[np.int64]) -> dict[str, Any]:
-    extra = np.setdiff1d(table.ids, ids)
+def _source_report(table: EmbeddingTable, ids: Ids, missing: Ids) -> dict[str, Any]:
+    extra = lacking(table.ids, ids)
     return {
         "rows": table.rows,
         "matched": len(ids) - len(missing),
@@ -162,8 +179,3 @@ def _source_report(table: EmbeddingTable, ids: NDArray[np.int64], missing: NDArr
         "extra": len(extra),
         "extra_examples": extra[:EXAMPLES].tolist(),
     }
-
-
-def _listed(ids: NDArray[np.int64]) -> str:
-    more = ", ..." if len(ids) > EXAMPLES else ""
-    return ", ".join(str(int(number)) for number in ids[:EXAMPLES]) + more

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from price_fusion.errors import DataError
+from price_fusion.fusion.tables.ids import ids_of
 from price_fusion.fusion.tables.quantity import CATEGORICAL, NUMERIC, UNKNOWN, quantity_columns
 from price_fusion.fusion.tables.raw import RawEmbeddings
 from price_fusion.fusion.tables.table import TableDraft
@@ -44,7 +45,7 @@ def draft_columns(products: pd.DataFrame, declaration: ColumnSourceParameters, o
     whole = completed(products, declaration, origin)
     matrix = column_matrix(products, whole, origin)
     _warn_of_useless(matrix, whole, origin)
-    raw = RawEmbeddings(products["sample_id"].to_numpy(np.int64), matrix, origin)
+    raw = RawEmbeddings(ids_of(products["sample_id"]), matrix, origin)
     return TableDraft(raw, whole, "float32", max(len(matrix), 1))
 
 

@@ -5,14 +5,18 @@ Shape letters: ``N`` rows, ``D`` width of the embedding.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from price_fusion.errors import AlignmentError, DataError
+from price_fusion.errors import DataError, combined
+from price_fusion.fusion.tables.ids import LONGEST, Ids, parse_ids, repeated_ids
+
+T = TypeVar("T")
 
 _INT64 = np.iinfo(np.int64)
 _SHOWN = 5
@@ -24,39 +28,40 @@ class RawEmbeddings:
     """Ids and vectors of one file or folder.
 
     Attributes:
-        ids: product ids, unique, int64 (N,).
+        ids: product ids, unique, int64 or fixed-width unicode (N,); see ``ids.py``.
         vectors: float16, float32 or float64 (N, D), N > 0 and D > 0; possibly memory-mapped, read-only or in a foreign
             byte order, and not checked for NaN.
         origin: the file or folder that they came from, for messages.
     """
 
-    ids: NDArray[np.int64]
+    ids: Ids
     vectors: NDArray[np.floating[Any]]
     origin: str
 
     @classmethod
     def from_arrays(cls, ids: object, vectors: object, origin: str) -> RawEmbeddings:
-        """Check what a reader found and bring the ids to int64. The matrix is never copied.
+        """Check what a reader found and bring the ids into one form. The matrix is never copied.
 
         Args:
-            ids: N whole numbers: an integer array, or a list of ints, of 0-d arrays or of 0-d tensors.
+            ids: N whole numbers or texts: an array, or a list of ints, of 0-d arrays, of 0-d tensors, or of str.
             vectors: float matrix (N, D).
             origin: the file or folder that they came from, for messages.
 
         Raises:
-            DataError: if the matrix is not a 2-d float array with rows, if an id is not a whole number within int64, or
-                if there are not as many ids as rows.
-            AlignmentError: if an id occurs twice.
+            DataError: naming all that is wrong: a matrix that is not a 2-d float array with rows, ids that cannot be used or
+                are not as many as the rows.
+            AlignmentError: if the only fault is that an id occurs twice.
         """
-        matrix = _checked_vectors(vectors, origin)
-        numbers = _checked_ids(ids, origin)
-        if len(numbers) != len(matrix):
-            raise DataError(
-                f"{origin}: found {len(numbers)} ids for {len(matrix)} rows of vectors, expected one id a row. "
-                "Store the ids and the vectors of the same products together."
-            )
-        _refuse_duplicates(numbers, origin)
-        return cls(ids=numbers, vectors=matrix, origin=origin)
+        problems: list[DataError] = []
+        matrix = _attempted(lambda: _checked_vectors(vectors, origin), problems)
+        parsed = _attempted(lambda: _parsed_ids(ids, origin), problems)
+        if parsed is not None:
+            problems += parsed[1]
+            if matrix is not None and len(parsed[0]) != len(matrix):
+                problems.append(_miscounted(len(parsed[0]), len(matrix), origin))
+        if problems or matrix is None or parsed is None:
+            raise combined(origin, problems)
+        return cls(ids=parsed[0], vectors=matrix, origin=origin)
 
 
 def _checked_vectors(vectors: object, origin: str) -> NDArray[np.floating[Any]]:
@@ -74,68 +79,91 @@ def _checked_vectors(vectors: object, origin: str) -> NDArray[np.floating[Any]]:
     return vectors if isinstance(vectors, np.memmap) else np.asarray(vectors)
 
 
-def _checked_ids(ids: object, origin: str) -> NDArray[np.int64]:
-    """Ids as int64 (N,), whichever way they were stored."""
+def _parsed_ids(ids: object, origin: str) -> tuple[Ids, list[DataError]]:
+    """Ids (N,), whichever way they were stored, and what is wrong with them."""
     if isinstance(ids, list | tuple):
         return _ids_from_items(ids, origin)
     if not hasattr(ids, "__array__"):
         raise DataError(
-            f"{origin}: ids are a {_type_name(ids)}, expected a 1-d integer array or a list of ints. Store them as one."
+            f"{origin}: ids are a {_type_name(ids)}, expected a 1-d array or a list of whole numbers or of text. Store them "
+            "as one."
         )
     array = np.asarray(ids)
     if array.ndim != 1:
         raise DataError(f"{origin}: ids have shape {array.shape}, expected 1-d, one id a row. Store them flattened.")
-    if array.dtype.kind == "O":
+    if array.dtype.kind == "U":
+        return parse_ids(_text_items(array, origin), origin)
+    if array.dtype.kind in "OT":
         return _ids_from_items(array.tolist(), origin)
     if array.dtype.kind not in "iu":
-        raise _not_whole_numbers(f"of dtype {array.dtype}{_starting_with(array)}", origin)
-    return _within_int64(array, origin)
+        raise _no_ids(f"of dtype {array.dtype}{_starting_with(array)}", origin)
+    if array.dtype.kind == "u" and len(array) and array.max() > _INT64.max:
+        return parse_ids(list(map(str, array.tolist())), origin)
+    numbers = array.astype(np.int64, copy=False)
+    return numbers, list(repeated_ids(numbers, origin))
 
 
-def _ids_from_items(items: Sequence[Any], origin: str) -> NDArray[np.int64]:
-    """Ids from a list of ints, numpy integers, 0-d arrays or 0-d tensors."""
-    values = [item.item() if getattr(item, "ndim", None) == 0 else item for item in items]
-    wrong = [row for row, value in enumerate(values) if type(value) is not int]
-    if wrong:
-        shown = ", ".join(
-            f"{_shortened(values[row])} ({_type_name(items[row])}) in row {row}" for row in wrong[:_SHOWN]
-        )
-        raise _not_whole_numbers(f"{shown}{_further(len(wrong))}", origin)
-    try:
-        return np.array(values, dtype=np.int64)
-    except OverflowError:
-        return _within_int64(np.array(values, dtype=object), origin)
-
-
-def _within_int64(array: NDArray[Any], origin: str) -> NDArray[np.int64]:
-    rows = np.flatnonzero((array > _INT64.max) | (array < _INT64.min))
-    if len(rows):
-        shown = ", ".join(f"{_shortened(array[row])} in row {row}" for row in rows[:_SHOWN])
+def _text_items(array: NDArray[Any], origin: str) -> list[str]:
+    """The items of a unicode array, once each is known to be text: damaged ones cannot even be printed."""
+    plain = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False))
+    letters = plain.view(np.uint32).reshape(len(plain), -1) if plain.dtype.itemsize else np.empty((len(plain), 0))
+    wrong = np.flatnonzero((letters > sys.maxunicode).any(axis=1))
+    if len(wrong):
         raise DataError(
-            f"{origin}: ids beyond 64 bits: {shown}{_further(len(rows))}; expected {_INT64.min} to {_INT64.max}. "
-            "Number the products with smaller ids."
+            f"{origin}: {len(wrong):,} id(s) are no text: row {', '.join(map(str, wrong[:_SHOWN]))}{_further(len(wrong))} "
+            "hold numbers beyond Unicode. The file is damaged: copy or write it again."
         )
-    return array.astype(np.int64, copy=False)
+    items: list[str] = plain.tolist()
+    return items
 
 
-def _refuse_duplicates(ids: NDArray[np.int64], origin: str) -> None:
-    ordered = np.sort(ids)
-    repeats = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    if len(repeats):
-        shown = "; ".join(
-            f"{value} in rows {', '.join(map(str, np.flatnonzero(ids == value)[:_SHOWN]))}"
-            for value in repeats[:_SHOWN]
-        )
-        raise AlignmentError(
-            f"{origin}: {len(repeats)} ids occur more than once: {shown}{_further(len(repeats))}; "
-            "expected each id once. Keep one row for each product."
-        )
+def _ids_from_items(items: Sequence[Any], origin: str) -> tuple[Ids, list[DataError]]:
+    """Ids from a list of ints, numpy integers, 0-d arrays or 0-d tensors, or of text."""
+    values = [item.item() if getattr(item, "ndim", None) == 0 else item for item in items]
+    kinds = {type(value) for value in values}
+    if kinds <= {int}:
+        return _ids_from_numbers(values, origin)
+    if kinds <= {str}:
+        return parse_ids(values, origin)
+    usual = str if sum(type(value) is str for value in values) > len(values) / 2 else int
+    wrong = [row for row, value in enumerate(values) if type(value) is not usual]
+    shown = ", ".join(f"{_shortened(values[row])} ({_type_name(items[row])}) in row {row}" for row in wrong[:_SHOWN])
+    raise _no_ids(f"{shown}{_further(len(wrong))} among {usual.__name__}s", origin)
 
 
-def _not_whole_numbers(found: str, origin: str) -> DataError:
+def _ids_from_numbers(values: list[int], origin: str) -> tuple[Ids, list[DataError]]:
+    try:
+        numbers = np.array(values, dtype=np.int64)
+    except OverflowError:
+        # Python refuses to write out numbers of thousands of digits.
+        huge = [row for row, value in enumerate(values) if value.bit_length() > 3 * LONGEST]
+        if huge:
+            raise _no_ids(f"{_shortened(values[huge[0]])} in row {huge[0]}{_further(len(huge))}", origin) from None
+        return parse_ids(list(map(str, values)), origin)
+    return numbers, list(repeated_ids(numbers, origin))
+
+
+def _attempted(check: Callable[[], T], problems: list[DataError]) -> T | None:
+    """What a check gives, or nothing, with its error among the problems."""
+    try:
+        return check()
+    except DataError as error:
+        problems.append(error)
+        return None
+
+
+def _miscounted(ids: int, rows: int, origin: str) -> DataError:
     return DataError(
-        f"{origin}: ids are not whole numbers: {found}; expected integers within 64 bits. "
-        "Store the integer sample_id of each row; ids that are text are not supported yet."
+        f"{origin}: found {ids} ids for {rows} rows of vectors, expected one id a row. "
+        "Store the ids and the vectors of the same products together."
+    )
+
+
+def _no_ids(found: str, origin: str) -> DataError:
+    return DataError(
+        f"{origin}: ids are neither whole numbers nor text throughout: {found}; expected integers, or text of at most {LONGEST} "
+        "characters, as in the product table. Store the sample_id of each row as it is there: .astype('int64') mends "
+        "floats such as 123.0, and .astype(str) mixtures that have lost no leading zeros; a missing id cannot be mended."
     )
 
 

@@ -6,10 +6,10 @@ A format is one function and one line in ``_READERS``. Readers find the ids and 
 
 from __future__ import annotations
 
-import difflib
 import struct
 import tokenize
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,14 +17,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from price_fusion.errors import DataError
+from price_fusion.fusion.tables.digests import check_digests
+from price_fusion.fusion.tables.names import absent
+from price_fusion.fusion.tables.pickle_process import read_pickle
 from price_fusion.fusion.tables.raw import RawEmbeddings
-from price_fusion.fusion.tables.unpickler import safe_load
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 FileFormat = Literal["pickle", "npy", "parquet"]
 BinaryDtype = Literal["float16", "float32"]
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What only one format needs."""
+
+    binary_dtype: BinaryDtype = "float32"
+    memory_gb: float | None = None
+    seconds: float | None = None
 
 
 def read_embeddings(
@@ -34,23 +45,30 @@ def read_embeddings(
     embeddings: str | None = None,
     ids: str | None = None,
     binary_dtype: BinaryDtype = "float32",
+    sha256: str | Mapping[str, str] | None = None,
+    memory_gb: float | None = None,
+    seconds: float | None = None,
 ) -> RawEmbeddings:
     """Read the ids and vectors of one source.
 
     Args:
         path: the pickle or parquet file, or the folder of .npy files.
-        file_format: ``pickle``: a dict of arrays or tensors; ``npy``: a folder with one file of vectors, which are
+        file_format: ``pickle``: a dict of arrays or tensors, or a pandas frame; ``npy``: a folder with one file of vectors, which are
             memory-mapped, and one of ids; ``parquet``: one column of vectors (lists, or bytes) and one of ids.
         embeddings: the key, file name or column of the vectors. By default ``embeddings``, ``embeddings.npy`` or
             ``embedding``.
         ids: the key, file name or column of the ids. By default ``sample_ids``, ``sample_ids.npy`` or ``sample_id``.
         binary_dtype: what the bytes of a binary parquet column are; little-endian.
+        sha256: the digest that the file must have; for a folder, the digest of each file that is read, by its name.
+        memory_gb: GiB that reading a pickle may take; by default 2, or 1 and six times the file, if that is more.
+        seconds: of processor time that reading a pickle may take; by default 30 and one for each 5 MB.
 
     Returns:
         ids int64 (N,) and vectors (N, D), not aligned and not checked for NaN.
 
     Raises:
-        DataError: if a file, key or column is missing, damaged or of the wrong kind.
+        DataError: if a file, key or column is missing, damaged or of the wrong kind, or if a limit is not
+            enough.
         UnsafePickleError: if a pickle asks for more than arrays and plain containers.
         AlignmentError: if an id occurs twice.
     """
@@ -62,33 +80,23 @@ def read_embeddings(
             "Put it there, or mend its path in the catalog."
         )
     reader, default_embeddings, default_ids = _READERS[file_format]
-    return reader(path, embeddings or default_embeddings, ids or default_ids, binary_dtype)
+    names = (embeddings or default_embeddings, ids or default_ids)
+    if sha256 is not None:
+        check_digests(path, sha256, names)
+    return reader(path, *names, _Options(binary_dtype, memory_gb, seconds))
 
 
 # --- pickle ---------------------------------------------------------------------------------------------------------
 
 
-def _read_pickle(path: Path, embeddings: str, ids: str, binary_dtype: BinaryDtype) -> RawEmbeddings:
-    try:
-        with path.open("rb") as file:
-            content = safe_load(file, str(path))
-    except OSError as error:
-        raise _unreadable(path, "a pickle", error) from error
-    if not isinstance(content, dict):
-        raise DataError(
-            f"{path}: found a pickled {type(content).__name__}, expected a dict with {embeddings!r} and {ids!r}. "
-            "Store the embeddings and their ids in such a dict."
-        )
-    for key in (embeddings, ids):
-        if key not in content:
-            raise _absent(path, "key", key, [name for name in content if isinstance(name, str)])
-    return RawEmbeddings.from_arrays(content[ids], content[embeddings], str(path))
+def _read_pickle(path: Path, embeddings: str, ids: str, options: _Options) -> RawEmbeddings:
+    return read_pickle(path, embeddings, ids, memory_gb=options.memory_gb, seconds=options.seconds)
 
 
 # --- folder of .npy -------------------------------------------------------------------------------------------------
 
 
-def _read_npy_folder(path: Path, embeddings: str, ids: str, binary_dtype: BinaryDtype) -> RawEmbeddings:
+def _read_npy_folder(path: Path, embeddings: str, ids: str, options: _Options) -> RawEmbeddings:
     if not path.is_dir():
         raise DataError(
             f"{path}: found a file, expected a folder with {embeddings!r} and {ids!r}. Name the folder in the catalog."
@@ -96,7 +104,7 @@ def _read_npy_folder(path: Path, embeddings: str, ids: str, binary_dtype: Binary
     present = sorted(entry.name for entry in path.iterdir() if entry.suffix == ".npy")
     for name in (embeddings, ids):
         if not (path / name).is_file():
-            raise _absent(path, "file", name, present)
+            raise absent(path, "file", name, present)
     vectors = _load_npy(path / embeddings, mmap_mode="r")
     return RawEmbeddings.from_arrays(_load_npy(path / ids), vectors, str(path))
 
@@ -117,7 +125,7 @@ def _load_npy(path: Path, mmap_mode: Literal["r"] | None = None) -> NDArray[Any]
 # --- parquet --------------------------------------------------------------------------------------------------------
 
 
-def _read_parquet(path: Path, embeddings: str, ids: str, binary_dtype: BinaryDtype) -> RawEmbeddings:
+def _read_parquet(path: Path, embeddings: str, ids: str, options: _Options) -> RawEmbeddings:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -127,13 +135,13 @@ def _read_parquet(path: Path, embeddings: str, ids: str, binary_dtype: BinaryDty
         with pq.ParquetFile(path, memory_map=True) as file:
             for column in (embeddings, ids):
                 if column not in file.schema_arrow.names:
-                    raise _absent(path, "column", column, file.schema_arrow.names)
+                    raise absent(path, "column", column, file.schema_arrow.names)
             table = file.read(columns=[embeddings, ids])
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _unreadable(path, "a parquet file", error) from error
     for column in (embeddings, ids):
         _refuse_nulls(table.column(column), f"{path}, column {column!r}")
-    vectors = _column_vectors(table.column(embeddings), f"{path}, column {embeddings!r}", binary_dtype)
+    vectors = _column_vectors(table.column(embeddings), f"{path}, column {embeddings!r}", options.binary_dtype)
     return RawEmbeddings.from_arrays(table.column(ids).to_numpy(), vectors, str(path))
 
 
@@ -223,16 +231,6 @@ def _refuse_ragged(lengths: NDArray[Any], where: str) -> None:
 # --- messages -------------------------------------------------------------------------------------------------------
 
 
-def _absent(path: Path, kind: str, name: str, present: Iterable[str]) -> DataError:
-    names = list(present)
-    near = difflib.get_close_matches(name, names, n=1)
-    listing = ", ".join(repr(other) for other in names[:20]) or "none"
-    return DataError(
-        f"{path}: found no {kind} {name!r}, only {listing}{f'; did you mean {near[0]!r}?' if near else '.'} "
-        f"Name the {kind} that holds it in the catalog."
-    )
-
-
 def _unreadable(path: Path, expected: str, error: Exception) -> DataError:
     reason = (str(error).strip().splitlines() or ["no details"])[0][:200]
     return DataError(
@@ -246,7 +244,7 @@ def _first(rows: NDArray[Any]) -> str:
     return f"row {shown}" if len(rows) == 1 else f"rows {shown}{', ...' if len(rows) > 5 else ''}"
 
 
-_READERS: dict[str, tuple[Callable[[Path, str, str, BinaryDtype], RawEmbeddings], str, str]] = {
+_READERS: dict[str, tuple[Callable[[Path, str, str, _Options], RawEmbeddings], str, str]] = {
     "pickle": (_read_pickle, "embeddings", "sample_ids"),
     "npy": (_read_npy_folder, "embeddings.npy", "sample_ids.npy"),
     "parquet": (_read_parquet, "embedding", "sample_id"),

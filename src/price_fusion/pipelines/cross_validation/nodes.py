@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from price_fusion.fusion.folds import FoldFolder, FoldModels
+from price_fusion.fusion.tables.ids import rows_of
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import ComparisonParameters, CrossValidationParameters, VariantParameters
 
@@ -49,7 +50,7 @@ def measure_folds(
     """Metrics of out-of-fold predictions, overall and by fold."""
     from price_fusion.fusion.fold_metrics import fold_metrics
 
-    groups = samples.set_index("sample_id").loc[predictions["sample_id"], "group_key"].to_numpy()
+    groups = samples["group_key"].to_numpy()[rows_of(predictions["sample_id"], samples["sample_id"])]
     metrics, by_fold = fold_metrics(predictions, groups, resamples=comparison.resamples, seed=seed)
     logger.info(
         "out of fold: SMAPE %.2f %% [%.2f, %.2f] on %s rows, %.2f +- %.2f %% over %d folds",

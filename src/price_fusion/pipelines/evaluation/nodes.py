@@ -15,6 +15,7 @@ from price_fusion.fusion.metrics import metrics_by_price, price_metrics, smape_p
 from price_fusion.fusion.roles import rows_to_report
 from price_fusion.fusion.splits import evaluated_split
 from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.fusion.tables.validation.frames import refuse_other_products
 from price_fusion.parameters import IntervalParameters
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ def predict_evaluated(
     """
     from price_fusion.fusion.predictor import Predictor
 
+    refuse_other_products(samples, split_table)
     chosen = rows_to_report(split_table)
     by_source = {table.source: table for table in tables}
     priced = Predictor(checkpoint).price_samples(samples.iloc[chosen], by_source, intervals.levels)
@@ -80,6 +82,7 @@ def report_gate(
     """
     from price_fusion.fusion.predictor import Predictor
 
+    refuse_other_products(samples, split_table)
     chosen = samples.iloc[rows_to_report(split_table)]
     weights = Predictor(checkpoint).gate_weights(chosen, {table.source: table for table in tables})
     report = gate_report(weights, chosen["price"].to_numpy())

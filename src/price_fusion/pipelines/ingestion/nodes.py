@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,9 @@ from price_fusion.fusion.tables.alignment import align_products
 from price_fusion.fusion.tables.columns import draft_columns
 from price_fusion.fusion.tables.raw import RawEmbeddings
 from price_fusion.fusion.tables.table import EmbeddingTable, TableDraft, draft_table
+from price_fusion.fusion.tables.validation.matrices import suspicions_of_table
+from price_fusion.fusion.tables.validation.products import suspicions_of_products
+from price_fusion.fusion.tables.validation.suspicions import report_suspicions
 from price_fusion.parameters import ColumnSourceParameters, IngestionParameters, SourceParameters
 
 logger = logging.getLogger(__name__)
@@ -31,8 +35,18 @@ def prepare_unlabelled_columns(products: pd.DataFrame, source: ColumnSourceParam
     return draft_columns(products, source, "test_products")
 
 
+def check_labelled(products: pd.DataFrame, ingestion: IngestionParameters, *tables: EmbeddingTable) -> dict[str, Any]:
+    """Likely mistakes in the labelled products and their embeddings."""
+    return _data_checks(products, ingestion, tables, "train")
+
+
+def check_unlabelled(products: pd.DataFrame, ingestion: IngestionParameters, *tables: EmbeddingTable) -> dict[str, Any]:
+    """Likely mistakes in the products to be priced and their embeddings."""
+    return _data_checks(products, ingestion, tables, "test")
+
+
 def align_labelled(
-    products: pd.DataFrame, ingestion: IngestionParameters, *tables: EmbeddingTable
+    products: pd.DataFrame, ingestion: IngestionParameters, data_checks: dict[str, Any], *tables: EmbeddingTable
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Sample table and alignment report of the labelled products."""
     alignment = align_products(
@@ -42,11 +56,11 @@ def align_labelled(
         unknown_products=ingestion.unknown_products,
         origin="train_products",
     )
-    return alignment.samples, alignment.report
+    return alignment.samples, alignment.report | {"suspicions": len(data_checks["suspicions"])}
 
 
 def align_unlabelled(
-    products: pd.DataFrame, ingestion: IngestionParameters, *tables: EmbeddingTable
+    products: pd.DataFrame, ingestion: IngestionParameters, data_checks: dict[str, Any], *tables: EmbeddingTable
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Sample table and alignment report of the products to be priced. Unless ``strict``, each of them is kept."""
     alignment = align_products(
@@ -63,4 +77,13 @@ def align_unlabelled(
             "reads some, and else get the median price of the train rows",
             unknown,
         )
-    return alignment.samples, alignment.report
+    return alignment.samples, alignment.report | {"suspicions": len(data_checks["suspicions"])}
+
+
+def _data_checks(
+    products: pd.DataFrame, ingestion: IngestionParameters, tables: Sequence[EmbeddingTable], part: str
+) -> dict[str, Any]:
+    suspicions = list(suspicions_of_products(products, ingestion.checks, f"{part}_products"))
+    for table in tables:
+        suspicions += suspicions_of_table(table, ingestion.checks)
+    return report_suspicions(suspicions, part=part, on_suspicion=ingestion.on_suspicion)

@@ -10,12 +10,16 @@ from price_fusion.parameters import ColumnSourceParameters, Source
 from price_fusion.pipelines.ingestion.nodes import (
     align_labelled,
     align_unlabelled,
+    check_labelled,
+    check_unlabelled,
     prepare_labelled_columns,
     prepare_table,
     prepare_unlabelled_columns,
 )
 
 TAG = "ingest"
+ALIGNING = (align_labelled, align_unlabelled)
+"""Functions of the nodes that join products (first input) with the tables of all sources."""
 
 
 def create_pipeline(sources: Mapping[str, Source], part: str) -> Pipeline:
@@ -29,14 +33,23 @@ def create_pipeline(sources: Mapping[str, Source], part: str) -> Pipeline:
         _column_pipeline(name, part) if isinstance(source, ColumnSourceParameters) else _table_pipeline(name, part)
         for name, source in sources.items()
     ]
+    table_names = [f"{source}.{part}_table" for source in sources]
+    check = Node(
+        check_labelled if part == "train" else check_unlabelled,
+        inputs=[f"{part}_products", "params:ingestion", *table_names],
+        outputs=f"{part}_data_checks",
+        name=f"check_{part}",
+        tags=[TAG],
+    )
+    # Alignment reads the checks, so that a suspicion that is an error stops a run before anything is made of the data.
     align = Node(
         align_labelled if part == "train" else align_unlabelled,
-        inputs=[f"{part}_products", "params:ingestion", *(f"{source}.{part}_table" for source in sources)],
+        inputs=[f"{part}_products", "params:ingestion", f"{part}_data_checks", *table_names],
         outputs=[f"{part}_samples", f"{part}_alignment_report"],
         name=f"align_{part}",
         tags=[TAG],
     )
-    return sum(tables, Pipeline([align]))
+    return sum(tables, Pipeline([check, align]))
 
 
 def _table_pipeline(source: str, part: str) -> Pipeline:

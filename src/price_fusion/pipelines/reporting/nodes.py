@@ -9,6 +9,7 @@ import pandas as pd
 
 from price_fusion.fusion.checkpoint import Checkpoint
 from price_fusion.fusion.comparison import Contender, compare, contender, leaderboard_document, verdict
+from price_fusion.fusion.tables.ids import are_among
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import ComparisonParameters, VariantParameters
 
@@ -60,7 +61,7 @@ def rank(
     """The leaderboard as a table, as a document, and in a sentence."""
     resamples = comparison.resamples
     leaderboard = compare(contenders, yardsticks, samples, split_table, resamples=resamples, seed=seed)
-    rows = samples[samples["sample_id"].isin(yardsticks["sample_id"])]
+    rows = samples[are_among(samples["sample_id"], yardsticks["sample_id"])]
     document = leaderboard_document(leaderboard, rows["group_key"].nunique(), resamples)
     return leaderboard, document, verdict(leaderboard)
 

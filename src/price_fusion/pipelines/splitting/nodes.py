@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from price_fusion.fusion.splits import report_split, split_samples
+from price_fusion.fusion.tables.ids import Ids
 from price_fusion.parameters import SplittingParameters
 
 
 def split_products(
-    samples: pd.DataFrame, splitting: SplittingParameters, seed: int, **tuned_on: NDArray[np.int64]
+    samples: pd.DataFrame, splitting: SplittingParameters, seed: int, **tuned_on: Ids
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Split table and its report; ``tuned_on`` holds, per source, the ids that its encoder was tuned on."""
     table = split_samples(

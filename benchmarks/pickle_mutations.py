@@ -1,0 +1,179 @@
+"""What single mutations of small pickles do to the reading of them, counted by outcome.
+
+    python benchmarks/pickle_mutations.py --count 2000
+
+Each file of tests/fusion/tables/pickles is mutated ``count`` times: cut off, one bit flipped, or two blocks swapped. A
+mutation is read by the code that a catalog's entry runs, in a child process with its limits; the child is forked, so that
+Python and numpy start once. ``--start-each`` starts an interpreter for each one instead, as a run does (0.15 s each).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from price_fusion.errors import AlignmentError, DataError, PriceFusionError, UnsafePickleError
+from price_fusion.fusion.files import sha256
+from price_fusion.fusion.tables.digests import check_digests
+from price_fusion.fusion.tables.pickle_child import Request, serve, set_limits
+from price_fusion.fusion.tables.pickle_process import Limits, collect, exchange_folder, read_pickle
+from price_fusion.fusion.tables.raw import RawEmbeddings
+
+PICKLES = Path(__file__).parents[1] / "tests/fusion/tables/pickles"
+NAMES = ("embeddings", "sample_ids")
+LIMITS = Limits.of(0, memory_gb=2, seconds=5)
+
+Outcome = Literal[
+    "right answer",
+    "other numbers",
+    "other ids",
+    "other shape or type",
+    "refused",
+    "limit",
+    "crash of the child",
+    "unnamed",
+]
+SILENT: tuple[Outcome, ...] = ("other numbers", "other ids", "other shape or type")
+"""Loaded without a word, and not what was written."""
+OUTCOMES: tuple[Outcome, ...] = ("right answer", *SILENT, "refused", "limit", "crash of the child", "unnamed")
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Counts for one file: outcomes, and silent ones that a digest would not have noticed either."""
+
+    outcomes: Counter[str]
+    unnoticed_with_digest: int
+
+
+def mutated(whole: bytes, source: random.Random) -> bytes:
+    """One mutation that changes something."""
+    while True:
+        kind = source.choice(["cut", "flip", "swap"])
+        if kind == "cut":
+            data = whole[: source.randrange(len(whole))]
+        elif kind == "flip":
+            data = bytearray(whole)
+            data[source.randrange(len(data))] ^= 1 << source.randrange(8)
+        else:
+            length = source.randint(1, len(whole) // 4)
+            first = source.randrange(len(whole) - 2 * length + 1)
+            second = source.randrange(first + length, len(whole) - length + 1)
+            data = bytearray(whole)
+            data[first : first + length], data[second : second + length] = (
+                whole[second : second + length],
+                whole[first : first + length],
+            )
+        if bytes(data) != whole:
+            return bytes(data)
+
+
+def read_forked(path: Path) -> RawEmbeddings:
+    """As ``read_pickle``, with a fork of this process in place of a new interpreter."""
+    with exchange_folder() as folder:
+        request = Request(str(path), str(path), str(folder), *NAMES, LIMITS.memory, LIMITS.seconds, os.getpid())
+        child = os.fork()
+        if child == 0:
+            _serve_and_end(request)
+        _, status = os.waitpid(child, 0)
+        return collect(path, folder, os.waitstatus_to_exitcode(status), LIMITS)
+
+
+def _serve_and_end(request: Request) -> None:
+    try:
+        os.dup2(os.open(Path(request.folder) / "stderr", os.O_WRONLY | os.O_CREAT), sys.stderr.fileno())
+        set_limits(request.memory, request.seconds)
+        serve(request)
+        os._exit(0)
+    finally:
+        # Only after an exception that nobody expected.
+        os._exit(1)
+
+
+def outcome_of(path: Path, ids: NDArray[np.int64], vectors: NDArray[np.floating], start_each: bool) -> Outcome:
+    """How reading one file ends."""
+    try:
+        raw = read_pickle(path, *NAMES, memory_gb=2, seconds=5) if start_each else read_forked(path)
+    except (DataError, UnsafePickleError, AlignmentError) as error:
+        return _named(path, error)
+    if raw.vectors.shape != vectors.shape or raw.vectors.dtype != vectors.dtype:
+        return "other shape or type"
+    if not np.array_equal(raw.ids, ids):
+        return "other ids"
+    return "right answer" if np.array_equal(raw.vectors, vectors) else "other numbers"
+
+
+def _named(path: Path, error: PriceFusionError) -> Outcome:
+    message = str(error)
+    if not message.startswith(str(path)) or "ended without a result" in message:
+        return "unnamed"
+    if "crashed the process" in message:
+        return "crash of the child"
+    return "limit" if "reading it takes more than" in message else "refused"
+
+
+def tally(pickle: Path, count: int, folder: Path, *, start_each: bool, seed: int) -> Tally:
+    """Mutate one file ``count`` times and read each mutation."""
+    right = read_pickle(pickle, *NAMES)
+    digest, whole = sha256(pickle), pickle.read_bytes()
+    source = random.Random(f"{seed} {pickle.name}")  # noqa: S311 - nothing here is secret
+    outcomes: Counter[str] = Counter()
+    unnoticed = 0
+    path = folder / "mutated.pkl"
+    for _ in range(count):
+        path.write_bytes(mutated(whole, source))
+        outcome = outcome_of(path, right.ids, right.vectors, start_each)
+        outcomes[outcome] += 1
+        unnoticed += outcome in SILENT and _passes(path, digest)
+    return Tally(outcomes, unnoticed)
+
+
+def _passes(path: Path, digest: str) -> bool:
+    try:
+        check_digests(path, digest, [])
+    except DataError:
+        return False
+    return True
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=2000, help="mutations of each file")
+    parser.add_argument("--files", nargs="+", default=["*"], help="patterns of file names, without .pkl")
+    parser.add_argument("--seed", type=int, default=41)
+    parser.add_argument("--start-each", action="store_true", help="a new interpreter for each mutation")
+    parser.add_argument("--output", type=Path, help="write the counts as JSON")
+    arguments = parser.parse_args()
+
+    counts = {}
+    pickles = sorted({pickle for pattern in arguments.files for pickle in PICKLES.glob(f"{pattern}.pkl")})
+    width = max(len(pickle.stem) for pickle in pickles)
+    sys.stdout.write(f"{'file':{width}}  {'  '.join(OUTCOMES)}  unnoticed with sha256\n")
+    with exchange_folder() as folder:
+        for pickle in pickles:
+            found = tally(pickle, arguments.count, folder, start_each=arguments.start_each, seed=arguments.seed)
+            counts[pickle.name] = {**found.outcomes, "unnoticed with sha256": found.unnoticed_with_digest}
+            columns = "  ".join(f"{found.outcomes[outcome]:{len(outcome)}}" for outcome in OUTCOMES)
+            sys.stdout.write(f"{pickle.stem:{width}}  {columns}  {found.unnoticed_with_digest:21}\n")
+            sys.stdout.flush()
+    total = Counter[str]()
+    for found_counts in counts.values():
+        total.update(found_counts)
+    columns = "  ".join(f"{total[outcome]:{len(outcome)}}" for outcome in OUTCOMES)
+    sys.stdout.write(f"{'all':{width}}  {columns}  {total['unnoticed with sha256']:21}\n")
+    if arguments.output:
+        arguments.output.write_text(json.dumps(counts, indent=2), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Checks of the tables between stages, for the key ``validator`` of catalog entries.
+
+The library does the checking, in numpy: pandera would add half a second to each run that loads such a table, and Kedro
+shortens its messages.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from price_fusion.fusion.tables.validation.frames import check_sample_table, check_split_table
+
+
+class SampleTableValidator:
+    """Of a sample table.
+
+    Args:
+        filepath: its file, for messages.
+    """
+
+    def __init__(self, *, filepath: str) -> None:
+        self._filepath = Path(filepath)
+
+    def validate(self, data: pd.DataFrame) -> pd.DataFrame:
+        """The table itself, if it can be used."""
+        check_sample_table(data, self._filepath)
+        return data
+
+
+class SplitTableValidator:
+    """Of a split table.
+
+    Args:
+        filepath: its file, for messages.
+    """
+
+    def __init__(self, *, filepath: str) -> None:
+        self._filepath = Path(filepath)
+
+    def validate(self, data: pd.DataFrame) -> pd.DataFrame:
+        """The table itself, if it can be used."""
+        check_split_table(data, self._filepath)
+        return data

@@ -1,0 +1,106 @@
+"""Ids and vectors in what a pickle held: a dict of arrays, or a data frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from price_fusion.errors import DataError
+from price_fusion.fusion.tables.names import absent
+from price_fusion.fusion.tables.pickled_frames import PickledFrame
+from price_fusion.fusion.tables.raw import RawEmbeddings
+
+_SINGULAR = {"embeddings": "embedding", "sample_ids": "sample_id"}
+"""A dict's usual keys, and the usual names of a frame's columns."""
+
+
+def embeddings_in(content: object, embeddings: str, ids: str, origin: str) -> RawEmbeddings:
+    """Find ids and vectors.
+
+    Args:
+        content: a dict, or a frame. A frame has its ids in the column ``ids`` or as its row labels, and its vectors in
+            the column ``embeddings`` (arrays or lists) or in all columns that are not the ids.
+        embeddings: key or column of the vectors. ``embedding`` will do for the default ``embeddings`` in a frame.
+        ids: key, column or name of the row labels, likewise.
+        origin: the file, for messages.
+
+    Raises:
+        DataError: if it is neither, or they are not in it, or not of the right kind.
+        AlignmentError: if an id occurs twice.
+    """
+    if isinstance(content, PickledFrame):
+        found_ids, vectors = _in_frame(content, embeddings, ids, origin)
+        return RawEmbeddings.from_arrays(found_ids, vectors, origin)
+    if not isinstance(content, dict):
+        raise DataError(
+            f"{origin}: found a pickled {type(content).__name__}, expected a dict with {embeddings!r} and {ids!r}, or a "
+            "data frame. Store the embeddings and their ids in such a dict."
+        )
+    for key in (embeddings, ids):
+        if key not in content:
+            raise absent(origin, "key", key, [name for name in content if isinstance(name, str)])
+    return RawEmbeddings.from_arrays(content[ids], content[embeddings], origin)
+
+
+def _in_frame(frame: PickledFrame, embeddings: str, ids: str, origin: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    id_column = _label(frame, ids)
+    vector_column = _label(frame, embeddings)
+    found = frame.column(id_column) if id_column is not None else _row_labels(frame, ids, origin)
+    if vector_column is not None:
+        return found, _stacked(frame.column(vector_column), f"{origin}, column {vector_column!r}")
+    return found, _side_by_side(frame, id_column, embeddings, origin)
+
+
+def _label(frame: PickledFrame, name: str) -> str | None:
+    return next((label for label in (name, _SINGULAR.get(name)) if label is not None and label in frame.labels), None)
+
+
+def _row_labels(frame: PickledFrame, ids: str, origin: str) -> NDArray[Any]:
+    if frame.row_name in (ids, _SINGULAR.get(ids)) or (frame.row_name is None and not frame.rows_are_numbered):
+        return frame.row_labels()
+    named = [] if frame.row_name is None else [f"{frame.row_name} (the index)"]
+    raise absent(origin, "column", ids, [*map(str, frame.labels), *named])
+
+
+def _stacked(rows: NDArray[Any], where: str) -> NDArray[Any]:
+    """A column of arrays or lists as a matrix (N, D).
+
+    Raises:
+        DataError: naming the first row that is no vector or of another length.
+    """
+    vectors = [
+        _vector(row, number, where) for number, row in enumerate(rows.tolist() if rows.dtype != object else rows)
+    ]
+    uneven = [number for number, vector in enumerate(vectors) if vector.shape != vectors[0].shape]
+    if uneven:
+        raise DataError(
+            f"{where}: found {len(vectors[uneven[0]])} numbers in row {uneven[0]} and {len(vectors[0])} in row 0, expected "
+            "one width. Write the vectors of one encoder only."
+        )
+    return np.stack(vectors) if vectors else np.empty((0, 0), np.float32)
+
+
+def _vector(row: object, number: int, where: str) -> NDArray[Any]:
+    if isinstance(row, list | tuple) and all(type(value) is float for value in row):
+        return np.array(row, dtype=np.float64)
+    if isinstance(row, np.ndarray) and row.ndim == 1 and row.dtype.kind == "f":
+        return np.asarray(row)
+    raise DataError(
+        f"{where}: found a {type(row).__name__} in row {number} that is no vector of floats, expected a 1-d array or a "
+        "list of floats a row. Write the vectors as such."
+    )
+
+
+def _side_by_side(frame: PickledFrame, id_column: str | None, embeddings: str, origin: str) -> NDArray[Any]:
+    labels = [label for label in frame.labels if label != id_column]
+    others = [label for label in labels if frame.column(label).dtype.kind != "f"]
+    if others or not labels:
+        columns = ", ".join(f"{str(label)!r}" for label in others[:5]) or "none"
+        raise DataError(
+            f"{origin}: found no column {embeddings!r}, and columns that are no floats ({columns}), expected a column of "
+            "vectors, or a column of floats for each dimension and nothing else but ids. Name the column in the catalog, "
+            "or leave the others out."
+        )
+    return frame.matrix(labels)

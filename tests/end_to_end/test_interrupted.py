@@ -1,0 +1,165 @@
+"""Runs that are killed, told to stop, shut out or left without a disk: nothing is lost, and each says what to do."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import cycle
+from time import monotonic, sleep
+
+import pytest
+
+from killing import AIMS, Ordeal, digests, train, train_command, train_under_fire
+
+from .conftest import Project
+
+SHORT_FORM, LONG_FORM = 4, 30
+"""Kills."""
+RUN = "data/06_models/moe/run"
+UNSHARE = ["unshare", "--map-root-user", "--mount", "sh", "-ec"]
+
+
+@pytest.fixture(scope="module")
+def tables(trained_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with tables and a split."""
+    project = trained_project.fresh_copy(tmp_path_factory.mktemp("tables") / "project")
+    shutil.rmtree(project.path / "data/06_models")
+    return project
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tables: Project) -> tuple[dict[str, str], float]:
+    """What a training leaves that nobody disturbs, and the seconds that it takes."""
+    return train(tables.path)
+
+
+def endured(tables: Project, undisturbed: tuple[dict[str, str], float], seed: int, most: int) -> Ordeal:
+    expected, seconds = undisturbed
+    ordeal = train_under_fire(tables.path, cycle(reversed(AIMS)), random.Random(seed), seconds, most=most)  # noqa: S311
+    assert ordeal.digests == expected, ordeal.kills
+    return ordeal
+
+
+def test_a_training_that_is_killed_again_and_again_ends_the_same(
+    tables: Project, undisturbed: tuple[dict[str, str], float]
+) -> None:
+    ordeal = endured(tables, undisturbed, 1, SHORT_FORM)
+    assert any(kill.writing for kill in ordeal.kills)
+    assert any(kill.step for kill in ordeal.kills)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_a_hundred_kills_and_more(tables: Project, undisturbed: tuple[dict[str, str], float], seed: int) -> None:
+    endured(tables, undisturbed, seed, LONG_FORM)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_told_to_stop_it_saves_its_state_and_says_how_to_go_on(
+    tables: Project, undisturbed: tuple[dict[str, str], float], number: signal.Signals, status: int
+) -> None:
+    shutil.rmtree(tables.path / "data/06_models", ignore_errors=True)
+    with started(tables, train_command(resume=False)) as process:
+        wait_for(process, lambda: (tables.path / RUN / "state.bin").exists())
+        process.send_signal(number)
+        said, _ = process.communicate(timeout=120)
+    assert process.returncode == status, said[-3000:]
+    assert f"{number.name}: stopping after this training step" in said
+    assert f"stopped by {number.name} in epoch" in said
+    assert "--pipelines train_moe --nodes moe.train" in said.split("Go on with")[1]
+    assert "moe.train.resume=true" in said.split("Go on with")[1].replace("\n", "")
+    subprocess.run(train_command(resume=True), cwd=tables.path, env=environment(), check=True, capture_output=True)
+    assert digests(tables.path) == undisturbed[0]
+
+
+def test_told_to_stop_outside_training_it_stops_at_once(tables: Project) -> None:
+    # Neighbours and the like have no state to save; a start-up has none either.
+    with started(tables, [sys.executable, "-m", "kedro", "run", "--pipelines", "compare"]) as process:
+        wait_for(process, lambda: (tables.path / "data/.run.json").exists())
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=120)
+    assert process.returncode == 143, said[-3000:]
+    assert "SIGTERM: stopp" in said
+    assert "kedro run --pipelines compare" in said
+
+
+def test_a_second_run_in_the_same_data_folder_is_refused(tables: Project) -> None:
+    with started(tables, train_command(resume=False)) as first:
+        wait_for(first, lambda: (tables.path / "data/.run.json").exists())
+        refused = tables.kedro("run", "--pipelines", "split", fails=True)
+        first.send_signal(signal.SIGKILL)
+        first.communicate(timeout=120)
+    said = "".join((refused.stdout + refused.stderr).split())
+    assert f"process{first.pid},started20" in said
+    assert "BusyError" in said
+    tables.kedro("run", "--pipelines", "split")
+
+
+def test_what_a_dead_run_was_writing_goes_at_the_next_start(tables: Project) -> None:
+    leftover = tables.path / "data/08_reporting/.split_report.json.4194305.partial"
+    replaced = tables.path / "data/03_primary/tables/clip_image/.train.4194305.replaced"
+    leftover.write_text("{")
+    (tables.path / "data/03_primary/tables/clip_image/train").rename(replaced)
+    tables.kedro("run", "--pipelines", "train_moe", "--nodes", "split_products")
+    assert not leftover.exists()
+    assert not replaced.exists()
+    assert (tables.path / "data/03_primary/tables/clip_image/train/manifest.json").is_file()
+
+
+@pytest.mark.skipif(
+    subprocess.run([*UNSHARE, "mount -t tmpfs tmpfs /mnt"], check=False, capture_output=True).returncode != 0,
+    reason="no file system can be mounted here",
+)
+@pytest.mark.parametrize(
+    ("options", "reason"), [("size=96k", "No space left on device"), ("ro", "Read-only file system")]
+)
+def test_a_disk_that_takes_nothing_more_is_named(tables: Project, options: str, reason: str) -> None:
+    models = tables.path / "data/06_models"
+    shutil.rmtree(models, ignore_errors=True)
+    models.mkdir()
+    command = " ".join(f"'{word}'" for word in train_command(resume=False))
+    result = subprocess.run(
+        [*UNSHARE, f"mount -t tmpfs -o {options} tmpfs '{models}'; {command}"],
+        cwd=tables.path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "StorageError" in result.stderr
+    assert f"could not be written ({reason}" in result.stderr
+    assert "give the same command again" in result.stderr
+
+
+class started:  # noqa: N801 - used as a function
+    """A command of the project that goes on while the test does."""
+
+    def __init__(self, project: Project, command: list[str]) -> None:
+        self.process = subprocess.Popen(
+            command, cwd=project.path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    def __enter__(self) -> subprocess.Popen[str]:
+        return self.process
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1", "COLUMNS": "500"}
+
+
+def wait_for(process: subprocess.Popen[str], until: Callable[[], bool]) -> None:
+    end = monotonic() + 120
+    while not until():
+        assert process.poll() is None, process.communicate()[0][-3000:]
+        assert monotonic() < end
+        sleep(0.001)

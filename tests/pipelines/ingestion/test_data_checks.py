@@ -1,0 +1,62 @@
+"""Likely mistakes: warned of, or an error."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from price_fusion.errors import DataError
+from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.parameters import IngestionParameters
+from price_fusion.pipelines.ingestion.nodes import align_labelled, check_labelled, check_unlabelled
+
+
+@pytest.fixture
+def inputs(make_table: Callable[..., EmbeddingTable]) -> tuple[pd.DataFrame, EmbeddingTable]:
+    count = 40
+    vectors = np.random.default_rng(0).normal(size=(count, 8))
+    vectors[3] = 0
+    prices = np.linspace(5, 50, count)
+    prices[7] = 1e6
+    names = [f"product {number}" for number in range(count)]
+    products = pd.DataFrame(
+        {"sample_id": np.arange(count), "catalog_content": names, "image_link": names, "price": prices}
+    )
+    return products, make_table(np.arange(count), vectors)
+
+
+def test_suspicions_are_logged_and_reported(
+    inputs: tuple[pd.DataFrame, EmbeddingTable], caplog: pytest.LogCaptureFixture
+) -> None:
+    products, table = inputs
+    with caplog.at_level(logging.WARNING):
+        report = check_labelled(products, IngestionParameters(), table)
+    assert report == json.loads(json.dumps(report)) | {"suspicions": report["suspicions"]}
+    assert [(one["check"], one["count"], list(one["examples"])) for one in report["suspicions"]] == [
+        ("price_too_high", 1, [7]),
+        ("zero_embedding", 1, [3]),
+    ]
+    assert "words (words.npy): embeddings of nothing but zeros: 1 of 40 rows (ids 3)" in caplog.text
+    assert align_labelled(products, IngestionParameters(), report, table)[1]["suspicions"] == 2
+
+
+def test_suspicions_can_be_errors(inputs: tuple[pd.DataFrame, EmbeddingTable]) -> None:
+    products, table = inputs
+    with pytest.raises(DataError, match="2 likely mistake") as caught:
+        check_labelled(products, IngestionParameters(on_suspicion="error"), table)
+    assert len(caught.value.problems) == 2
+    assert "ingestion.on_suspicion" in str(caught.value)
+
+
+def test_clean_inputs_are_no_error(inputs: tuple[pd.DataFrame, EmbeddingTable]) -> None:
+    products, table = inputs
+    clean = products.drop(columns="price")
+    strict = IngestionParameters(on_suspicion="error")
+    assert check_unlabelled(clean, strict) == {"part": "test", "suspicions": []}
+    with pytest.raises(DataError, match=r"inputs of test.*\n.*zeros"):
+        check_unlabelled(clean, strict, table)
