@@ -11,7 +11,7 @@ STAMP := $(VENV)/installed
 export DO_NOT_TRACK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint lock viz clean
+.PHONY: help install run test lint audit lock viz clean
 
 help: ## list these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -30,11 +30,17 @@ run: $(STAMP) ## prices from raw files; fabricates sample data where there is no
 test: $(STAMP) ## all tests but the slow ones and those for GPUs
 	$(BIN)/python -m pytest
 
-lint: $(STAMP) ## style, types and the direction of imports
+lint: $(STAMP) ## style, types, the direction of imports, and packages that fit each other
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m pip check
+
+audit: $(STAMP) ## known weaknesses of the versions in the lock file; needs the network
+	$(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/python -m pip install --quiet pip-audit
+	$(VENV)-audit/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip
 
 viz: $(STAMP) ## the lineage in a browser
 	$(BIN)/kedro viz run --env $(ENV)
@@ -46,4 +52,4 @@ lock: $(STAMP) ## write what is installed now into requirements.lock
 	mv requirements.partial requirements.lock && rm requirements.new
 
 clean: ## remove the virtual environment and all that pipelines wrote; raw data stays
-	rm -rf $(VENV) data/0[2-8]_* data/amazon_subset
+	rm -rf $(VENV) $(VENV)-audit data/0[2-8]_* data/amazon_subset

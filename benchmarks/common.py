@@ -212,6 +212,8 @@ class Goal:
         """Whether it was reached, and how far off it is if not."""
         if self.met:
             return "met"
+        if not self.wanted:
+            return f"not met: {self.measured:,g} instead of none"
         off = self.measured / self.wanted
         return f"not met: {100 * off:.0f} % of it" if self.at_least else f"not met: {off:.2f} times as much"
 

@@ -12,14 +12,13 @@ from __future__ import annotations
 import argparse
 import random
 import re
-import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
+from common import Column, Goal, ResultTable, Section, parse_arguments, scratch_folder, start
 from price_fusion.errors import DataError
 from price_fusion.fusion.tables.products import read_products
 
@@ -180,25 +179,34 @@ def mutate(count: int, seed: int, folder: Path) -> Counter[tuple[str, str]]:
     return found
 
 
-def main() -> int:
-    """Print the outcomes; 1 if one is bad."""
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=2_000, help="mutations")
     parser.add_argument("--seed", type=int, default=20)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    options = parse_arguments(parser, {"count": 70})
+    start("Damage to product CSVs")
+    with scratch_folder(options) as folder:
         found = mutate(options.count, options.seed, Path(folder))
-    for kind in sorted({kind for kind, _ in found}):
-        print(
-            f"{kind}: "
-            + ", ".join(f"{count} {result}" for (one, result), count in sorted(found.items()) if one == kind)
-        )
-    totals: Counter[str] = Counter()
-    for (_, result), count in found.items():
-        totals[result] += count
-    print(f"{options.count} mutations: " + ", ".join(f"{totals[name]} {name}" for name in (REFUSED, SAME, OTHER, *BAD)))
-    return int(any(totals[name] for name in BAD))
+    kinds = sorted({kind for kind, _ in found})
+    rows = [
+        {"kind": kind, **{result: found[kind, result] for result in (REFUSED, SAME, OTHER, *BAD)}} for kind in kinds
+    ]
+    columns = [
+        Column("kind", "damage"),
+        *(Column(result, result.lower(), ",d") for result in (REFUSED, SAME, OTHER, *BAD)),
+    ]
+    bad = sum(count for (_, result), count in found.items() if result in BAD)
+    Section(
+        "csv_mutations",
+        "Damage to product CSVs",
+        f"{options.count:,} mutations of four small files (whole and text ids, LF and CRLF), drawn at seed {options.seed}",
+        tables=[ResultTable("Outcomes of reading", columns, rows)],
+        goals=[
+            Goal("damaged CSVs that are neither refused by name nor read as they say", 0, bad, "of all", at_least=False)
+        ],
+        values={"mutations": options.count, "bad": bad},
+    ).finish(options)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

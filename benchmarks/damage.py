@@ -16,11 +16,15 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
+import torch
 
-from price_fusion.errors import CheckpointError, DataError
+from price_fusion.datasets.whole_files import WholeParquetDataset
+from price_fusion.errors import PriceFusionError, TrainingError
 from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader, load_checkpoint, save_checkpoint
 from price_fusion.fusion.cross_validation import LabelledData, cross_validate_estimator, fold_log_prices, out_of_fold
 from price_fusion.fusion.engine.features import features_from_tables
+from price_fusion.fusion.engine.run_folder import RunFolder
+from price_fusion.fusion.engine.state import load_state, save_state
 from price_fusion.fusion.ensemble import OutOfFold, build_ensemble, load_ensemble, save_ensemble
 from price_fusion.fusion.estimators import EstimatorOptions, load_estimator
 from price_fusion.fusion.folds import NETWORK, FoldFolder, FoldModel, FoldModels
@@ -96,6 +100,8 @@ def make_subjects(home: Path) -> list[Subject]:
     _write_table(home / "table", np.arange(ROWS), seed=1)
     _write_table(home / "table, checked once", np.arange(ROWS), seed=1)
     _write_estimator(home / "estimator folder", ridge)
+    _write_states(home / "training states")
+    WholeParquetDataset(filepath=str(home / "file of the catalog/samples.parquet")).save(labelled.samples)
 
     def of_models(folder: Path) -> Any:
         models = FoldFolder("any", folder).read()
@@ -121,6 +127,8 @@ def make_subjects(home: Path) -> list[Subject]:
         Subject("fold folder of networks", home / "fold folder of networks", of_models),
         Subject("estimator folder", home / "estimator folder", of_estimator),
         Subject("ensemble folder", home / "ensemble", of_ensemble),
+        Subject("training states", home / "training states", _of_states),
+        Subject("file of the catalog", home / "file of the catalog", _of_catalog_file),
     ]
     for subject in subjects:
         for path in _files(subject.folder):
@@ -149,8 +157,6 @@ def _labelled(home: Path) -> LabelledData:
 
 
 def _checkpoint(seed: int) -> Checkpoint:
-    import torch
-
     torch.manual_seed(seed)
     header = CheckpointHeader(
         variant="tiny",
@@ -199,6 +205,27 @@ def _ensemble(folder: Path, labelled: LabelledData, *models: FoldModels) -> None
     paths = {f"{one.name}-{model.file}": one.path_of(model) for one in models for model in one.models}
     manifest = draft.manifest.model_copy(update={"members": described})
     save_ensemble(folder, replace(draft, manifest=manifest, models=paths))
+
+
+def _write_states(folder: Path) -> None:
+    """The last state and the one before it, of the same contents: either is right."""
+    folder.mkdir()
+    for _ in range(2):
+        save_state(RunFolder("tiny", folder).states, {"seed": 3}, {"weights": _checkpoint(0).weights, "step": 17})
+
+
+def _of_states(folder: Path) -> Any:
+    loaded = load_state(RunFolder("tiny", folder).states, torch.device("cpu"))
+    if loaded is None:
+        raise TrainingError(f"{folder}: no state. Start afresh.")
+    _, fingerprint, parts = loaded
+    weights = [(name, str(one.dtype), one.numpy().tobytes()) for name, one in parts["weights"].items()]
+    return fingerprint, parts["step"], weights
+
+
+def _of_catalog_file(folder: Path) -> Any:
+    samples = WholeParquetDataset(filepath=str(folder / "samples.parquet")).load()
+    return list(samples.dtypes.astype(str)), samples.to_csv()
 
 
 def _of_table(folder: Path, check: Check) -> Any:
@@ -293,7 +320,7 @@ def counts(results: list[Result]) -> Counter[tuple[str, Kind, Outcome]]:
 def _outcome(subject: Subject, expected: str) -> tuple[Outcome, str]:
     try:
         found = _fingerprint(subject.read(subject.folder))
-    except (DataError, CheckpointError) as error:
+    except PriceFusionError as error:
         return "named error", str(error)
     except Exception as error:
         return "other exception", f"{type(error).__name__}: {error}"

@@ -221,7 +221,7 @@ def _shoot(
         state = run / "state.bin"
         before = _stamp(state)
         found = _wait(process, lambda: _stamp(state) != before)
-        moment = monotonic() + chance.uniform(0, 0.5)
+        moment = monotonic() + chance.uniform(0, 0.6)
         found = found and _wait(process, lambda: monotonic() >= moment)
         if found and aim == "inside a write":
             found = _wait(process, lambda: bool(_writing(run)))

@@ -2,7 +2,7 @@
 
     python benchmarks/pickle_mutations.py --count 2000
 
-Each file of tests/fusion/tables/pickles is mutated ``count`` times: cut off, one bit flipped, or two blocks swapped. A
+The files of tests/fusion/tables/pickles are mutated, each as often: cut off, one bit flipped, or two blocks swapped. A
 mutation is read by the code that a catalog's entry runs, in a child process with its limits; the child is forked, so that
 Python and numpy start once. ``--start-each`` starts an interpreter for each one instead, as a run does (0.15 s each).
 """
@@ -10,18 +10,18 @@ Python and numpy start once. ``--start-each`` starts an interpreter for each one
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from common import Column, Goal, ResultTable, Section, console, parse_arguments, start
 from price_fusion.errors import AlignmentError, DataError, PriceFusionError, UnsafePickleError
 from price_fusion.fusion.files import sha256
 from price_fusion.fusion.tables.digests import check_digests
@@ -148,31 +148,40 @@ def _passes(path: Path, digest: str) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=2000, help="mutations of each file")
-    parser.add_argument("--files", nargs="+", default=["*"], help="patterns of file names, without .pkl")
+    parser.add_argument("--count", type=int, default=2_000, help="mutations, of all pickles together")
     parser.add_argument("--seed", type=int, default=41)
     parser.add_argument("--start-each", action="store_true", help="a new interpreter for each mutation")
-    parser.add_argument("--output", type=Path, help="write the counts as JSON")
-    arguments = parser.parse_args()
-
-    counts = {}
-    pickles = sorted({pickle for pattern in arguments.files for pickle in PICKLES.glob(f"{pattern}.pkl")})
-    width = max(len(pickle.stem) for pickle in pickles)
-    sys.stdout.write(f"{'file':{width}}  {'  '.join(OUTCOMES)}  unnoticed with sha256\n")
+    options = parse_arguments(parser, {"count": 5})
+    start("Damage to pickles")
+    pickles = sorted(PICKLES.glob("*.pkl"))
+    share = -(-options.count // len(pickles))
+    rows = []
     with exchange_folder() as folder:
         for pickle in pickles:
-            found = tally(pickle, arguments.count, folder, start_each=arguments.start_each, seed=arguments.seed)
-            counts[pickle.name] = {**found.outcomes, "unnoticed with sha256": found.unnoticed_with_digest}
-            columns = "  ".join(f"{found.outcomes[outcome]:{len(outcome)}}" for outcome in OUTCOMES)
-            sys.stdout.write(f"{pickle.stem:{width}}  {columns}  {found.unnoticed_with_digest:21}\n")
-            sys.stdout.flush()
-    total = Counter[str]()
-    for found_counts in counts.values():
-        total.update(found_counts)
-    columns = "  ".join(f"{total[outcome]:{len(outcome)}}" for outcome in OUTCOMES)
-    sys.stdout.write(f"{'all':{width}}  {columns}  {total['unnoticed with sha256']:21}\n")
-    if arguments.output:
-        arguments.output.write_text(json.dumps(counts, indent=2), encoding="utf-8")
+            found = tally(pickle, share, folder, start_each=options.start_each, seed=options.seed)
+            counts = {outcome: found.outcomes[outcome] for outcome in OUTCOMES}
+            rows.append({"file": pickle.stem, **counts, "unnoticed": found.unnoticed_with_digest})
+            console.print(f"{pickle.stem}: {dict(found.outcomes)}", highlight=False)
+    total: dict[str, Any] = {key: sum(row[key] for row in rows) for key in (*OUTCOMES, "unnoticed")}
+    columns = [Column("file", "pickle"), *(Column(outcome, outcome, ",d") for outcome in OUTCOMES)]
+    columns.append(Column("unnoticed", "unnoticed with sha256", ",d"))
+    note = (
+        "other numbers, ids, shape or type: a pickle has no checksum of its own; `sha256` in the catalog entry is one"
+    )
+    crashed = total["crash of the child"] + total["unnamed"]
+    started = "a new interpreter each" if options.start_each else "a fork of one interpreter each, with the same limits"
+    Section(
+        "pickle_mutations",
+        "Damage to pickles",
+        f"{share * len(pickles):,} mutations of {len(pickles)} small pickles of several versions of numpy, pandas and torch, "
+        f"drawn at seed {options.seed}; {started}",
+        tables=[ResultTable("Outcomes of reading", columns, [*rows, {"file": "all", **total}], [note])],
+        goals=[
+            Goal("damaged pickles that end in a crash or without a name", 0, crashed, "of all", at_least=False),
+            Goal("damage unnoticed with sha256", 0, total["unnoticed"], "of all", at_least=False),
+        ],
+        values=total,
+    ).finish(options)
 
 
 if __name__ == "__main__":

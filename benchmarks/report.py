@@ -1,9 +1,10 @@
-"""Write docs/benchmarks.md from the JSON files that the benchmarks left.
+"""Write docs/benchmarks.md and docs/reliability.md from the JSON files that the benchmarks left.
 
     python benchmarks/report.py
 
-A file benchmarks/remarks/<name>.md, where there is one, goes below the tables of its section: what the figures cannot
-say themselves, such as why a goal is missed. Any JSON file in the format of ``common.Section`` gets a section.
+Any JSON file in the format of ``common.Section`` gets a section: in reliability.md if its name is among ``RELIABILITY``, and
+else in benchmarks.md. A file benchmarks/remarks/<name>.md, where there is one, goes below the tables of its section: what the
+figures cannot say themselves, such as why a goal is missed; remarks/introduction_<document>.md goes above all sections.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any
 from common import BUSY, REPOSITORY, RESULTS, console, formatted
 
 ORDER = ("peaks", "training_speed", "scoring_speed", "ingestion_speed", "losses", "accuracy", "choices")
+RELIABILITY = ("kills", "mutations", "csv_mutations", "pickle_mutations", "fuzzing")
+"""Sections of docs/reliability.md; all others are of docs/benchmarks.md."""
 MACHINE_LABELS = {
     "cpu": "CPU",
     "cores": "cores",
@@ -28,21 +31,14 @@ MACHINE_LABELS = {
     "numpy": "numpy",
     "cpu_capability": "instructions torch uses",
 }
-INTRODUCTION = """\
-# Benchmarks
-
-Written by `python benchmarks/report.py` from `benchmarks/results/*.json`; edit `benchmarks/remarks/<name>.md`, not this \
-file. Each section names the command that makes its figures anew, and its data, date and commit (with a plus sign: and \
-changes to it). Figures are medians unless they say otherwise."""
-
 Document = Mapping[str, Any]
 
 
 def read_sections(folder: Path) -> list[Document]:
     """All results, in the order of the document; others follow by name."""
     sections = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
-    places = {name: place for place, name in enumerate(ORDER)}
-    return sorted(sections, key=lambda section: (places.get(section["name"], len(ORDER)), section["name"]))
+    places = {name: place for place, name in enumerate((*ORDER, *RELIABILITY))}
+    return sorted(sections, key=lambda section: (places.get(section["name"], len(places)), section["name"]))
 
 
 def markdown_table(columns: Sequence[Mapping[str, str]], rows: Sequence[Mapping[str, Any]]) -> str:
@@ -144,24 +140,30 @@ def describe(section: Document, number: int, machine_count: int, remarks: Path) 
     return "\n\n".join(parts)
 
 
-def report(sections: Sequence[Document], remarks: Path) -> str:
-    """The whole document."""
+def report(introduction: str, sections: Sequence[Document], remarks: Path) -> str:
+    """A whole document."""
     numbers = {key: number for number, key in enumerate(_machines(sections), start=1)}
     described = [describe(section, numbers[_machine_key(section)], len(numbers), remarks) for section in sections]
-    return "\n\n".join([INTRODUCTION, machines(sections), goals(sections), *described]) + "\n"
+    return "\n\n".join([introduction.strip(), machines(sections), goals(sections), *described]) + "\n"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder with the JSON files")
     parser.add_argument("--remarks", type=Path, default=REPOSITORY / "benchmarks/remarks")
-    parser.add_argument("--output", type=Path, default=REPOSITORY / "docs/benchmarks.md")
+    parser.add_argument("--output", type=Path, default=REPOSITORY / "docs", help="folder of the documents")
     options = parser.parse_args()
     sections = read_sections(options.results)
     if not sections:
         raise SystemExit(f"{options.results}: no results. Run the benchmarks first.")
-    options.output.write_text(report(sections, options.remarks), encoding="utf-8")
-    console.print(f"{len(sections)} section(s) written to {options.output}", highlight=False)
+    of_reliability = [section for section in sections if section["name"] in RELIABILITY]
+    others = [section for section in sections if section["name"] not in RELIABILITY]
+    for name, chosen in (("benchmarks", others), ("reliability", of_reliability)):
+        if chosen:
+            introduction = (options.remarks / f"introduction_{name}.md").read_text(encoding="utf-8")
+            path = options.output / f"{name}.md"
+            path.write_text(report(introduction, chosen, options.remarks), encoding="utf-8")
+            console.print(f"{len(chosen)} section(s) written to {path}", highlight=False)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Set
 from pathlib import Path
 
 from kedro.framework.project import pipelines as kedro_pipelines
@@ -15,6 +16,7 @@ from kedro.framework.project import settings
 from kedro.pipeline import Pipeline
 from kedro.utils import find_kedro_project
 
+from price_fusion.errors import ParameterError
 from price_fusion.parameters import ESTIMATOR_KINDS, ProjectParameters, parse_project_parameters
 from price_fusion.pipelines import (
     ablation,
@@ -31,6 +33,8 @@ from price_fusion.pipelines import (
     tuning,
 )
 
+_JOINT = ("compare", "ensemble", "leak_effect_ensemble")
+"""Pipelines of all variants together."""
 _parameters: ProjectParameters | None = None
 
 
@@ -67,14 +71,18 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
         train = split + training.create_pipeline(variant, sources)
         evaluate = evaluation.create_pipeline(variant, sources)
         predict = ingest_test + inference.create_pipeline(variant, sources)
-        pipelines[f"cross_validate_{variant}"] = split + cross_validation.create_pipeline(variant, sources)
-        pipelines[f"tune_{variant}"] = split + tuning.create_pipeline(variant, sources)
-        pipelines[f"train_{variant}"] = train
-        pipelines[f"ablate_{variant}"] = train + ablation.create_pipeline(variant, sources)
-        pipelines[f"evaluate_{variant}"] = evaluate
-        pipelines[f"leak_effect_{variant}"] = leaks.create_effect_pipeline(variant)
-        pipelines[f"predict_{variant}"] = predict
-        pipelines[variant] = train + evaluate + predict
+        own = {
+            f"cross_validate_{variant}": split + cross_validation.create_pipeline(variant, sources),
+            f"tune_{variant}": split + tuning.create_pipeline(variant, sources),
+            f"train_{variant}": train,
+            f"ablate_{variant}": train + ablation.create_pipeline(variant, sources),
+            f"evaluate_{variant}": evaluate,
+            f"leak_effect_{variant}": leaks.create_effect_pipeline(variant),
+            f"predict_{variant}": predict,
+            variant: train + evaluate + predict,
+        }
+        _refuse_taken(variant, own.keys() & {*pipelines, *_JOINT})
+        pipelines |= own
         measured += train + evaluate
     fused = {variant: parameters.variant(variant).sources for variant in parameters.variants}
     pipelines["compare"] = measured + reporting.create_pipeline(fused, used)
@@ -83,6 +91,19 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
         pipelines["leak_effect_ensemble"] = leaks.create_effect_pipeline(ensembling.ENSEMBLE)
     pipelines["__default__"] = pipelines["moe" if "moe" in parameters.variants else parameters.variants[0]]
     return pipelines
+
+
+def _refuse_taken(variant: str, taken: Set[str]) -> None:
+    """Refuse a variant whose pipelines would be called as others are.
+
+    Raises:
+        ParameterError: if there are any.
+    """
+    if taken:
+        raise ParameterError(
+            f"variants: {variant!r} would have the pipeline(s) {', '.join(sorted(taken))}, of which there are others of that "
+            "name. Call the variant otherwise in 'variants' and in its own section."
+        )
 
 
 def _ensemble(parameters: ProjectParameters) -> Pipeline:

@@ -29,13 +29,13 @@ class RunGuardHooks:
     """Holds the data folder while a run lasts, cleans it before, and listens to signals."""
 
     def __init__(self) -> None:
-        self._data = Path("data")
+        self._context: KedroContext | None = None
         self._held = ExitStack()
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Note where the data folder is."""
-        self._data = context.project_path / context.config_loader["globals"]["data"]
+        """Note who knows where the data folder is."""
+        self._context = context
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self) -> None:
@@ -45,10 +45,13 @@ class RunGuardHooks:
             BusyError: if another one is.
         """
         self._held.close()  # of a run that a notebook interrupted
+        if self._context is None:  # a runner without a project
+            return
+        data = self._context.project_path / self._context.config_loader["globals"]["data"]
         with ExitStack() as held:
             held.enter_context(stopping_well())
-            held.enter_context(only_writer(self._data))
-            leftovers = remove_leftovers(self._data)
+            held.enter_context(only_writer(data))
+            leftovers = remove_leftovers(data)
             if leftovers:
                 logger.info("removed what a run that died was writing: %s", ", ".join(map(str, leftovers)))
             self._held = held.pop_all()

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from report import RELIABILITY
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -39,11 +40,15 @@ def run(script: str, *arguments: str, fails: bool = False) -> str:
         pytest.param("ingestion_speed", 5, marks=pytest.mark.slow),
         pytest.param("losses", 0, marks=pytest.mark.slow),
         pytest.param("accuracy", 2, marks=pytest.mark.slow),
+        pytest.param("kills", 2, marks=pytest.mark.slow),
         pytest.param("mutations", 1, marks=pytest.mark.slow),
+        pytest.param("csv_mutations", 1, marks=pytest.mark.slow),
+        pytest.param("pickle_mutations", 2, marks=pytest.mark.slow),
     ],
 )
 def test_smoke_sizes_end_in_a_result_that_the_report_takes(script: str, goals: int, tmp_path: Path) -> None:
-    results, page = tmp_path / "results", tmp_path / "benchmarks.md"
+    results, pages = tmp_path / "results", tmp_path / "docs"
+    pages.mkdir()
     run(script, "--smoke", "--output", str(results))
     section = json.loads((results / f"{script}.json").read_text(encoding="utf-8"))
     assert section["smoke"]
@@ -55,7 +60,9 @@ def test_smoke_sizes_end_in_a_result_that_the_report_takes(script: str, goals: i
         assert table["rows"]
         assert keys <= set().union(*table["rows"])
 
-    run("report", "--results", str(results), "--output", str(page))
+    run("report", "--results", str(results), "--output", str(pages))
+    (page,) = pages.iterdir()
+    assert page.stem == ("reliability" if script in RELIABILITY else "benchmarks")
     text = page.read_text(encoding="utf-8")
     assert f"## {section['title']}" in text
     assert section["command"] in text
@@ -102,6 +109,5 @@ def test_a_benchmark_says_how_to_make_tables_that_are_not_there(script: str, tmp
 
 
 def test_a_report_of_nothing_is_refused(tmp_path: Path) -> None:
-    page = tmp_path / "benchmarks.md"
-    assert "no results" in run("report", "--results", str(tmp_path), "--output", str(page), fails=True)
-    assert not page.exists()
+    assert "no results" in run("report", "--results", str(tmp_path), "--output", str(tmp_path), fails=True)
+    assert not list(tmp_path.iterdir())

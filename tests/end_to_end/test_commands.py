@@ -202,10 +202,10 @@ def test_registry_and_catalog_can_be_listed(sample_project: Project) -> None:
     names = yaml.safe_load(sample_project.kedro("registry", "list").stdout.split("\n- ", 1)[1].join(["- ", ""]))
     stages = {
         f"{stage}_{variant}"
-        for stage in ("train", "evaluate", "predict", "cross_validate", "tune", "ablate")
+        for stage in ("train", "evaluate", "predict", "cross_validate", "tune", "ablate", "leak_effect")
         for variant in VARIANTS
     }
-    others = {"__default__", "fabricate", "ingest", "split", "compare", "ensemble"}
+    others = {"__default__", "fabricate", "ingest", "split", "compare", "ensemble", "check_leaks", "leak_effect_ensemble"}
     assert others | stages | set(VARIANTS) == set(names)
     described = sample_project.kedro("catalog", "describe-datasets", "--pipeline", "moe").stdout
     for name in ("moe.checkpoint", "clip_image.train_embeddings", "qwen_text.train_table", "train_products"):

@@ -58,6 +58,7 @@ def both(sample_project: Project, tmp_path_factory: pytest.TempPathFactory) -> t
     ).to_numpy()
     assert held_out.sum() > 40
     samples.assign(price=samples["price"].mask(held_out, samples["price"] * 3 + 7)).to_parquet(path)
+    path.with_name(f".{path.name}.sha256").unlink()  # changed on purpose
 
     for project in (before, after):
         project.kedro("run", "--pipelines", PIPELINES, "--tags", AFTER_SPLITTING)

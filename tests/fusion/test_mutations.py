@@ -18,6 +18,8 @@ SUBJECTS = (
     "fold folder of networks",
     "estimator folder",
     "ensemble folder",
+    "training states",
+    "file of the catalog",
 )
 
 
@@ -40,7 +42,8 @@ def test_damage_is_named_or_changes_nothing(
     wrong = [(result.mutation.kind, list(result.mutation.files), result.said) for result in results if is_wrong(result)]
     assert not wrong
     found = Counter(result.outcome for result in results)
-    assert found["named error"] > COUNT / 2
+    # Of the two states one is whole: it stands in for the other.
+    assert found["right answer" if name == "training states" else "named error"] > COUNT / 2
     assert {result.mutation.kind for result in results} >= set(KINDS[:-1])
     for result in results:
         if result.outcome == "named error":

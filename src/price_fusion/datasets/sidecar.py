@@ -56,7 +56,7 @@ class Sidecar:
             DatasetFileError: if they differ, or the sidecar is not of this form.
         """
         lines = self._lines()
-        if not lines or not self._file.is_file():
+        if not lines:
             return
         match = _LINE.fullmatch(lines[0])
         if match is None:

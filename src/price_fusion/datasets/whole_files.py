@@ -58,8 +58,10 @@ class WholeFile:
         """As the Kedro dataset, of a file whose digest is right.
 
         Raises:
-            DatasetFileError: if the file was damaged or changed after it was saved.
+            DatasetFileError: if the file is not there, or was damaged or changed after it was saved.
         """
+        if not self._path.is_file():
+            raise DatasetFileError(f"{self._path}: is not there. Run the pipeline that makes it again.")
         self._sidecar.check()
         return super().load()  # type: ignore[misc]
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from price_fusion.errors import ParameterError
-from price_fusion.parameters.base import Name, Parameters
+from price_fusion.parameters.base import NAMES_OF_MODULES, Name, Parameters
 from price_fusion.parameters.data import FabricationParameters, IngestionParameters, Source, SplittingParameters
 from price_fusion.parameters.evaluation import (
     ESTIMATOR_KINDS,
@@ -164,9 +164,29 @@ def _inconsistencies(parameters: ProjectParameters) -> list[str]:
         for member in preset.members
         if member not in members and member not in defined
     ]
+    return problems + _name_problems(parameters, defined) + _space_problems(parameters)
+
+
+def _name_problems(parameters: ProjectParameters, defined: Sequence[str]) -> list[str]:
+    """Names of sources and variants that something else has: they name datasets, namespaces and parts of models."""
     taken = [name for name in defined if name in ("ensemble", *ESTIMATOR_KINDS)]
-    problems += [f"{name}: is the name of something else; call the variant otherwise" for name in taken]
-    return problems + _space_problems(parameters)
+    problems = [f"{name}: is the name of something else; call the variant otherwise" for name in taken]
+    used = [name for name in parameters.sources if any(name in _sources_of(parameters, one) for one in defined)]
+    problems += [
+        f"sources.{name}: is what torch calls a part of its modules; call the source otherwise"
+        for name in used
+        if name in NAMES_OF_MODULES
+    ]
+    problems += [
+        f"sources.{name}: is also the name of a variant; call one of them otherwise"
+        for name in used
+        if name in parameters.variants
+    ]
+    return problems
+
+
+def _sources_of(parameters: ProjectParameters, variant: str) -> tuple[str, ...]:
+    return parameters.variant(variant).sources if variant in parameters.variants else ()
 
 
 def _space_problems(parameters: ProjectParameters) -> list[str]:
@@ -201,6 +221,9 @@ def _describe(error: ValidationError, raw: Mapping[str, Any]) -> list[str]:
             lines.append(f"{path}: unknown parameter{_did_you_mean(name, sorted(_all_fields() - {name}))}")
         elif problem["type"] == "missing":
             lines.append(f"{path}: missing")
+        elif problem["type"] == "union_tag_invalid":
+            kinds = problem["ctx"]["expected_tags"]
+            lines.append(f"{path}.kind: expected one of {kinds} (found {problem['input']['kind']!r})")
         else:
             lines.append(f"{path}: {problem['msg']} (found {problem['input']!r})")
     return lines

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from price_fusion.errors import DataError
 
+LOWEST, HIGHEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+"""USD. Models are trained in float32, which holds no price beyond these."""
 SHOWN = 5
 """Records that a message names; the rest are counted."""
 _CURRENCY_CODE = re.compile(r"(?<![A-Za-z])(?:[A-Z]{3}|Rs\.?)(?![A-Za-z])")
@@ -24,6 +26,7 @@ _ADVICE = {
         "Say in the catalog entry of the file what separates them: 'decimal' (now {decimal!r}) and 'thousands' (now "
         "{thousands!r}), for example decimal: '.' and thousands: ',' for 1,299.99."
     ),
+    "beyond what models can hold": f"Mend these records, or remove them: a price is between {LOWEST:.1e} and {HIGHEST:.1e}.",
     "no such number": "Mend these records, or remove them.",
 }
 
@@ -52,11 +55,13 @@ def parse_prices(
     """
     pattern = _pattern(decimal, thousands)
     text = [value.strip() for value in values]
-    prices = [_price(value, pattern, decimal, thousands) for value in text]
+    found = [_number(value, pattern, decimal, thousands) for value in text]
+    prices = [price if LOWEST <= price <= HIGHEST else math.nan for price in found]
     wrong: dict[str, list[int]] = {}
     for row, price in enumerate(prices):
         if math.isnan(price):
-            wrong.setdefault(_fault(text[row]), []).append(row)
+            kind = "beyond what models can hold" if 0 < found[row] < math.inf else _fault(text[row])
+            wrong.setdefault(kind, []).append(row)
     problems = []
     for kind, rows in wrong.items():
         shown = "; ".join(
@@ -75,13 +80,12 @@ def _pattern(decimal: str, thousands: str | None) -> re.Pattern[str]:
     return re.compile(rf"[+-]?(?:{whole}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
-def _price(text: str, pattern: re.Pattern[str], decimal: str, thousands: str | None) -> float:
-    """The price, or NaN."""
+def _number(text: str, pattern: re.Pattern[str], decimal: str, thousands: str | None) -> float:
+    """The number that a text is, or NaN."""
     if not pattern.fullmatch(text):
         return math.nan
     plain = text if thousands is None else text.replace(thousands, "")
-    price = float(plain.replace(decimal, "."))
-    return price if 0 < price < math.inf else math.nan
+    return float(plain.replace(decimal, "."))
 
 
 def _fault(text: str) -> str:

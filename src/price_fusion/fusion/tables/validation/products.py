@@ -47,7 +47,7 @@ def suspicious_prices(prices: NDArray[np.float64], factor: float) -> tuple[NDArr
     # In a small table the extreme itself must not lift the quantile that it is measured by.
     high = np.quantile(prices, _HIGH, method="lower")
     low = np.quantile(prices, _LOW, method="higher")
-    return np.flatnonzero(prices > factor * high), np.flatnonzero(prices < low / factor)
+    return np.flatnonzero(prices / factor > high), np.flatnonzero(prices < low / factor)
 
 
 def _of_prices(

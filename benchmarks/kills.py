@@ -1,0 +1,117 @@
+"""Trainings that are killed by SIGKILL again and again and resumed: do they end as if nobody had killed them, to the bit?
+
+    python benchmarks/kills.py --kills 120
+
+Each start is the real ``kedro run`` in a project of its own, on a fabricated sample. The tests run a few kills.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import subprocess
+import sys
+from itertools import cycle, pairwise
+from pathlib import Path
+
+from common import REPOSITORY, Column, Goal, ResultTable, Section, console, parse_arguments, scratch_folder, start
+from killing import AIMS, Kill, Ordeal, train, train_under_fire
+
+SAMPLE = "fabrication.labelled=300,fabrication.unlabelled=60"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=120, help="at least so many in all")
+    parser.add_argument("--most", type=int, default=15, help="kills of one training")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parse_arguments(parser, {"kills": 2, "most": 2})
+    start("Kills")
+    with scratch_folder(options) as scratch:
+        project = make_project(Path(scratch) / "project")
+        expected, usual = train(project)
+        ordeals: list[Ordeal] = []
+        while sum(len(one.kills) for one in ordeals) < options.kills:
+            chance = random.Random(options.seed + len(ordeals))  # noqa: S311 - no secret
+            ordeals.append(train_under_fire(project, cycle(AIMS), chance, usual, most=options.most))
+            same = "the same" if ordeals[-1].digests == expected else "ANOTHER"
+            console.print(
+                f"training {len(ordeals)}: {len(ordeals[-1].kills)} kills, {same} in the end", highlight=False
+            )
+    kills = [kill for one in ordeals for kill in one.kills]
+    others = sum(one.digests != expected for one in ordeals)
+    Section(
+        "kills",
+        "Kills",
+        f"trainings of a small moe of {len(ordeals)} x 12 epochs on a fabricated sample of 300 products",
+        tables=[of_aims(kills), of_trainings(ordeals, expected)],
+        goals=[
+            Goal("kills by SIGKILL", 100, len(kills), "kills"),
+            Goal("trainings that ended otherwise", 0, others, "trainings", at_least=False),
+        ],
+        values={"kills": len(kills), "trainings": len(ordeals), "others": others},
+    ).finish(options)
+
+
+def make_project(path: Path) -> Path:
+    """The repository's configuration, a fabricated sample, its tables and its split."""
+    shutil.copytree(REPOSITORY / "conf", path / "conf")
+    for name in ("pyproject.toml", ".telemetry"):
+        shutil.copy(REPOSITORY / name, path / name)
+    (path / "src").mkdir()
+    for arguments in (("--pipelines", "fabricate", "--params", SAMPLE), ("--pipelines", "split")):
+        command = [sys.executable, "-m", "kedro", "run", *arguments]
+        subprocess.run(command, cwd=path, check=True, capture_output=True)
+    return path
+
+
+def of_aims(kills: list[Kill]) -> ResultTable:
+    """What was hit."""
+    rows = [
+        {
+            "aim": aim,
+            "kills": len(hit),
+            "writing": sum(bool(kill.writing) for kill in hit),
+            "stateless": sum(kill.step is None for kill in hit),
+            "seconds": f"{min(k.seconds for k in hit):.1f} to {max(k.seconds for k in hit):.1f}" if hit else "",
+        }
+        for aim in AIMS
+        for hit in [[kill for kill in kills if kill.aim == aim]]
+    ]
+    columns = [
+        Column("aim", "aimed at"),
+        Column("kills", "kills", ",d"),
+        Column("writing", "while a file was being written", ",d"),
+        Column("stateless", "before the first state", ",d"),
+        Column("seconds", "after the start, s"),
+    ]
+    return ResultTable("What the kills hit", columns, rows)
+
+
+def of_trainings(ordeals: list[Ordeal], expected: dict[str, str]) -> ResultTable:
+    """How each training ended."""
+    rows = []
+    for number, one in enumerate(ordeals, start=1):
+        rates = [kill.rate for kill in one.kills if kill.rate is not None]
+        row = {
+            "training": number,
+            "kills": len(one.kills),
+            "drops": sum(a != b for a, b in pairwise(rates)),
+        }
+        rows.append(row | {what: "same" if one.digests[what] == expected[what] else "OTHER" for what in expected})
+    columns = [
+        Column("training", "training", "d"),
+        Column("kills", "kills", "d"),
+        Column("drops", "between kills the learning rate dropped", "d"),
+        *(Column(what, what) for what in expected),
+    ]
+    note = (
+        "same: by sha256 of the checkpoint's file, of the history without times, and of weights, optimizer, averages, "
+    )
+    note += "schedule and random numbers in the last state"
+    return ResultTable("How the trainings ended, beside one without kills", columns, rows, [note])
+
+
+if __name__ == "__main__":
+    main()
