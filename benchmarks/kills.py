@@ -16,8 +16,10 @@ from itertools import cycle, pairwise
 from pathlib import Path
 
 from common import REPOSITORY, Column, Goal, ResultTable, Section, console, parse_arguments, scratch_folder, start
-from killing import AIMS, Kill, Ordeal, train, train_under_fire
+from killing import AIMS, SETTINGS, Kill, Ordeal, train, train_under_fire
 
+EPOCHS = 80
+"""So many that a training takes several kills."""
 SAMPLE = "fabrication.labelled=300,fabrication.unlabelled=60"
 
 
@@ -27,14 +29,15 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=15, help="kills of one training")
     parser.add_argument("--seed", type=int, default=0)
     options = parse_arguments(parser, {"kills": 2, "most": 2})
+    settings = [*SETTINGS, f"moe.train.epochs={EPOCHS}"]
     start("Kills")
     with scratch_folder(options) as scratch:
         project = make_project(Path(scratch) / "project")
-        expected, usual = train(project)
+        expected, usual = train(project, settings=settings)
         ordeals: list[Ordeal] = []
         while sum(len(one.kills) for one in ordeals) < options.kills:
             chance = random.Random(options.seed + len(ordeals))  # noqa: S311 - no secret
-            ordeals.append(train_under_fire(project, cycle(AIMS), chance, usual, most=options.most))
+            ordeals.append(train_under_fire(project, cycle(AIMS), chance, usual, most=options.most, settings=settings))
             same = "the same" if ordeals[-1].digests == expected else "ANOTHER"
             console.print(
                 f"training {len(ordeals)}: {len(ordeals[-1].kills)} kills, {same} in the end", highlight=False
@@ -44,7 +47,7 @@ def main() -> None:
     Section(
         "kills",
         "Kills",
-        f"trainings of a small moe of {len(ordeals)} x 12 epochs on a fabricated sample of 300 products",
+        f"trainings of a small moe of {len(ordeals)} x {EPOCHS} epochs on a fabricated sample of 300 products",
         tables=[of_aims(kills), of_trainings(ordeals, expected)],
         goals=[
             Goal("kills by SIGKILL", 100, len(kills), "kills"),
