@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from price_fusion.errors import DataError, MissingPackageError, ParameterError, TrainingError
+from price_fusion.errors import DataError, MissingPackageError, ParameterError, StorageError, TrainingError
 from price_fusion.fusion.cross_validation import LabelledData
 from price_fusion.fusion.study import Report, TuningFolder, Values, open_study
 from price_fusion.fusion.tables.table import EmbeddingTable
@@ -209,6 +209,22 @@ def test_new_configured_values_are_tried_in_an_old_study(tmp_path: Path) -> None
     with open_study(TuningFolder("small", tmp_path), "r", SPACE, configured, tuning(), 7) as study:
         assert study.as_configured is None
         assert study.next(slope).values == configured
+
+
+def test_a_file_of_studies_that_cannot_be_written_is_no_damaged_one(tmp_path: Path) -> None:
+    (tmp_path / "studies.db").mkdir()
+    with pytest.raises(StorageError, match=r"studies\.db: could not be read or written"), study_in(tmp_path):
+        pass
+
+
+def test_a_disk_that_fills_up_between_trials_is_named(tmp_path: Path) -> None:
+    from sqlalchemy.exc import OperationalError
+
+    with (
+        pytest.raises(StorageError, match=r"studies\.db: .*disk is full.*Trials that ended are in it"),
+        study_in(tmp_path),
+    ):
+        raise OperationalError("INSERT", None, RuntimeError("database or disk is full"))
 
 
 def test_a_file_that_holds_no_studies_is_named(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ import numpy as np
 import pandas as pd
 from pydantic import JsonValue
 
-from price_fusion.errors import DataError, MissingPackageError, ParameterError, TrainingError
+from price_fusion.errors import DataError, MissingPackageError, ParameterError, StorageError, TrainingError
+from price_fusion.fusion.files import storage_errors
 from price_fusion.parameters import Dimension, TuningParameters
 
 if TYPE_CHECKING:
@@ -230,27 +231,45 @@ def open_study(
     Raises:
         MissingPackageError: if Optuna is not installed.
         DataError: if the file of studies is damaged.
+        StorageError: if it cannot be written.
     """
     optuna = _optuna()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    try:
-        storage = optuna.storages.RDBStorage(f"sqlite:///{folder.studies}")
-    except import_module("sqlalchemy.exc").DatabaseError as error:
-        raise DataError(
-            f"{folder.studies}: no file of studies ({error.orig}). Remove it; its trials are lost, and tuning begins anew."
-        ) from error
     pruner = optuna.pruners.MedianPruner(
         n_startup_trials=tuning.startup_trials, n_warmup_steps=0 if tuning.judged_on == "folds" else UNPRUNED_STEPS
     )
+    with storage_errors(folder.path):
+        folder.path.mkdir(parents=True, exist_ok=True)
+    with _database_errors(folder.studies):
+        storage = optuna.storages.RDBStorage(f"sqlite:///{folder.studies}")
+        try:
+            study = optuna.create_study(
+                storage=storage, study_name=recipe, load_if_exists=True, direction="minimize", pruner=pruner
+            )
+            yield Study(study, space, configured, tuning, seed)
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()
+
+
+@contextmanager
+def _database_errors(studies: Path) -> Iterator[None]:
+    """Errors of the database as ours; Optuna wraps some of them."""
+    sql = import_module("sqlalchemy.exc")
+    wrapper = import_module("optuna.exceptions").StorageInternalError
     try:
-        study = optuna.create_study(
-            storage=storage, study_name=recipe, load_if_exists=True, direction="minimize", pruner=pruner
-        )
-        yield Study(study, space, configured, tuning, seed)
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
+        yield
+    except (sql.DatabaseError, wrapper) as error:
+        cause = error.__cause__ if isinstance(error, wrapper) else error
+        reason = getattr(cause, "orig", cause)
+        if isinstance(cause, sql.OperationalError):
+            raise StorageError(
+                f"{studies}: could not be read or written ({reason}). Trials that ended are in it. Mend the disk or the "
+                "folder's permissions, and run again to go on."
+            ) from error
+        raise DataError(
+            f"{studies}: no file of studies ({reason}). Remove it; its trials are lost, and tuning begins anew."
+        ) from error
 
 
 def _optuna() -> Any:
