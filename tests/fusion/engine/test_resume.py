@@ -19,6 +19,7 @@ from price_fusion.errors import StorageError, TrainingError
 from price_fusion.fusion import interruption
 from price_fusion.fusion.engine import state
 from price_fusion.fusion.engine.run_folder import RunFolder
+from price_fusion.fusion.engine.steps import Steps
 from price_fusion.fusion.engine.trainer import Trainer
 from price_fusion.fusion.engine.training_data import TrainingData
 from price_fusion.fusion.engine.training_run import Trained
@@ -296,15 +297,15 @@ def test_a_state_of_another_format_is_named(tmp_path: Path) -> None:
 def test_a_signal_saves_the_state_and_ends_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, uninterrupted: Trained
 ) -> None:
-    step = Trainer._step
+    take = Steps.take
 
-    def ask_in_the_third_epoch(self: Trainer, *arguments: Any) -> None:
-        step(self, *arguments)
+    def ask_in_the_third_epoch(self: Steps, *arguments: Any) -> None:
+        take(self, *arguments)
         if self.progress.step == 2 * STEPS + 1:
             assert interruption.ask(signal.SIGTERM)
 
     with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
-        patch.setattr(Trainer, "_step", ask_in_the_third_epoch)
+        patch.setattr(Steps, "take", ask_in_the_third_epoch)
         with pytest.raises(interruption.Interruption) as caught:
             fit(tmp_path, variant("mixture", **LIVELY))
     assert caught.value.code == 143
@@ -338,18 +339,18 @@ def test_a_loss_that_is_no_number_stops_before_the_update(
         fit(tmp_path / "good", variant(state_every=0), data=data)
     spoilt = make_data().prices.clone()
     trained_on: list[int] = []
-    step = Trainer._step
+    take = Steps.take
 
-    def spoil(self: Trainer, stretch: Any, loss: Any, rows: torch.Tensor) -> None:
+    def spoil(self: Steps, stretch: Any, loss: Any, rows: torch.Tensor) -> None:
         if self.progress.step == steps:
             trained_on.extend(rows.tolist())
             spoilt[rows[5]] = float("nan")
             stretch = stretch._replace(prices=spoilt)
             self._runner = None
-        step(self, stretch, loss, rows)
+        take(self, stretch, loss, rows)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_step", spoil)
+        patch.setattr(Steps, "take", spoil)
         with pytest.raises(TrainingError) as caught:
             fit(tmp_path / "bad", variant(state_every=0), data=data)
     message = str(caught.value)

@@ -387,3 +387,10 @@ def test_our_dropout_gives_way_to_that_of_torch() -> None:
     model = with_torch_dropout(build_model(of_sources(make_data(), parameters).sources, parameters.model))
     found = [module.p for module in model.modules() if isinstance(module, nn.Dropout)]
     assert found == [0.25] * 6
+
+
+def test_weights_that_are_no_numbers_end_the_training() -> None:
+    parameters = variant(epochs=1, batch_size=400, weight_decay=1e40)
+    data = of_sources(make_data(), parameters)
+    with pytest.raises(TrainingError, match=r"v: after epoch 1 .* v\.train\.weight_decay \(now 1e\+40\)"):
+        train_stacked("v", parameters, of_seeds(data, 1, 2), data)

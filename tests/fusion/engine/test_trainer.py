@@ -14,7 +14,8 @@ import torch
 from price_fusion.errors import TrainingError
 from price_fusion.fusion.checkpoint import load_checkpoint
 from price_fusion.fusion.engine.run_folder import RunFolder
-from price_fusion.fusion.engine.trainer import Trainer, hide_sources
+from price_fusion.fusion.engine.steps import hide_sources
+from price_fusion.fusion.engine.trainer import Trainer
 from price_fusion.fusion.engine.weights import FlatWeights
 from price_fusion.fusion.models.branches import SourceBatch
 from support.problem import fit, make_data, smapes, variant
@@ -197,3 +198,14 @@ def test_a_model_no_better_than_the_median_price_is_warned_of(tmp_path: Path, ca
         alike[data.validation] = data.prices[data.train].median()  # nothing beats the median here
         fit(tmp_path, variant(epochs=2), data=replace(data, prices=alike))
     assert "nothing was learnt" in caplog.text
+
+
+@pytest.mark.parametrize("ema_decay", [0.0, 0.5])
+def test_weights_that_are_no_numbers_end_the_training(tmp_path: Path, ema_decay: float) -> None:
+    """Also where no validation row would show it."""
+    data = make_data()
+    options = {"keep": "last", "schedule": "constant", "early_stopping_patience": None, "ema_decay": ema_decay}
+    runaway = variant(epochs=1, weight_decay=1e43, batch_size=300, **options)
+    with pytest.raises(TrainingError, match=r"v: after epoch 1 .* v\.train\.weight_decay \(now 1e\+43\)"):
+        fit(tmp_path, runaway, data=replace(data, validation=data.validation[:0]))
+    assert not list(tmp_path.glob("**/*.safetensors"))

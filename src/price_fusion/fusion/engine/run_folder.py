@@ -72,4 +72,4 @@ class RunFolder:
 
     def save_not_finite(self, batch: dict[str, Any]) -> None:
         """Leave what is known of a batch that stopped training."""
-        write_whole(self.not_finite, (json.dumps(batch, indent=1) + "\n").encode())
+        write_whole(self.not_finite, (json.dumps(batch | {"loss": str(batch["loss"])}, indent=1) + "\n").encode())

@@ -26,9 +26,9 @@ from price_fusion.fusion.engine.members import Member, MemberRun, check_members,
 from price_fusion.fusion.engine.schedules import Schedule
 from price_fusion.fusion.engine.scoring import to_prices
 from price_fusion.fusion.engine.stacked_weights import StackedWeights
-from price_fusion.fusion.engine.trainer import hide_sources
+from price_fusion.fusion.engine.steps import hide_sources
 from price_fusion.fusion.engine.training_data import TrainingData
-from price_fusion.fusion.engine.training_run import Trained, check_selection, checkpoint_header
+from price_fusion.fusion.engine.training_run import Trained, check_judged, check_selection, checkpoint_header
 from price_fusion.fusion.losses import LOSSES
 from price_fusion.fusion.metrics import price_metrics
 from price_fusion.fusion.models.branches import SourceBatch
@@ -134,8 +134,9 @@ class StackedTrainer:
         rates = [run.schedule.rate(self.step) for run in self.active]
         losses = self._train_epoch(epoch)
         self._check_losses(losses, epoch)
+        check_judged(self.name, self.options, self.weights.judged, epoch)
         metrics = (
-            self._validate() if all(len(run.member.validation) for run in self.active) else [{}] * len(self.active)
+            self._validate(epoch) if all(len(run.member.validation) for run in self.active) else [{}] * len(self.active)
         )
         seconds = perf_counter() - started
         for place, run in enumerate(self.active):
@@ -190,7 +191,7 @@ class StackedTrainer:
         return runner
 
     @torch.no_grad()
-    def _validate(self) -> list[dict[str, float]]:
+    def _validate(self, epoch: int) -> list[dict[str, float]]:
         """Metrics of each active member on its validation rows."""
         self.template.eval()
         parameters = self.weights.by_name(self.weights.judged)
@@ -198,6 +199,7 @@ class StackedTrainer:
         index = pad_sequence(rows, batch_first=True)  # the first product stands in where rows are fewer
         blocks = torch.split(index, max(1, BLOCK_PRODUCTS // len(rows)), dim=1)
         log_prices = torch.cat([self._log_prices(parameters, block) for block in blocks], dim=1).cpu()
+        check_judged(self.name, self.options, log_prices, epoch)
         prices = self.data.prices[index].cpu()
         metrics = []
         for predicted, true, own in zip(log_prices, prices, rows, strict=True):

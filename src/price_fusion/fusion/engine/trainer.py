@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
+from dataclasses import asdict
 from time import perf_counter
 from typing import Any
 
@@ -14,30 +15,33 @@ from torch import Tensor
 
 from price_fusion.errors import TrainingError
 from price_fusion.fusion.checkpoint import PRICE_CEILING, Checkpoint, CheckpointHeader
-from price_fusion.fusion.engine.captured import StepRunner
-from price_fusion.fusion.engine.device import autocast, uses_bf16
+from price_fusion.fusion.engine.device import uses_bf16
 from price_fusion.fusion.engine.feed import Feed, Stretch
+from price_fusion.fusion.engine.not_finite import BadBatch
 from price_fusion.fusion.engine.progress import TrainingProgress, show_parameter_counts
 from price_fusion.fusion.engine.run_folder import RunFolder
 from price_fusion.fusion.engine.schedules import Schedule
 from price_fusion.fusion.engine.scoring import score, to_prices
 from price_fusion.fusion.engine.state import SaveClock, check_fingerprint, describe_run, load_state, save_state
+from price_fusion.fusion.engine.steps import Steps
 from price_fusion.fusion.engine.training_data import TrainingData
-from price_fusion.fusion.engine.training_run import RunProgress, Trained, check_selection, checkpoint_header
+from price_fusion.fusion.engine.training_run import (
+    RunProgress,
+    Trained,
+    check_judged,
+    check_selection,
+    checkpoint_header,
+)
 from price_fusion.fusion.engine.weights import FlatWeights, NotFiniteError
 from price_fusion.fusion.interruption import Interruption, Listener, command_with, listening
-from price_fusion.fusion.losses import LOSSES
 from price_fusion.fusion.metrics import price_metrics, smape_per_product
-from price_fusion.fusion.models.branches import SourceBatch
 from price_fusion.fusion.models.build import PriceModel, build_model
 from price_fusion.fusion.models.counts import parameter_counts
-from price_fusion.parameters import LossName, VariantParameters
+from price_fusion.parameters import VariantParameters
 
 logger = logging.getLogger(__name__)
 
 AfterEpoch = Callable[[dict[str, Any]], None]
-SHOWN_IDS = 16
-"""Products that a message names."""
 
 
 def train_variant(
@@ -113,9 +117,8 @@ class Trainer:
         self.judged = self.weights.averaged_model()
         self.feed = Feed(data.features, data.prices, data.train, data.device, data.window_products)
         self.schedule = Schedule(options, steps_per_epoch=self.feed.steps(options.batch_size))
-        self._loss_sum = torch.zeros((), device=self.device)
-        self._runner: tuple[LossName, StepRunner] | None = None
         self.progress = RunProgress()
+        self.steps = Steps(name, self.weights, options, data.features, self.progress, bf16=self.bf16)
         self.kept: Checkpoint | None = None
         self.clock = SaveClock(options.state_every)
         self._epoch_shuffler = self.shuffler.get_state()
@@ -186,14 +189,16 @@ class Trainer:
         progress = self.progress
         epoch, learning_rate = progress.epoch + 1, self.schedule.rate(progress.first_step)
         loss = self._train_epoch(epoch)
-        metrics = self._validate() if len(self.data.validation) else {}
+        judged = self.weights.values if self.weights.average is None else self.weights.average
+        check_judged(self.name, self.options, judged, epoch)
+        metrics = self._validate(epoch) if len(self.data.validation) else {}
         self.schedule.epoch_ended(metrics.get("smape", math.inf))
         record = {"epoch": epoch, "loss": loss, **metrics, "learning_rate": learning_rate}
         if progress.micro_batch is not None:
             record["micro_batch"] = progress.micro_batch
         record["seconds"] = progress.seconds + perf_counter() - self._started
         self._epoch_shuffler = self.shuffler.get_state()
-        self._loss_sum.zero_()
+        self.steps.loss_sum.zero_()
         return record
 
     def _train_epoch(self, epoch: int) -> float:
@@ -205,39 +210,14 @@ class Trainer:
             try:
                 for rows in torch.split(stretch.order, self.options.batch_size):
                     self.weights.set_rate(self.schedule.rate(progress.step))
-                    self._step(stretch, loss, rows)
+                    self.steps.take(stretch, loss, rows)
                     progress.step += 1
                     progress.products += len(rows)
                     self._between_steps()
                 self.weights.check()
             except NotFiniteError as error:
                 raise self._not_finite(error, stretch, first, epoch) from error
-        return float(self._loss_sum / len(self.data.train))
-
-    def _step(self, stretch: Stretch, loss: LossName, rows: Tensor) -> None:
-        """Train on one batch; where the device has no memory for it, on half of it at a time, and so on."""
-        while True:
-            try:
-                self._step_runner(stretch, loss)(rows)
-            except torch.OutOfMemoryError as error:
-                size = self.progress.micro_batch or self.options.batch_size
-                if size == 1:
-                    raise
-                self.progress.micro_batch = (size + 1) // 2
-                logger.warning(
-                    "%s: %s has no memory for %d products at a time (%s); going on with %d at a time, %d a step as before",
-                    self.name,
-                    self.device,
-                    size,
-                    error,
-                    self.progress.micro_batch,
-                    self.options.batch_size,
-                )
-            else:
-                return
-            self._runner = None
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
+        return float(self.steps.loss_sum / len(self.data.train))
 
     def _between_steps(self) -> None:
         """Save the state if it is time, and stop if that was asked for."""
@@ -261,74 +241,19 @@ class Trainer:
         raise Interruption(asked)
 
     def _not_finite(self, error: NotFiniteError, stretch: Stretch, first: int, epoch: int) -> TrainingError:
-        """What to say of a loss or gradient that is no number.
-
-        Args:
-            error: what the weights noticed.
-            stretch: that it happened in.
-            first: step of the stretch's first batch, or, after a resumption, of its first batch since.
-            epoch: of it.
-        """
+        """What to say of a loss or gradient that is no number; ``first`` is the step of the stretch's first batch."""
         step = self.progress.step if error.step is None else self._resumed_step + error.step
-        size = self.options.batch_size
-        rows = stretch.products[(step - first) * size :][:size].cpu()
-        ids = (rows.numpy() if self.data.ids is None else self.data.ids[rows.numpy()]).tolist()
-        rate = self.schedule.rate(step)
-        listed = ", ".join(map(str, ids[:SHOWN_IDS]))
+        rows = stretch.products[(step - first) * self.options.batch_size :][: self.options.batch_size].cpu().numpy()
+        ids = rows if self.data.ids is None else self.data.ids[rows]
+        batch = BadBatch(epoch, step, error.loss, self.schedule.rate(step), ids.tolist())
         if self.run is not None:
-            described = {"epoch": epoch, "step": step, "loss": str(error.loss), "learning_rate": rate, "ids": ids}
-            self.run.save_not_finite(described)
-            if len(ids) > SHOWN_IDS:
-                listed += f" and {len(ids) - SHOWN_IDS} more (all in {self.run.not_finite})"
-        state = "none" if self.run is None or not self.run.state.exists() else self.run.state
-        return TrainingError(
-            f"{self.name}: the loss became {error.loss:g}, or its gradient no number, in epoch {epoch}, step {step} (loss "
-            f"{self.options.loss_at(epoch)!r}, learning rate {rate:g}), on the products {listed}. The weights were not "
-            f"touched by it; the last state is {state}. Lower {self.name}.train.learning_rate or "
-            f"{self.name}.train.gradient_clip, or look at these products."
-        )
+            self.run.save_not_finite(asdict(batch))
+        return batch.error(self.name, self.options, self.run)
 
-    def _step_runner(self, stretch: Stretch, loss: LossName) -> StepRunner:
-        """What takes a training step on rows of a stretch. Features that stay share one recording between epochs."""
-        whole = stretch.features is self.data.features
-        if whole and self._runner is not None and self._runner[0] == loss:
-            return self._runner[1]
-        loss_function = LOSSES[loss]
-
-        def loss_of(rows: Tensor) -> Tensor:
-            batch = hide_sources(stretch.features.batch(rows), self.options.source_dropout)
-            with autocast(self.device, self.bf16):
-                log_prices = self.weights.worker(batch)
-            return loss_function(log_prices, stretch.prices[rows])
-
-        def step(rows: Tensor) -> None:
-            value = loss_of(rows)
-            self.weights.step(value)
-            self._loss_sum.add_(value.detach(), alpha=len(rows))
-
-        def step_in_parts(rows: Tensor) -> None:
-            total = torch.zeros((), device=self.device)
-            for number, part in enumerate(torch.split(rows, micro_batch or len(rows))):
-                value = loss_of(part) * (len(part) / len(rows))
-                self.weights.backward(value, add=number > 0)
-                total += value.detach()
-            self.weights.update(total)
-            self._loss_sum.add_(total, alpha=len(rows))
-
-        micro_batch = self.progress.micro_batch
-        runner = StepRunner(
-            step if micro_batch is None else step_in_parts,
-            self.options.batch_size,
-            self.device,
-            capture=whole and self.options.cuda_graph and micro_batch is None,
-        )
-        if whole:
-            self._runner = (loss, runner)
-        return runner
-
-    def _validate(self) -> dict[str, float]:
+    def _validate(self, epoch: int) -> dict[str, float]:
         data = self.data
         log_prices = score(self.judged, data.features, data.validation, bf16=self.bf16)
+        check_judged(self.name, self.options, log_prices, epoch)
         predicted = to_prices(log_prices, floor=0.0, ceiling=PRICE_CEILING)
         return price_metrics(predicted, data.prices[data.validation].cpu().numpy())
 
@@ -359,7 +284,7 @@ class Trainer:
             "weights": self.weights.state(),
             "schedule": self.schedule.state(),
             "progress": progress,
-            "loss_sum": self._loss_sum,
+            "loss_sum": self.steps.loss_sum,
             "shuffler": self._epoch_shuffler,
             "random": torch.get_rng_state(),
             "cuda_random": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
@@ -390,7 +315,7 @@ class Trainer:
         self.schedule.load(parts["schedule"])
         vars(self.progress).update(parts["progress"])
         self._resumed_step = self.progress.step
-        self._loss_sum.copy_(parts["loss_sum"])
+        self.steps.loss_sum.copy_(parts["loss_sum"])
         self._epoch_shuffler = parts["shuffler"].cpu()
         self.shuffler.set_state(self._epoch_shuffler)
         torch.set_rng_state(parts["random"].cpu())
@@ -407,28 +332,6 @@ def prepare_model(parameters: VariantParameters, data: TrainingData) -> PriceMod
     model.fit_structural({name: values.cpu() for name, values in data.features.structural(data.train).items()})
     model.head.start_at(float(data.prices[data.train].log1p().median()))
     return model
-
-
-def hide_sources(batch: dict[str, SourceBatch], probability: float) -> dict[str, SourceBatch]:
-    """Mark sources of embeddings as absent at random, never the last one that a product has.
-
-    Columns are there for every product, now and later: hiding them would only take away what they tell.
-
-    Args:
-        batch: (B, ...) per source.
-        probability: of hiding, for each source of each product.
-    """
-    if not probability:
-        return batch
-    hidden = {name: source for name, source in batch.items() if source.vectors.shape[1]}
-    if not hidden:
-        return batch
-    present = torch.stack([source.present for source in hidden.values()])
-    kept = present & (torch.rand(present.shape, device=present.device) >= probability)
-    kept = torch.where(kept.any(dim=0), kept, present)
-    return batch | {
-        name: source._replace(present=row) for (name, source), row in zip(hidden.items(), kept, strict=True)
-    }
 
 
 def _copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:

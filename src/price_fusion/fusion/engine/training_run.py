@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
+
 from price_fusion.errors import TrainingError
 from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader
 from price_fusion.fusion.engine.training_data import TrainingData
@@ -67,6 +69,20 @@ def check_selection(name: str, options: TrainParameters, validation_rows: int) -
         raise TrainingError(
             f"{name}: there are no validation rows to select on. Set {name}.train.keep to 'last', schedule to 'cosine' or "
             f"'constant', and early_stopping_patience to null, or leave some rows for validation."
+        )
+
+
+def check_judged(name: str, options: TrainParameters, values: Tensor, epoch: int) -> None:
+    """Refuse weights, or log prices by them, that are no numbers: nothing that comes after them could be.
+
+    Raises:
+        TrainingError: if one of the values is NaN or infinite.
+    """
+    if not values.isfinite().all():
+        raise TrainingError(
+            f"{name}: after epoch {epoch} the model gives prices that are no numbers: its weights grew too large. Lower "
+            f"{name}.train.learning_rate (now {options.learning_rate:g}), {name}.train.min_learning_rate (now "
+            f"{options.min_learning_rate:g}) or {name}.train.weight_decay (now {options.weight_decay:g})."
         )
 
 
