@@ -60,6 +60,8 @@ Raw = dict[str, Any]
 RAN = "ran"
 REFUSED = "refused"
 WRONG = "wrong"
+BETWEEN = 4
+"""One of so many examples is taken: those that hypothesis draws next to each other are often variations of one."""
 HOME = "/nowhere"
 """Stands for an example's folder in the catalog, which is read once."""
 
@@ -183,7 +185,7 @@ def outcome_of(example: Example, folder: Path) -> Outcome:
             warnings.filterwarnings("ignore", message="Accessing the 'model_fields' attribute on the instance")
             parameters, catalog = run(example, folder)
             problems = list(faults(example, parameters, catalog))
-    except Exception as error:  # noqa: BLE001 (which errors come is what is asked)
+    except Exception as error:
         return _judged(error, example, folder)
     return Outcome(WRONG, "results", "; ".join(problems)) if problems else Outcome(RAN, "", example.extra or "")
 
@@ -205,10 +207,11 @@ def names_something(message: str, example: Example, folder: Path) -> bool:
     """Whether a message names a file, a parameter, a dataset or an id."""
     if str(folder) in message:
         return True
-    words = set(re.findall(r"[\w.]+", message))
+    words = {word.strip(".") for word in re.findall(r"[\w.]+", message)}
     raw = example.raw
-    names = {*raw["sources"], *raw["variants"], "train_products", "test_products"} | _paths(raw) | _declared()
-    return bool(words & names)
+    names = {*raw["sources"], *raw["variants"], "train_products", "test_products"}
+    names |= {f"sources.{name}" for name in raw["sources"]}
+    return bool(words & (names | _paths(raw) | _declared()))
 
 
 def _paths(value: Any, path: str = "") -> set[str]:
@@ -288,7 +291,7 @@ def fault_of_refusal(spoilt: Spoilt) -> str | None:
         parse_project_parameters(spoilt.raw)
     except ParameterError as error:
         return None if spoilt.path in str(error) else f"{spoilt.kind} of {spoilt.path} is not named: {error}"
-    except Exception as error:  # noqa: BLE001 (which errors come is what is asked)
+    except Exception as error:
         return f"{spoilt.kind} of {spoilt.path}: {type(error).__name__}: {error}"
     return f"{spoilt.kind} of {spoilt.path} is accepted"
 
@@ -296,13 +299,13 @@ def fault_of_refusal(spoilt: Spoilt) -> str | None:
 # --- the long form --------------------------------------------------------------------------------------------------
 
 
-def _drawn(strategy: st.SearchStrategy[Any], count: int, number: int) -> list[Any]:
+def drawn(strategy: st.SearchStrategy[Any], count: int, number: int) -> list[Any]:
     """So many examples of a strategy at a seed, without hypothesis' own judgement of them."""
     found: list[Any] = []
 
     @hypothesis_seed(number)
     @settings(
-        max_examples=count,
+        max_examples=count * BETWEEN,
         deadline=None,
         database=None,
         phases=[Phase.generate],
@@ -313,7 +316,7 @@ def _drawn(strategy: st.SearchStrategy[Any], count: int, number: int) -> list[An
         found.append(one)
 
     collect()
-    return found
+    return found[BETWEEN - 1 :: BETWEEN]
 
 
 def outcomes(count: int, number: int, scratch: Path) -> Iterator[tuple[Example, Outcome]]:
@@ -324,7 +327,7 @@ def outcomes(count: int, number: int, scratch: Path) -> Iterator[tuple[Example, 
         number: seed.
         scratch: where temporary folders go.
     """
-    for example in _drawn(examples(), count, number):
+    for example in drawn(examples(), count, number):
         with TemporaryDirectory(dir=scratch) as folder:
             yield example, outcome_of(example, Path(folder))
 
@@ -346,7 +349,7 @@ def main() -> None:
     with scratch_folder(options) as scratch, patch.object(os, "fsync", lambda _descriptor: None):
         results = list(_noted(outcomes(options.count, options.seed, Path(scratch)), options.tracebacks))
     seconds = perf_counter() - began
-    refusals = [fault_of_refusal(one) for one in _drawn(spoilt_projects(), options.spoilt, options.seed)]
+    refusals = [fault_of_refusal(one) for one in drawn(spoilt_projects(), options.spoilt, options.seed)]
     unnamed = [fault for fault in refusals if fault]
     wrong = sum(outcome.kind == WRONG for _, outcome in results)
     Section(

@@ -71,14 +71,16 @@ SIZES = {
 ALWAYS = ("epochs", "hidden", "boosting_rounds", "boosting_threads", "resamples", "batch_size", "permutations", "folds")
 """Fields whose defaults are too large for a short run."""
 USUAL = (1e-4, 3.0)
-"""Between which fields of positive numbers without an upper bound mostly are."""
-SOURCES = ("image_a", "image_b", "words", "price", "sample_id", "row_words", "fold", "type")
+"""Between which fields of positive numbers without an upper bound mostly are, ..."""
+SMALLER = {"learning_rate": 0.05, "min_learning_rate": 0.01, "weight_decay": 0.3}
+"""... but for these, which mostly are below this."""
+SOURCES = ("image_a", "image_b", "words", "price", "sample_id", "row_words", "fold")
 """Names of sources, awkward ones among them."""
-VARIANTS = ("small", "other", "train_small", "compare", "params", "train", "cases", "v")
+VARIANTS = ("small", "other", "train_small", "params", "train", "v")
 GROUPS = ("image", "text", "", "Ärmel & Co", "a.b/c")
-COLUMNS = ("weight", "brand", "colour", "pack size")
+COLUMNS = ("mass", "brand", "colour", "pack size")
 """Columns of the product table beside the usual ones; the first and the last hold numbers."""
-NUMERIC = ("weight", "pack size")
+NUMERIC = ("mass", "pack size")
 EXTRAS = ("cross_validate", "ablate", "ensemble", "compare", "check_leaks", "leak_effect")
 """Pipelines beside that of the first variant."""
 
@@ -102,7 +104,7 @@ def projects() -> st.SearchStrategy[Raw]:
 
 
 def _project(names: list[str]) -> st.SearchStrategy[Raw]:
-    variants = st.lists(st.sampled_from(VARIANTS), min_size=1, max_size=2, unique=True)
+    variants = st.lists(_rarely(VARIANTS, "train_small"), min_size=1, max_size=2, unique=True)
     return st.fixed_dictionaries({name: sources() for name in names}).flatmap(
         lambda declared: variants.flatmap(lambda listed: _of(declared, listed))
     )
@@ -114,7 +116,12 @@ def _of(declared: Raw, listed: list[str]) -> st.SearchStrategy[Raw]:
         "variants": st.just(listed),
         "sources": st.just(declared),
         "splitting": section(SplittingParameters, proportions=proportions()),
-        "ingestion": section(IngestionParameters, policy=st.sampled_from(["keep", "keep", "intersect", "strict"])),
+        "ingestion": section(
+            IngestionParameters,
+            policy=st.sampled_from([*["keep"] * 5, "intersect", "intersect", "strict"]),
+            unknown_products=st.sampled_from(["drop", "drop", "error"]),
+            on_suspicion=_mostly("warn", st.sampled_from(["warn", "warn", "error"])),
+        ),
         "ensemble": _ensemble(listed),
         **{name: variant(list(declared)) for name in listed},
     }
@@ -150,7 +157,7 @@ def _column_source(
     names: list[str], parse: str | None, groups: Mapping[str, st.SearchStrategy[str]]
 ) -> st.SearchStrategy[Raw]:
     if not names and parse is None:
-        names = ["weight"]
+        names = ["mass"]
     return section(
         ColumnSourceParameters,
         kind=st.just("columns"),
@@ -204,7 +211,7 @@ def training() -> st.SearchStrategy[Raw]:
     plain = section(
         TrainParameters,
         # Without one, "cuda" is refused; where there is one, runs would be slow to start.
-        device=_mostly("cpu", st.sampled_from(["auto", "cuda"])),
+        device=_mostly("cpu", st.sampled_from([*["auto"] * 5, "cuda"])),
         leave_out=("then_loss", "then_from_epoch"),
     )
     losses = get_args(TrainParameters.model_fields["loss"].annotation)
@@ -216,9 +223,9 @@ def training() -> st.SearchStrategy[Raw]:
 
 def proportions() -> st.SearchStrategy[str]:
     """Shares of train, validation and holdout rows."""
-    usual = st.sampled_from(["70/10/20", "80/20/0", "1/1/1", "0.5/0.3/0.2", "97/2/1", "1/98/1"])
-    parts = st.tuples(st.integers(1, 99), st.integers(1, 99), st.integers(0, 99))
-    return st.one_of(usual, usual, parts.map(lambda drawn: "/".join(map(str, drawn))))
+    usual = st.sampled_from(["70/10/20", "80/20/0", "1/1/1", "0.5/0.3/0.2", "5/3/2", "4/3/3", "97/2/1"])
+    parts = st.tuples(st.integers(20, 90), st.integers(10, 40), st.integers(0, 40))
+    return st.one_of(usual, usual, usual, usual, parts.map(lambda drawn: "/".join(map(str, drawn))))
 
 
 def _ensemble(listed: list[str]) -> st.SearchStrategy[Raw]:
@@ -261,7 +268,11 @@ def _values(name: str, annotation: Any, bounds: Bounds) -> st.SearchStrategy[Any
         return _sequence(name, arguments)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return section(annotation)
-    plain = {bool: st.booleans, int: lambda: _whole(name, bounds), float: lambda: _number(bounds)}
+    plain = {
+        bool: st.booleans,
+        int: lambda: _whole(name, bounds),
+        float: lambda: _number(bounds, SMALLER.get(name, USUAL[1])),
+    }
     return plain[annotation]()
 
 
@@ -278,7 +289,7 @@ def _whole(name: str, bounds: Bounds) -> st.SearchStrategy[int]:
     return st.integers(max(low, least), high)
 
 
-def _number(bounds: Bounds) -> st.SearchStrategy[float]:
+def _number(bounds: Bounds, width: float) -> st.SearchStrategy[float]:
     """Mostly a usual number, now and then any that is allowed."""
     least = bounds.least if bounds.least is not None else bounds.above
     most = bounds.most if bounds.most is not None else bounds.below
@@ -291,8 +302,12 @@ def _number(bounds: Bounds) -> st.SearchStrategy[float]:
         allow_infinity=False,
     )
     low = USUAL[0] if least is None else least + USUAL[0]
-    usual = st.floats(low, low + USUAL[1] if most is None else most - USUAL[0] * (most - low))
+    usual = st.floats(low, low + width if most is None else most - USUAL[0] * (most - low))
     return st.one_of(usual, usual, usual, usual, anything)
+
+
+def _rarely(values: tuple[str, ...], rare: str) -> st.SearchStrategy[str]:
+    return st.sampled_from([*(value for value in values if value != rare)] * 6 + [rare])
 
 
 def _mostly(usual: Any, others: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -406,7 +421,7 @@ def _misspelt(raw: Raw, path: tuple[str, ...], chance: Any) -> Spoilt:
     section = _section(changed, path[:-1])
     section[wrong] = section.pop(name)
     # Sources and variants are free to be called anything: then the name that is used is the one that is wrong.
-    free = len(path) == 1 and name in raw["variants"] or path[:1] == ("sources",) and len(path) == 2
+    free = (len(path) == 1 and name in raw["variants"]) or (path[:1] == ("sources",) and len(path) == 2)
     free = free or path == ("ensemble", "presets", "some")
     return Spoilt(changed, "misspelt name", name if free else ".".join((*path[:-1], wrong)))
 

@@ -22,6 +22,8 @@ from price_fusion.parameters import (
     TrainParameters,
     parse_project_parameters,
 )
+from price_fusion.parameters.base import NAMES_OF_MODULES
+from price_fusion.pipeline_registry import build_pipelines
 
 Raw = dict[str, Any]
 
@@ -137,8 +139,9 @@ def test_embedding_width_leaves_structural_columns_out() -> None:
             ["sources.facts: ", "names no columns: give numeric, cat"],
         ),
         ("sources.facts.categorical", ["weight"], ["sources.facts: ", "names a column twice: weight, weight"]),
-        ("sources.facts.kind", "colums", ["sources.facts: ", "'colums'", "'embeddings', 'columns'"]),
-        ("sources.facts.kind", None, ["sources.facts: ", "'None'", "'embeddings', 'columns'"]),
+        ("sources.facts.kind", "colums", ["sources.facts.kind: ", "found 'colums'", "'embeddings', 'columns'"]),
+        ("sources.facts.kind", None, ["sources.facts.kind: ", "found None", "'embeddings', 'columns'"]),
+        ("mixed.model.head", {"kinds": "mlp"}, ["mixed.model.head.kind: missing", "mixed.model.head.kinds"]),
         (
             "sources.facts.numerical",
             ["price"],
@@ -308,3 +311,40 @@ def test_importing_parameters_imports_no_torch(modules_after: Callable[[str], se
     modules = modules_after("import price_fusion.parameters")
     assert "pydantic" in modules
     assert not modules & {"torch", "kedro", "pandas", "numpy"}
+
+
+@pytest.mark.parametrize(("name", "what"), [("train", "what torch calls"), ("values", "what torch calls")])
+def test_refuses_sources_named_as_parts_of_a_model(raw: Raw, name: str, what: str) -> None:
+    raw["sources"][name] = {"width": 4, "group": "text"}
+    assert parse_project_parameters(raw).used_sources == ("picture", "words")
+    assert f"sources.{name}: is {what}" in problems(changed(raw, "plain.sources", [name]))
+
+
+def test_all_parts_of_a_model_are_known() -> None:
+    from torch import nn
+
+    parts = {name for name in dir(nn.ModuleDict()) if not name.startswith("_") and name.islower()}
+    assert parts <= NAMES_OF_MODULES
+
+
+def test_refuses_a_source_and_a_variant_of_one_name(raw: Raw) -> None:
+    raw["sources"]["plain"] = {"width": 4, "group": "text"}
+    message = problems(changed(raw, "plain.sources", ["plain"]))
+    assert "sources.plain: is also the name of a variant" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "pipelines"),
+    [
+        ("compare", "compare"),
+        ("ingest", "ingest"),
+        ("train_plain", "train_plain"),
+        ("evaluate_plain", "evaluate_plain"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:One or more dataset names contain")
+def test_refuses_a_variant_whose_pipelines_are_called_as_others(raw: Raw, name: str, pipelines: str) -> None:
+    raw["variants"] = ["plain", name]
+    raw[name] = raw["mixed"]
+    with pytest.raises(ParameterError, match=f"variants: '{name}' would have the pipeline.* {pipelines}, of which"):
+        build_pipelines(parse_project_parameters(raw))

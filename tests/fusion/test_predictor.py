@@ -321,3 +321,20 @@ def test_products_beside_arrays_are_those_rows(with_columns: Predictor, arrays: 
         with_columns.predict(arrays, frame[["weight"]])
     with pytest.raises(DataError, match=r"products: column 'weight' holds 20 value\(s\) .* \(0: 'heavy', 1: 'heavy'"):
         with_columns.predict(arrays, frame.assign(weight="heavy"))
+
+
+def test_a_model_without_a_price_for_a_product_says_so(make_checkpoint: MakeCheckpoint, arrays: Arrays) -> None:
+    checkpoint = make_checkpoint("concat")
+    for weight in checkpoint.weights.values():
+        if weight.ndim == 2:
+            weight.fill_(3e38)
+    with pytest.raises(CheckpointError, match=r"tiny.* gives 20 of 20 products no price \(the first is in row 0\)"):
+        Predictor(checkpoint).predict(arrays)
+
+
+def test_a_price_beyond_all_numbers_is_the_highest(
+    make_checkpoint: MakeCheckpoint, arrays: Arrays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = Predictor(make_checkpoint())
+    monkeypatch.setattr(predictor.model, "log_prices", lambda features: np.full(len(features.known()), 1e4))
+    np.testing.assert_array_equal(predictor.predict(arrays), np.full(20, 1e6))

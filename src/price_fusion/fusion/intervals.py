@@ -68,7 +68,8 @@ class Calibration:
             )
         if len(self.residuals) < MIN_ROWS:
             raise DataError(
-                f"calibration: {len(self.residuals)} rows, expected at least {MIN_ROWS}. Calibrate on more rows."
+                f"calibration: {len(self.residuals)} rows, expected at least {MIN_ROWS}. Calibrate on more "
+                "rows (splitting.proportions, splitting.folds)."
             )
         _refuse_non_finite(self.log_prices, "log_prices")
         _refuse_non_finite(self.residuals, "residuals")
@@ -311,7 +312,7 @@ def _refuse_few_rows(fewest: int, bins: int, levels: Sequence[float]) -> None:
         where = "" if bins == 1 else f" in the smallest of {bins} bins"
         raise DataError(
             f"interval level {level:g}: {fewest} calibration rows{where}, expected at least {needed}. Calibrate on more "
-            f"rows, or ask for at most {math.floor(1e4 * (1 - 2 / (fewest + 1))) / 1e4:g}."
+            f"rows (splitting.proportions), or let intervals.levels be at most {math.floor(1e4 * (1 - 2 / (fewest + 1))) / 1e4:g}."
         )
 
 

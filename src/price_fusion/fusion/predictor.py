@@ -11,7 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from price_fusion.errors import CheckpointError, DataError
-from price_fusion.fusion.checkpoint import PRICE_CEILING, PRICE_FLOOR, Checkpoint, load_checkpoint
+from price_fusion.fusion.checkpoint import (
+    HIGHEST_LOG_PRICE,
+    PRICE_CEILING,
+    PRICE_FLOOR,
+    Checkpoint,
+    load_checkpoint,
+)
 from price_fusion.fusion.engine.features import Features, features_from_arrays, features_from_tables
 from price_fusion.fusion.intervals import Calibration, interval_columns, marginal_interval, price_intervals
 from price_fusion.fusion.network import Network
@@ -155,9 +161,21 @@ class Predictor:
         return self.model.gate_weights(features_from_tables(samples, tables, self.model.sources))
 
     def price_features(self, features: Features) -> NDArray[np.float64]:
-        """Prices in USD of N products, (N,): the median price of one that no source knows."""
-        prices = np.clip(np.expm1(self.model.log_prices(features)), PRICE_FLOOR, PRICE_CEILING)
-        return np.where(features.known().numpy(), prices, self.model.median_price)
+        """Prices in USD of N products, (N,): the median price of one that no source knows.
+
+        Raises:
+            CheckpointError: if the model's price of a product is no number.
+        """
+        log_prices, known = self.model.log_prices(features), features.known().numpy()
+        lost = np.flatnonzero(known & np.isnan(log_prices))
+        if len(lost):
+            raise CheckpointError(
+                f"{self.model.name} gives {len(lost):,} of {len(known):,} products no price (the first is in row {lost[0]}): "
+                "its weights are too large for these embeddings. Compare them with those that it was trained on, or train it "
+                "again with a lower train.learning_rate."
+            )
+        prices = np.clip(np.expm1(np.minimum(log_prices, 2 * HIGHEST_LOG_PRICE)), PRICE_FLOOR, PRICE_CEILING)
+        return np.where(known, prices, self.model.median_price)
 
     def _price_table(self, features: Features, levels: Sequence[float]) -> pd.DataFrame:
         prices = self.price_features(features)

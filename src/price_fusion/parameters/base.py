@@ -12,18 +12,18 @@ Positive = Annotated[float, Field(gt=0.0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 """Names of sources and variants name files, columns and namespaces, too."""
 
-NAMES_OF_MODULES = frozenset(
-    (
-        "add_module apply bfloat16 buffers call_super_init children clear compile copy cpu cuda double dump_patches eval "
-        "extra_repr float forward fromkeys get get_buffer get_extra_state get_parameter get_submodule half ipu items keys "
-        "load_state_dict modules mtia named_buffers named_children named_modules named_parameters parameters pop popitem "
-        "register_backward_hook register_buffer register_forward_hook register_forward_pre_hook "
-        "register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook "
-        "register_load_state_dict_pre_hook register_module register_parameter register_state_dict_post_hook "
-        "register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule setdefault share_memory state_dict to "
-        "to_empty train training type update values xpu zero_grad"
-    ).split()
-)
+_PARTS_OF_MODULES = """
+add_module apply bfloat16 buffers call_super_init children clear compile copy cpu cuda double
+dump_patches eval extra_repr float forward fromkeys get get_buffer get_extra_state get_parameter
+get_submodule half ipu items keys load_state_dict modules mtia named_buffers named_children
+named_modules named_parameters parameters pop popitem register_backward_hook register_buffer
+register_forward_hook register_forward_pre_hook register_full_backward_hook
+register_full_backward_pre_hook register_load_state_dict_post_hook register_load_state_dict_pre_hook
+register_module register_parameter register_state_dict_post_hook register_state_dict_pre_hook
+requires_grad_ set_extra_state set_submodule setdefault share_memory state_dict to to_empty train
+training type update values xpu zero_grad
+"""
+NAMES_OF_MODULES = frozenset(_PARTS_OF_MODULES.split())
 """What torch's containers of modules call their own parts: a model cannot have a branch of such a name."""
 
 

@@ -224,6 +224,8 @@ def _describe(error: ValidationError, raw: Mapping[str, Any]) -> list[str]:
         elif problem["type"] == "union_tag_invalid":
             kinds = problem["ctx"]["expected_tags"]
             lines.append(f"{path}.kind: expected one of {kinds} (found {problem['input']['kind']!r})")
+        elif problem["type"] == "union_tag_not_found":
+            lines.append(f"{path}.kind: missing, beside {', '.join(f'{path}.{name}' for name in problem['input'])}")
         else:
             lines.append(f"{path}: {problem['msg']} (found {problem['input']!r})")
     return lines

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from price_fusion.errors import CheckpointError, DataError, MissingPackageError, ParameterError
+from price_fusion.errors import CheckpointError, DataError, MissingPackageError, ParameterError, TrainingError
 from price_fusion.fusion.engine.features import features_from_arrays
 from price_fusion.fusion.estimators import ESTIMATORS, Estimator, EstimatorOptions, fit_estimator, load_estimator
 from price_fusion.fusion.sealed import SEAL, sealed
@@ -265,3 +265,10 @@ def test_boosting_leaves_no_files(made: Any, fitted: Fitted, tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     fitted("catboost", made)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif("catboost" in PACKAGES, reason="catboost is an optional extra")
+def test_what_catboost_cannot_be_fitted_on_is_named(made: Any, fitted: Fitted) -> None:
+    made.log_prices[:] = 2.0
+    with pytest.raises(TrainingError, match=r"catboost cannot be fitted on \d+ products .* targets are equal"):
+        fitted("catboost", made)

@@ -252,3 +252,14 @@ def test_a_model_of_columns_alone_gives_finite_prices() -> None:
     prices = model.eval()({"facts": batch(empty), "sizes": batch(empty[:, :2])})
     assert prices.shape == (3,)
     assert torch.isfinite(prices).all()
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_all_weights_of_categories_without_numbers_are_used(encoding: str) -> None:
+    source = declared(encoding=encoding, numeric=())
+    branch = ColumnBranch(source, BranchParameters(width=8))
+    codes = train_rows()[:, 2:]
+    branch.fit_structural(codes)
+    token = branch(SourceBatch(torch.empty(40, 0), codes, torch.arange(40) > 0))
+    gradients = torch.autograd.grad(token.square().sum(), list(branch.parameters()))
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)

@@ -162,7 +162,7 @@ def test_the_digest_is_checked_first(write):
 
 @given(
     ids=st.lists(st.integers(-(2**63) + 1, 2**63 - 1), min_size=1, max_size=20, unique=True),
-    price=st.floats(1e-300, 1e300),
+    price=st.floats(1e-30, 1e30),
 )
 def test_any_id_and_price_come_back_exactly(tmp_path_factory, ids, price):
     path = tmp_path_factory.getbasetemp() / "any.csv"
@@ -268,6 +268,13 @@ def test_refuses_prices_that_are_none(write, value):
     message = refusal(write(HEADER + f"7,x,y,2\n9,x,y,{value}\n"))
     assert f"record 2 (sample_id 9): price is {repr(value) if value.strip() else 'missing'}" in message
     assert "finite price above 0 in USD" in message
+
+
+@pytest.mark.parametrize("value", ["1e-39", "1e39", "4.9e-324", "1e308"])
+def test_refuses_prices_that_no_model_can_hold(write, value):
+    message = refusal(write(HEADER + f"7,x,y,2\n9,x,y,{value}\n"))
+    assert f"beyond what models can hold: record 2 (sample_id 9): price is '{value}'" in message
+    assert "a price is between 1.2e-38 and 3.4e+38" in message
 
 
 def test_counts_further_offenders(write):

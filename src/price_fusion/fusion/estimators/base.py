@@ -179,7 +179,7 @@ def _check(fit_rows: Rows, stop_rows: Rows, log_prices: Values) -> None:
     if not len(fit_rows) or not len(stop_rows):
         raise DataError(
             f"estimator: {len(fit_rows)} fit rows and {len(stop_rows)} stop rows, expected some of each. Split the products "
-            "with train and validation rows."
+            "with train and validation rows (splitting.proportions, splitting.folds)."
         )
     both = np.intersect1d(fit_rows, stop_rows)
     if len(both):

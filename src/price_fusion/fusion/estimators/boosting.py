@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from pydantic import JsonValue
 
-from price_fusion.errors import MissingPackageError
+from price_fusion.errors import MissingPackageError, TrainingError
 from price_fusion.fusion.estimators.base import Estimator, EstimatorOptions, FitData, Values
 from price_fusion.fusion.estimators.design import Matrix
 from price_fusion.fusion.estimators.folder import Description
@@ -123,7 +123,14 @@ class CatBoost(_Boosted):
             random_seed=seed,
             thread_count=options.threads or -1,
         )
-        model.fit(data.fit, data.fit_log_prices, eval_set=(data.stop, data.stop_log_prices), use_best_model=True)
+        try:
+            model.fit(data.fit, data.fit_log_prices, eval_set=(data.stop, data.stop_log_prices), use_best_model=True)
+        except catboost.CatBoostError as error:
+            raise TrainingError(
+                f"catboost cannot be fitted on {len(data.fit):,} products with {data.fit.shape[1]} features: {error} Bring "
+                "sources that tell these products apart, leave it out of ensemble.presets.<name>.members, or uninstall it to "
+                "compare without it."
+            ) from error
         _log(cls.kind, model.tree_count_, options, started)
         return cls(data.described(**CATBOOST_PARAMETERS, rounds=model.tree_count_, seed=seed), model, options.threads)
 

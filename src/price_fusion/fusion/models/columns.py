@@ -98,7 +98,9 @@ class ColumnBranch(nn.Module):
         sizes = [1 + len(source.vocabulary[name]) for name in source.categorical]
         self.scale = RobustScale(self.numbers)
         self.bins = PiecewiseLinear(self.numbers, source.bins) if source.encoding == "piecewise_linear" else None
-        self.waves = Periodic(self.numbers, source.frequencies) if source.encoding == "periodic" else None
+        # Without numbers, nothing would ever use the frequencies that it learns.
+        periodic = source.encoding == "periodic" and self.numbers > 0
+        self.waves = Periodic(self.numbers, source.frequencies) if periodic else None
         features = 2 * self.numbers + sum(encoding.features for encoding in (self.bins, self.waves) if encoding)
         self.projection = nn.Linear(features, parameters.width) if features else None
         self.categories = nn.ModuleList(nn.Embedding(size, parameters.width) for size in sizes)

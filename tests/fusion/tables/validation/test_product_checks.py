@@ -60,6 +60,12 @@ def test_exactly_the_planted_prices_are_suspicious(high: set[int], low: set[int]
     assert (set(too_high.tolist()), set(too_low.tolist())) == (high, low)
 
 
+def test_a_factor_without_bound_suspects_nothing() -> None:
+    too_high, too_low = suspicious_prices(np.array([1e-30, 1.0, 1e30]), 1e308)
+    assert not len(too_high)
+    assert not len(too_low)
+
+
 def test_prices_are_reported_with_ids() -> None:
     prices = products()["price"].to_numpy().copy()
     prices[3], prices[5] = 2e6, 1e-4
