@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from report import RELIABILITY
 
 REPOSITORY = Path(__file__).parents[2]

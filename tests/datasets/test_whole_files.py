@@ -132,7 +132,7 @@ def test_a_digest_alone_is_no_file(table: WholeCSVDataset, tmp_path: Path) -> No
     table.save(FRAME)
     (tmp_path / "table.csv").unlink()
     assert not table.exists()
-    with pytest.raises(DatasetError, match="is not there. Run the pipeline"):
+    with pytest.raises(DatasetError, match=r"is not there\. Run the pipeline"):
         table.load()
 
 

@@ -205,7 +205,16 @@ def test_registry_and_catalog_can_be_listed(sample_project: Project) -> None:
         for stage in ("train", "evaluate", "predict", "cross_validate", "tune", "ablate", "leak_effect")
         for variant in VARIANTS
     }
-    others = {"__default__", "fabricate", "ingest", "split", "compare", "ensemble", "check_leaks", "leak_effect_ensemble"}
+    others = {
+        "__default__",
+        "fabricate",
+        "ingest",
+        "split",
+        "compare",
+        "ensemble",
+        "check_leaks",
+        "leak_effect_ensemble",
+    }
     assert others | stages | set(VARIANTS) == set(names)
     described = sample_project.kedro("catalog", "describe-datasets", "--pipeline", "moe").stdout
     for name in ("moe.checkpoint", "clip_image.train_embeddings", "qwen_text.train_table", "train_products"):
