@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from price_fusion.errors import DataError, ParameterError
-from price_fusion.fusion.tables.digests import check_digests
+from price_fusion.fusion.tables.published_digests import check_digests
 
 if TYPE_CHECKING:
     from _csv import Reader

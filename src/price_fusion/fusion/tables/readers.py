@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from price_fusion.errors import DataError
-from price_fusion.fusion.tables.digests import check_digests
 from price_fusion.fusion.tables.names import absent
-from price_fusion.fusion.tables.pickle_process import read_pickle
+from price_fusion.fusion.tables.pickles.process import read_pickle
+from price_fusion.fusion.tables.published_digests import check_digests
 from price_fusion.fusion.tables.raw import RawEmbeddings
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """The process that reads one pickle, and can be lost: limits first, then the file, then plain arrays beside it.
 
-Run by ``pickle_process``. It imports neither torch nor pandas, and nothing of the file's choice.
+Run by ``process``. It imports neither torch nor pandas, and nothing of the file's choice.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from price_fusion.errors import DataError
-from price_fusion.fusion.tables.pickled_embeddings import embeddings_in
-from price_fusion.fusion.tables.unpickler import safe_load
+from price_fusion.fusion.tables.pickles.embeddings import embeddings_in
+from price_fusion.fusion.tables.pickles.unpickler import safe_load
 
 OUTCOME, IDS, VECTORS = "outcome.json", "ids.npy", "vectors.npy"
 

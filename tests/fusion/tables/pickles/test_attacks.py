@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from price_fusion.errors import DataError, UnsafePickleError
-from price_fusion.fusion.tables.pickle_process import read_pickle
-from price_fusion.fusion.tables.unpickler import safe_load
+from price_fusion.fusion.tables.pickles.process import read_pickle
+from price_fusion.fusion.tables.pickles.unpickler import safe_load
 
 MARKER = "MARKER"
 """A file that nothing may make."""

@@ -2,14 +2,14 @@
 
 A pickle is a program: it names any importable function and calls it. ``safe_load`` knows a short list of names, those
 that numpy arrays, torch tensors, pandas frames and plain containers are made of. Behind each name stands a function of
-ours that checks its arguments (``pickled_arrays``, ``pickled_tensors``, ``pickled_frames``); of numpy's, torch's and
+ours that checks its arguments (``arrays``, ``tensors``, ``frames``); of numpy's, torch's and
 pandas' own reconstruction none is called.
 
 Whatever the pickle holds, arrays and tensors come back as numpy arrays (of a subclass of ``numpy.ndarray``; bfloat16
 widened to float32), a frame as a ``PickledFrame`` and a ``defaultdict`` as a ``dict``.
 
 This is not a sandbox: a few bytes still make Python's own unpickling machine claim gigabytes (LONG_BINPUT) or recurse
-until it crashes. ``pickle_process`` therefore calls it in a process of its own, with limits.
+until it crashes. ``process`` therefore calls it in a process of its own, with limits.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO, Never
 
 from price_fusion.errors import DataError
-from price_fusion.fusion.tables.pickled_arrays import (
+from price_fusion.fusion.tables.pickles.arrays import (
     Callee,
     PickledDtype,
     array_from_buffer,
@@ -29,7 +29,7 @@ from price_fusion.fusion.tables.pickled_arrays import (
     new_array,
     scalar,
 )
-from price_fusion.fusion.tables.pickled_frames import (
+from price_fusion.fusion.tables.pickles.frames import (
     KINDS,
     PickledFrame,
     PickledText,
@@ -43,7 +43,7 @@ from price_fusion.fusion.tables.pickled_frames import (
     new_text,
     string_dtype,
 )
-from price_fusion.fusion.tables.pickled_tensors import load_storage, rebuild_tensor, unsafe_pickle
+from price_fusion.fusion.tables.pickles.tensors import load_storage, rebuild_tensor, unsafe_pickle
 
 _DAMAGE = (
     pickle.UnpicklingError,  # an opcode or argument that makes no sense, and our own checks

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from price_fusion.errors import DataError, UnsafePickleError
-from price_fusion.fusion.tables import pickled_arrays
-from price_fusion.fusion.tables.unpickler import safe_load
+from price_fusion.fusion.tables.pickles import arrays
+from price_fusion.fusion.tables.pickles.unpickler import safe_load
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
@@ -192,7 +192,7 @@ ATTACKS = {
     "torch._utils._rebuild_tensor": named("torch._utils", "_rebuild_tensor"),
     "torch.hub.load": named("torch.hub", "load"),
     "sys.modules": named("sys", "modules"),
-    "price_fusion.fusion.tables.pickled_arrays.Callee": named(pickled_arrays.__name__, "Callee"),
+    "price_fusion.fusion.tables.pickles.arrays.Callee": named(arrays.__name__, "Callee"),
     "pandas.eval": named("pandas", "eval"),
     "pandas.core.frame.DataFrame.eval": named("pandas.core.frame", "DataFrame.eval"),
     "pyarrow.lib.memory_map": named("pyarrow.lib", "memory_map"),
@@ -366,11 +366,11 @@ def test_mutations_load_or_are_refused(protocol):
 
 def test_reading_needs_neither_torch_nor_pandas():
     code = (
-        "import pathlib, sys; from price_fusion.fusion.tables.unpickler import safe_load; "
+        "import pathlib, sys; from price_fusion.fusion.tables.pickles.unpickler import safe_load; "
         "[safe_load(path.open('rb'), 'a') for path in pathlib.Path(sys.argv[1]).glob('*.pkl')]; "
         "sys.exit(bool({'torch', 'pandas', 'pyarrow'} & set(sys.modules)))"
     )
-    folder = Path(__file__).parent / "pickles"
+    folder = Path(__file__).parent / "files"
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", code, folder], check=False).returncode == 0
 
 

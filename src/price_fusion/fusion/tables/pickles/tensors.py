@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from price_fusion.errors import UnsafePickleError
-from price_fusion.fusion.tables.pickled_arrays import PickledArray, checked_shape
+from price_fusion.fusion.tables.pickles.arrays import PickledArray, checked_shape
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _VERSION = 1001

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from price_fusion.errors import DataError
 from price_fusion.fusion.tables.names import absent
-from price_fusion.fusion.tables.pickled_frames import PickledFrame
+from price_fusion.fusion.tables.pickles.frames import PickledFrame
 from price_fusion.fusion.tables.raw import RawEmbeddings
 
 _SINGULAR = {"embeddings": "embedding", "sample_ids": "sample_id"}

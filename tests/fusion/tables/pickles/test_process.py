@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from price_fusion.errors import DataError, ParameterError
-from price_fusion.fusion.tables import pickle_process
-from price_fusion.fusion.tables.pickle_process import Limits, exchange_folder, read_pickle
-from price_fusion.fusion.tables.unpickler import safe_load
+from price_fusion.fusion.tables.pickles import process
+from price_fusion.fusion.tables.pickles.process import Limits, exchange_folder, read_pickle
+from price_fusion.fusion.tables.pickles.unpickler import safe_load
 
-PICKLES = sorted((Path(__file__).parent / "pickles").glob("*.pkl"))
+PICKLES = sorted((Path(__file__).parent / "files").glob("*.pkl"))
 IDS = [30, 10, 20]
 VECTORS = np.arange(6, dtype=np.float32).reshape(3, 2)
 NAMES = ("embeddings", "sample_ids")
@@ -55,7 +55,7 @@ def refusal(path, *names, **limits):
 @pytest.mark.parametrize("path", PICKLES, ids=lambda path: path.stem)
 def test_files_that_other_versions_wrote(path):
     """Through a forkless stand-in for the child, which costs no interpreter; two of them go the whole way below."""
-    from price_fusion.fusion.tables.pickled_embeddings import embeddings_in
+    from price_fusion.fusion.tables.pickles.embeddings import embeddings_in
 
     with path.open("rb") as file:
         raw = embeddings_in(safe_load(file, str(path)), *NAMES, str(path))
@@ -83,7 +83,7 @@ def test_ids_of_text_cross_as_they_are(tmp_path):
 
 
 def loaded_frame(frame, tmp_path, *names, protocol=5):
-    from price_fusion.fusion.tables.pickled_embeddings import embeddings_in
+    from price_fusion.fusion.tables.pickles.embeddings import embeddings_in
 
     path = dumped(tmp_path / "frame", frame, protocol)
     with path.open("rb") as file:
@@ -176,9 +176,9 @@ def test_a_crash_is_an_error_that_names_the_signal(tmp_path):
 
 
 def test_a_child_that_does_not_end_is_ended(tmp_path, monkeypatch):
-    monkeypatch.setattr(pickle_process, "_START", "import time; time.sleep(60)")
-    monkeypatch.setattr(pickle_process, "_CLOCK_FACTOR", 0.3)
-    monkeypatch.setattr(pickle_process, "_CLOCK_EXTRA", 0)
+    monkeypatch.setattr(process, "_START", "import time; time.sleep(60)")
+    monkeypatch.setattr(process, "_CLOCK_FACTOR", 0.3)
+    monkeypatch.setattr(process, "_CLOCK_EXTRA", 0)
     assert "took longer than 0.3 s" in refusal(dumped(tmp_path / "a", {}), seconds=1)
 
 
@@ -199,7 +199,7 @@ def test_a_child_that_does_not_end_is_ended(tmp_path, monkeypatch):
     ],
 )
 def test_what_the_child_leaves_is_not_trusted(tmp_path, monkeypatch, code, found):
-    monkeypatch.setattr(pickle_process, "_START", code)
+    monkeypatch.setattr(process, "_START", code)
     message = refusal(dumped(tmp_path / "a", {}))
     assert found.replace("\\\\", "\\") in message
     assert "\x1b" not in message
@@ -212,7 +212,7 @@ def test_the_child_sees_no_environment_and_no_module_of_the_working_folder(tmp_p
     monkeypatch.setenv("SECRET", "x")
     path = dumped(tmp_path / "a", {"embeddings": VECTORS, "sample_ids": IDS})
     assert read_pickle(Path("a"), *NAMES).ids.tolist() == IDS
-    monkeypatch.setattr(pickle_process, "_START", "import os, sys; sys.exit(str(sorted(os.environ)))")
+    monkeypatch.setattr(process, "_START", "import os, sys; sys.exit(str(sorted(os.environ)))")
     assert "SECRET" not in refusal(path)
 
 
@@ -244,8 +244,8 @@ def test_a_killed_parent_takes_its_child_along(tmp_path, exchange):
     os.mkfifo(fifo)
     code = (
         "import sys, tempfile; from pathlib import Path; tempfile.tempdir = sys.argv[2]; "
-        "from price_fusion.fusion.tables import pickle_process; Path.is_file = lambda self: True; "
-        "pickle_process.read_pickle(Path(sys.argv[1]), 'embeddings', 'sample_ids')"
+        "from price_fusion.fusion.tables.pickles import process; Path.is_file = lambda self: True; "
+        "process.read_pickle(Path(sys.argv[1]), 'embeddings', 'sample_ids')"
     )
     parent = subprocess.Popen([sys.executable, "-c", code, str(fifo), str(exchange)])
     descriptor = os.open(fifo, os.O_WRONLY)  # waits until the child has the file open

@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from price_fusion.errors import AlignmentError, DataError, ParameterError, UnsafePickleError
-from price_fusion.fusion.tables import pickle_child
-from price_fusion.fusion.tables.pickle_child import Request
+from price_fusion.fusion.tables.pickles import child
+from price_fusion.fusion.tables.pickles.child import Request
 from price_fusion.fusion.tables.raw import RawEmbeddings
 
 _GIB = 2**30
@@ -45,7 +45,7 @@ _CHILD_ERRORS: dict[str, type[DataError]] = {
 }
 _START = (
     "import sys; [sys.path.append(path) for path in sys.argv[2:] if path not in sys.path]; "
-    "from price_fusion.fusion.tables.pickle_child import main; main(sys.argv[1])"
+    "from price_fusion.fusion.tables.pickles.child import main; main(sys.argv[1])"
 )
 _ADVICE = "Do not use this copy: get it again from its author, best as .npy files."
 
@@ -160,15 +160,15 @@ def collect(path: Path, folder: Path, status: int | Literal["late"], limits: Lim
         )
     if "error" in outcome:
         raise _named_error(outcome)
-    ids = _plain_array(path, folder / pickle_child.IDS)
-    return RawEmbeddings.from_arrays(np.array(ids), _plain_array(path, folder / pickle_child.VECTORS), str(path))
+    ids = _plain_array(path, folder / child.IDS)
+    return RawEmbeddings.from_arrays(np.array(ids), _plain_array(path, folder / child.VECTORS), str(path))
 
 
 def _run(request: Request, clock_seconds: float) -> int | Literal["late"]:
     """Start the child, wait, and give its exit status."""
     folder = Path(request.folder)
     # Where this process found the two packages, which -I may hide (PYTHONPATH, packages of the user).
-    roots = {str(Path(module).parents[depth]) for module, depth in ((np.__file__, 1), (__file__, 3))}
+    roots = {str(Path(module).parents[depth]) for module, depth in ((np.__file__, 1), (__file__, 4))}
     command = [sys.executable, "-I", "-B", "-c", _START, json.dumps(asdict(request)), *sorted(roots)]
     with (folder / "stderr").open("wb") as stderr:
         try:
@@ -224,7 +224,7 @@ def _alive(process: int) -> bool:
 
 def _outcome(path: Path, folder: Path) -> dict[str, Any]:
     try:
-        with _regular(folder / pickle_child.OUTCOME).open("rb") as file:
+        with _regular(folder / child.OUTCOME).open("rb") as file:
             outcome = json.loads(file.read(_OUTCOME_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         raise _no_answer(path, "it left no outcome") from error

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from price_fusion.fusion.tables.pickled_arrays import PickledArray
+from price_fusion.fusion.tables.pickles.arrays import PickledArray
 
 _RANGE, _PLAIN, _TEXT = "RangeIndex", "Index", "StringArray"
 

@@ -4,7 +4,7 @@ Run it once in an environment of each version that is to be supported::
 
     python tests/fusion/tables/pickles/make_pickles.py
 
-The numbers are those that ``test_pickle_process.py`` expects. A file's name says what it holds and what wrote it.
+The numbers are those that ``test_process.py`` expects. A file's name says what it holds and what wrote it.
 """
 
 import importlib.util
