@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
 import threading
@@ -17,7 +16,7 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 
 from price_fusion.fusion.files import remove_leftovers
-from price_fusion.fusion.interruption import Interruption, ask, command_with, remember_command
+from price_fusion.fusion.interruption import Interruption, ask, command_with, remember_command, say
 from price_fusion.fusion.lock import only_writer
 
 logger = logging.getLogger(__name__)
@@ -89,12 +88,7 @@ def stopping_well() -> Iterator[None]:
 def _stop(number: int, frame: FrameType | None) -> Any:
     name = signal.Signals(number).name
     if ask(number):
-        _say(f"{name}: stopping after this training step, with the state saved. Once more stops at once.")
+        say(f"{name}: stopping after this training step, with the state saved. Once more stops at once.")
         return
-    _say(f"{name}: stopped; no file is half-written. Go on with:\n{command_with(None)}")
+    say(f"{name}: stopped; no file is half-written. Go on with:\n{command_with(None)}")
     raise Interruption(number)
-
-
-def _say(text: str) -> None:
-    """Print without Python's buffers, which the signal may have come in the middle of."""
-    os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, f"{text}\n".encode())

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.end_to_end.conftest import SHORT, Project
+from .conftest import SHORT, Project
 
 DYING_KEDRO = """
 import os, signal, sys
@@ -109,3 +109,30 @@ def test_a_damaged_file_stops_the_run_that_reads_it(
     message = "".join(printed.split())  # as wide as it may be wrapped
     assert f"{path.name}:sha256is" in message
     assert "damagedorchangedafteritwassaved.Runthepipelinethatmakesitagain" in message
+
+
+def test_damaged_files_are_missing_ones(trained_project: Project, copy_of: Callable[[Project], Project]) -> None:
+    project = copy_of(trained_project)
+    data = project.path / "data"
+    prices, table = data / "07_model_output/moe/test_out.csv", data / "03_primary/tables/qwen_text/test/structural.npy"
+    whole = {path: path.read_bytes() for path in (prices, table)}
+    prices.write_bytes(whole[prices][:300])
+    table.write_bytes(whole[table][:-1] + b"\x07")
+    checkpoint = (data / "06_models/moe/checkpoint.safetensors").stat().st_mtime_ns
+    printed = project.kedro("run", "--only-missing-outputs", "--params", SHORT)
+    assert "".join(printed.stdout.split()).count("Itcountsasmissing") >= 2
+    assert {path: path.read_bytes() for path in whole} == whole
+    assert (data / "06_models/moe/checkpoint.safetensors").stat().st_mtime_ns == checkpoint
+
+
+def test_a_model_is_not_evaluated_on_rows_of_another_split(
+    trained_project: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    project = copy_of(trained_project)
+    before = (project.path / "data/08_reporting/moe/metrics.json").read_bytes()
+    project.kedro("run", "--pipelines", "split", "--params", "seed=5")
+    said = project.kedro("run", "--pipelines", "evaluate_moe", fails=True).stderr
+    assert "themodelwastrainedonanothersplit" in "".join(said.split())
+    assert (project.path / "data/08_reporting/moe/metrics.json").read_bytes() == before
+    project.kedro("run", "--pipelines", "split")  # its own split is the same again
+    project.kedro("run", "--pipelines", "evaluate_moe")

@@ -42,6 +42,11 @@ def test_exit_statuses_are_those_of_shells(number: signal.Signals, status: int) 
         (["kedro", "run", "--pipelines", "moe"], "kedro run --pipelines moe --params moe.train.resume=true"),
         (["kedro", "run", "--params", "seed=1", "--async"], "kedro run --params seed=1,moe.train.resume=true --async"),
         (["kedro", "run", "--params=seed=1"], "kedro run --params=seed=1,moe.train.resume=true"),
+        (
+            ["kedro", "run", "--params", "moe.train.resume=false,seed=1"],
+            "kedro run --params seed=1,moe.train.resume=true",
+        ),
+        (["kedro", "run", "--params=moe.train.resume=true"], "kedro run --params=moe.train.resume=true"),
         (["kedro", "run", "--params", "a=[1, 2]"], "kedro run --params 'a=[1, 2],moe.train.resume=true'"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from price_fusion.errors import DataError
+from price_fusion.errors import ComparisonError, DataError
 from price_fusion.fusion.roles import (
     STOP_FRACTION,
     Roles,
@@ -21,6 +21,7 @@ from price_fusion.fusion.roles import (
     rows_to_report,
 )
 from price_fusion.fusion.splits import NO_FOLD, split_samples
+from price_fusion.fusion.tables.fingerprint import frame_fingerprint
 
 Case = tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]
 
@@ -172,3 +173,16 @@ def test_a_model_of_all_rows_sees_all_but_the_holdout(case: Case) -> None:
     assert np.array_equal(np.union1d(roles.fit, roles.stop), np.flatnonzero(split_table["split"] != "holdout"))
     assert not len(roles.calibrate)
     assert bool(len(roles.stop)) == options["selects"]
+
+
+def test_a_model_of_another_split_is_not_reported_on() -> None:
+    """Its train rows may be held out now."""
+    split_table = pd.DataFrame(
+        {"sample_id": [1, 2, 3], "split": ["train", "validation", "holdout"], "fold": [0, 1, -1]}
+    )
+    trained_on = {"samples": "x", "split": frame_fingerprint(split_table)}
+    assert rows_to_report(split_table, trained_on).tolist() == [2]
+    assert rows_to_report(split_table, {"samples": "x"}).tolist() == [2]  # of a model that does not say
+    other = split_table.assign(split=["holdout", "validation", "train"])
+    with pytest.raises(ComparisonError, match=r"another split .* Train it again on this split \(kedro run"):
+        rows_to_report(other, trained_on)

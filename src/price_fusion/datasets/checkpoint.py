@@ -7,7 +7,7 @@ from typing import Any
 
 from kedro.io import AbstractDataset
 
-from price_fusion.datasets.errors import kedro_errors
+from price_fusion.datasets.errors import is_whole, kedro_errors
 from price_fusion.fusion.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 
@@ -34,7 +34,7 @@ class CheckpointDataset(AbstractDataset[Checkpoint, Checkpoint]):
             save_checkpoint(self._filepath, data)
 
     def _exists(self) -> bool:
-        return self._filepath.is_file()
+        return self._filepath.is_file() and is_whole(self.load)
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath)}

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from kedro.io import AbstractDataset
 
-from price_fusion.datasets.errors import kedro_errors
+from price_fusion.datasets.errors import is_whole, kedro_errors
 from price_fusion.errors import ParameterError
 from price_fusion.fusion.tables.table import Check, EmbeddingTable, TableDraft, write_table
 
@@ -52,7 +52,7 @@ class EmbeddingTableDataset(AbstractDataset[TableDraft, EmbeddingTable]):
             write_table(self._filepath, self._source, data)
 
     def _exists(self) -> bool:
-        return (self._filepath / "manifest.json").is_file()
+        return (self._filepath / "manifest.json").is_file() and is_whole(self.load)
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath), "source": self._source, "check": self._check}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset
 
-from price_fusion.datasets.errors import kedro_errors
+from price_fusion.datasets.errors import is_whole, kedro_errors
 
 if TYPE_CHECKING:
     from price_fusion.fusion.ensemble import Ensemble, EnsembleDraft
@@ -40,7 +40,7 @@ class EnsembleDataset(AbstractDataset["EnsembleDraft", "Ensemble"]):
             save_ensemble(self._filepath, data)
 
     def _exists(self) -> bool:
-        return (self._filepath / "manifest.json").is_file()
+        return (self._filepath / "manifest.json").is_file() and is_whole(self.load)
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath)}

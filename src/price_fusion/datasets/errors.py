@@ -1,11 +1,14 @@
 """Errors of files, raised from Kedro datasets."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from kedro.io import DatasetError
 
 from price_fusion.errors import DataError, PriceFusionError
+
+logger = logging.getLogger(__name__)
 
 
 class DatasetFileError(DataError, DatasetError):
@@ -22,3 +25,13 @@ def kedro_errors() -> Iterator[None]:
         yield
     except PriceFusionError as error:
         raise DatasetFileError(str(error), error.problems if isinstance(error, DataError) else ()) from error
+
+
+def is_whole(load: Callable[[], object]) -> bool:
+    """Whether something that is there can be loaded; a damaged one counts as missing, is named, and so made again."""
+    try:
+        load()
+    except PriceFusionError as error:
+        logger.warning("%s It counts as missing.", error)
+        return False
+    return True

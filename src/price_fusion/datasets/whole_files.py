@@ -19,7 +19,7 @@ from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import CSVDataset, ParquetDataset
 from kedro_datasets.yaml import YAMLDataset
 
-from price_fusion.datasets.errors import DatasetFileError, kedro_errors
+from price_fusion.datasets.errors import DatasetFileError, is_whole, kedro_errors
 from price_fusion.datasets.formulas import IDS, quoting_of, without_formulas
 from price_fusion.datasets.sidecar import Sidecar
 from price_fusion.fusion.files import sha256, sync, whole_file
@@ -86,7 +86,7 @@ class WholeFile:
         inspect.unwrap(super().save)(elsewhere, data)  # type: ignore[misc]
 
     def _exists(self) -> bool:
-        return self._sidecar.is_current()
+        return self._sidecar.is_current() and is_whole(self._sidecar.check)
 
 
 class WholeCSVDataset(WholeFile, CSVDataset):  # type: ignore[misc]

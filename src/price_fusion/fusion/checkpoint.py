@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 3
 HEADER_KEY = "price_fusion"
 TENSORS_DIGEST = "tensors_sha256"
-ADVICE = "Train again, or bring the file back from a copy."
+ADVICE = "Train again (kedro run --pipelines train_<variant>), or bring the file back from a copy."
 PRICE_FLOOR = 0.01
 """USD: nothing costs less than a cent."""
 PRICE_CEILING = 1e6
@@ -76,6 +76,11 @@ class Checkpoint:
     weights: dict[str, Tensor]
     calibration: Calibration | None = None
     """Errors on rows that it was not fitted on, for intervals."""
+
+    @property
+    def data(self) -> dict[str, str]:
+        """Fingerprints of the data it was trained on."""
+        return self.header.data
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

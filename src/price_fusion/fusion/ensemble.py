@@ -136,6 +136,11 @@ class Ensemble:
         return self.manifest.median_price
 
     @property
+    def data(self) -> dict[str, str]:
+        """Fingerprints of the data it was trained on."""
+        return self.manifest.data
+
+    @property
     def members(self) -> list[EnsembleMember]:
         """Those that have a weight."""
         return [member for member in self.manifest.members if member.weight > 0]

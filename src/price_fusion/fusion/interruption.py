@@ -6,8 +6,11 @@ nobody asks, and Ctrl-C does what it always does.
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,7 +70,23 @@ def command_with(parameter: str | None) -> str:
         return shlex.join(words)
     for place, word in enumerate(words):
         if word == "--params" and place + 1 < len(words):
-            return shlex.join([*words[: place + 1], f"{words[place + 1]},{parameter}", *words[place + 2 :]])
+            return shlex.join([*words[: place + 1], _with(words[place + 1], parameter), *words[place + 2 :]])
         if word.startswith("--params="):
-            return shlex.join([*words[:place], f"{word},{parameter}", *words[place + 1 :]])
+            given = _with(word.removeprefix("--params="), parameter)
+            return shlex.join([*words[:place], f"--params={given}", *words[place + 1 :]])
     return shlex.join([*words, "--params", parameter])
+
+
+def say(text: str) -> None:
+    """Print to the terminal as it is: a log would break commands in the middle of words.
+
+    Without Python's buffers, which a signal may have come in the middle of.
+    """
+    os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, f"{text}\n".encode())
+
+
+def _with(parameters: str, parameter: str) -> str:
+    """Comma-separated parameters with one more, which takes the place of its earlier value."""
+    name = parameter.partition("=")[0]
+    others = re.sub(rf"(^|,){re.escape(name)}=[^,]*", "", parameters).removeprefix(",")
+    return f"{others},{parameter}" if others else parameter

@@ -15,14 +15,16 @@ holdout, there is one exception: the validation rows report, too, and what is re
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from price_fusion.errors import DataError
+from price_fusion.errors import ComparisonError, DataError
 from price_fusion.fusion.splits import NO_FOLD, deal_groups, evaluated_split
+from price_fusion.fusion.tables.fingerprint import frame_fingerprint
 
 Rows = NDArray[np.int64]
 
@@ -113,8 +115,24 @@ def folds_of(split_table: pd.DataFrame) -> list[int]:
     return folds
 
 
-def rows_to_report(split_table: pd.DataFrame) -> Rows:
-    """Rows whose figures users read: the holdout, or the validation rows where there is none."""
+def rows_to_report(split_table: pd.DataFrame, trained_on: Mapping[str, str] | None = None) -> Rows:
+    """Rows that figures are of: the holdout, or the validation rows where there is none.
+
+    Args:
+        split_table: of all products.
+        trained_on: fingerprints of the data of a trained model, whose figures they are to be. A row that is held out now
+            may have been a train row of a model that was trained on another split.
+
+    Raises:
+        ComparisonError: if the model was trained on another split.
+    """
+    if trained_on and "split" in trained_on and trained_on["split"] != frame_fingerprint(split_table):
+        raise ComparisonError(
+            "the model was trained on another split than the one that is there now: rows that are held out now may be among "
+            "those that it was fitted on, and its figures would flatter it. Train it again on this split (kedro run "
+            "--pipelines train_<variant>, or ensemble), or make its own split again (kedro run --pipelines split, with the "
+            "seed, the splitting parameters and the files of then)."
+        )
     return np.flatnonzero(split_table["split"].to_numpy() == evaluated_split(split_table))
 
 

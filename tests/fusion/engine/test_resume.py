@@ -261,6 +261,21 @@ def test_resuming_nothing_starts_afresh_and_says_so(tmp_path: Path, caplog: pyte
     assert "no state to resume" in caplog.text
 
 
+def test_a_fresh_training_keeps_the_state_of_an_unfinished_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, uninterrupted: Trained
+) -> None:
+    run = RunFolder("v", tmp_path)
+    with cut_after(12, monkeypatch):
+        fit(tmp_path, variant("mixture", state_every=0, **LIVELY))
+    with caplog.at_level(logging.WARNING):
+        fit(tmp_path, variant(epochs=2))
+        fit(tmp_path, variant(epochs=2))  # that one was finished: nothing more to keep
+    assert caplog.text.count("an unfinished training, stopped in epoch 3, makes way") == 1
+    assert f"Its state is kept as {run.unfinished}; to go on with it after all, name it state.bin again" in caplog.text
+    run.unfinished.replace(run.state)
+    assert same(fit(tmp_path, variant("mixture", resume=True, **LIVELY)), uninterrupted)
+
+
 def test_a_damaged_state_gives_way_to_the_one_before_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, uninterrupted: Trained
 ) -> None:
@@ -295,7 +310,11 @@ def test_a_state_of_another_format_is_named(tmp_path: Path) -> None:
 
 
 def test_a_signal_saves_the_state_and_ends_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, uninterrupted: Trained
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    uninterrupted: Trained,
 ) -> None:
     take = Steps.take
 
@@ -310,7 +329,7 @@ def test_a_signal_saves_the_state_and_ends_the_run(
             fit(tmp_path, variant("mixture", **LIVELY))
     assert caught.value.code == 143
     assert "stopped by SIGTERM in epoch 3, after 128 of its 300 products" in caplog.text
-    assert "v.train.resume=true" in caplog.text
+    assert "v.train.resume=true" in capfd.readouterr().err
     assert same(fit(tmp_path, variant("mixture", resume=True, **LIVELY)), uninterrupted)
 
 

@@ -39,6 +39,11 @@ class RunFolder:
         return self.state, self.path / "state.previous.bin"
 
     @property
+    def unfinished(self) -> Path:
+        """Where the state of an unfinished training is kept once another one has begun."""
+        return self.path / "unfinished.bin"
+
+    @property
     def not_finite(self) -> Path:
         """The batch on which loss or gradient were no numbers."""
         return self.path / "not_finite.json"
@@ -57,6 +62,11 @@ class RunFolder:
             *self.path.glob("epoch-*.safetensors"),
         ]:
             path.unlink(missing_ok=True)
+
+    def set_aside(self) -> None:
+        """Keep the last state while another training replaces all else; that of an earlier one goes."""
+        there = [path for path in self.states if path.exists()]
+        there[0].replace(self.unfinished)
 
     def save_kept(self, checkpoint: Checkpoint) -> None:
         """Replace the checkpoint kept so far."""

@@ -37,6 +37,11 @@ CODE = ("fusion", "parameters")
 """Packages whose code decides what training computes."""
 
 
+_REASONS = {
+    "train.epochs": " (the learning rate falls over all of them: with schedule 'cosine' they are part of the run)"
+}
+
+
 class _DamagedStateError(Exception):
     """A state file does not hold what was written."""
 
@@ -108,7 +113,7 @@ def check_fingerprint(
         TrainingError: naming each difference.
     """
     differences = [
-        f"  - {key}: was {saved.get(key)!r}, is {current.get(key)!r}"
+        f"  - {key}: was {saved.get(key)!r}, is {current.get(key)!r}{_REASONS.get(key, '')}"
         for key in sorted({*saved, *current})
         if saved.get(key) != current.get(key)
     ]
@@ -172,7 +177,18 @@ def load_state(states: Sequence[Path], device: torch.device) -> tuple[Path, dict
         if damage:
             logger.warning("%s; going on from the one before it, %s", damage[0], path)
         return path, fingerprint, parts
-    raise TrainingError(f"{'; '.join(damage)}. Start afresh with resume=false.")
+    raise TrainingError(f"{'; '.join(damage)}. Start afresh with <variant>.train.resume=false.")
+
+
+def unfinished_epoch(states: Sequence[Path]) -> int | None:
+    """The epoch in which the last whole state stopped; None where there is none, or its training was over."""
+    for path in states:
+        try:
+            parts = _read_state(path, torch.device("cpu"))[1]
+        except (FileNotFoundError, _DamagedStateError, TrainingError):
+            continue
+        return None if parts["over"] else parts["progress"]["epoch"] + 1
+    return None
 
 
 def _read_state(path: Path, device: torch.device) -> tuple[dict[str, Any], dict[str, Any]]:

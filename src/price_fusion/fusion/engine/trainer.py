@@ -22,7 +22,14 @@ from price_fusion.fusion.engine.progress import TrainingProgress, show_parameter
 from price_fusion.fusion.engine.run_folder import RunFolder
 from price_fusion.fusion.engine.schedules import Schedule
 from price_fusion.fusion.engine.scoring import score, to_prices
-from price_fusion.fusion.engine.state import SaveClock, check_fingerprint, describe_run, load_state, save_state
+from price_fusion.fusion.engine.state import (
+    SaveClock,
+    check_fingerprint,
+    describe_run,
+    load_state,
+    save_state,
+    unfinished_epoch,
+)
 from price_fusion.fusion.engine.steps import Steps
 from price_fusion.fusion.engine.training_data import TrainingData
 from price_fusion.fusion.engine.training_run import (
@@ -33,7 +40,7 @@ from price_fusion.fusion.engine.training_run import (
     checkpoint_header,
 )
 from price_fusion.fusion.engine.weights import FlatWeights, NotFiniteError
-from price_fusion.fusion.interruption import Interruption, Listener, command_with, listening
+from price_fusion.fusion.interruption import Interruption, Listener, command_with, listening, say
 from price_fusion.fusion.metrics import price_metrics, smape_per_product
 from price_fusion.fusion.models.build import PriceModel, build_model
 from price_fusion.fusion.models.counts import parameter_counts
@@ -131,7 +138,7 @@ class Trainer:
         """Run the epochs that are left."""
         options, progress = self.options, self.progress
         if self.run is not None and not (options.resume and self._resume(self.run)):
-            self.run.clear()
+            self._clear(self.run)
         if not self.quiet:
             show_parameter_counts(self.name, parameter_counts(self.model))
         with (
@@ -147,6 +154,22 @@ class Trainer:
         assert self.kept is not None  # noqa: S101 - there is at least one epoch
         self._warn_if_nothing_was_learnt()
         return Trained(self.kept, progress.history)
+
+    def _clear(self, run: RunFolder) -> None:
+        """Make room for a fresh training; what an unfinished one needs to go on is kept."""
+        epoch = unfinished_epoch(run.states)
+        if epoch is not None:
+            run.set_aside()
+            logger.warning(
+                "%s: an unfinished training, stopped in epoch %d, makes way for a fresh one. Its state is kept as %s; to go on "
+                "with it after all, name it %s again and run with %s.train.resume=true",
+                self.name,
+                epoch,
+                run.unfinished,
+                run.state.name,
+                self.name,
+            )
+        run.clear()
 
     def _keep(self, record: dict[str, Any], *, best: bool) -> None:
         """Keep the checkpoint of an epoch that ended, if it is to be kept, and write what is due."""
@@ -229,15 +252,15 @@ class Trainer:
             return
         going_on = f"the state is in {self.run.state}" if self.run else "finished models are kept, this one is not"
         logger.warning(
-            "%s: stopped by %s in epoch %d, after %d of its %d products; %s. Go on with:\n%s",
+            "%s: stopped by %s in epoch %d, after %d of its %d products; %s",
             self.name,
             asked.name,
             self.progress.epoch + 1,
             self.progress.products,
             len(self.data.train),
             going_on,
-            command_with(f"{self.name}.train.resume=true" if self.run else None),
         )
+        say(f"Go on with:\n{command_with(f'{self.name}.train.resume=true' if self.run else None)}")
         raise Interruption(asked)
 
     def _not_finite(self, error: NotFiniteError, stretch: Stretch, first: int, epoch: int) -> TrainingError:
@@ -288,6 +311,7 @@ class Trainer:
             "shuffler": self._epoch_shuffler,
             "random": torch.get_rng_state(),
             "cuda_random": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+            "over": self.progress.is_over(self.options),
             "kept": kept and {"header": kept.header.model_dump_json(), "weights": kept.weights},
         }
         save_state(run.states, self._fingerprint(), parts)
@@ -305,8 +329,15 @@ class Trainer:
             self._load(parts)
         except (RuntimeError, KeyError, ValueError) as error:
             raise TrainingError(
-                f"{path}: does not fit the model of {self.name!r} ({error}). Start afresh with resume=false."
+                f"{path}: does not fit the model of {self.name!r} ({error}). Start afresh with {self.name}.train.resume=false."
             ) from error
+        logger.info(
+            "%s: going on from %s: %d epochs done, %d products into the next",
+            self.name,
+            path,
+            self.progress.epoch,
+            self.progress.products,
+        )
         return True
 
     def _load(self, parts: dict[str, Any]) -> None:

@@ -52,7 +52,8 @@ def leak_effect(
     if results["sample_id"].astype(str).tolist() != ids.tolist():
         raise ComparisonError(
             f"evaluation_results are of {len(results):,} products, the split reports {len(reported):,}, and they are not the "
-            "same in the same order. Evaluate the variant again on this split."
+            "same in the same order: the split is another one by now. Train and evaluate the variant on it: kedro run --pipelines "
+            "<variant>."
         )
     split = evaluated_split(split_table)
     concerned = overlapping[(overlapping["of"] == split) & overlapping["among"].isin(FITTED)]

@@ -27,7 +27,7 @@ _ADVICE = {
         "{thousands!r}), for example decimal: '.' and thousands: ',' for 1,299.99."
     ),
     "beyond what models can hold": f"Mend these records, or remove them: a price is between {LOWEST:.1e} and {HIGHEST:.1e}.",
-    "no such number": "Mend these records, or remove them.",
+    "that are no number above 0": "Mend these records, or remove them.",
 }
 
 
@@ -95,4 +95,6 @@ def _fault(text: str) -> str:
         text.strip("0123456789")
     ):
         return "with a currency sign"
-    return "with separators that may mean several things" if _SEPARATED.fullmatch(text) else "no such number"
+    return (
+        "with separators that may mean several things" if _SEPARATED.fullmatch(text) else "that are no number above 0"
+    )

@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from price_fusion.errors import PriceFusionError
+from price_fusion.errors import PriceFusionError, StorageError
 from price_fusion.fusion.folds import NETWORK, FoldFolder, FoldModels
+from price_fusion.fusion.roles import rows_to_report
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import ComparisonParameters, EnsembleParameters, VariantParameters
 
@@ -103,6 +104,7 @@ def list_members(
     """
     from price_fusion.fusion.ensemble import members_table
 
+    rows_to_report(split_table, ensemble.data)  # refuses an ensemble of another split
     holdout = (split_table["split"] == "holdout").to_numpy()
     return members_table(ensemble, samples[holdout], {table.source: table for table in tables})
 
@@ -111,6 +113,8 @@ def _tolerant(ensemble: EnsembleParameters, folder: FoldFolder, train: Callable[
     """What training gives, or, where that is allowed, a note that it failed."""
     try:
         return train()
+    except StorageError:  # of the disk, not of the member
+        raise
     except PriceFusionError as error:
         if ensemble.failed_members == "error":
             logger.error(
