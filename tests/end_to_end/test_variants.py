@@ -159,7 +159,11 @@ def test_the_reference_preset_combines_with_another_environment(project: Project
     assert both["splitting"]["proportions"] == "80/20/0"
 
 
-def test_the_amazon_subset_combines_with_the_reference_preset(project: Project) -> None:
+def test_the_amazon_subset_combines_with_the_reference_preset(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # OmegaConf keeps resolvers for the whole process: another test may have brought the project's own.
+    monkeypatch.setenv("PRICE_FUSION_RAW", "raw")
     conf: Path = project.path / "conf"
     shutil.copy(conf / "reference/parameters.yml", conf / "amazon_subset/parameters_reference.yml")
     both = load_parameters(project, "amazon_subset")
