@@ -27,8 +27,8 @@ run: $(STAMP) ## prices from raw files; fabricates sample data where there is no
 	@test -e data/01_raw/dataset/train.csv || test "$(ENV)" != local || $(BIN)/kedro run --pipelines fabricate
 	$(BIN)/kedro run --env $(ENV) --pipelines $(PIPELINE)
 
-test: $(STAMP) ## all tests but the slow ones and those for GPUs
-	$(BIN)/python -m pytest
+test: $(STAMP) ## all tests but the slow ones and those for GPUs, two at a time
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(STAMP) ## style, types, the direction of imports, and packages that fit each other
 	$(BIN)/ruff check

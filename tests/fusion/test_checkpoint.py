@@ -192,7 +192,7 @@ def test_a_changed_header_is_noticed_without_the_weights(checkpoint_path: Path) 
     checkpoint_path.write_bytes(contents[:place] + b"94" + contents[place + 2 :])
     message = refusal(read_header, checkpoint_path)
     assert "damaged header (sha256 of its contents is" in message
-    assert "Train again, or bring the file back from a copy" in message
+    assert "Train again (kedro run --pipelines train_<variant>), or bring the file back from a copy" in message
 
 
 def test_a_changed_weight_is_noticed(checkpoint_path: Path) -> None:

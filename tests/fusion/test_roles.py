@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -180,9 +181,11 @@ def test_a_model_of_another_split_is_not_reported_on() -> None:
     split_table = pd.DataFrame(
         {"sample_id": [1, 2, 3], "split": ["train", "validation", "holdout"], "fold": [0, 1, -1]}
     )
-    trained_on = {"samples": "x", "split": frame_fingerprint(split_table)}
-    assert rows_to_report(split_table, trained_on).tolist() == [2]
-    assert rows_to_report(split_table, {"samples": "x"}).tolist() == [2]  # of a model that does not say
+    model = SimpleNamespace(name="moe", data={"samples": "x", "split": frame_fingerprint(split_table)})
+    assert rows_to_report(split_table, model).tolist() == [2]
+    assert rows_to_report(split_table, SimpleNamespace(name="moe", data={})).tolist() == [2]  # it does not say
     other = split_table.assign(split=["holdout", "validation", "train"])
-    with pytest.raises(ComparisonError, match=r"another split .* Train it again on this split \(kedro run"):
-        rows_to_report(other, trained_on)
+    with pytest.raises(
+        ComparisonError, match=r"moe was trained on another split .*\(kedro run --pipelines train_moe\)"
+    ):
+        rows_to_report(other, model)

@@ -90,7 +90,7 @@ def permutation_importance(
         ``importance_points``, ``importance_points_low``, ``importance_points_high``, ``reversed`` (share of the resamples
         in which it is zero or has the other sign).
     """
-    chosen = samples.iloc[rows_to_report(split_table, checkpoint.data)]
+    chosen = samples.iloc[rows_to_report(split_table, checkpoint)]
     predictor = Predictor(checkpoint)
     features, price = (
         features_from_tables(chosen, tables, predictor.model.sources),

@@ -78,6 +78,11 @@ class Checkpoint:
     """Errors on rows that it was not fitted on, for intervals."""
 
     @property
+    def name(self) -> str:
+        """Of the variant."""
+        return self.header.variant
+
+    @property
     def data(self) -> dict[str, str]:
         """Fingerprints of the data it was trained on."""
         return self.header.data

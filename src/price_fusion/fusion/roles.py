@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -115,23 +116,36 @@ def folds_of(split_table: pd.DataFrame) -> list[int]:
     return folds
 
 
-def rows_to_report(split_table: pd.DataFrame, trained_on: Mapping[str, str] | None = None) -> Rows:
+class TrainedModel(Protocol):
+    """A checkpoint or an ensemble."""
+
+    @property
+    def name(self) -> str:
+        """Of the variant, or ``ensemble``."""
+
+    @property
+    def data(self) -> Mapping[str, str]:
+        """Fingerprints of the data it was trained on."""
+
+
+def rows_to_report(split_table: pd.DataFrame, model: TrainedModel | None = None) -> Rows:
     """Rows that figures are of: the holdout, or the validation rows where there is none.
 
     Args:
         split_table: of all products.
-        trained_on: fingerprints of the data of a trained model, whose figures they are to be. A row that is held out now
-            may have been a train row of a model that was trained on another split.
+        model: whose figures they are to be. A row that is held out now may have been a train row of a model that was
+            trained on another split.
 
     Raises:
         ComparisonError: if the model was trained on another split.
     """
-    if trained_on and "split" in trained_on and trained_on["split"] != frame_fingerprint(split_table):
+    if model is not None and model.data.get("split") not in (None, frame_fingerprint(split_table)):
+        again = model.name if model.name == "ensemble" else f"train_{model.name}"
         raise ComparisonError(
-            "the model was trained on another split than the one that is there now: rows that are held out now may be among "
-            "those that it was fitted on, and its figures would flatter it. Train it again on this split (kedro run "
-            "--pipelines train_<variant>, or ensemble), or make its own split again (kedro run --pipelines split, with the "
-            "seed, the splitting parameters and the files of then)."
+            f"{model.name} was trained on another split than the one that is there now: rows that are held out now may be "
+            "among those that it was fitted on, and its figures would flatter it. Train it again on this split (kedro run "
+            f"--pipelines {again}), or make its own split again (kedro run --pipelines split, with the seed, the splitting "
+            "parameters and the files of then)."
         )
     return np.flatnonzero(split_table["split"].to_numpy() == evaluated_split(split_table))
 

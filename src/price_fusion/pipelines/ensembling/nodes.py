@@ -104,7 +104,7 @@ def list_members(
     """
     from price_fusion.fusion.ensemble import members_table
 
-    rows_to_report(split_table, ensemble.data)  # refuses an ensemble of another split
+    rows_to_report(split_table, ensemble)  # refuses an ensemble of another split
     holdout = (split_table["split"] == "holdout").to_numpy()
     return members_table(ensemble, samples[holdout], {table.source: table for table in tables})
 

@@ -40,7 +40,7 @@ def predict_evaluated(
     from price_fusion.fusion.predictor import Predictor
 
     refuse_other_products(samples, split_table)
-    chosen = rows_to_report(split_table, checkpoint.data)
+    chosen = rows_to_report(split_table, checkpoint)
     by_source = {table.source: table for table in tables}
     priced = Predictor(checkpoint).price_samples(samples.iloc[chosen], by_source, intervals.levels)
     predicted, price = priced["price"].to_numpy(), samples["price"].to_numpy()[chosen]
@@ -83,7 +83,7 @@ def report_gate(
     from price_fusion.fusion.predictor import Predictor
 
     refuse_other_products(samples, split_table)
-    chosen = samples.iloc[rows_to_report(split_table, checkpoint.data)]
+    chosen = samples.iloc[rows_to_report(split_table, checkpoint)]
     weights = Predictor(checkpoint).gate_weights(chosen, {table.source: table for table in tables})
     report = gate_report(weights, chosen["price"].to_numpy())
     for problem in gate_collapse(report):
