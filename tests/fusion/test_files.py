@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from price_fusion.errors import StorageError
 from price_fusion.fusion.files import sha256, sync, whole_file
 
 
@@ -71,3 +73,20 @@ def test_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
 def test_flushing_what_is_not_there_fails(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         sync(tmp_path / "nothing")
+
+
+def test_a_folder_that_is_removed_while_a_file_is_written_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "gone" / "b.txt"
+
+    def remove_half_way() -> None:
+        with whole_file(path) as temporary:
+            temporary.write_text("new")
+            shutil.rmtree(path.parent)
+
+    with pytest.raises(
+        StorageError, match=r"gone/b\.txt: could not be written \(No such file or directory; .* GB free"
+    ):
+        remove_half_way()
+    with whole_file(path) as temporary:  # the next one makes it again
+        temporary.write_text("newer")
+    assert path.read_text() == "newer"

@@ -29,7 +29,7 @@ NETWORK = "network"
 """Kind of the models of a variant; those of an estimator are of its kind."""
 ADVICE = "Run the pipeline again; models that are whole are not trained again."
 _OF_MODELS = re.compile(r"\.?(fold-|all-rows).*")
-"""Names that models, their runs and their temporaries have; other files in the folder are not ours to remove."""
+"""Names that models and their temporaries have; other files in the folder are not ours to remove."""
 
 
 @dataclass(frozen=True)

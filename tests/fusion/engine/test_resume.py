@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -347,6 +348,23 @@ def test_a_state_that_cannot_be_written_leaves_the_last(tmp_path: Path, monkeypa
     assert before in [path.read_bytes() for path in RunFolder("v", tmp_path).states if path.exists()]
     whole = fit(tmp_path / "whole", variant(epochs=4))
     assert same(fit(tmp_path, variant(epochs=4, resume=True)), whole)
+
+
+def test_a_run_folder_that_is_removed_while_training_runs_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted: Trained
+) -> None:
+    run, between = RunFolder("v", tmp_path / "run"), Trainer._between_steps
+
+    def removed_once(self: Trainer) -> None:
+        between(self)
+        if self.progress.step == 12:
+            shutil.rmtree(run.path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_between_steps", removed_once)
+        whole = fit(run.path, variant("mixture", state_every=0, **LIVELY))
+    assert same(whole, uninterrupted)
+    assert same(fit(run.path, variant("mixture", resume=True, **LIVELY)), uninterrupted)
 
 
 @pytest.mark.parametrize("steps", [3, 11])
