@@ -7,6 +7,7 @@ ENV ?= local
 PIPELINE ?= __default__
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+DEV_STAMP := $(VENV)/installed-dev
 
 export DO_NOT_TRACK = 1
 
@@ -16,28 +17,33 @@ export DO_NOT_TRACK = 1
 help: ## list these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-install: $(STAMP) ## make the virtual environment and install what the lock file names
+install: $(DEV_STAMP) ## make the virtual environment with all that development needs, in the versions of the lock file
 
 $(STAMP): pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable ".[lightgbm]"
 	@touch $@
+
+$(DEV_STAMP): pyproject.toml requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable ".[dev]"
+	@touch $(STAMP) $@
 
 run: $(STAMP) ## prices from raw files; fabricates sample data where there is none
 	@test -e data/01_raw/dataset/train.csv || test "$(ENV)" != local || $(BIN)/kedro run --pipelines fabricate
 	$(BIN)/kedro run --env $(ENV) --pipelines $(PIPELINE)
 
-test: $(STAMP) ## all tests but the slow ones and those for GPUs, two at a time
+test: $(DEV_STAMP) ## all tests but the slow ones and those for GPUs, two at a time
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-lint: $(STAMP) ## style, types, the direction of imports, and packages that fit each other
+lint: $(DEV_STAMP) ## style, types, the direction of imports, and packages that fit each other
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pip check
 
-audit: $(STAMP) ## known weaknesses of the versions in the lock file; needs the network
+audit: ## known weaknesses of the versions in the lock file; needs the network
 	$(PYTHON) -m venv $(VENV)-audit
 	$(VENV)-audit/bin/python -m pip install --quiet pip-audit
 	$(VENV)-audit/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip
@@ -45,7 +51,7 @@ audit: $(STAMP) ## known weaknesses of the versions in the lock file; needs the 
 viz: $(STAMP) ## the lineage in a browser
 	$(BIN)/kedro viz run --env $(ENV)
 
-lock: $(STAMP) ## write what is installed now into requirements.lock
+lock: $(DEV_STAMP) ## write what is installed now into requirements.lock
 	$(BIN)/python -m pip freeze --exclude-editable > requirements.new
 	{ grep '^#' requirements.lock; \
 	  grep -vE '^(nvidia|cuda|triton)' requirements.new | sed -E 's/^(torch==[0-9.]+)\+cpu$$/\1/'; } > requirements.partial
