@@ -20,6 +20,7 @@ from price_fusion.errors import ParameterError
 from price_fusion.parameters import ESTIMATOR_KINDS, ProjectParameters, parse_project_parameters
 from price_fusion.pipelines import (
     ablation,
+    comparison,
     cross_validation,
     ensembling,
     evaluation,
@@ -33,7 +34,7 @@ from price_fusion.pipelines import (
     tuning,
 )
 
-_JOINT = ("compare", "ensemble", "leak_effect_ensemble")
+_JOINT = ("compare", "ensemble", "leak_effect_ensemble", "report_ensemble")
 """Pipelines of all variants together."""
 _parameters: ProjectParameters | None = None
 
@@ -71,6 +72,7 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
         train = split + training.create_pipeline(variant, sources)
         evaluate = evaluation.create_pipeline(variant, sources)
         predict = ingest_test + inference.create_pipeline(variant, sources)
+        report = reporting.create_pipeline(variant, is_variant=True)
         own = {
             f"cross_validate_{variant}": split + cross_validation.create_pipeline(variant, sources),
             f"tune_{variant}": split + tuning.create_pipeline(variant, sources),
@@ -79,15 +81,17 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
             f"evaluate_{variant}": evaluate,
             f"leak_effect_{variant}": leaks.create_effect_pipeline(variant),
             f"predict_{variant}": predict,
-            variant: train + evaluate + predict,
+            f"report_{variant}": report,
+            variant: train + evaluate + report + predict,
         }
         _refuse_taken(variant, own.keys() & {*pipelines, *_JOINT})
         pipelines |= own
-        measured += train + evaluate
+        measured += train + evaluate + report
     fused = {variant: parameters.variant(variant).sources for variant in parameters.variants}
-    pipelines["compare"] = measured + reporting.create_pipeline(fused, used)
+    pipelines["compare"] = measured + comparison.create_pipeline(fused, used)
     if parameters.has_ensemble:
         pipelines["ensemble"] = split + ingest_test + _ensemble(parameters)
+        pipelines["report_ensemble"] = _report_of_ensemble()
         pipelines["leak_effect_ensemble"] = leaks.create_effect_pipeline(ensembling.ENSEMBLE)
     pipelines["__default__"] = pipelines["moe" if "moe" in parameters.variants else parameters.variants[0]]
     return pipelines
@@ -117,7 +121,12 @@ def _ensemble(parameters: ProjectParameters) -> Pipeline:
         ensembling.create_pipeline(members, sources)
         + evaluation.create_pipeline(ensembling.ENSEMBLE, sources, has_gate=False)
         + inference.create_pipeline(ensembling.ENSEMBLE, sources)
+        + _report_of_ensemble()
     )
+
+
+def _report_of_ensemble() -> Pipeline:
+    return reporting.create_pipeline(ensembling.ENSEMBLE, is_variant=False)
 
 
 def _read_parameters() -> ProjectParameters:

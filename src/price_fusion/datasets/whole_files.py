@@ -17,6 +17,7 @@ import pandas as pd
 from kedro.io.core import get_protocol_and_path
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import CSVDataset, ParquetDataset
+from kedro_datasets.text import TextDataset
 from kedro_datasets.yaml import YAMLDataset
 
 from price_fusion.datasets.errors import DatasetFileError, is_whole, kedro_errors
@@ -124,6 +125,15 @@ class WholeJSONDataset(WholeFile, JSONDataset):  # type: ignore[misc]
 
 class WholeYAMLDataset(WholeFile, YAMLDataset):  # type: ignore[misc]
     """A YAML document; arguments as of ``WholeFile`` and ``kedro_datasets.yaml.YAMLDataset``."""
+
+
+class WholeTextDataset(WholeFile, TextDataset):  # type: ignore[misc]
+    """A text in UTF-8, such as a page; arguments as of ``WholeFile`` and ``kedro_datasets.text.TextDataset``."""
+
+    DEFAULT_FS_ARGS: ClassVar[dict[str, Any]] = {
+        "open_args_save": {"mode": "w", "encoding": "utf-8"},
+        "open_args_load": {"mode": "r", "encoding": "utf-8"},
+    }
 
 
 def _refuse_what_is_not_whole(filepath: str, arguments: Mapping[str, Any]) -> None:

@@ -87,6 +87,11 @@ class Checkpoint:
         """Fingerprints of the data it was trained on."""
         return self.header.data
 
+    @property
+    def median_price(self) -> float:
+        """Of its train rows, USD."""
+        return self.header.median_price
+
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; the file is whole or absent.

@@ -40,6 +40,7 @@ from price_fusion.parameters.project import (
     VariantParameters,
     parse_project_parameters,
 )
+from price_fusion.parameters.reports import ReportParameters
 from price_fusion.parameters.training import LossName, TrainParameters
 from price_fusion.parameters.tuning import Dimension, TuningParameters
 
@@ -69,6 +70,7 @@ __all__ = [
     "MlpHead",
     "ModelParameters",
     "ProjectParameters",
+    "ReportParameters",
     "Source",
     "SourceParameters",
     "SplittingParameters",

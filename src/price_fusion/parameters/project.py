@@ -23,6 +23,7 @@ from price_fusion.parameters.evaluation import (
 )
 from price_fusion.parameters.leaks import LeakParameters
 from price_fusion.parameters.models import ModelParameters
+from price_fusion.parameters.reports import ReportParameters
 from price_fusion.parameters.training import TrainParameters
 from price_fusion.parameters.tuning import TuningParameters, fields_of, refusals
 
@@ -70,6 +71,7 @@ class ProjectParameters(BaseModel):
     ensemble: EnsembleParameters
     ablation: AblationParameters = AblationParameters()
     leaks: LeakParameters = LeakParameters()
+    report: ReportParameters = ReportParameters()
     tuning: TuningParameters = TuningParameters()
 
     def variant(self, name: str) -> VariantParameters:

@@ -17,7 +17,7 @@ from price_fusion.fusion.engine.recipe import data_fingerprints
 from price_fusion.fusion.metrics import price_metrics
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import ComparisonParameters, TrainParameters, VariantParameters
-from price_fusion.pipelines.reporting.nodes import describe_contender, measure_yardsticks, rank
+from price_fusion.pipelines.comparison.nodes import describe_contender, measure_yardsticks, rank
 from price_fusion.summary import RunSummary, leaderboard_table
 
 if TYPE_CHECKING:

@@ -1,0 +1,57 @@
+"""The page of all models side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from price_fusion.fusion.report.comparison import smape_by_price
+from price_fusion.fusion.report.model_page import DEFINITIONS
+from price_fusion.fusion.report.page import Headline, Section, render
+
+HEADLINES = 4
+
+
+def comparison_page(
+    leaderboard: pd.DataFrame,
+    figure: go.Figure,
+    verdict: str,
+    price: NDArray[np.floating],
+    predicted: Mapping[str, NDArray[np.floating]],
+    pages: Sequence[str],
+    written: str,
+) -> str:
+    """The page as HTML.
+
+    Args:
+        leaderboard: as ``compare`` gives it.
+        figure: as ``leaderboard_figure`` draws it.
+        verdict: the result in a sentence.
+        price: (N,) true prices of the evaluated rows, USD.
+        predicted: (N,) prices by model.
+        pages: models that have a page of their own, in a folder of their name beside this page.
+        written: when, for the reader.
+    """
+    best = leaderboard.iloc[0]
+    ordered = {model: predicted[model] for model in leaderboard["model"]}
+    sections = [
+        Section(
+            "Leaderboard",
+            text=[f"{verdict[0].upper()}{verdict[1:]}."],
+            warnings=[] if best["split"] == "holdout" else ["the split has no holdout, so these are validation rows."],
+            figures=[figure],
+        ),
+        Section("By price", figures=[smape_by_price(price, ordered)]),
+        Section("One by one", links=[(f"Report of {name}", f"{name}/report.html") for name in pages]),
+        DEFINITIONS,
+    ]
+    headlines = [
+        Headline(row["model"], f"{row['smape']:.2f} %", f"SMAPE [{row['smape_low']:.2f}, {row['smape_high']:.2f}]")
+        for row in leaderboard.head(HEADLINES).to_dict(orient="records")
+    ]
+    subtitle = f"{best['rows']:,} {best['split']} products, the same for all · written {written}"
+    return render("Which model is best?", subtitle, headlines, sections)

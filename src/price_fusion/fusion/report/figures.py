@@ -1,0 +1,321 @@
+"""The figures of one model. Prices in USD, SMAPE in percent (0 to 200); N evaluated products."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from price_fusion.fusion.metrics import RANGES
+from price_fusion.fusion.report.described import BLUE, COLOURS, GREY, VERMILLION, described, empty
+
+DENSITY_BINS = 60
+"""Of true and of predicted prices, each."""
+RESIDUAL_BINS = 80
+RESIDUAL_BOUND = 2.5
+"""Log2 of predicted over true beyond which products are counted in the outermost bins: about six times the price."""
+DECILES = 10
+
+
+def learning_curves(history: Sequence[Mapping[str, Any]], kept_epoch: int) -> go.Figure:
+    """Loss, validation SMAPE and learning rate by epoch.
+
+    Args:
+        history: one record per epoch.
+        kept_epoch: whose weights the checkpoint holds.
+    """
+    table = pd.DataFrame(history)
+    epochs = table["epoch"]
+    has_smape = "smape" in table
+    rows = ["loss (train rows)", *(["SMAPE, % (validation rows)"] if has_smape else []), "learning rate"]
+    figure = make_subplots(rows=len(rows), cols=1, shared_xaxes=True, vertical_spacing=0.06)
+    columns = ["loss", *(["smape"] if has_smape else []), "learning_rate"]
+    for place, (column, name) in enumerate(zip(columns, rows, strict=True), start=1):
+        line = go.Scatter(x=epochs, y=table[column], name=name, mode="lines+markers", marker={"size": 4})
+        figure.add_trace(line, row=place, col=1)
+        figure.update_yaxes(title_text=name.replace(" (", "<br>("), title_font_size=11, row=place, col=1)
+    figure.add_vline(x=kept_epoch, line_dash="dot", line_color=GREY)
+    figure.update_xaxes(title_text="epoch", row=len(rows), col=1)
+    figure.update_layout(showlegend=False)
+    found = f"The loss falls from {table['loss'].iloc[0]:.3f} to {table['loss'].iloc[-1]:.3f} in {len(table)} epochs"
+    if has_smape:
+        best = table.iloc[int(table["smape"].argmin())]
+        found += f"; validation SMAPE is lowest in epoch {best['epoch']:.0f}, at {best['smape']:.2f} %"
+    return described(
+        figure,
+        title="Learning curves",
+        caption=f"Dotted: epoch {kept_epoch}, whose weights were kept. A validation SMAPE that rises while the loss still falls "
+        "says that the model learns its train rows by heart.",
+        alt=found + ".",
+        table={
+            "epoch": epochs.tolist(),
+            **{name: table[column].tolist() for column, name in zip(columns, rows, strict=True)},
+        },
+        height=460,
+    )
+
+
+def true_against_predicted(price: NDArray[np.floating], predicted: NDArray[np.floating]) -> go.Figure:
+    """Counts of products by true and predicted price, both on log axes; the diagonal is a right price.
+
+    Args:
+        price: (N,) true prices.
+        predicted: (N,) predicted ones.
+    """
+    logs = np.log10(np.column_stack([price, predicted]))
+    edges = np.linspace(np.floor(logs.min() * 4) / 4, np.ceil(logs.max() * 4) / 4 + 1e-9, DENSITY_BINS + 1)
+    counts = np.histogram2d(logs[:, 0], logs[:, 1], bins=(edges, edges))[0].T
+    middle = 10 ** ((edges[1:] + edges[:-1]) / 2)
+    figure = go.Figure(
+        go.Heatmap(
+            x=middle,
+            y=middle,
+            z=np.where(counts > 0, np.log10(np.maximum(counts, 1)), np.nan).astype(np.float32),
+            customdata=counts.astype(np.int32),
+            colorscale="Viridis",
+            colorbar=_count_scale(int(counts.max())),
+            hovertemplate="true about %{x:.2f} USD<br>predicted about %{y:.2f} USD<br>%{customdata} products<extra></extra>",
+        )
+    )
+    ends = [10 ** edges[0], 10 ** edges[-1]]
+    for factor, dash in ((1, "solid"), (2, "dot"), (0.5, "dot")):
+        style = {"color": VERMILLION, "width": 1.5, "dash": dash}
+        figure.add_trace(
+            go.Scatter(x=ends, y=[end * factor for end in ends], mode="lines", line=style, hoverinfo="skip")
+        )
+    figure.update_xaxes(type="log", title_text="true price, USD", range=[edges[0], edges[-1]])
+    figure.update_yaxes(type="log", title_text="predicted price, USD", range=[edges[0], edges[-1]])
+    figure.update_layout(showlegend=False)
+    ratio = np.log2(predicted / price)
+    within = {factor: 100 * float(np.mean(np.abs(ratio) <= np.log2(factor))) for factor in (1.25, 1.5, 2, 4)}
+    return described(
+        figure,
+        title="True and predicted prices",
+        caption="Solid: right. Dotted: twice and half the true price. A cloud that is flatter than the diagonal prices cheap "
+        "products too high and dear ones too low.",
+        alt=f"Of {len(price):,} products {within[1.25]:.0f} % are priced within a factor of 1.25 of the true price, "
+        f"{within[2]:.0f} % within a factor of 2.",
+        table={"within a factor of": list(within), "products, %": [round(share, 1) for share in within.values()]},
+        height=480,
+    )
+
+
+def errors_by_price(metrics: pd.DataFrame) -> go.Figure:
+    """SMAPE and bias by bin of the true price, with counts.
+
+    Args:
+        metrics: as ``metrics_by_price`` gives it.
+    """
+    bins = metrics[(metrics["grouping"] == "bin") & (metrics["rows"] > 0)]
+    bias = 100 * (bins["mean_predicted"] / bins["mean_true"] - 1)
+    figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.4, 0.35, 0.25])
+    parts = ((bins["smape"], "SMAPE, %", BLUE), (bias, "bias, %", VERMILLION), (bins["rows"], "products", GREY))
+    for place, (values, name, colour) in enumerate(parts, start=1):
+        figure.add_trace(go.Bar(x=bins["group"], y=values, name=name, marker_color=colour), row=place, col=1)
+        figure.update_yaxes(title_text=name, row=place, col=1)
+    figure.update_xaxes(title_text="true price, USD", type="category", row=3, col=1)
+    figure.update_layout(showlegend=False)
+    worst = bins.iloc[int(bins["smape"].argmax())]
+    return described(
+        figure,
+        title="SMAPE and bias by price",
+        caption="Bias: mean predicted over mean true price, less 100 %. Every model prices the cheapest products too high and the "
+        "dearest too low, as it cannot know which of equal-looking products are extreme; how much is what tells models apart.",
+        alt=f"SMAPE is highest for products of {worst['group']} USD, at {worst['smape']:.1f} % of {worst['rows']} products.",
+        table=price_table(metrics),
+        height=520,
+    )
+
+
+def price_table(metrics: pd.DataFrame) -> dict[str, Sequence[Any]]:
+    """``metrics_by_price`` as a reader wants it: with bias, bins first, then ranges."""
+    held = metrics[metrics["rows"] > 0]
+    difference = held["mean_predicted"] - held["mean_true"]
+    lows = {name: f"{name} (from {low:g})" for name, low in RANGES.items()}
+    return {
+        "true price, USD": held["group"].replace(lows).tolist(),
+        "products": held["rows"].tolist(),
+        "SMAPE, %": held["smape"].round(2).tolist(),
+        "mean true, USD": held["mean_true"].round(2).tolist(),
+        "mean predicted, USD": held["mean_predicted"].round(2).tolist(),
+        "bias, USD": difference.round(2).tolist(),
+        "bias, %": (100 * difference / held["mean_true"]).round(1).tolist(),
+        "MAE, USD": held["mae"].round(2).tolist(),
+    }
+
+
+def residuals(price: NDArray[np.floating], predicted: NDArray[np.floating]) -> go.Figure:
+    """Distribution of predicted over true price, overall and by range of the true price.
+
+    Args:
+        price: (N,) true prices.
+        predicted: (N,) predicted ones.
+    """
+    ratio = np.log2(predicted / price)
+    edges = np.linspace(-RESIDUAL_BOUND, RESIDUAL_BOUND, RESIDUAL_BINS + 1)
+    ranges = np.searchsorted(list(RANGES.values())[1:], price, side="right")
+    parts = {"all": np.ones(len(price), bool)} | {name: ranges == place for place, name in enumerate(RANGES)}
+    figure = go.Figure()
+    rows = []
+    for place, (name, inside) in enumerate(parts.items()):
+        if not inside.any():
+            continue
+        own = ratio[inside]
+        shares = 100 * np.histogram(np.clip(own, edges[0], edges[-1]), bins=edges)[0] / inside.sum()
+        line = {"color": (GREY, *COLOURS[:4], "#56B4E9")[place], "width": 3 if name == "all" else 1.5}
+        x = 2 ** ((edges[1:] + edges[:-1]) / 2)
+        figure.add_trace(go.Scatter(x=x, y=shares, name=name, mode="lines", line=line, line_shape="spline"))
+        low, middle, high = 2 ** np.percentile(own, [10, 50, 90])
+        rows.append((name, int(inside.sum()), round(middle, 3), round(low, 3), round(high, 3)))
+    figure.add_vline(x=1, line_dash="dot", line_color=GREY)
+    ticks = [0.2, 0.25, 0.33, 0.5, 0.75, 1, 1.5, 2, 3, 4, 5]
+    figure.update_xaxes(
+        type="log", title_text="predicted price / true price", tickvals=ticks, ticktext=list(map(str, ticks))
+    )
+    figure.update_yaxes(title_text="products of the range, %")
+    headings = ("range of true price", "products", "median ratio", "10 % below", "90 % below")
+    return described(
+        figure,
+        title="How far predictions are off",
+        caption="Ratios on a log axis: twice too much is as far from 1 as half of it. Very low: under 10 USD, low: under 30, medium: "
+        "under 100, high: under 300.",
+        alt=f"The median of predicted over true price is {rows[0][2]:.2f}; 80 % of the products lie between {rows[0][3]:.2f} and "
+        f"{rows[0][4]:.2f}.",
+        table=dict(zip(headings, map(list, zip(*rows, strict=True)), strict=True)),
+    )
+
+
+def calibration(price: NDArray[np.floating], predicted: NDArray[np.floating], coverage: pd.DataFrame) -> go.Figure:
+    """Whether prices are right on average, and whether intervals hold as many products as they promise.
+
+    Args:
+        price: (N,) true prices.
+        predicted: (N,) predicted ones.
+        coverage: as ``coverage_table`` gives it; empty for a model without intervals.
+    """
+    parts = np.array_split(np.argsort(predicted, kind="stable"), min(DECILES, len(price)))
+    means = [(float(np.median(predicted[part])), float(np.median(price[part]))) for part in parts]
+    asked, got = zip(*means, strict=True)
+    bins = coverage[(coverage["group"] != "all") & (coverage["rows"] > 0)]
+    figure = make_subplots(rows=2, cols=1, vertical_spacing=0.22, row_heights=[0.5, 0.5])
+    figure.add_trace(go.Scatter(x=asked, y=got, mode="lines+markers", name="tenths of the products"), row=1, col=1)
+    ends = [min(*asked, *got), max(*asked, *got)]
+    line = {"color": GREY, "dash": "dot"}
+    figure.add_trace(go.Scatter(x=ends, y=ends, mode="lines", line=line, showlegend=False), row=1, col=1)
+    for place, (level, own) in enumerate(bins.groupby("level")):
+        colour = COLOURS[1 + place % 3]
+        named = {"name": f"{level:g} % interval", "marker_color": colour, "mode": "lines+markers"}
+        figure.add_trace(go.Scatter(x=own["group"], y=own["coverage"], **named), row=2, col=1)
+        figure.add_hline(y=level, line_dash="dot", line_color=colour, row=2, col=1)
+    figure.update_xaxes(title_text="predicted price, median of a tenth, USD", type="log", row=1, col=1)
+    figure.update_yaxes(title_text="true price, median, USD", type="log", row=1, col=1)
+    figure.update_xaxes(title_text="predicted price, USD", type="category", row=2, col=1)
+    figure.update_yaxes(title_text="inside the interval, %", row=2, col=1)
+    overall = coverage[coverage["group"] == "all"]
+    said = "; ".join(f"{row.coverage:.1f} % lie inside the {row.level:g} % interval" for row in overall.itertuples())
+    return described(
+        figure,
+        title="Calibration",
+        caption="Above: the tenth of the products with the lowest predictions, the next tenth, and so on; points on the dotted "
+        "line are right on average. Below: how many true prices the intervals hold, by predicted price; dotted is what they "
+        "promise.",
+        alt=f"Of all products {said}." if said else "The model has no intervals.",
+        table={
+            "interval, %": coverage["level"].tolist(),
+            "predicted price, USD": coverage["group"].tolist(),
+            "products": coverage["rows"].tolist(),
+            "inside, %": coverage["coverage"].round(1).tolist(),
+            "mean width, USD": coverage["mean_width"].round(2).tolist(),
+        },
+        height=620,
+    )
+
+
+def gate_by_price(report: Mapping[str, Any]) -> go.Figure:
+    """How a gate divides its weight among experts, by true price.
+
+    Args:
+        report: as ``gate_report`` gives it.
+    """
+    title = "Gate weights by price"
+    if not report["experts"]:
+        return empty(title, "This model has no gate.")
+    bins = [part["bin"] for part in report["by_price"]]
+    weights = np.array([part["mean_weights"] for part in report["by_price"]])
+    names = [f"expert {number}" for number in range(1, report["experts"] + 1)]
+    figure = go.Figure(
+        [
+            go.Bar(x=bins, y=100 * weights[:, place], name=name, marker_color=COLOURS[place % len(COLOURS)])
+            for place, name in enumerate(names)
+        ]
+    )
+    figure.update_layout(barmode="stack")
+    figure.update_xaxes(title_text="true price, USD", type="category")
+    figure.update_yaxes(title_text="mean gate weight, %")
+    means = ", ".join(
+        f"{name} {100 * weight:.0f} %" for name, weight in zip(names, report["mean_weights"], strict=True)
+    )
+    return described(
+        figure,
+        title=title,
+        caption="Experts that specialise have other shares for cheap than for dear products. Equal shares everywhere: the experts "
+        "are an average. One that takes all: the gate has collapsed.",
+        alt=f"Mean weights: {means}.",
+        table={
+            "true price, USD": bins,
+            "products": [part["rows"] for part in report["by_price"]],
+            **{f"{name}, %": (100 * weights[:, place]).round(1).tolist() for place, name in enumerate(names)},
+        },
+    )
+
+
+def importance(tables: Mapping[str, pd.DataFrame]) -> go.Figure:
+    """What each source is worth.
+
+    Args:
+        tables: as ``permutation_importance`` and ``retraining_importance`` give them, by what was done to the source.
+    """
+    figure = go.Figure()
+    frames = []
+    for (how, table), colour in zip(tables.items(), COLOURS, strict=False):
+        known = table[table["importance_points"].notna()].iloc[::-1]
+        points = known["importance_points"]
+        spread = {
+            "type": "data",
+            "symmetric": False,
+            "array": known["importance_points_high"] - points,
+            "arrayminus": points - known["importance_points_low"],
+        }
+        figure.add_trace(
+            go.Bar(x=points, y=known["part"], orientation="h", name=how, marker_color=colour, error_x=spread)
+        )
+        frames.append(known.iloc[::-1].assign(how=how))
+    rows = pd.concat(frames)
+    figure.update_xaxes(title_text="rise of SMAPE without it, points")
+    best = rows.iloc[int(rows["importance_points"].argmax())]
+    return described(
+        figure,
+        title="Which sources pay",
+        caption="Permuted: the trained model sees another product's values. Left out: trained again without it. A source that costs "
+        "nothing when it is left out need not be computed. Bars with bootstrap 95 % intervals.",
+        alt=f"Most is lost without {best['part']}: {best['importance_points']:.1f} points of SMAPE ({best['how']}).",
+        table={
+            "source, column or group": rows["part"].tolist(),
+            "how": rows["how"].tolist(),
+            **{
+                heading: rows[f"importance_points{end}"].round(2).tolist()
+                for heading, end in (("points", ""), ("from", "_low"), ("to", "_high"))
+            },
+        },
+        height=200 + 26 * len(rows),
+    )
+
+
+def _count_scale(highest: int) -> dict[str, Any]:
+    ticks = [tick for tick in (1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000) if tick <= highest]
+    return {"title": {"text": "products"}, "tickvals": np.log10(ticks), "ticktext": [f"{tick:,}" for tick in ticks]}

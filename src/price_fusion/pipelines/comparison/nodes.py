@@ -1,0 +1,92 @@
+"""Variants side by side."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from price_fusion.fusion.checkpoint import Checkpoint
+from price_fusion.fusion.comparison import Contender, compare, contender, leaderboard_document, verdict
+from price_fusion.fusion.tables.ids import are_among
+from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.parameters import ComparisonParameters, VariantParameters
+
+logger = logging.getLogger(__name__)
+
+
+def measure_yardsticks(
+    samples: pd.DataFrame,
+    split_table: pd.DataFrame,
+    comparison: ComparisonParameters,
+    seed: int,
+    *tables: EmbeddingTable,
+) -> pd.DataFrame:
+    """Prices of the evaluated rows by the median price, a ridge regression and, where it is installed, LightGBM."""
+    from price_fusion.fusion.yardsticks import yardstick_results
+
+    return yardstick_results(
+        samples,
+        split_table,
+        {table.source: table for table in tables},
+        boosting_rounds=comparison.boosting_rounds,
+        boosting_threads=comparison.boosting_threads,
+        seed=seed,
+    )
+
+
+def describe_contender(
+    checkpoint: Checkpoint,
+    history: list[dict[str, Any]],
+    results: pd.DataFrame,
+    variant: VariantParameters,
+    samples: pd.DataFrame,
+    split_table: pd.DataFrame,
+    *tables: EmbeddingTable,
+) -> Contender:
+    """What the leaderboard says of a variant, and whether its files belong to the data and configuration of now."""
+    by_name = {table.source: table for table in tables}
+    return contender(checkpoint, history, results, variant, samples, split_table, by_name)
+
+
+def rank(
+    yardsticks: pd.DataFrame,
+    samples: pd.DataFrame,
+    split_table: pd.DataFrame,
+    comparison: ComparisonParameters,
+    seed: int,
+    *contenders: Contender,
+) -> tuple[pd.DataFrame, dict[str, Any], str]:
+    """The leaderboard as a table, as a document, and in a sentence."""
+    resamples = comparison.resamples
+    leaderboard = compare(contenders, yardsticks, samples, split_table, resamples=resamples, seed=seed)
+    rows = samples[are_among(samples["sample_id"], yardsticks["sample_id"])]
+    document = leaderboard_document(leaderboard, rows["group_key"].nunique(), resamples)
+    return leaderboard, document, verdict(leaderboard)
+
+
+def draw_leaderboard(leaderboard: pd.DataFrame) -> Any:
+    """SMAPE of each model with its interval."""
+    from price_fusion.fusion.report.comparison import leaderboard_figure
+
+    return leaderboard_figure(leaderboard)
+
+
+def write_comparison_report(
+    leaderboard: pd.DataFrame, figure: Any, sentence: str, yardsticks: pd.DataFrame, *contenders: Contender
+) -> str:
+    """The page of all models, with links to those of the variants."""
+    from price_fusion.fusion.report.comparison_page import comparison_page
+
+    predicted = {one.name: one.results["predicted"].to_numpy() for one in contenders}
+    predicted |= {name: yardsticks[name].to_numpy() for name in yardsticks.columns.drop(["sample_id", "price"])}
+    pages = [one.name for one in contenders]
+    written = datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC")
+    return comparison_page(leaderboard, figure, sentence, yardsticks["price"].to_numpy(), predicted, pages, written)
+
+
+def log_verdict(sentence: str) -> None:
+    """Say who is best. A node without outputs runs under ``--only-missing-outputs``, and with it the leaderboard."""
+    logger.info(sentence)

@@ -1,0 +1,73 @@
+"""Wiring of ``comparison``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from kedro.pipeline import Node, Pipeline
+
+from price_fusion.pipelines.comparison.nodes import (
+    describe_contender,
+    draw_leaderboard,
+    log_verdict,
+    measure_yardsticks,
+    rank,
+    write_comparison_report,
+)
+
+
+def create_pipeline(variants: Mapping[str, Sequence[str]], sources: Sequence[str]) -> Pipeline:
+    """The leaderboard of these variants, next to yardsticks fitted on all these sources.
+
+    Args:
+        variants: the sources of each variant, by its name.
+        sources: what the yardsticks are fitted on.
+    """
+    data, settings = ["train_samples", "split_table"], ["params:comparison", "params:seed"]
+    nodes = [
+        Node(
+            measure_yardsticks,
+            inputs=[*data, *settings, *(f"{source}.train_table" for source in sources)],
+            outputs="yardstick_results",
+            name="measure_yardsticks",
+        ),
+        Node(
+            rank,
+            inputs=["yardstick_results", *data, *settings, *(f"{name}.contender" for name in variants)],
+            outputs=["leaderboard", "leaderboard_json", "verdict"],
+            name="rank",
+        ),
+        Node(draw_leaderboard, inputs="leaderboard", outputs="leaderboard_figure", name="draw_leaderboard"),
+        Node(
+            write_comparison_report,
+            inputs=[
+                "leaderboard",
+                "leaderboard_figure",
+                "verdict",
+                "yardstick_results",
+                *(f"{name}.contender" for name in variants),
+            ],
+            outputs="comparison_report",
+            name="write_comparison_report",
+        ),
+        Node(log_verdict, inputs="verdict", outputs=None, name="log_verdict"),
+    ]
+    described = sum((_describe(*variant) for variant in variants.items()), Pipeline([]))
+    return described + Pipeline(nodes, tags=["report"])
+
+
+def _describe(variant: str, sources: Sequence[str]) -> Pipeline:
+    shared = ["train_samples", "split_table", *(f"{source}.train_table" for source in sources)]
+    node = Node(
+        describe_contender,
+        inputs=["checkpoint", "history", "evaluation_results", "params:variant", *shared],
+        outputs="contender",
+        name="describe_contender",
+    )
+    return Pipeline(
+        [node],
+        namespace=variant,
+        inputs=set(shared),
+        parameters={"params:variant": f"params:{variant}"},
+        tags=["report"],
+    )
