@@ -36,6 +36,7 @@ def run(script: str, *arguments: str, fails: bool = False) -> str:
     ("script", "goals"),
     [
         ("peaks", 0),
+        ("report_speed", 2),
         pytest.param("training_speed", 4, marks=pytest.mark.slow),
         pytest.param("scoring_speed", 4, marks=pytest.mark.slow),
         pytest.param("ingestion_speed", 5, marks=pytest.mark.slow),

@@ -9,7 +9,7 @@ from kedro.io import AbstractDataset
 from price_fusion.datasets.errors import DatasetFileError
 
 
-class IfThereDataset(AbstractDataset[None, Any]):
+class IfThereDataset(AbstractDataset[Any, Any]):
     """Loads another dataset, or None where that does not exist, or no longer belongs to what it was made from.
 
     Args:
@@ -25,7 +25,7 @@ class IfThereDataset(AbstractDataset[None, Any]):
         """What the dataset loads, or None."""
         return self._dataset.load() if self._dataset.exists() else None
 
-    def save(self, data: None) -> None:
+    def save(self, data: Any) -> None:
         """Refuse: the entry that it repeats is the one that is saved.
 
         Raises:

@@ -24,7 +24,7 @@ from price_fusion.fusion.digests import SHOWN
 from price_fusion.fusion.files import write_whole
 from price_fusion.fusion.intervals import Calibration
 from price_fusion.fusion.sealed import json_object, sealed, unsealed
-from price_fusion.parameters import ModelParameters, Source
+from price_fusion.parameters import ModelParameters, Source, TrainParameters
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,6 +56,8 @@ class CheckpointHeader(BaseModel):
     dtypes: dict[str, str]
     """Type in which each source's embeddings were stored for training."""
     model: ModelParameters
+    train: TrainParameters | None = None
+    """How it was trained; fields without effect on the weights are left at their defaults."""
     price_transform: Literal["log1p"] = "log1p"
     median_price: float
     """Median price of the train rows in USD: the prediction for a product that no source knows."""

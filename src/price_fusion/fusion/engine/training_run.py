@@ -10,6 +10,7 @@ from torch import Tensor
 
 from price_fusion.errors import TrainingError
 from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader
+from price_fusion.fusion.engine.recipe import WITHOUT_EFFECT
 from price_fusion.fusion.engine.training_data import TrainingData
 from price_fusion.parameters import TrainParameters, VariantParameters
 
@@ -100,7 +101,7 @@ def checkpoint_header(
 
     Args:
         name: of the variant.
-        parameters: its composition.
+        parameters: its composition and training.
         data: what it was trained on.
         median_price: of its train rows, USD.
         epoch: of the weights.
@@ -112,6 +113,7 @@ def checkpoint_header(
         sources=dict(data.sources),
         dtypes=dict(data.dtypes),
         model=parameters.model,
+        train=TrainParameters(**parameters.train.model_dump(exclude=set(WITHOUT_EFFECT))),
         median_price=median_price,
         epoch=epoch,
         validation=validation,

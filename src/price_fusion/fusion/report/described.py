@@ -40,7 +40,7 @@ def described(
         template="none",
         colorway=list(COLOURS),
         font={"family": "system-ui, sans-serif", "size": 13},
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
         dragmode=False,
         hoverlabel={"align": "left"},
     )

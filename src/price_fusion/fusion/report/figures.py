@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,11 @@ DENSITY_BINS = 60
 RESIDUAL_BINS = 80
 RESIDUAL_BOUND = 2.5
 """Log2 of predicted over true beyond which products are counted in the outermost bins: about six times the price."""
+FEWEST_ROWS = 10
+"""Products of a bin that a text mentions."""
 DECILES = 10
+WIDE_AXIS = 2.5
+"""Decades."""
 
 
 def learning_curves(history: Sequence[Mapping[str, Any]], kept_epoch: int) -> go.Figure:
@@ -88,8 +93,8 @@ def true_against_predicted(price: NDArray[np.floating], predicted: NDArray[np.fl
         figure.add_trace(
             go.Scatter(x=ends, y=[end * factor for end in ends], mode="lines", line=style, hoverinfo="skip")
         )
-    figure.update_xaxes(type="log", title_text="true price, USD", range=[edges[0], edges[-1]])
-    figure.update_yaxes(type="log", title_text="predicted price, USD", range=[edges[0], edges[-1]])
+    figure.update_xaxes(_log_axis(*ends), title_text="true price, USD", range=[edges[0], edges[-1]])
+    figure.update_yaxes(_log_axis(*ends), title_text="predicted price, USD", range=[edges[0], edges[-1]])
     figure.update_layout(showlegend=False)
     ratio = np.log2(predicted / price)
     within = {factor: 100 * float(np.mean(np.abs(ratio) <= np.log2(factor))) for factor in (1.25, 1.5, 2, 4)}
@@ -120,7 +125,8 @@ def errors_by_price(metrics: pd.DataFrame) -> go.Figure:
         figure.update_yaxes(title_text=name, row=place, col=1)
     figure.update_xaxes(title_text="true price, USD", type="category", row=3, col=1)
     figure.update_layout(showlegend=False)
-    worst = bins.iloc[int(bins["smape"].argmax())]
+    large = bins[bins["rows"] >= min(FEWEST_ROWS, bins["rows"].max())]
+    worst = large.iloc[int(large["smape"].argmax())]
     return described(
         figure,
         title="SMAPE and bias by price",
@@ -156,37 +162,54 @@ def residuals(price: NDArray[np.floating], predicted: NDArray[np.floating]) -> g
         price: (N,) true prices.
         predicted: (N,) predicted ones.
     """
-    ratio = np.log2(predicted / price)
-    edges = np.linspace(-RESIDUAL_BOUND, RESIDUAL_BOUND, RESIDUAL_BINS + 1)
+    ratio = predicted / price
     ranges = np.searchsorted(list(RANGES.values())[1:], price, side="right")
     parts = {"all": np.ones(len(price), bool)} | {name: ranges == place for place, name in enumerate(RANGES)}
-    figure = go.Figure()
-    rows = []
-    for place, (name, inside) in enumerate(parts.items()):
-        if not inside.any():
-            continue
-        own = ratio[inside]
-        shares = 100 * np.histogram(np.clip(own, edges[0], edges[-1]), bins=edges)[0] / inside.sum()
-        line = {"color": (GREY, *COLOURS[:4], "#56B4E9")[place], "width": 3 if name == "all" else 1.5}
-        x = 2 ** ((edges[1:] + edges[:-1]) / 2)
-        figure.add_trace(go.Scatter(x=x, y=shares, name=name, mode="lines", line=line, line_shape="spline"))
-        low, middle, high = 2 ** np.percentile(own, [10, 50, 90])
-        rows.append((name, int(inside.sum()), round(middle, 3), round(low, 3), round(high, 3)))
-    figure.add_vline(x=1, line_dash="dot", line_color=GREY)
-    ticks = [0.2, 0.25, 0.33, 0.5, 0.75, 1, 1.5, 2, 3, 4, 5]
-    figure.update_xaxes(
-        type="log", title_text="predicted price / true price", tickvals=ticks, ticktext=list(map(str, ticks))
+    held = {name: inside for name, inside in parts.items() if inside.any()}
+    quantiles = {name: np.percentile(ratio[inside], [5, 25, 50, 75, 95]) for name, inside in held.items()}
+    low, first, middle, third, high = np.array(list(quantiles.values())).T
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.45, 0.55])
+    edges = np.linspace(-RESIDUAL_BOUND, RESIDUAL_BOUND, RESIDUAL_BINS + 1)
+    edges_of_axis = 2.0 ** edges[[0, -1]]
+    counts = np.histogram(np.clip(np.log2(ratio), edges[0], edges[-1]), bins=edges)[0]
+    steps = go.Scatter(x=2 ** ((edges[1:] + edges[:-1]) / 2), y=counts, mode="lines", line_shape="hvh", fill="tozeroy")
+    figure.add_trace(steps, row=1, col=1)
+    box = go.Box(
+        y=list(quantiles),
+        lowerfence=low,
+        q1=first,
+        median=middle,
+        q3=third,
+        upperfence=high,
+        orientation="h",
+        marker_color=VERMILLION,
     )
-    figure.update_yaxes(title_text="products of the range, %")
-    headings = ("range of true price", "products", "median ratio", "10 % below", "90 % below")
+    figure.add_trace(box, row=2, col=1)
+    figure.add_vline(x=1, line_dash="dot", line_color=GREY)
+    bounds = (min(edges_of_axis[0], low.min() * 0.95), max(edges_of_axis[1], high.max() * 1.05))
+    figure.update_xaxes(_log_axis(*bounds), range=np.log10(bounds))
+    figure.update_xaxes(title_text="predicted price / true price", row=2, col=1)
+    figure.update_yaxes(title_text="products", row=1, col=1)
+    figure.update_yaxes(autorange="reversed", row=2, col=1)
+    figure.update_layout(showlegend=False)
     return described(
         figure,
         title="How far predictions are off",
-        caption="Ratios on a log axis: twice too much is as far from 1 as half of it. Very low: under 10 USD, low: under 30, medium: "
-        "under 100, high: under 300.",
-        alt=f"The median of predicted over true price is {rows[0][2]:.2f}; 80 % of the products lie between {rows[0][3]:.2f} and "
-        f"{rows[0][4]:.2f}.",
-        table=dict(zip(headings, map(list, zip(*rows, strict=True)), strict=True)),
+        caption="On a log axis: twice too much is as far from 1 as half of it. Above: all products. Below, by range of the true "
+        "price: median, the middle half (box) and the middle 90 % (line). Very low: under 10 USD, low: under 30, medium: under "
+        "100, high: under 300.",
+        alt=f"The median of predicted over true price is {middle[0]:.2f}; half of the products lie between {first[0]:.2f} and "
+        f"{third[0]:.2f}, 90 % between {low[0]:.2f} and {high[0]:.2f}.",
+        table={
+            "range of true price": list(held),
+            "products": [int(inside.sum()) for inside in held.values()],
+            "median ratio": middle.round(3).tolist(),
+            "5 % below": low.round(3).tolist(),
+            "25 % below": first.round(3).tolist(),
+            "75 % below": third.round(3).tolist(),
+            "95 % below": high.round(3).tolist(),
+        },
+        height=480,
     )
 
 
@@ -212,8 +235,8 @@ def calibration(price: NDArray[np.floating], predicted: NDArray[np.floating], co
         named = {"name": f"{level:g} % interval", "marker_color": colour, "mode": "lines+markers"}
         figure.add_trace(go.Scatter(x=own["group"], y=own["coverage"], **named), row=2, col=1)
         figure.add_hline(y=level, line_dash="dot", line_color=colour, row=2, col=1)
-    figure.update_xaxes(title_text="predicted price, median of a tenth, USD", type="log", row=1, col=1)
-    figure.update_yaxes(title_text="true price, median, USD", type="log", row=1, col=1)
+    figure.update_xaxes(_log_axis(*ends), title_text="predicted price, median of a tenth, USD", row=1, col=1)
+    figure.update_yaxes(_log_axis(*ends), title_text="true price, median, USD", row=1, col=1)
     figure.update_xaxes(title_text="predicted price, USD", type="category", row=2, col=1)
     figure.update_yaxes(title_text="inside the interval, %", row=2, col=1)
     overall = coverage[coverage["group"] == "all"]
@@ -314,6 +337,14 @@ def importance(tables: Mapping[str, pd.DataFrame]) -> go.Figure:
         },
         height=200 + 26 * len(rows),
     )
+
+
+def _log_axis(low: float, high: float) -> dict[str, Any]:
+    """A log axis with ticks at 1, 2 and 5 of each decade, written out; at 1 alone where there are many decades."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1, 2, 5) if math.log10(high / low) < WIDE_AXIS else (1,)
+    ticks = [step * 10.0**decade for decade in decades for step in steps]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:,.10g}" for tick in ticks]}
 
 
 def _count_scale(highest: int) -> dict[str, Any]:

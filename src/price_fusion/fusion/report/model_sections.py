@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 
 from price_fusion import __version__
 from price_fusion.fusion.checkpoint import CheckpointHeader
+from price_fusion.fusion.ensemble import EnsembleManifest
 from price_fusion.fusion.gate import gate_collapse
 from price_fusion.fusion.report.figures import importance
 from price_fusion.fusion.report.page import Section, Table
@@ -64,34 +65,43 @@ def inside_ensemble(members: pd.DataFrame) -> Section:
     return Section("Inside the model", tables=[Table("Members and their blend", list(headings.values()), rows)])
 
 
-def making_of(
-    configuration: Mapping[str, Any],
-    data: Mapping[str, str],
-    header: CheckpointHeader | None = None,
-    history: Sequence[Mapping[str, Any]] = (),
-) -> Section:
-    """Training, configuration, data and versions.
+def making_of_variant(header: CheckpointHeader, history: Sequence[Mapping[str, Any]]) -> Section:
+    """How a variant was trained.
 
     Args:
-        configuration: plain values by name, nested ones by their path.
-        data: fingerprints of the data that the model was trained on.
-        header: of a variant's checkpoint.
-        history: one record per epoch of a variant.
+        header: of its checkpoint.
+        history: one record per epoch.
     """
-    tables = [
+    trained = [
+        ("epochs trained", len(history)),
+        ("epoch kept", header.epoch),
+        ("time of all epochs, s", round(sum(record["seconds"] for record in history), 1)),
+        ("trained parameters", header.parameter_counts.get("total")),
+        ("trained by price-fusion", header.package_version),
+    ]
+    configuration = header.model_dump(mode="json", include={"sources", "model", "train"})
+    return Section(
+        "How it was made",
+        tables=[Table("Training", ("of what", "value"), trained), *_origins(configuration, header.data)],
+    )
+
+
+def making_of_ensemble(manifest: EnsembleManifest, configuration: Mapping[str, Any]) -> Section:
+    """How an ensemble was blended.
+
+    Args:
+        manifest: of the ensemble.
+        configuration: of the chosen preset.
+    """
+    return Section("How it was made", tables=_origins(configuration, manifest.data))
+
+
+def _origins(configuration: Mapping[str, Any], data: Mapping[str, str]) -> list[Table]:
+    return [
         Table("Configuration", ("field", "value"), list(_fields(configuration))),
         Table("Fingerprints of the data that it was trained on", ("data", "sha256"), sorted(data.items())),
-        Table("Versions", ("package", "version"), _versions()),
+        Table("Versions that wrote this page", ("package", "version"), _versions()),
     ]
-    if header is not None:
-        trained = [
-            ("epochs trained", len(history)),
-            ("epoch kept", header.epoch),
-            ("time of all epochs, s", round(sum(record["seconds"] for record in history), 1)),
-            ("trained parameters", header.parameter_counts.get("total")),
-        ]
-        tables.insert(0, Table("Training", ("of what", "value"), trained))
-    return Section("How it was made", tables=tables)
 
 
 def _fields(values: Mapping[str, Any], path: str = "") -> Sequence[tuple[str, str]]:

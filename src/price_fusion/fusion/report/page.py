@@ -142,8 +142,15 @@ def _drawing(figure: go.Figure) -> Markup:
 def _environment() -> Environment:
     loader = PackageLoader("price_fusion.fusion.report")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters["cell"] = _cell
+    environment.filters |= {"cell": _cell, "numeric": _numeric}
     return environment
+
+
+def _numeric(table: Table | Mapping[str, Any]) -> list[bool]:
+    """Whether each column but the first, which names the row, holds numbers."""
+    rows = table["rows"] if isinstance(table, Mapping) else table.rows
+    columns = list(zip(*rows, strict=True))
+    return [False] + [any(isinstance(value, int | float) for value in column) for column in columns[1:]]
 
 
 def _cell(value: Any) -> str:

@@ -14,7 +14,6 @@ from price_fusion.parameters import (
     ComparisonParameters,
     EnsembleParameters,
     ReportParameters,
-    VariantParameters,
 )
 
 
@@ -48,22 +47,21 @@ def describe_variant(
     gate: dict[str, Any],
     permutation: pd.DataFrame | None,
     retraining: pd.DataFrame | None,
-    variant: VariantParameters,
 ) -> tuple[Any, Any]:
     """What the page says of the inside of a variant and of its making."""
-    from price_fusion.fusion.report.model_sections import inside_variant, making_of
+    from price_fusion.fusion.report.model_sections import inside_variant, making_of_variant
 
     importances = {"permuted": permutation, "left out": retraining}
     inside = inside_variant(checkpoint.name, curves, gate_figure, gate, importances)
-    return inside, making_of(variant.model_dump(mode="json"), checkpoint.data, checkpoint.header, history)
+    return inside, making_of_variant(checkpoint.header, history)
 
 
 def describe_ensemble(model: Any, members: pd.DataFrame, ensemble: EnsembleParameters) -> tuple[Any, Any]:
     """What the page says of the inside of an ensemble and of its making."""
-    from price_fusion.fusion.report.model_sections import inside_ensemble, making_of
+    from price_fusion.fusion.report.model_sections import inside_ensemble, making_of_ensemble
 
     configuration = {"preset": ensemble.preset} | ensemble.chosen.model_dump(mode="json")
-    return inside_ensemble(members), making_of(configuration, model.data)
+    return inside_ensemble(members), making_of_ensemble(model.manifest, configuration)
 
 
 def describe_data(

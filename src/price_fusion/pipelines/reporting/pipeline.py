@@ -67,12 +67,9 @@ def create_pipeline(model: str, *, is_variant: bool) -> Pipeline:
         ),
         *(_variant_nodes() if is_variant else _ensemble_nodes()),
     ]
-    own = {"params:variant": f"params:{model}"} if is_variant else {"params:ensemble": "params:ensemble"}
-    settings = {name: name for name in ("params:report", "params:comparison", "params:seed")}
+    settings = {"params:report", "params:comparison", "params:seed", *([] if is_variant else ["params:ensemble"])}
     data = Node(describe_data, inputs=DATA, outputs="data_section", name="describe_data", tags=["report"])
-    return Pipeline([data]) + Pipeline(
-        nodes, namespace=model, inputs=SHARED, parameters=settings | own, tags=["report"]
-    )
+    return Pipeline([data]) + Pipeline(nodes, namespace=model, inputs=SHARED, parameters=settings, tags=["report"])
 
 
 def _variant_nodes() -> list[Node]:
@@ -81,7 +78,7 @@ def _variant_nodes() -> list[Node]:
         Node(draw_network, inputs=["checkpoint", "history", "gate_report"], outputs=NETWORK, name="draw_network"),
         Node(
             describe_variant,
-            inputs=[*described, "params:variant"],
+            inputs=described,
             outputs=["inside_section", "making_section"],
             name="describe_model",
         ),
