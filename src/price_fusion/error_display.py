@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from types import TracebackType
 
 from kedro.io import DatasetError
@@ -14,6 +15,10 @@ from price_fusion.errors import PriceFusionError
 
 TRACEBACK_VARIABLE = "PRICE_FUSION_TRACEBACK"
 """Environment variable; any value brings tracebacks of our own errors back."""
+DOCUMENTATION = "docs/errors.md"
+"""Where each class of errors has a section."""
+NODE_NOTE = "in node "
+"""Start of the note that says in which node an error was raised."""
 
 
 def show_own_errors_plainly() -> None:
@@ -21,21 +26,53 @@ def show_own_errors_plainly() -> None:
     previous = sys.excepthook
 
     def excepthook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-        own = own_error(error)
+        own = own_error(error) or _misspelt(error)
         if own is None or os.environ.get(TRACEBACK_VARIABLE):
             previous(kind, error, traceback)
             return
-        # Kedro's catalog puts the name of the dataset in front of the message, and cuts those of validators short.
-        message = error if isinstance(error, DatasetError) and str(own) in str(error) else own
         console = Console(stderr=True, soft_wrap=True)
-        console.print(Text(f"{type(own).__name__}: {message}", style="bold red"))
-        console.print(Text(f"({TRACEBACK_VARIABLE}=1 shows where it was raised.)", style="dim"))
+        console.print(Text(_text(error, own), style="bold red"))
+        for note in _notes(error):
+            console.print(Text(note))
+        console.print(Text(f"More: {section_of(own)} ({TRACEBACK_VARIABLE}=1 shows where it was raised.)", style="dim"))
 
     sys.excepthook = excepthook
 
 
 def own_error(error: BaseException | None) -> PriceFusionError | None:
     """The first error of ours in a chain of errors raised from each other."""
-    while error is not None and not isinstance(error, PriceFusionError):
+    return next((one for one in _chain(error) if isinstance(one, PriceFusionError)), None)
+
+
+def section_of(error: PriceFusionError) -> str:
+    """Where the documentation says more about an error."""
+    return f"{DOCUMENTATION}#{type(error).__name__.lower()}"
+
+
+def _text(error: BaseException, own: PriceFusionError) -> str:
+    # Kedro's catalog puts the name of the dataset in front of the message, and cuts those of validators short.
+    message = error if isinstance(error, DatasetError) and str(own) in str(error) else own
+    where = next((f" ({note})" for note in _all_notes(error) if note.startswith(NODE_NOTE)), "")
+    return f"{type(own).__name__}{where}: {message}"
+
+
+def _notes(error: BaseException) -> list[str]:
+    return [note for note in _all_notes(error) if not note.startswith(NODE_NOTE)]
+
+
+def _all_notes(error: BaseException) -> list[str]:
+    found = [note for one in _chain(error) for note in getattr(one, "__notes__", ())]
+    return list(dict.fromkeys(found))
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
         error = error.__cause__ or error.__context__
-    return error
+
+
+def _misspelt(error: BaseException) -> PriceFusionError | None:
+    # Not above: it asks Kedro for the project, which is being configured while this module is loaded.
+    from price_fusion.misspelt import explained
+
+    return explained(error)

@@ -67,6 +67,10 @@ class TrainingError(PriceFusionError):
     """Training cannot go on."""
 
 
+class UsageError(PriceFusionError):
+    """A command names something that there is not: a pipeline, a node, a tag, an environment."""
+
+
 class MissingPackageError(PriceFusionError):
     """An optional package that is asked for is not installed."""
 

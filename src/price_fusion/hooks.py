@@ -11,7 +11,7 @@ from kedro.pipeline.node import Node
 
 from price_fusion import pipeline_registry
 from price_fusion.parameters import parse_project_parameters
-from price_fusion.summary import RunSummary
+from price_fusion.summary import NodeTimes, RunSummary
 
 
 class ParameterHooks:
@@ -26,8 +26,8 @@ class ParameterHooks:
 class SummaryHooks:
     """Prints what a run found, and the paths of what it wrote."""
 
-    def __init__(self) -> None:
-        self._summary = RunSummary()
+    def __init__(self, times: NodeTimes) -> None:
+        self._summary = RunSummary(times)
 
     @hook_impl
     def after_node_run(self, node: Node, catalog: CatalogProtocol[Any, Any], outputs: dict[str, Any]) -> None:
@@ -40,3 +40,8 @@ class SummaryHooks:
     def after_pipeline_run(self) -> None:
         """Print the summary."""
         self._summary.print()
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        """Forget what there was: another run of this process begins anew."""
+        self._summary.forget()

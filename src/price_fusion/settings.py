@@ -2,11 +2,14 @@
 
 import os
 
+from price_fusion.console_log import take_over_console
 from price_fusion.error_display import show_own_errors_plainly
 from price_fusion.errors import ParameterError
 from price_fusion.hooks import ParameterHooks, SummaryHooks
 from price_fusion.input_report import InputReportHooks
 from price_fusion.run_guard import RunGuardHooks
+from price_fusion.run_log import NodeLogHooks
+from price_fusion.summary import NodeTimes
 
 
 def required_environment_variable(name: str) -> str:
@@ -25,8 +28,10 @@ def required_environment_variable(name: str) -> str:
 
 
 show_own_errors_plainly()
+take_over_console()
 
-HOOKS = (ParameterHooks(), RunGuardHooks(), SummaryHooks(), InputReportHooks())
+_times = NodeTimes()
+HOOKS = (ParameterHooks(), RunGuardHooks(), NodeLogHooks(_times), SummaryHooks(_times), InputReportHooks())
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

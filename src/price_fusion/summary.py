@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pandas as pd
@@ -13,10 +16,60 @@ from rich.console import Console
 from rich.table import Table
 
 
-class RunSummary:
-    """Collects outputs of nodes and prints those that a person wants to see."""
+@dataclass
+class NodeTime:
+    """A node that ran.
+
+    Attributes:
+        name: of the node.
+        outputs: names of its datasets.
+        seconds: with loading and saving.
+        peak_bytes: most memory that the process had held by then; None where the system does not say.
+    """
+
+    name: str
+    outputs: list[str]
+    seconds: float
+    peak_bytes: int | None
+
+
+class NodeTimes:
+    """Takes the time of each node of a run."""
 
     def __init__(self) -> None:
+        self.nodes: list[NodeTime] = []
+        self._started: dict[str, float] = {}
+        self._saved: Counter[str] = Counter()
+
+    def start(self, name: str) -> None:
+        """Start the clock of a node, unless it runs."""
+        self._started.setdefault(name, perf_counter())
+
+    def saved(self, name: str) -> int:
+        """Outputs that a node has saved, with one more."""
+        self._saved[name] += 1
+        return self._saved[name]
+
+    def finish(self, name: str, outputs: Sequence[str], peak_bytes: int | None = None) -> float:
+        """Stop the clock of a node; its seconds."""
+        seconds = perf_counter() - self._started.pop(name)
+        self.nodes.append(NodeTime(name, list(outputs), seconds, peak_bytes))
+        return seconds
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.__init__()  # type: ignore[misc]
+
+
+class RunSummary:
+    """Collects outputs of nodes and prints those that a person wants to see.
+
+    Args:
+        times: of the nodes.
+    """
+
+    def __init__(self, times: NodeTimes | None = None) -> None:
+        self._times = times or NodeTimes()
         self._reports: list[Table] = []
         self._leaderboard: pd.DataFrame | None = None
         self._metrics: dict[str, Mapping[str, Any]] = {}
@@ -44,18 +97,40 @@ class RunSummary:
             self._metrics[model] = data
 
     def print(self, console: Console | None = None) -> None:
-        """Print all tables, the paths and the leaderboard; forget them."""
+        """Print all tables, the metrics and the leaderboard last, and what to do next; forget them."""
         console = console or rich.get_console()
-        tables = [*self._reports, *([metrics_table(self._metrics)] if self._metrics else [])]
+        tables = [nodes_table(self._times.nodes, self._paths)] if self._times.nodes else []
+        tables += self._reports
+        if self._metrics:
+            tables.append(metrics_table(self._metrics))
         if self._intervals:
             tables.append(intervals_table(self._intervals))
-        if self._paths:
-            tables.append(paths_table(self._paths))
         if self._leaderboard is not None:
             tables.append(leaderboard_table(self._leaderboard))
         for table in tables:
             console.print(table)
-        self.__init__()  # type: ignore[misc]
+        if next_step := self._next_step():
+            console.print(next_step, soft_wrap=True)
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self._times.forget()
+        self.__init__(self._times)  # type: ignore[misc]
+
+    def _next_step(self) -> str | None:
+        """What a user most likely wants to do with what was made."""
+        reports = {
+            name: path
+            for name, path in self._paths.items()
+            if name.endswith(("report", ".report")) and path.suffix == ".html"
+        }
+        chosen = reports.get("comparison_report") or next(iter(reversed(reports.values())), None)
+        if chosen is not None:
+            return f"Next: open {_shown(chosen)} in a browser."
+        if "fabricated_sample" in self._paths:
+            return "Next: kedro run"
+        return None
 
 
 def _report(kind: str, model: str, data: Any) -> Table | None:
@@ -301,11 +376,40 @@ def _count(number: int) -> str:
     return f"{number:,}" if number < 100_000 else f"{number / 1e6:.3g} M"
 
 
-def paths_table(paths: Mapping[str, Path]) -> Table:
-    """Where the outputs are, relative to the working folder where possible."""
-    table = Table(title="Written", title_justify="left")
-    table.add_column("dataset")
-    table.add_column("path", overflow="fold")
-    for name, path in paths.items():
-        table.add_row(name, str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
+def nodes_table(nodes: Sequence[NodeTime], paths: Mapping[str, Path]) -> Table:
+    """What ran, how long, and what it wrote where."""
+    total = sum(node.seconds for node in nodes)
+    table = Table(
+        title=f"{len(nodes)} nodes ran, {total:.1f} s in all",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("node")
+    table.add_column("s", justify="right")
+    table.add_column("peak memory of\nthe run, MB", justify="right")
+    table.add_column("written", overflow="fold")
+    table.add_column("size", justify="right")
+    for node in nodes:
+        written: list[Path | None] = [paths[name] for name in node.outputs if name in paths]
+        for place, path in enumerate(written or [None]):
+            peak = "" if node.peak_bytes is None else f"{node.peak_bytes / 1e6:,.0f}"
+            facts = (node.name, f"{node.seconds:.1f}", peak) if place == 0 else ("", "", "")
+            table.add_row(*facts, *(("", "") if path is None else (_shown(path), _size(path))))
     return table
+
+
+def _shown(path: Path) -> str:
+    """Relative to the working folder where possible."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def _size(path: Path) -> str:
+    """Of a file, or of all files of a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    size: float = sum(file.stat().st_size for file in files if file.is_file())
+    for unit in ("B", "kB", "MB"):
+        if size < 1_000:
+            return f"{size:.3g} {unit}" if unit != "B" else f"{size:.0f} B"
+        size /= 1_000
+    return f"{size:.3g} GB"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from price_fusion.fusion.files import sha256, write_whole
+from price_fusion.fusion.progress import tracked
 from price_fusion.fusion.sealed import json_object, sealed, unsealed
 
 SETTLED_NS = 2_000_000_000
@@ -102,7 +103,7 @@ def first_problem(folder: Path, expected: Mapping[str, str]) -> tuple[Path, str]
         folder: of the files.
         expected: their digests, by their paths within it.
     """
-    for name, digest in expected.items():
+    for name, digest in tracked(list(expected.items()), f"checking {folder}", "files"):
         if problem := problem_with(folder / name, digest):
             return folder / name, problem
     return None

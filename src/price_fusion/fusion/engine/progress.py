@@ -1,74 +1,133 @@
-"""Progress of a training run: a line per epoch in the log, and a bar with the time left in a terminal."""
+"""Progress of a training run: one live line in a terminal, a line per epoch anywhere else."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
 
 import rich
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from price_fusion.fusion.models.counts import REFERENCE_COUNTS
+from price_fusion.fusion.progress import REFRESH, displays, duration
 
 logger = logging.getLogger(__name__)
 
+MANY_EPOCHS = 30
+"""Runs of more epochs have at most one line every ``PLAIN_EVERY`` seconds."""
+PLAIN_EVERY = 5.0
+
 
 class TrainingProgress:
-    """Shows the epochs of one run. The time left is an upper bound: early stopping may end the run sooner."""
+    """Shows the epochs of one run. The time left is an upper bound: early stopping may end the run sooner.
 
-    def __init__(self, variant: str, epochs: int, done: int = 0, *, quiet: bool = False) -> None:
+    Args:
+        variant: its name.
+        epochs: at most.
+        rows: train rows of an epoch.
+        quiet: nothing is shown, and logged for debugging only: for one run of many.
+    """
+
+    def __init__(self, variant: str, epochs: int, rows: int, *, quiet: bool = False) -> None:
         self._level = logging.DEBUG if quiet else logging.INFO
-        self.variant = variant
-        self.epochs = epochs
+        self.variant, self.epochs, self.rows = variant, epochs, rows
         console = rich.get_console()
+        self._live = console.is_terminal and not quiet
         self._bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("epochs,"),
-            TimeElapsedColumn(),
-            TextColumn("gone, at most"),
-            TimeRemainingColumn(),
-            TextColumn("left"),
+            BarColumn(bar_width=16),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not self._live,
         )
-        self._task = self._bar.add_task(f"training {variant}", total=epochs, completed=done)
+        self._task = self._bar.add_task(f"training {variant}", total=epochs * rows)
+        self._done = 0
+        self._last: Mapping[str, Any] = {}
+        self._best = ""
+        self._began = self._drawn = self._logged = perf_counter()
+        self._rows_here = 0
+
+    def started(self, done: int) -> Self:
+        """Begin after so many epochs, which the run that is resumed has done."""
+        self._done = done
+        self._began = self._drawn = self._logged = perf_counter()
+        return self
 
     def __enter__(self) -> Self:
+        displays.append(self)
         self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        displays.remove(self)
         self._bar.stop()
 
-    def epoch(self, record: dict[str, Any], best_smape: float, rows: int) -> None:
-        """Show one finished epoch of so many train rows."""
-        left = record["seconds"] * (self.epochs - record["epoch"])
-        judged, shown = "", f"loss {record['loss']:.4f}"
+    def step(self, rows: int, products: int) -> None:
+        """Take note of a batch; waits for nothing.
+
+        Args:
+            rows: of the batch.
+            products: of this epoch so far.
+        """
+        self._rows_here += rows
+        now = perf_counter()
+        if self._live and now - self._drawn >= REFRESH:
+            self._drawn = now
+            self._bar.update(
+                self._task, completed=self._done * self.rows + products, description=self._line(now, products)
+            )
+
+    def epoch(self, record: Mapping[str, Any], best_smape: float) -> None:
+        """Show one finished epoch."""
+        self._done, self._last = record["epoch"], record
         if "smape" in record:
-            shown = f"SMAPE {record['smape']:.2f} % (best {best_smape:.2f} %)"
-            judged = f", validation {shown}, MAE {record['mae']:.2f} USD, RMSE {record['rmse']:.2f} USD, R2 {record['r2']:.3f}"
+            self._best = f", best {best_smape:.2f} %"
+        now = perf_counter()
+        self._bar.update(self._task, completed=self._done * self.rows, description=self._line(now, 0))
+        few = self.epochs <= MANY_EPOCHS or self._done in (1, self.epochs)
+        if self._live or not (few or now - self._logged >= PLAIN_EVERY):
+            return
+        self._logged = now
+        left = record["seconds"] * (self.epochs - self._done)
+        speed = f"{self.rows / record['seconds']:,.0f} rows/s, at most {duration(left)} left"
+        logger.log(self._level, "%s epoch %d/%d: %s, %s", self.variant, self._done, self.epochs, self._found(), speed)
+
+    def kept(self, epoch: int, smape: float | None, *, is_best: bool) -> None:
+        """Say whose weights are kept, after the last epoch."""
+        why = "the best" if is_best else "the last"
+        judged = "" if smape is None else f", validation SMAPE {smape:.2f} %"
+        seconds = duration(perf_counter() - self._began)
         logger.log(
             self._level,
-            "%s epoch %d/%d: loss %.4f%s, lr %.2g, %.1f s, %s rows/s, at most %s left",
+            "%s: kept epoch %d of %d (%s)%s; trained for %s",
             self.variant,
-            record["epoch"],
-            self.epochs,
-            record["loss"],
+            epoch,
+            self._done,
+            why,
             judged,
-            record["learning_rate"],
-            record["seconds"],
-            f"{rows / record['seconds']:,.0f}",
-            _duration(left),
+            seconds,
         )
-        self._bar.update(self._task, advance=1, description=f"{self.variant}: {shown}")
+
+    def _line(self, now: float, products: int) -> str:
+        speed = self._rows_here / max(now - self._began, 1e-9)
+        to_go = (self.epochs - self._done) * self.rows - products
+        left = f", at most {duration(to_go / speed)} left" if speed else ""
+        found = f"{self._found()}, " if self._last else ""
+        return (
+            f"{self.variant} epoch {min(self._done + 1, self.epochs)}/{self.epochs}: {found}{speed:,.0f} rows/s{left}"
+        )
+
+    def _found(self) -> str:
+        """What the last finished epoch found."""
+        record = self._last
+        judged = f", validation SMAPE {record['smape']:.2f} %{self._best}" if "smape" in record else ""
+        return f"loss {record['loss']:.4f}{judged}, lr {record['learning_rate']:.2g}"
 
 
 def show_parameter_counts(variant: str, counts: Mapping[str, int]) -> None:
@@ -83,9 +142,3 @@ def show_parameter_counts(variant: str, counts: Mapping[str, int]) -> None:
         theirs = [f"{reference[component]:,}" if component in reference else ""] if reference else []
         table.add_row(component, f"{count:,}", *theirs, end_section=component == "head")
     rich.get_console().print(table)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

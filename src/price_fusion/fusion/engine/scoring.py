@@ -11,6 +11,7 @@ from price_fusion.fusion.engine.device import autocast
 from price_fusion.fusion.engine.features import Features
 from price_fusion.fusion.models.build import PriceModel
 from price_fusion.fusion.models.heads import Mixture
+from price_fusion.fusion.progress import tracked
 
 BLOCK_PRODUCTS = 2_048
 """Products scored at a time."""
@@ -25,7 +26,8 @@ def score(model: PriceModel, features: Features, index: Tensor, *, bf16: bool = 
     model.eval()
     device = next(model.parameters()).device
     with autocast(device, bf16):
-        blocks = [model(features.batch(block, device)) for block in torch.split(index, BLOCK_PRODUCTS)]
+        parts = torch.split(index, BLOCK_PRODUCTS)
+        blocks = [model(features.batch(part, device)) for part in tracked(parts, "pricing", "blocks of products")]
     return torch.cat(blocks) if blocks else torch.empty(0, device=device)
 
 

@@ -132,6 +132,7 @@ class Trainer:
         self._resumed_step = 0
         self._started = perf_counter()
         self._listener = Listener()
+        self._shown = TrainingProgress(name, options.epochs, len(data.train), quiet=quiet)
         self.median_price = float(data.prices[data.train].median())
 
     def train(self) -> Trained:
@@ -142,16 +143,18 @@ class Trainer:
         if not self.quiet:
             show_parameter_counts(self.name, parameter_counts(self.model))
         with (
-            TrainingProgress(self.name, options.epochs, progress.epoch, quiet=self.quiet) as shown,
+            self._shown.started(progress.epoch),
             listening() as self._listener,
         ):
             while not progress.is_over(options):
                 record = self._run_epoch()
                 self._keep(record, best=progress.note(record))
-                shown.epoch(record, progress.best_smape, len(self.data.train))
+                self._shown.epoch(record, progress.best_smape)
                 if self.after_epoch is not None:
                     self.after_epoch(record)
         assert self.kept is not None  # noqa: S101 - there is at least one epoch
+        kept = self.kept.header
+        self._shown.kept(kept.epoch, kept.validation.get("smape"), is_best=options.keep == "best")
         self._warn_if_nothing_was_learnt()
         return Trained(self.kept, progress.history)
 
@@ -236,6 +239,7 @@ class Trainer:
                     self.steps.take(stretch, loss, rows)
                     progress.step += 1
                     progress.products += len(rows)
+                    self._shown.step(len(rows), progress.products)
                     self._between_steps()
                 self.weights.check()
             except NotFiniteError as error:

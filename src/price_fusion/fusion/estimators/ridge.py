@@ -48,7 +48,7 @@ class Ridge(Estimator):
             intercept = level - float(mean @ weights)
             fits.append((data.stop_smape(_linear(data.stop, weights, intercept)), penalty, weights, intercept))
         error, penalty, weights, intercept = min(fits, key=lambda fit: fit[:2])
-        logger.info("ridge: penalty %g, SMAPE of the stop rows %.2f %%", penalty, error)
+        logger.debug("ridge: penalty %g, SMAPE of the stop rows %.2f %%", penalty, error)
         return cls(data.described(penalty=penalty), weights, intercept)
 
     @classmethod

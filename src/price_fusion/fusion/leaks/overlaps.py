@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from price_fusion.errors import AlignmentError
 from price_fusion.fusion.leaks.near_duplicates import Embeddings, distinct_rows, near_pairs
+from price_fusion.fusion.progress import tracked
 from price_fusion.fusion.splits import NO_FOLD
 from price_fusion.fusion.tables.table import EmbeddingTable
 
@@ -111,7 +112,8 @@ def find_overlaps(
         (products per source whose embedding is common to many) and ``not_searched`` (sources with too much alike).
     """
     likenesses, left_out, not_searched = _likenesses_of_texts(page), {}, []
-    for source, (table, rows, test_table, test_rows) in tables.items():
+    compared = tracked(list(tables.items()), "comparing embeddings", "sources")
+    for source, (table, rows, test_table, test_rows) in compared:
         if not table.width:
             continue
         embeddings = Embeddings((table, rows), (test_table, test_rows))

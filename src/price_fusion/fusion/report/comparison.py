@@ -39,6 +39,7 @@ def leaderboard_figure(leaderboard: pd.DataFrame) -> go.Figure:
         )
     )
     best = leaderboard.iloc[0]
+    figure.update_layout(showlegend=False)
     figure.update_xaxes(title_text=f"SMAPE, % ({best['rows']:,} {best['split']} rows)")
     columns = {
         "model": "model",

@@ -24,6 +24,7 @@ from pydantic import TypeAdapter
 from price_fusion.errors import DataError, StorageError
 from price_fusion.fusion.digests import CheckRecord, FileVersion, first_problem
 from price_fusion.fusion.files import whole_folder
+from price_fusion.fusion.progress import tracked
 from price_fusion.fusion.sealed import json_object, sealed, unsealed
 from price_fusion.fusion.tables.ids import Ids, rows_of
 from price_fusion.fusion.tables.raw import RawEmbeddings
@@ -235,7 +236,8 @@ def _write_files(folder: Path, source: str, draft: TableDraft, dtype: np.dtype[A
     for number, start in enumerate(range(0, rows if width else 0, draft.rows_per_shard)):
         stop = min(start + draft.rows_per_shard, rows)
         name = f"vectors-{number:05d}.npy"
-        blocks = (_converted(raw, block, slice(0, width), dtype) for block in _blocks(start, stop))
+        parts = tracked(list(_blocks(start, stop)), f"writing {source}, {name}", "blocks of rows")
+        blocks = (_converted(raw, block, slice(0, width), dtype) for block in parts)
         digest = _write_npy(folder / name, (stop - start, width), dtype, blocks)
         shards.append({"file": name, "rows": stop - start, "sha256": digest})
     manifest = {

@@ -1,0 +1,68 @@
+"""The log on the console: what Kedro chatters is left out, and no line is broken in the middle."""
+
+from __future__ import annotations
+
+import logging
+import os
+from datetime import datetime
+
+import rich
+from kedro.logging import RichHandler
+from rich.text import Text
+
+PLAIN_WIDTH = 140
+"""Columns of tables where there is no terminal."""
+_WORTH_SAYING = ("Running ", "Skipping ")
+"""How messages of Kedro's runner begin that say more than our own do."""
+_ADVICE = ("No nodes ran.", "There are ", "Workflow tracking is disabled")
+"""Likewise, of warnings that our own messages replace."""
+_STYLES = {logging.WARNING: "yellow", logging.ERROR: "bold red", logging.CRITICAL: "bold red"}
+
+
+class ConsoleHandler(logging.Handler):
+    """Prints records above a live display, if there is one; whole lines, so that paths and commands can be copied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addFilter(KedroChatter())
+        console = rich.get_console()
+        if not console.is_terminal and not console.is_jupyter and "COLUMNS" not in os.environ:
+            rich.reconfigure(width=PLAIN_WIDTH)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record."""
+        console = rich.get_console()
+        try:
+            form = "%H:%M:%S" if console.is_terminal else "%Y-%m-%d %H:%M:%S"
+            time = datetime.fromtimestamp(record.created).astimezone().strftime(form)
+            level = "" if record.levelno == logging.INFO else f"{record.levelname} "
+            line = Text.assemble((time, "dim"), " ", (f"{level}{self.format(record)}", _STYLES.get(record.levelno, "")))
+            console.print(line, soft_wrap=True)
+        except (OSError, ValueError):
+            self.handleError(record)
+
+
+class KedroChatter(logging.Filter):
+    """Leaves out what Kedro says of each node and of its own workings; warnings stay, but for advice that ours replaces."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to print a record."""
+        if not record.name.startswith("kedro"):
+            return True
+        message = record.getMessage()
+        if record.name == "kedro.pipeline.node":
+            return record.levelno >= logging.WARNING and "failed with error" not in message
+        if record.levelno < logging.WARNING:
+            return record.name.startswith("kedro.runner") and message.startswith(_WORTH_SAYING)
+        return not message.startswith(_ADVICE)
+
+
+def take_over_console() -> None:
+    """Put our handler in the place of Kedro's; handlers that a user configured otherwise stay."""
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        if type(handler) is RichHandler:
+            own = ConsoleHandler()
+            own.setLevel(handler.level)
+            root.removeHandler(handler)
+            root.addHandler(own)

@@ -1,0 +1,122 @@
+"""Names in a command that there are not: what they probably should have been.
+
+Kedro says which name it does not know, in words of its own version, and with a traceback. Here these words are recognised;
+where another version of Kedro says it otherwise, its own message is shown.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from kedro.config import MissingConfigException
+from kedro.framework.project import pipelines
+from kedro.pipeline.node import Node
+
+from price_fusion.errors import UsageError
+
+_PIPELINE = re.compile(r"Failed to find the pipeline named '(?P<names>[^']*)'")
+_NODES = re.compile(r"Pipeline does not contain nodes named \[(?P<names>[^\]]*)\]")
+_NAMESPACES = re.compile(r"nodes with the following namespaces: \[(?P<names>[^\]]*)\]")
+_DATASETS = re.compile(r"Pipeline does not contain datasets named [\[{](?P<names>[^\]}]*)[\]}]")
+_NOTHING_LEFT = "Pipeline contains no nodes after applying all provided filters"
+_ENVIRONMENT = re.compile(r"not a valid directory: (?P<path>.+)")
+_ENSEMBLE = ("ensemble", "report_ensemble", "leak_effect_ensemble")
+"""Pipelines that depend on which variants there are."""
+SHOWN = 12
+"""Names that a message lists where none is near."""
+
+
+def explained(error: BaseException) -> UsageError | None:
+    """What a misspelt name should have been; None for an error of another kind."""
+    if isinstance(error, MissingConfigException):
+        return _environment(str(error))
+    if not isinstance(error, ValueError):
+        return None
+    message = str(error)
+    if match := _PIPELINE.search(message):
+        return _pipeline(match["names"])
+    for pattern, kind, listing, known in _KINDS:
+        if match := pattern.search(message):
+            return UsageError(_unknown(kind, re.findall(r"'([^']*)'", match["names"]), known(), listing))
+    return _tags() if message.startswith(_NOTHING_LEFT) else None
+
+
+def _pipeline(name: str) -> UsageError:
+    if name in _ENSEMBLE:
+        return UsageError(
+            f"there is no pipeline {name!r} here: 'variants' lacks some of the variants among the members of the preset in "
+            "ensemble.preset. Add them to 'variants', or choose a preset of those that are there."
+        )
+    return UsageError(_unknown("pipeline", [name], [str(one) for one in pipelines], "kedro registry list"))
+
+
+def _environment(message: str) -> UsageError | None:
+    match = _ENVIRONMENT.search(message)
+    if match is None:
+        return None
+    folder = Path(match["path"])
+    known = [path.name for path in folder.parent.glob("*") if path.is_dir() and path.name != "base"]
+    return UsageError(_unknown("environment", [folder.name], known, f"ls {folder.parent.name}"))
+
+
+def _tags() -> UsageError:
+    known = {tag for node in _all_nodes() for tag in node.tags}
+    asked = _option("--tags") or _option("-t")
+    wrong = [tag for tag in asked if tag not in known]
+    if wrong:
+        return UsageError(_unknown("tag", wrong, known, "kedro registry describe <pipeline>"))
+    return UsageError(
+        "no node of these pipelines is left after --from-nodes, --to-nodes, --nodes and --tags. See which there are: "
+        "kedro registry describe <pipeline>"
+    )
+
+
+def _unknown(kind: str, names: Iterable[str], known: Iterable[str], listing: str) -> str:
+    """A sentence per name with the nearest, or with what there is."""
+    known = sorted(known)
+    parts = []
+    for name in names:
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(repr(one) for one in near)}?" if near else f"there are {_listed(known)}."
+        parts.append(f"there is no {kind} {name!r}; {hint}")
+    return f"{' '.join(parts)} See all: {listing}"
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} others" if len(names) > SHOWN else "")
+
+
+def _all_nodes() -> Iterator[Node]:
+    for pipeline in pipelines.values():
+        yield from pipeline.nodes
+
+
+def _node_names() -> set[str]:
+    return {node.name for node in _all_nodes()}
+
+
+def _namespaces() -> set[str]:
+    return {node.namespace for node in _all_nodes() if node.namespace}
+
+
+def _datasets() -> set[str]:
+    return {name for pipeline in pipelines.values() for name in pipeline.datasets()}
+
+
+def _option(name: str) -> list[str]:
+    """Values of an option of the command line."""
+    words = sys.argv
+    values = [words[place + 1] for place, word in enumerate(words[:-1]) if word == name]
+    values += [word.removeprefix(f"{name}=") for word in words if word.startswith(f"{name}=")]
+    return [value for one in values for value in one.split(",")]
+
+
+_KINDS: tuple[tuple[re.Pattern[str], str, str, Callable[[], set[str]]], ...] = (
+    (_NODES, "node", "kedro registry describe <pipeline>", _node_names),
+    (_NAMESPACES, "namespace", "kedro registry describe <pipeline>", _namespaces),
+    (_DATASETS, "dataset", "kedro catalog describe-datasets", _datasets),
+)
