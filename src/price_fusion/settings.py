@@ -9,6 +9,7 @@ from price_fusion.hooks import ParameterHooks, SummaryHooks
 from price_fusion.input_report import InputReportHooks
 from price_fusion.run_guard import RunGuardHooks
 from price_fusion.run_log import NodeLogHooks
+from price_fusion.run_record import RunRecordHooks
 from price_fusion.summary import NodeTimes
 
 
@@ -31,7 +32,14 @@ show_own_errors_plainly()
 take_over_console()
 
 _times = NodeTimes()
-HOOKS = (ParameterHooks(), RunGuardHooks(), NodeLogHooks(_times), SummaryHooks(_times), InputReportHooks())
+HOOKS = (
+    ParameterHooks(),
+    RunGuardHooks(),
+    NodeLogHooks(_times),
+    SummaryHooks(_times),
+    RunRecordHooks(_times),
+    InputReportHooks(),
+)
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

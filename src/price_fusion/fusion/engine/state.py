@@ -13,8 +13,6 @@ import logging
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -23,6 +21,7 @@ import torch
 
 from price_fusion import __version__
 from price_fusion.errors import TrainingError
+from price_fusion.fusion.code_digest import code_digest
 from price_fusion.fusion.files import whole_file
 from price_fusion.parameters import VariantParameters
 
@@ -33,10 +32,6 @@ FREE_TO_CHANGE = ("epochs", "early_stopping_patience", "checkpoint_every", "resu
 """Training parameters that a continuation may have otherwise: they say when to stop and what to write."""
 LARGEST_SHARE = 0.05
 """Of the time, that saving at the end of epochs may take."""
-CODE = ("fusion", "parameters")
-"""Packages whose code decides what training computes."""
-
-
 _REASONS = {
     "train.epochs": " (the learning rate falls over all of them: with schedule 'cosine' they are part of the run)"
 }
@@ -91,17 +86,6 @@ def describe_run(
         "threads": torch.get_num_threads() if on_cpu else None,
         "bf16": bf16,
     }
-
-
-@cache
-def code_digest() -> str:
-    """Digest of the code that decides what training computes."""
-    digest = hashlib.sha256()
-    root = Path(str(files("price_fusion")))
-    for package in CODE:
-        for path in sorted((root / package).rglob("*.py")):
-            digest.update(f"{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def check_fingerprint(

@@ -1,0 +1,57 @@
+"""What the console shows of the log."""
+
+from __future__ import annotations
+
+import io
+import logging
+
+import pytest
+import rich
+from kedro.logging import RichHandler
+from rich.console import Console
+
+from price_fusion.console_log import ConsoleHandler, KedroChatter, take_over_console
+
+
+def record(name: str, level: int, message: str) -> logging.LogRecord:
+    return logging.LogRecord(name, level, "", 0, message, None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "message", "shown"),
+    [
+        ("price_fusion.fusion.roles", logging.INFO, "anything", True),
+        ("kedro.pipeline.node", logging.INFO, "Running node: train", False),
+        ("kedro.pipeline.node", logging.ERROR, "Node train failed with error: \nx", False),
+        ("kedro.runner.runner", logging.INFO, "Completed 1 out of 2 tasks", False),
+        ("kedro.runner.runner", logging.INFO, "Skipping 5 nodes with existing outputs: a", True),
+        ("kedro.runner.runner", logging.WARNING, "No nodes ran. Repeat", False),
+        ("kedro.framework.session.session", logging.WARNING, "`pipeline_name` is deprecated", True),
+    ],
+)
+def test_chatter_is_left_out(name: str, level: int, message: str, shown: bool) -> None:
+    assert KedroChatter().filter(record(name, level, message)) == shown
+
+
+def test_long_lines_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(file=io.StringIO(), width=40)
+    monkeypatch.setattr(rich, "_console", console)
+    monkeypatch.setenv("COLUMNS", "40")
+    command = "kedro run --pipelines moe --params moe.train.resume=true,moe.train.epochs=30"
+    handler = ConsoleHandler()
+    handler.handle(record("price_fusion", logging.WARNING, f"go on with {command} [bold]"))
+    assert isinstance(console.file, io.StringIO)
+    (line,) = console.file.getvalue().splitlines()
+    assert line.endswith(f" WARNING go on with {command} [bold]")
+
+
+def test_only_kedros_own_handler_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = logging.Logger("root")
+    other = logging.StreamHandler()
+    for handler in (RichHandler(), other):
+        root.addHandler(handler)
+    monkeypatch.setattr(logging, "getLogger", lambda: root)
+    take_over_console()
+    assert [type(handler) for handler in root.handlers] == [logging.StreamHandler, ConsoleHandler]
+    take_over_console()
+    assert len(root.handlers) == 2

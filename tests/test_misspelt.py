@@ -1,0 +1,49 @@
+"""The real command, with a name that there is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from price_fusion.misspelt import explained
+
+pytestmark = pytest.mark.filterwarnings("ignore:One or more dataset names contain")
+
+
+def test_other_errors_are_not_ours_to_explain() -> None:
+    assert explained(ValueError("Pipeline input(s) {'a'} not found in the DataCatalog")) is None
+    assert explained(KeyError("moe")) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("Failed to find the pipeline named 'mo'. It needs to be", "there is no pipeline 'mo'; did you mean 'moe'?"),
+        ("Failed to find the pipeline named 'ensemble'. It", "'variants' lacks some of the variants"),
+        ("Pipeline does not contain nodes named ['moe.trian'].", "did you mean 'moe.train'"),
+        ("Pipeline does not contain datasets named ['train_product']", "did you mean 'train_products'"),
+        ("Pipeline does not contain nodes with the following namespaces: ['mo']", "did you mean 'moe'?"),
+        ("Pipeline does not contain nodes named ['zzzz'].", "there are align_test, align_train"),
+    ],
+)
+def test_the_nearest_name_is_said(message: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from price_fusion import misspelt
+    from price_fusion.pipelines import ingestion, training
+
+    pipelines = {"moe": training.create_pipeline("moe", ["a"]), "ingest": ingestion.create_pipeline({}, "train")}
+    pipelines["ingest"] += ingestion.create_pipeline({}, "test")
+    monkeypatch.setattr(misspelt, "pipelines", pipelines)
+    found = explained(ValueError(message))
+    assert found is not None
+    assert said in str(found)
+
+
+def test_tags_are_read_from_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    from price_fusion import misspelt
+    from price_fusion.pipelines import training
+
+    monkeypatch.setattr(misspelt, "pipelines", {"moe": training.create_pipeline("moe", ["a"])})
+    nothing = ValueError("Pipeline contains no nodes after applying all provided filters. Please")
+    monkeypatch.setattr("sys.argv", ["kedro", "run", "--tags=trian"])
+    assert "there is no tag 'trian'; did you mean 'train'?" in str(explained(nothing))
+    monkeypatch.setattr("sys.argv", ["kedro", "run", "--tags", "train"])
+    assert "no node of these pipelines is left" in str(explained(nothing))
