@@ -17,7 +17,12 @@ MOST_RUNS = 20
 """That a list shows unless asked for more."""
 
 
-@click.group(name="price-fusion")
+@click.group()
+def cli() -> None:
+    """What Kedro adds to its own commands; it looks for a group of this name."""
+
+
+@cli.group(name="price-fusion")
 def price_fusion() -> None:
     """Commands of this project."""
 
