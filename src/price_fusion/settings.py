@@ -7,6 +7,7 @@ from price_fusion.error_display import show_own_errors_plainly
 from price_fusion.errors import ParameterError
 from price_fusion.hooks import ParameterHooks, SummaryHooks
 from price_fusion.input_report import InputReportHooks
+from price_fusion.mlflow_tracking import MlflowHooks
 from price_fusion.run_guard import RunGuardHooks
 from price_fusion.run_log import NodeLogHooks
 from price_fusion.run_record import RunRecordHooks
@@ -38,6 +39,7 @@ HOOKS = (
     NodeLogHooks(_times),
     SummaryHooks(_times),
     RunRecordHooks(_times),
+    MlflowHooks(),
     InputReportHooks(),
 )
 

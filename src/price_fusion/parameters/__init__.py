@@ -41,6 +41,7 @@ from price_fusion.parameters.project import (
     parse_project_parameters,
 )
 from price_fusion.parameters.reports import ReportParameters
+from price_fusion.parameters.tracking import TrackingParameters
 from price_fusion.parameters.training import LossName, TrainParameters
 from price_fusion.parameters.tuning import Dimension, TuningParameters
 
@@ -74,6 +75,7 @@ __all__ = [
     "Source",
     "SourceParameters",
     "SplittingParameters",
+    "TrackingParameters",
     "TrainParameters",
     "TuningParameters",
     "VariantParameters",

@@ -1,0 +1,177 @@
+"""Runs in MLflow, if ``tracking.mlflow`` says so. Nothing of MLflow is imported otherwise."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+
+from price_fusion.errors import MissingPackageError
+from price_fusion.parameters import TrackingParameters
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LONGEST_VALUE = 6_000
+"""Characters of a parameter that MLflow keeps."""
+BATCH = 100
+"""Parameters that MLflow takes at a time."""
+
+
+class MlflowHooks:
+    """Logs parameters, metrics per epoch and of evaluations, the leaderboard, reports and checkpoints."""
+
+    def __init__(self) -> None:
+        self._context: KedroContext | None = None
+        self._options = TrackingParameters()
+        self._is_active = False
+        self._saved: list[str] = []
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """See whether runs are to be logged.
+
+        Raises:
+            MissingPackageError: if they are, and MLflow is not installed.
+        """
+        self._context = context
+        self._options = TrackingParameters.model_validate(context.config_loader["parameters"].get("tracking", {}))
+        if self._options.mlflow and find_spec("mlflow") is None:
+            raise MissingPackageError(
+                "tracking.mlflow is true, but MLflow is not installed. Install it: "
+                'pip install --constraint requirements.lock --editable ".[mlflow]"; or set tracking.mlflow to false.'
+            )
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+        """Open a run, with all parameters."""
+        if not self._options.mlflow or self._context is None:
+            return
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        import mlflow
+
+        data = self._context.project_path / self._context.config_loader["globals"]["data"]
+        open_experiment(self._options, data)
+        mlflow.start_run(run_name=" ".join(run_params.get("pipeline_names") or ["__default__"]))
+        self._is_active = True
+        fields = flat_fields(self._context.config_loader["parameters"])
+        names = sorted(fields)
+        for start in range(0, len(names), BATCH):
+            mlflow.log_params({name: fields[name] for name in names[start : start + BATCH]})
+
+    @hook_impl
+    def after_node_run(self, outputs: dict[str, Any]) -> None:
+        """Log what a node found. Metrics per epoch are logged once training is over, from its history."""
+        if not self._is_active:
+            return
+        for name, data in outputs.items():
+            model, _, kind = name.rpartition(".")
+            if kind == "history":
+                log_history(model, data)
+            elif kind == "metrics":
+                _log_numbers(model, data)
+            elif kind == "report" or name == "comparison_report":
+                _log_page(f"{model or 'comparison'}_report.html", data)
+            elif name == "leaderboard":
+                _log_leaderboard(data)
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str) -> None:
+        """Note checkpoints whose files are there."""
+        if self._is_active and dataset_name.endswith(".checkpoint"):
+            self._saved.append(dataset_name)
+
+    @hook_impl(tryfirst=True)
+    def after_pipeline_run(self, catalog: CatalogProtocol[Any, Any]) -> None:
+        """Log checkpoints and close the run."""
+        if not self._is_active:
+            return
+        import mlflow
+
+        from price_fusion.mlflow_model import log_checkpoint
+
+        for name in self._saved:
+            log_checkpoint(name.removesuffix(".checkpoint"), Path(str(getattr(catalog.get(name), "_filepath", ""))))
+        mlflow.end_run()
+        self._is_active, self._saved = False, []
+
+    @hook_impl(tryfirst=True)
+    def on_pipeline_error(self) -> None:
+        """Close the run as failed."""
+        if self._is_active:
+            import mlflow
+
+            mlflow.end_run("FAILED")
+            self._is_active, self._saved = False, []
+
+
+def open_experiment(options: TrackingParameters, data: Path) -> None:
+    """Point MLflow to its store, and make the experiment if there is none of that name.
+
+    Args:
+        options: where.
+        data: folder of the store where none is named.
+    """
+    import mlflow
+
+    folder = (data / "mlflow").resolve()
+    uri = options.uri
+    if uri is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        uri = f"sqlite:///{folder / 'mlflow.db'}"
+    mlflow.set_tracking_uri(uri)
+    if mlflow.get_experiment_by_name(options.experiment) is None:
+        artifacts = (folder / "artifacts").as_uri() if options.uri is None else None
+        mlflow.create_experiment(options.experiment, artifact_location=artifacts)
+    mlflow.set_experiment(options.experiment)
+
+
+def flat_fields(parameters: Mapping[str, Any], path: str = "") -> dict[str, str]:
+    """Parameters by their path; YAML anchors are left out, long values are cut and end in an ellipsis."""
+    found: dict[str, str] = {}
+    for name, value in parameters.items():
+        if str(name).startswith("_"):
+            continue
+        if isinstance(value, Mapping):
+            found |= flat_fields(value, f"{path}{name}.")
+        else:
+            text = str(value)
+            found[f"{path}{name}"] = text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
+    return found
+
+
+def log_history(model: str, history: list[dict[str, Any]]) -> None:
+    """Each epoch's numbers as metrics ``<model>/<name>``, the epoch as their step."""
+    import mlflow
+
+    for record in history:
+        numbers = {f"{model}/{name}": value for name, value in record.items() if name != "epoch" and value is not None}
+        mlflow.log_metrics(numbers, step=record["epoch"])
+
+
+def _log_numbers(model: str, metrics: Mapping[str, Any]) -> None:
+    import mlflow
+
+    numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+    mlflow.log_metrics({f"{model}/{metrics['split']}_{name}": value for name, value in numbers.items()})
+
+
+def _log_page(name: str, page: str) -> None:
+    import mlflow
+
+    mlflow.log_text(page, name)
+
+
+def _log_leaderboard(leaderboard: pd.DataFrame) -> None:
+    import mlflow
+
+    mlflow.log_table(leaderboard, "leaderboard.json")
+    best = leaderboard.iloc[0]
+    mlflow.log_metric("best_smape", float(best["smape"]))
+    mlflow.set_tag("best_model", str(best["model"]))
