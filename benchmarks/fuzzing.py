@@ -52,6 +52,7 @@ from price_fusion.input_report import InputReportHooks
 from price_fusion.parameters import ProjectParameters, VariantParameters, parse_project_parameters
 from price_fusion.pipeline_registry import build_pipelines
 from price_fusion.settings import CONFIG_LOADER_ARGS
+from price_fusion.summary import NodeTimes
 from random_parameters import EXTRAS, Spoilt, projects, spoilt_projects
 from random_products import inputs, write_inputs
 
@@ -149,7 +150,7 @@ def run(example: Example, folder: Path) -> tuple[ProjectParameters, CatalogProto
         pipelines = build_pipelines(parameters)
         pipeline = sum((pipelines[name] for name in _names(example, pipelines)), Pipeline([]))
     manager = _create_hook_manager()
-    _register_hooks(manager, (SummaryHooks(), InputReportHooks()))
+    _register_hooks(manager, (SummaryHooks(NodeTimes()), InputReportHooks()))
     config: Raw = {"catalog": _catalog(folder, entries), "parameters": example.raw, "credentials": {}}
     context = _Context(folder, config, "base", "price_fusion", manager)
     context.pipelines = {"run": pipeline}

@@ -272,6 +272,7 @@ def _values(name: str, annotation: Any, bounds: Bounds) -> st.SearchStrategy[Any
         bool: st.booleans,
         int: lambda: _whole(name, bounds),
         float: lambda: _number(bounds, SMALLER.get(name, USUAL[1])),
+        str: lambda: st.sampled_from(["a", "two words"]),
     }
     return plain[annotation]()
 

@@ -47,9 +47,9 @@ def test_a_message_names_the_node_and_how_to_go_on(shown: object) -> None:
     error.add_note("go on with: kedro run")
     assert callable(shown)
     assert shown(error).splitlines() == [
-        "TrainingError (in node moe.train): moe: it did not work",
+        "TrainingError: moe: it did not work",
         "go on with: kedro run",
-        "More: docs/errors.md#trainingerror (PRICE_FUSION_TRACEBACK=1 shows where it was raised.)",
+        "More: docs/errors.md#trainingerror. Raised in node moe.train. (PRICE_FUSION_TRACEBACK=1 shows the traceback.)",
     ]
 
 
@@ -59,7 +59,7 @@ def test_notes_of_the_error_that_another_took_the_place_of_are_kept(shown: objec
     second = DataError("all of them")
     second.__cause__ = first
     assert callable(shown)
-    assert "DataError (in node align_train): all of them" in shown(second)
+    assert "Raised in node align_train." in shown(second)
     assert own_error(second) is second
 
 

@@ -34,7 +34,9 @@ def show_own_errors_plainly() -> None:
         console.print(Text(_text(error, own), style="bold red"))
         for note in _notes(error):
             console.print(Text(note))
-        console.print(Text(f"More: {section_of(own)} ({TRACEBACK_VARIABLE}=1 shows where it was raised.)", style="dim"))
+        where = next((f" Raised {note}." for note in _all_notes(error) if note.startswith(NODE_NOTE)), "")
+        more = f"More: {section_of(own)}.{where} ({TRACEBACK_VARIABLE}=1 shows the traceback.)"
+        console.print(Text(more, style="dim"))
 
     sys.excepthook = excepthook
 
@@ -52,8 +54,7 @@ def section_of(error: PriceFusionError) -> str:
 def _text(error: BaseException, own: PriceFusionError) -> str:
     # Kedro's catalog puts the name of the dataset in front of the message, and cuts those of validators short.
     message = error if isinstance(error, DatasetError) and str(own) in str(error) else own
-    where = next((f" ({note})" for note in _all_notes(error) if note.startswith(NODE_NOTE)), "")
-    return f"{type(own).__name__}{where}: {message}"
+    return f"{type(own).__name__}: {message}"
 
 
 def _notes(error: BaseException) -> list[str]:

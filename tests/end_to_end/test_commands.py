@@ -198,7 +198,7 @@ def test_registry_and_catalog_can_be_listed(sample_project: Project) -> None:
     names = yaml.safe_load(sample_project.kedro("registry", "list").stdout.split("\n- ", 1)[1].join(["- ", ""]))
     stages = {
         f"{stage}_{variant}"
-        for stage in ("train", "evaluate", "predict", "cross_validate", "tune", "ablate", "leak_effect")
+        for stage in ("train", "evaluate", "predict", "cross_validate", "tune", "ablate", "leak_effect", "report")
         for variant in VARIANTS
     }
     others = {
@@ -210,6 +210,7 @@ def test_registry_and_catalog_can_be_listed(sample_project: Project) -> None:
         "ensemble",
         "check_leaks",
         "leak_effect_ensemble",
+        "report_ensemble",
     }
     assert others | stages | set(VARIANTS) == set(names)
     described = sample_project.kedro("catalog", "describe-datasets", "--pipeline", "moe").stdout

@@ -75,8 +75,9 @@ def test_killed_runs_go_on_to_the_outputs_of_one_that_was_not(
     results, metrics, extremes = (
         reports / name for name in ("evaluation_results.csv", "metrics.json", "best_and_worst.csv")
     )
-    for path in sorted(reports.iterdir()):
-        path.unlink()
+    for path in sorted(reports.rglob("*")):
+        if path.is_file():
+            path.unlink()
     (project.path / "data/07_model_output/moe/test_out.csv").unlink()
 
     kedro_killed(project, results.name, "half written")

@@ -50,5 +50,5 @@ def test_reservations(
         "residuals": figures.residuals(price, predicted),
         "calibration": figures.calibration(price, predicted, coverage),
     }
-    text = model_page("moe", results.assign(**change), [], drawn, [], "today")
+    text = model_page("moe", results.assign(**change), [], drawn, [])
     assert (said in text) if said else "<strong>Mind:</strong>" not in text

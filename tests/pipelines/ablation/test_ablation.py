@@ -52,7 +52,6 @@ def test_a_run_ends_with_both_tables() -> None:
     for words in (
         "Sources of moe by permutation: rise of SMAPE",
         "Sources of moe by retraining",
-        "/somewhere/retraining.csv",
     ):
         assert words in printed
     lines = [" ".join(line.replace("│", " ").split()) for line in printed.splitlines()]

@@ -18,7 +18,7 @@ from price_fusion.fusion.metrics import price_metrics
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import ComparisonParameters, TrainParameters, VariantParameters
 from price_fusion.pipelines.comparison.nodes import describe_contender, measure_yardsticks, rank
-from price_fusion.summary import RunSummary, leaderboard_table
+from price_fusion.summary import NodeTimes, RunSummary, leaderboard_table
 
 if TYPE_CHECKING:
     from price_fusion.fusion.checkpoint import Checkpoint
@@ -140,7 +140,10 @@ def test_the_table_is_100_columns_wide_and_the_last_that_is_printed(
     assert max(map(len, lines)) <= 100
     assert len(lines) == 4 + len(table)  # no cell is wrapped
     assert "hierarchical 13.5 M 12 120 (105)" in " ".join(captured.get().split())
-    summary = RunSummary()
+    times = NodeTimes()
+    times.start("rank")
+    times.finish("rank", ["leaderboard"])
+    summary = RunSummary(times)
     summary.add("leaderboard", table, "/somewhere/leaderboard.csv")
     with console.capture() as captured:
         summary.print(console)

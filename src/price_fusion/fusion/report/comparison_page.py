@@ -23,7 +23,6 @@ def comparison_page(
     price: NDArray[np.floating],
     predicted: Mapping[str, NDArray[np.floating]],
     pages: Sequence[str],
-    written: str,
 ) -> str:
     """The page as HTML.
 
@@ -34,7 +33,6 @@ def comparison_page(
         price: (N,) true prices of the evaluated rows, USD.
         predicted: (N,) prices by model.
         pages: models that have a page of their own, in a folder of their name beside this page.
-        written: when, for the reader.
     """
     best = leaderboard.iloc[0]
     ordered = {model: predicted[model] for model in leaderboard["model"]}
@@ -53,5 +51,5 @@ def comparison_page(
         Headline(row["model"], f"{row['smape']:.2f} %", f"SMAPE [{row['smape_low']:.2f}, {row['smape_high']:.2f}]")
         for row in leaderboard.head(HEADLINES).to_dict(orient="records")
     ]
-    subtitle = f"{best['rows']:,} {best['split']} products, the same for all · written {written}"
+    subtitle = f"Measured on {best['rows']:,} {best['split']} products, the same for all"
     return render("Which model is best?", subtitle, headlines, sections)

@@ -33,7 +33,6 @@ def model_page(
     headlines: Sequence[Headline],
     figures: Mapping[str, go.Figure],
     others: Sequence[Section],
-    written: str,
 ) -> str:
     """The page as HTML.
 
@@ -41,9 +40,8 @@ def model_page(
         name: of the model.
         results: as ``predict_evaluated`` gives them.
         headlines: as ``headlines`` gives them.
-        figures: ``true_against_predicted``, ``errors_by_price``, ``residuals`` and ``calibration``.
+        figures: with ``true_against_predicted``, ``errors_by_price``, ``residuals`` and ``calibration``.
         others: sections that follow those of the evaluation.
-        written: when, for the reader.
     """
     split = str(results["split"].iloc[0])
     sections = [
@@ -64,7 +62,7 @@ def model_page(
         *others,
         DEFINITIONS,
     ]
-    subtitle = f"{len(results):,} {split} products · written {written}"
+    subtitle = f"Measured on {len(results):,} {split} products"
     return render(f"{name}: how good are its prices?", subtitle, headlines, sections)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -83,8 +82,7 @@ def write_comparison_report(
     predicted = {one.name: one.results["predicted"].to_numpy() for one in contenders}
     predicted |= {name: yardsticks[name].to_numpy() for name in yardsticks.columns.drop(["sample_id", "price"])}
     pages = [one.name for one in contenders]
-    written = datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC")
-    return comparison_page(leaderboard, figure, sentence, yardsticks["price"].to_numpy(), predicted, pages, written)
+    return comparison_page(leaderboard, figure, sentence, yardsticks["price"].to_numpy(), predicted, pages)
 
 
 def log_verdict(sentence: str) -> None:

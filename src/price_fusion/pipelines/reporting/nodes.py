@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,78 +38,65 @@ def draw_network(checkpoint: Any, history: list[dict[str, Any]], gate: dict[str,
     return figures.learning_curves(history, checkpoint.header.epoch), figures.gate_by_price(gate)
 
 
-def describe_variant(
-    checkpoint: Any,
-    history: list[dict[str, Any]],
-    curves: Any,
-    gate_figure: Any,
-    gate: dict[str, Any],
-    permutation: pd.DataFrame | None,
-    retraining: pd.DataFrame | None,
-) -> tuple[Any, Any]:
-    """What the page says of the inside of a variant and of its making."""
+def write_variant_report(*, report: ReportParameters, comparison: ComparisonParameters, seed: int, **saved: Any) -> str:
+    """The page of a variant.
+
+    Args:
+        report: what the page shows.
+        comparison: the bootstrap's settings.
+        seed: of the bootstrap.
+        saved: what earlier nodes saved, by the names of ``pipeline.py``.
+
+    Raises:
+        ComparisonError: if the variant was trained on another split.
+    """
     from price_fusion.fusion.report.model_sections import inside_variant, making_of_variant
 
-    importances = {"permuted": permutation, "left out": retraining}
-    inside = inside_variant(checkpoint.name, curves, gate_figure, gate, importances)
-    return inside, making_of_variant(checkpoint.header, history)
+    checkpoint = saved["model"]
+    importances = {"permuted": saved["permutation"], "left out": saved["retraining"]}
+    figures = (saved["learning_curves"], saved["gate_by_price"])
+    inside = inside_variant(checkpoint.name, *figures, saved["gate"], importances)
+    making = making_of_variant(checkpoint.header, saved["history"])
+    return _page(saved, report, comparison, seed, inside, making)
 
 
-def describe_ensemble(model: Any, members: pd.DataFrame, ensemble: EnsembleParameters) -> tuple[Any, Any]:
-    """What the page says of the inside of an ensemble and of its making."""
+def write_ensemble_report(
+    *,
+    report: ReportParameters,
+    comparison: ComparisonParameters,
+    seed: int,
+    ensemble: EnsembleParameters,
+    **saved: Any,
+) -> str:
+    """The page of an ensemble; arguments as of ``write_variant_report``, and its configuration."""
     from price_fusion.fusion.report.model_sections import inside_ensemble, making_of_ensemble
 
     configuration = {"preset": ensemble.preset} | ensemble.chosen.model_dump(mode="json")
-    return inside_ensemble(members), making_of_ensemble(model.manifest, configuration)
+    making = making_of_ensemble(saved["model"].manifest, configuration)
+    return _page(saved, report, comparison, seed, inside_ensemble(saved["members"]), making)
 
 
-def describe_data(
-    split: dict[str, Any],
-    alignment: dict[str, Any],
-    checks: dict[str, Any],
-    overlaps: dict[str, Any] | None,
-    informed_sources: dict[str, Any] | None,
-) -> Any:
-    """What every page says of the data."""
+def _page(
+    saved: dict[str, Any],
+    report: ReportParameters,
+    comparison: ComparisonParameters,
+    seed: int,
+    inside: Any,
+    making: Any,
+) -> str:
     from price_fusion.fusion.report.data_tables import data_section
-
-    return data_section(split, alignment, checks, overlaps, informed_sources)
-
-
-def show_products(extremes: pd.DataFrame, products: pd.DataFrame, report: ReportParameters) -> Any:
-    """The best and worst products with their texts and pictures."""
+    from price_fusion.fusion.report.model_page import headlines, model_page
     from price_fusion.fusion.report.page import Section
     from price_fusion.fusion.report.products import extreme_products
 
+    model, results, samples = saved["model"], saved["results"], saved["samples"]
+    refuse_other_products(samples, saved["split_table"])
+    groups = samples["group_key"].to_numpy()[rows_to_report(saved["split_table"], model)]
+    resamples, coverage = comparison.resamples, saved["coverage"]
+    numbers = headlines(results, groups, coverage, model.median_price, resamples=resamples, seed=seed)
     pictures = Path(report.images) if report.images else None
-    return Section("Products", text=["By SMAPE."], products=extreme_products(extremes, products, pictures))
-
-
-def write_report(
-    model: Any,
-    results: pd.DataFrame,
-    coverage: pd.DataFrame,
-    samples: pd.DataFrame,
-    split_table: pd.DataFrame,
-    comparison: ComparisonParameters,
-    seed: int,
-    true_against_predicted: Any,
-    errors_by_price: Any,
-    residuals: Any,
-    calibration: Any,
-    *sections: Any,
-) -> str:
-    """The page of a model; refuses one that was trained on another split."""
-    from price_fusion.fusion.report.model_page import headlines, model_page
-
-    refuse_other_products(samples, split_table)
-    groups = samples["group_key"].to_numpy()[rows_to_report(split_table, model)]
-    numbers = headlines(results, groups, coverage, model.median_price, resamples=comparison.resamples, seed=seed)
-    written = datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC")
-    figures = {
-        "true_against_predicted": true_against_predicted,
-        "errors_by_price": errors_by_price,
-        "residuals": residuals,
-        "calibration": calibration,
-    }
-    return model_page(model.name, results, numbers, figures, sections, written)
+    shown = extreme_products(saved["extremes"], saved["products"], pictures)
+    products = Section("Products", text=["By SMAPE."], products=shown)
+    names = ("split", "alignment", "checks", "overlaps", "informed_sources")
+    data = data_section(**{name: saved[name] for name in names})
+    return model_page(model.name, results, numbers, saved, [inside, products, data, making])

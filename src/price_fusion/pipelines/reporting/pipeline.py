@@ -1,29 +1,49 @@
-"""Wiring of ``reporting``."""
+"""Wiring of ``reporting``.
+
+A page is written by one node that reads only what is on disk, so that a run can begin at any node of the evaluation.
+"""
 
 from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
 from price_fusion.pipelines.reporting.nodes import (
-    describe_data,
-    describe_ensemble,
-    describe_variant,
     draw_network,
     draw_quality,
-    show_products,
-    write_report,
+    write_ensemble_report,
+    write_variant_report,
 )
 
 QUALITY = ["true_against_predicted", "errors_by_price", "residuals", "calibration"]
 NETWORK = ["learning_curves", "gate_by_price"]
-DATA = [
-    "split_report",
-    "train_alignment_report",
-    "train_data_checks",
-    "leak_report_if_there",
-    "informed_sources_if_there",
-]
-SHARED = {"train_samples", "split_table", "train_products", "data_section"}
+EVALUATION = {
+    "model": "checkpoint",
+    "results": "evaluation_results",
+    "extremes": "best_and_worst",
+    "coverage": "interval_coverage",
+    **{name: name for name in QUALITY},
+}
+"""Datasets of every model, by the argument that takes them."""
+VARIANT = {
+    "history": "history",
+    "gate": "gate_report",
+    "permutation": "permutation_if_there",
+    "retraining": "retraining_if_there",
+    **{name: name for name in NETWORK},
+}
+"""Likewise, of a variant alone."""
+DATA = {
+    "samples": "train_samples",
+    "split_table": "split_table",
+    "products": "train_products",
+    "split": "split_report",
+    "alignment": "train_alignment_report",
+    "checks": "train_data_checks",
+    "overlaps": "leak_report_if_there",
+    "informed_sources": "informed_sources_if_there",
+}
+"""Likewise, of no model."""
+SETTINGS = {"report": "params:report", "comparison": "params:comparison", "seed": "params:seed"}
 
 
 def create_pipeline(model: str, *, is_variant: bool) -> Pipeline:
@@ -33,6 +53,7 @@ def create_pipeline(model: str, *, is_variant: bool) -> Pipeline:
         model: the variant, or the ensemble.
         is_variant: whether it was trained as one network.
     """
+    own = VARIANT if is_variant else {"members": "members", "ensemble": "params:ensemble"}
     nodes = [
         Node(
             draw_quality,
@@ -41,56 +62,14 @@ def create_pipeline(model: str, *, is_variant: bool) -> Pipeline:
             name="draw_quality",
         ),
         Node(
-            show_products,
-            inputs=["best_and_worst", "train_products", "params:report"],
-            outputs="products_section",
-            name="show_products",
-        ),
-        Node(
-            write_report,
-            inputs=[
-                "checkpoint",
-                "evaluation_results",
-                "interval_coverage",
-                "train_samples",
-                "split_table",
-                "params:comparison",
-                "params:seed",
-                *QUALITY,
-                "inside_section",
-                "products_section",
-                "data_section",
-                "making_section",
-            ],
+            write_variant_report if is_variant else write_ensemble_report,
+            inputs=EVALUATION | own | DATA | SETTINGS,
             outputs="report",
             name="write_report",
         ),
-        *(_variant_nodes() if is_variant else _ensemble_nodes()),
     ]
-    settings = {"params:report", "params:comparison", "params:seed", *([] if is_variant else ["params:ensemble"])}
-    data = Node(describe_data, inputs=DATA, outputs="data_section", name="describe_data", tags=["report"])
-    return Pipeline([data]) + Pipeline(nodes, namespace=model, inputs=SHARED, parameters=settings, tags=["report"])
-
-
-def _variant_nodes() -> list[Node]:
-    described = ["checkpoint", "history", *NETWORK, "gate_report", "permutation_if_there", "retraining_if_there"]
-    return [
-        Node(draw_network, inputs=["checkpoint", "history", "gate_report"], outputs=NETWORK, name="draw_network"),
-        Node(
-            describe_variant,
-            inputs=described,
-            outputs=["inside_section", "making_section"],
-            name="describe_model",
-        ),
-    ]
-
-
-def _ensemble_nodes() -> list[Node]:
-    return [
-        Node(
-            describe_ensemble,
-            inputs=["checkpoint", "members", "params:ensemble"],
-            outputs=["inside_section", "making_section"],
-            name="describe_model",
-        )
-    ]
+    if is_variant:
+        inputs = ["checkpoint", "history", "gate_report"]
+        nodes.append(Node(draw_network, inputs=inputs, outputs=NETWORK, name="draw_network"))
+    parameters = {name for name in (*SETTINGS.values(), *own.values()) if name.startswith("params:")}
+    return Pipeline(nodes, namespace=model, inputs=set(DATA.values()), parameters=parameters, tags=["report"])
