@@ -123,6 +123,7 @@ def _of(declared: Raw, listed: list[str]) -> st.SearchStrategy[Raw]:
             on_suspicion=_mostly("warn", st.sampled_from(["warn", "warn", "error"])),
         ),
         "ensemble": _ensemble(listed),
+        "report": st.just({"images": None}),
         **{name: variant(list(declared)) for name in listed},
     }
     rest = {

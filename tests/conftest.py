@@ -27,10 +27,14 @@ from price_fusion.parameters import (
     TrainParameters,
     VariantParameters,
 )
+from support.projects import compared_project, copy_of, sample_project, trained_project
 
 if TYPE_CHECKING:
     from price_fusion.fusion.checkpoint import Checkpoint
     from price_fusion.fusion.cross_validation import LabelledData
+
+__all__ = ["compared_project", "copy_of", "sample_project", "trained_project"]
+"""Fixtures that are defined elsewhere."""
 
 settings.register_profile("price_fusion", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("price_fusion")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pandas as pd
 import yaml
 
-from .conftest import SHORT, Project
+from support.projects import SHORT, Project
 
 PARAMETERS = {
     "variants": ["moe"],

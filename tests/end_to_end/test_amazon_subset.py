@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 
 from price_fusion.fusion.checkpoint import read_header
-
-from .conftest import REPOSITORY, Project, make_project
+from support.projects import REPOSITORY, Project, make_project
 
 RAW = Path(os.environ.get("PRICE_FUSION_RAW", REPOSITORY.parent / "shared/data/amazon_ml_2025"))
 

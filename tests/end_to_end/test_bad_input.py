@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from .conftest import SHORT, Project
+from support.projects import SHORT, Project
 
 
 def drop_file(raw: Path) -> None:

@@ -15,8 +15,7 @@ from price_fusion.fusion import Predictor
 from price_fusion.fusion.checkpoint import read_header
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import ColumnSourceParameters
-
-from .conftest import SHORT, Project
+from support.projects import SHORT, Project
 
 COLUMNS = {
     "sources": {"facts": {"kind": "columns", "group": "facts", "numeric": ["weight"], "categorical": ["colour"]}},

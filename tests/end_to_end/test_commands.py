@@ -13,8 +13,7 @@ import yaml
 from price_fusion.fusion import Predictor
 from price_fusion.fusion.tables.products import read_products
 from price_fusion.fusion.tables.readers import read_embeddings
-
-from .conftest import SHORT, VARIANTS, Project
+from support.projects import SHORT, VARIANTS, Project
 
 YARDSTICKS = ("lightgbm", "catboost", "neighbours", "ridge", "median")
 

@@ -15,8 +15,7 @@ import yaml
 
 from price_fusion.fusion import Predictor
 from price_fusion.fusion.tables.table import EmbeddingTable
-
-from .conftest import Project
+from support.projects import Project
 
 SMALL = {
     "sources": ["qwen_text", "quantity"],

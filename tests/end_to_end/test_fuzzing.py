@@ -64,6 +64,7 @@ def simplest(**changes: object) -> Example:
         "inference": {},
         "comparison": {"resamples": 100},
         "intervals": {},
+        "report": {},
         "cross_validation": {},
         "ensemble": {"preset": "some", "presets": {"some": {"members": ["small"]}}},
         "small": {

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from .conftest import Project
+from support.projects import Project
 
 BOOSTED = [kind for kind in ("lightgbm", "catboost") if find_spec(kind)]
 MEMBERS = ["two_branch", "ridge", "neighbours", *BOOSTED]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .conftest import Project
+from support.projects import Project
 
 
 def spoil(raw: Path) -> None:

@@ -15,8 +15,7 @@ from time import monotonic, sleep
 import pytest
 
 from killing import AIMS, Ordeal, digests, train, train_command, train_under_fire
-
-from .conftest import Project
+from support.projects import Project
 
 SHORT_FORM, LONG_FORM = 4, 30
 """Kills."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from .conftest import Project
+from support.projects import Project
 
 
 def test_the_made_up_products_have_no_leak_by_text_or_image(

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from .conftest import SHORT, Project
+from support.projects import SHORT, Project
 
 DYING_KEDRO = """
 import os, signal, sys

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .conftest import SHORT, Project
+from support.projects import SHORT, Project
 
 
 def as_text(number: int) -> str:

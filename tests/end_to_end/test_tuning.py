@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from .conftest import Project
+from support.projects import Project
 
 pytest.importorskip("optuna")
 

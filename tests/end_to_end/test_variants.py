@@ -15,8 +15,7 @@ from kedro.config import OmegaConfigLoader
 
 from price_fusion.fusion import Predictor
 from price_fusion.fusion.checkpoint import read_header
-
-from .conftest import SHORT, VARIANTS, Project
+from support.projects import SHORT, VARIANTS, Project
 
 TINY = {
     "tiny": {

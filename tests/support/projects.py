@@ -79,6 +79,17 @@ def trained_project(sample_project: Project, tmp_path_factory: pytest.TempPathFa
     return project
 
 
+@pytest.fixture(scope="session")
+def compared_project(trained_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project in which two variants have been compared. Not to be changed: copy it."""
+    project = trained_project.fresh_copy(tmp_path_factory.mktemp("compared") / "project")
+    (project.path / "conf/local").mkdir(exist_ok=True)
+    (project.path / "conf/local/parameters.yml").write_text("variants: [two_branch, moe]\n")
+    limits = "comparison.resamples=200,comparison.boosting_rounds=20"
+    project.kedro("run", "--pipelines", "compare", "--params", f"{SHORT},{limits}")
+    return project
+
+
 @pytest.fixture
 def copy_of(tmp_path: Path) -> Callable[[Project], Project]:
     """Make a copy of a project that a test may change."""
