@@ -23,6 +23,7 @@ def test_metrics_are_those_of_metrics_py_inside_their_intervals(results: pd.Data
 def test_equal_prices_are_no_division_by_zero() -> None:
     found = metrics_with_intervals(np.full(5, 3.0), np.full(5, 4.0), np.arange(5), resamples=100, seed=1)
     assert found["mae"][0] == 1.0
+    assert np.isnan(found["r2"][0])
 
 
 def test_headlines_put_smape_beside_what_one_price_reaches(results: pd.DataFrame, coverage: pd.DataFrame) -> None:

@@ -102,6 +102,8 @@ def metrics_with_intervals(
 ) -> dict[str, tuple[float, Interval]]:
     """``smape``, ``mae``, ``rmse``, ``r2`` and ``bias`` with bootstrap intervals, all from the same resamples.
 
+    R2 of equal prices is NaN.
+
     Args:
         price: (N,) true prices, USD.
         predicted: (N,) predicted ones.
@@ -113,18 +115,27 @@ def metrics_with_intervals(
     centred = price - price.mean()  # R2 does not depend on where prices begin, but sums of squares lose digits by it
     values = np.column_stack([smape_per_product(predicted, price), np.abs(error), error**2, centred, centred**2, error])
     means = np.vstack([values.mean(axis=0), bootstrap_means(values, groups, resamples=resamples, seed=seed)])
-    spread = np.maximum(means[:, 4] - means[:, 3] ** 2, np.finfo(np.float64).tiny)
+    spread = means[:, 4] - means[:, 3] ** 2
+    known = spread > np.finfo(np.float64).eps * means[0, 4]
     statistics = {
         "smape": means[:, 0],
         "mae": means[:, 1],
         "rmse": np.sqrt(means[:, 2]),
-        "r2": 1 - means[:, 2] / spread,
+        "r2": 1 - means[:, 2] / np.where(known, spread, np.nan),
         "bias": means[:, 5],
     }
-    return {name: (float(own[0]), interval(own[1:])) for name, own in statistics.items()}
+    return {name: (float(own[0]), _interval_of_known(own[1:])) for name, own in statistics.items()}
+
+
+def _interval_of_known(resampled: NDArray[np.float64]) -> Interval:
+    """The interval without resamples that have no such number: R2 of equal prices."""
+    known = resampled[np.isfinite(resampled)]
+    return interval(known) if len(known) else Interval(np.nan, np.nan)
 
 
 def _headline(name: str, value: float, bounds: Interval, unit: str = "", *, more: str = "", sign: str = "") -> Headline:
+    if not np.isfinite(value):
+        return Headline(name, "undefined", "all prices are equal")
     text = f"{value:{sign}.2f} {unit}".strip()
     return Headline(name, text, f"[{bounds.low:{sign}.2f}, {bounds.high:{sign}.2f}]{more}")
 
