@@ -24,6 +24,7 @@ from price_fusion.pipelines import (
     cross_validation,
     ensembling,
     evaluation,
+    export,
     fabrication,
     inference,
     ingestion,
@@ -82,6 +83,7 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
             f"leak_effect_{variant}": leaks.create_effect_pipeline(variant),
             f"predict_{variant}": predict,
             f"report_{variant}": report,
+            f"export_{variant}": export.create_pipeline(variant, sources),
             variant: train + evaluate + report + predict,
         }
         _refuse_taken(variant, own.keys() & {*pipelines, *_JOINT})

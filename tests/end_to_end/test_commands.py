@@ -197,7 +197,17 @@ def test_registry_and_catalog_can_be_listed(sample_project: Project) -> None:
     names = yaml.safe_load(sample_project.kedro("registry", "list").stdout)
     stages = {
         f"{stage}_{variant}"
-        for stage in ("train", "evaluate", "predict", "cross_validate", "tune", "ablate", "leak_effect", "report")
+        for stage in (
+            "train",
+            "evaluate",
+            "predict",
+            "cross_validate",
+            "tune",
+            "ablate",
+            "leak_effect",
+            "report",
+            "export",
+        )
         for variant in VARIANTS
     }
     others = {

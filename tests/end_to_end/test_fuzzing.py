@@ -65,6 +65,7 @@ def simplest(**changes: object) -> Example:
         "comparison": {"resamples": 100},
         "intervals": {},
         "report": {},
+        "model_card": {},
         "cross_validation": {},
         "ensemble": {"preset": "some", "presets": {"some": {"members": ["small"]}}},
         "small": {

@@ -40,7 +40,7 @@ from price_fusion.parameters.project import (
     VariantParameters,
     parse_project_parameters,
 )
-from price_fusion.parameters.reports import ReportParameters
+from price_fusion.parameters.reports import ModelCardParameters, ReportParameters
 from price_fusion.parameters.tracking import TrackingParameters
 from price_fusion.parameters.training import LossName, TrainParameters
 from price_fusion.parameters.tuning import Dimension, TuningParameters
@@ -69,6 +69,7 @@ __all__ = [
     "LossName",
     "MixtureHead",
     "MlpHead",
+    "ModelCardParameters",
     "ModelParameters",
     "ProjectParameters",
     "ReportParameters",

@@ -23,7 +23,7 @@ from price_fusion.parameters.evaluation import (
 )
 from price_fusion.parameters.leaks import LeakParameters
 from price_fusion.parameters.models import ModelParameters
-from price_fusion.parameters.reports import ReportParameters
+from price_fusion.parameters.reports import ModelCardParameters, ReportParameters
 from price_fusion.parameters.tracking import TrackingParameters
 from price_fusion.parameters.training import TrainParameters
 from price_fusion.parameters.tuning import TuningParameters, fields_of, refusals
@@ -73,6 +73,7 @@ class ProjectParameters(BaseModel):
     ablation: AblationParameters = AblationParameters()
     leaks: LeakParameters = LeakParameters()
     report: ReportParameters = ReportParameters()
+    model_card: ModelCardParameters = ModelCardParameters()
     tracking: TrackingParameters = TrackingParameters()
     tuning: TuningParameters = TuningParameters()
 

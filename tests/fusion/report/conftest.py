@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from price_fusion.fusion.intervals import coverage_table
+from price_fusion.fusion.metrics import smape_per_product
 
 
 @pytest.fixture
@@ -16,7 +17,8 @@ def results() -> pd.DataFrame:
     predicted = price * np.exp(generator.normal(0.1, 0.5, size=400))
     columns = {"sample_id": np.arange(400) + 7, "split": "holdout", "tuned_on": False, "price": price}
     bounds = {"price_low": predicted / 2, "price_high": predicted * 2}
-    return pd.DataFrame(columns | {"predicted": predicted} | bounds)
+    smape = {"smape": smape_per_product(predicted, price)}
+    return pd.DataFrame(columns | {"predicted": predicted} | smape | bounds)
 
 
 @pytest.fixture

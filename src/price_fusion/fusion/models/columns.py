@@ -132,7 +132,7 @@ class ColumnBranch(nn.Module):
             parts.append(self.bins(numbers))
         if self.waves is not None:
             parts.append(self.waves(squashed))
-        token = self.missing.new_zeros(len(codes), len(self.missing))
+        token = self.missing.new_zeros(codes.shape[0], self.missing.shape[0])
         if self.projection is not None:
             token = self.projection(torch.cat(parts, dim=1))
         codes = torch.where(self.seen[codes + self.offsets], codes, 0)

@@ -12,6 +12,7 @@ from price_fusion.fusion.tables.validation.frames import refuse_other_products
 from price_fusion.parameters import (
     ComparisonParameters,
     EnsembleParameters,
+    ModelCardParameters,
     ReportParameters,
 )
 
@@ -74,6 +75,20 @@ def write_ensemble_report(
     configuration = {"preset": ensemble.preset} | ensemble.chosen.model_dump(mode="json")
     making = making_of_ensemble(saved["model"].manifest, configuration)
     return _page(saved, report, comparison, seed, inside_ensemble(saved["members"]), making)
+
+
+def write_variant_card(*, about: ModelCardParameters, **saved: Any) -> str:
+    """The model card of a variant; ``saved`` as of ``write_variant_report``."""
+    from price_fusion.fusion.report.model_card import model_card
+
+    return model_card(**saved, about=about, path=f"data/06_models/{saved['model'].name}/checkpoint.safetensors")
+
+
+def write_ensemble_card(*, about: ModelCardParameters, **saved: Any) -> str:
+    """The model card of an ensemble."""
+    from price_fusion.fusion.report.model_card import model_card
+
+    return model_card(**saved, history=[], about=about, path="data/06_models/ensemble")
 
 
 def _page(

@@ -10,7 +10,9 @@ from kedro.pipeline import Node, Pipeline
 from price_fusion.pipelines.reporting.nodes import (
     draw_network,
     draw_quality,
+    write_ensemble_card,
     write_ensemble_report,
+    write_variant_card,
     write_variant_report,
 )
 
@@ -43,6 +45,16 @@ DATA = {
     "informed_sources": "informed_sources_if_there",
 }
 """Likewise, of no model."""
+CARD = {
+    "model": "checkpoint",
+    "metrics": "metrics",
+    "by_price": "metrics_by_price",
+    "coverage": "interval_coverage",
+    "split": "split_report",
+    "alignment": "train_alignment_report",
+    "about": "params:model_card",
+}
+"""What a model card is made from, by the argument that takes it."""
 SETTINGS = {"report": "params:report", "comparison": "params:comparison", "seed": "params:seed"}
 
 
@@ -67,9 +79,15 @@ def create_pipeline(model: str, *, is_variant: bool) -> Pipeline:
             outputs="report",
             name="write_report",
         ),
+        Node(
+            write_variant_card if is_variant else write_ensemble_card,
+            inputs=CARD | ({"history": "history"} if is_variant else {}),
+            outputs="model_card",
+            name="write_model_card",
+        ),
     ]
     if is_variant:
         inputs = ["checkpoint", "history", "gate_report"]
         nodes.append(Node(draw_network, inputs=inputs, outputs=NETWORK, name="draw_network"))
-    parameters = {name for name in (*SETTINGS.values(), *own.values()) if name.startswith("params:")}
+    parameters = {name for name in (*SETTINGS.values(), *own.values(), *CARD.values()) if name.startswith("params:")}
     return Pipeline(nodes, namespace=model, inputs=set(DATA.values()), parameters=parameters, tags=["report"])

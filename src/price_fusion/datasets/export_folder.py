@@ -1,0 +1,56 @@
+"""Exported models, as a Kedro dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kedro.io import AbstractDataset
+
+from price_fusion.datasets.errors import DatasetFileError, is_whole, kedro_errors
+from price_fusion.fusion.sealed import json_object, unsealed
+
+if TYPE_CHECKING:
+    from price_fusion.fusion.export.export import Exported
+
+
+class ExportDataset(AbstractDataset["Exported", dict[str, Any]]):
+    """A folder with ``model.onnx``, ``model.pt2`` and ``export.json``, which says what they are; loading gives the latter.
+
+    Args:
+        filepath: the folder.
+        metadata: for plugins.
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> dict[str, Any]:
+        """What ``export.json`` says.
+
+        Raises:
+            DatasetFileError: if it is missing or damaged.
+        """
+        path = self._filepath / "export.json"
+        try:
+            return unsealed(json_object(path.read_bytes()))
+        except FileNotFoundError as error:
+            raise DatasetFileError(
+                f"{self._filepath}: no exported model here. Run: kedro run --pipelines export_<variant>"
+            ) from error
+        except (OSError, ValueError) as error:
+            raise DatasetFileError(f"{path}: damaged ({error}). Export again.") from error
+
+    def save(self, data: Exported) -> None:
+        """Replace the folder, whole or not at all."""
+        from price_fusion.fusion.export.export import save_export
+
+        with kedro_errors():
+            save_export(self._filepath, data)
+
+    def _exists(self) -> bool:
+        return (self._filepath / "export.json").is_file() and is_whole(self.load)
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}

@@ -1,0 +1,52 @@
+"""A model card says what is known and "not stated" for what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+
+from price_fusion.fusion.metrics import metrics_by_price
+from price_fusion.fusion.report.model_card import escaped, model_card
+from price_fusion.parameters import ModelCardParameters
+from price_fusion.pipelines.evaluation.nodes import summarise
+
+if TYPE_CHECKING:
+    from price_fusion.fusion.checkpoint import Checkpoint
+
+COUNTS = {"rows": 400, "groups": 390, "median_price": 14.0, "mean_price": 23.5}
+SPLIT = {"splits": {"holdout": COUNTS, "validation": COUNTS | {"rows": 0, "median_price": None, "mean_price": None}}}
+ALIGNMENT = {"rows_kept": 900, "rows_in_all_sources": 880, "sources": {"samples": {"rows": 890, "missing": 10}}}
+
+
+@pytest.fixture
+def card(results: pd.DataFrame, coverage: pd.DataFrame, make_checkpoint: Callable[..., Checkpoint]) -> Any:
+    def make(about: ModelCardParameters, **changes: object) -> str:
+        changed = results.assign(**changes)
+        metrics, _, _ = summarise(changed)
+        by_price = metrics_by_price(changed["predicted"].to_numpy(), changed["price"].to_numpy())
+        checkpoint = make_checkpoint()
+        return model_card(checkpoint, metrics, by_price, coverage, SPLIT, ALIGNMENT, [], about, "data/a.safetensors")
+
+    return make
+
+
+def test_figures_and_what_is_not_stated(card: Any, results: pd.DataFrame) -> None:
+    text = card(ModelCardParameters(owner="A <b>shop</b> | you"))
+    assert "| Owner | A \\<b\\>shop\\</b\\> \\| you |" in text
+    assert "| Contact | not stated |" in text
+    assert f"| SMAPE | {results['smape'].mean():.2f} % |" in text
+    assert "which nothing was fitted" in text
+    assert "holdout: 400 products in 390 groups, median price 14.00 USD" in text
+    assert "validation" not in text
+    assert 'Predictor.load("data/a.safetensors")' in text
+
+
+def test_rows_that_were_selected_on_are_no_honest_estimate(card: Any) -> None:
+    assert "**new products will see worse**" in card(ModelCardParameters(), split="validation")
+
+
+def test_escaped_text_is_on_one_line() -> None:
+    assert escaped("a\n# title `code` [x](y)") == "a \\# title \\`code\\` \\[x\\](y)"
