@@ -12,10 +12,10 @@ DEV_STAMP := $(VENV)/installed-dev
 export DO_NOT_TRACK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint audit lock viz clean
+.PHONY: help install run test lint audit lock docs docs-serve viz viz-build clean
 
 help: ## list these targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 install: $(DEV_STAMP) ## make the virtual environment with all that development needs, in the versions of the lock file
 
@@ -50,6 +50,11 @@ audit: ## known weaknesses of the versions in the lock file; needs the network
 
 viz: $(STAMP) ## the lineage in a browser
 	$(BIN)/kedro viz run --env $(ENV)
+
+viz-build: $(STAMP) ## the lineage, with previews, as a static site in build/viz
+	rm -rf build/viz build.others && { test ! -d build || mv build build.others; }
+	$(BIN)/kedro viz build --include-previews
+	mkdir -p build.others && mv build build.others/viz && mv build.others build
 
 lock: $(DEV_STAMP) ## write what is installed now into requirements.lock
 	$(BIN)/python -m pip freeze --exclude-editable > requirements.new

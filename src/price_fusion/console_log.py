@@ -54,7 +54,8 @@ class KedroChatter(logging.Filter):
             return record.levelno >= logging.WARNING and "failed with error" not in message
         if record.levelno < logging.WARNING:
             return record.name.startswith("kedro.runner") and message.startswith(_WORTH_SAYING)
-        return not message.startswith(_ADVICE)
+        not_made_yet = "could not be previewed" in message and ("No such file" in message or "is not there" in message)
+        return not (message.startswith(_ADVICE) or not_made_yet)
 
 
 def take_over_console() -> None:

@@ -1,0 +1,67 @@
+"""The pages as a person meets them: on a screen and on a phone, by day and by night, with a keyboard alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from support.projects import Project
+
+from .conftest import OpenPage
+
+PAGES = {"moe": "08_reporting/moe/report.html", "compare": "08_reporting/report.html"}
+PHONE = {"viewport": {"width": 390, "height": 844}}
+
+
+@pytest.fixture(params=PAGES)
+def address(request: pytest.FixtureRequest, compared_project: Project) -> str:
+    return (compared_project.path / "data" / PAGES[request.param]).as_uri()
+
+
+@pytest.mark.parametrize(
+    "look", [{"color_scheme": "light"}, {"color_scheme": "dark"}, PHONE], ids=["day", "night", "phone"]
+)
+def test_figures_are_drawn_and_all_can_be_read(look: dict[str, Any], address: str, open_page: OpenPage) -> None:
+    with open_page(address, **look) as page:
+        page.wait_for_function("document.documentElement.dataset.drawn")
+        figures = page.locator(".figure")
+        assert figures.count() == page.locator(".figure svg.main-svg:first-of-type").count() >= 2
+        assert page.locator("#no-figures").is_hidden()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+        violations = Axe().run(page).response["violations"]
+        assert [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in violations] == []
+
+
+def test_figures_follow_the_page_into_the_dark(address: str, open_page: OpenPage) -> None:
+    colour = "getComputedStyle(document.querySelector('.figure .xtick text')).fill"
+    with open_page(address, color_scheme="light") as page:
+        page.wait_for_function("document.documentElement.dataset.drawn")
+        before = page.evaluate(colour)
+        page.emulate_media(color_scheme="dark")
+        page.wait_for_function(f"{colour} !== {before!r}")
+
+
+def test_a_keyboard_reaches_contents_and_tables(address: str, open_page: OpenPage) -> None:
+    with open_page(address) as page:
+        page.wait_for_function("document.documentElement.dataset.drawn")
+        reached = []
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            reached.append(page.evaluate("document.activeElement.className || document.activeElement.tagName"))
+            if page.evaluate("document.activeElement.matches(':focus-visible')"):
+                assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
+        assert reached[0] == "skip"
+        assert reached[1] == "A"
+        assert "SUMMARY" in reached
+
+
+def test_pictures_and_headings(address: str, open_page: OpenPage) -> None:
+    with open_page(address) as page:
+        assert page.locator("h1").count() == 1
+        assert page.locator("img:not([alt])").count() == 0
+        assert page.title()
+        links = page.locator("main a[href]").evaluate_all("all => all.map(one => one.getAttribute('href'))")
+        assert all(link.startswith(("https://", "http://")) or link.endswith("/report.html") for link in links)

@@ -1,0 +1,79 @@
+"""Kedro-Viz shows layers only if they follow each other in every pipeline, and datasets without one are in none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import networkx as nx
+import pytest
+from kedro.config import OmegaConfigLoader
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+
+from price_fusion.parameters import parse_project_parameters
+from price_fusion.pipeline_registry import build_pipelines
+from price_fusion.settings import CONFIG_LOADER_ARGS
+
+pytestmark = pytest.mark.filterwarnings("ignore:One or more dataset names contain")
+CONF = Path(__file__).parents[1] / "conf"
+
+
+@cache
+def project() -> tuple[dict[str, Pipeline], DataCatalog]:
+    loader = OmegaConfigLoader(conf_source=str(CONF), env="local", **CONFIG_LOADER_ARGS)
+    catalog = DataCatalog.from_config(loader["catalog"])
+    return build_pipelines(parse_project_parameters(loader["parameters"])), catalog
+
+
+def layer_of(dataset: str) -> str | None:
+    _, catalog = project()
+    if dataset not in catalog:
+        return None
+    metadata = getattr(catalog.get(dataset), "metadata", None) or {}
+    layer: str | None = metadata.get("kedro-viz", {}).get("layer")
+    return layer
+
+
+def steps_between_layers(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
+    """Pairs of layers of which one comes right before the other, datasets without a layer left out."""
+    graph = nx.DiGraph()
+    for node in pipeline.nodes:
+        graph.add_edges_from((name, node.name) for name in node.inputs)
+        graph.add_edges_from((node.name, name) for name in node.outputs)
+    for dataset in pipeline.datasets():
+        own = layer_of(dataset)
+        ahead, seen = list(graph.successors(dataset)) if own else [], set()
+        while ahead:
+            place = ahead.pop()
+            if place in seen:
+                continue
+            seen.add(place)
+            layer = layer_of(place)
+            if own and layer and layer != own:
+                yield own, layer
+            elif layer is None:
+                ahead += graph.successors(place)
+
+
+def test_layers_follow_each_other() -> None:
+    pipelines, _ = project()
+    for name, pipeline in pipelines.items():
+        layers = nx.DiGraph(list(steps_between_layers(pipeline)))
+        assert nx.is_directed_acyclic_graph(layers), f"{name}: {list(nx.simple_cycles(layers))}"
+
+
+def test_everything_in_the_catalog_has_a_layer() -> None:
+    pipelines, catalog = project()
+    names = {name for pipeline in pipelines.values() for name in pipeline.datasets() if not name.startswith("params:")}
+    without = sorted(name for name in names if name in catalog and layer_of(name) is None)
+    assert not without
+
+
+def test_each_variant_collapses_into_one_node() -> None:
+    pipelines, _ = project()
+    spaces = {node.namespace for node in pipelines["compare"].nodes if node.namespace}
+    assert {"moe", "two_branch", "four_branch", "hierarchical", "clip_image", "qwen_text"} <= spaces
+    alone = [node.name for node in pipelines["compare"].nodes if not node.namespace]
+    assert len(alone) <= 10
