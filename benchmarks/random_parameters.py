@@ -325,6 +325,9 @@ def _bounds(metadata: list[Any]) -> Bounds:
 # --- invalid --------------------------------------------------------------------------------------------------------
 
 
+MISTAKES = ("unknown key", "misspelt name", "wrong type", "out of range")
+
+
 @dataclass(frozen=True)
 class Spoilt:
     """A configuration with one mistake."""
@@ -344,17 +347,18 @@ class _Place:
 
 def spoilt_projects() -> st.SearchStrategy[Spoilt]:
     """Configurations with one mistake each."""
-    return st.tuples(projects(), st.randoms(use_true_random=False)).map(lambda drawn: spoil(*drawn))
+    kinds = st.sampled_from(MISTAKES)
+    return st.tuples(projects(), kinds, st.randoms(use_true_random=False)).map(lambda drawn: spoil(*drawn))
 
 
-def spoil(raw: Raw, chance: Any) -> Spoilt:
+def spoil(raw: Raw, kind: str, chance: Any) -> Spoilt:
     """A copy with one mistake, at a random place.
 
     Args:
         raw: a valid configuration.
+        kind: one of ``MISTAKES``.
         chance: as ``random.Random``.
     """
-    kind = chance.choice(["unknown key", "misspelt name", "wrong type", "out of range"])
     places = list(_places(raw))
     if kind == "unknown key":
         place = chance.choice([one for one in places if one.field is None])

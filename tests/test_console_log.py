@@ -26,6 +26,13 @@ def record(name: str, level: int, message: str) -> logging.LogRecord:
         ("kedro.runner.runner", logging.INFO, "Completed 1 out of 2 tasks", False),
         ("kedro.runner.runner", logging.INFO, "Skipping 5 nodes with existing outputs: a", True),
         ("kedro.runner.runner", logging.WARNING, "No nodes ran. Repeat", False),
+        (
+            "kedro_viz.models",
+            logging.WARNING,
+            "'a' could not be previewed. Full exception: FileNotFoundError: a",
+            False,
+        ),
+        ("kedro_viz.models", logging.WARNING, "'a' could not be previewed. Full exception: ValueError: a", True),
         ("kedro.framework.session.session", logging.WARNING, "`pipeline_name` is deprecated", True),
     ],
 )

@@ -16,6 +16,8 @@ _WORTH_SAYING = ("Running ", "Skipping ")
 """How messages of Kedro's runner begin that say more than our own do."""
 _ADVICE = ("No nodes ran.", "There are ", "Workflow tracking is disabled")
 """Likewise, of warnings that our own messages replace."""
+_NOT_MADE_YET = ("FileNotFoundError", "No such file", "is not there")
+"""What Kedro-Viz says of datasets that it cannot preview because nothing has made them yet."""
 _STYLES = {logging.WARNING: "yellow", logging.ERROR: "bold red", logging.CRITICAL: "bold red"}
 
 
@@ -54,7 +56,7 @@ class KedroChatter(logging.Filter):
             return record.levelno >= logging.WARNING and "failed with error" not in message
         if record.levelno < logging.WARNING:
             return record.name.startswith("kedro.runner") and message.startswith(_WORTH_SAYING)
-        not_made_yet = "could not be previewed" in message and ("No such file" in message or "is not there" in message)
+        not_made_yet = "could not be previewed" in message and any(words in message for words in _NOT_MADE_YET)
         return not (message.startswith(_ADVICE) or not_made_yet)
 
 

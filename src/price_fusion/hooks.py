@@ -10,17 +10,24 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline.node import Node
 
 from price_fusion import pipeline_registry
-from price_fusion.parameters import parse_project_parameters
+from price_fusion.current_project import CurrentProject
 from price_fusion.summary import NodeTimes, RunSummary
 
 
 class ParameterHooks:
-    """Checks all parameters, and builds the pipelines of the sources and variants that they name."""
+    """Checks all parameters, and builds the pipelines of the sources and variants that they name.
 
-    @hook_impl
+    Args:
+        project: is read here, before other hooks ask of it.
+    """
+
+    def __init__(self, project: CurrentProject) -> None:
+        self._project = project
+
+    @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
         """Stop here if any parameter is wrong."""
-        pipeline_registry.use_parameters(parse_project_parameters(context.config_loader["parameters"]))
+        pipeline_registry.use_parameters(self._project.read(context).parameters)
 
 
 class SummaryHooks:

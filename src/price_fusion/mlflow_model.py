@@ -9,6 +9,7 @@ import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 from mlflow.models import ModelSignature
+from mlflow.pyfunc.model import PythonModel
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import Array
 
@@ -18,7 +19,7 @@ CHECKPOINT = "checkpoint"
 PRICES = ("price", "price_low", "price_high")
 
 
-class FusedPrices(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+class FusedPrices(PythonModel):
     """Prices in USD from a frame with a column of embeddings per source, and columns of the product table.
 
     A source whose column is left out counts as missing for all products. Intervals are given if the model is calibrated.

@@ -8,10 +8,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 
+from price_fusion.current_project import CurrentProject
 from price_fusion.errors import MissingPackageError
 from price_fusion.parameters import TrackingParameters
 
@@ -25,23 +25,24 @@ BATCH = 100
 
 
 class MlflowHooks:
-    """Logs parameters, metrics per epoch and of evaluations, the leaderboard, reports and checkpoints."""
+    """Logs parameters, metrics per epoch and of evaluations, the leaderboard, reports and checkpoints.
 
-    def __init__(self) -> None:
-        self._context: KedroContext | None = None
-        self._options = TrackingParameters()
+    Args:
+        project: whose parameters say whether and where.
+    """
+
+    def __init__(self, project: CurrentProject) -> None:
+        self._project = project
         self._is_active = False
         self._saved: list[str] = []
 
     @hook_impl
-    def after_context_created(self, context: KedroContext) -> None:
-        """See whether runs are to be logged.
+    def after_context_created(self) -> None:
+        """See whether runs can be logged.
 
         Raises:
-            MissingPackageError: if they are, and MLflow is not installed.
+            MissingPackageError: if they are to be, and MLflow is not installed.
         """
-        self._context = context
-        self._options = TrackingParameters.model_validate(context.config_loader["parameters"].get("tracking", {}))
         if self._options.mlflow and find_spec("mlflow") is None:
             raise MissingPackageError(
                 "tracking.mlflow is true, but MLflow is not installed. Install it: "
@@ -51,16 +52,16 @@ class MlflowHooks:
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
         """Open a run, with all parameters."""
-        if not self._options.mlflow or self._context is None:
+        project = self._project.facts
+        if project is None or not self._options.mlflow:
             return
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         import mlflow
 
-        data = self._context.project_path / self._context.config_loader["globals"]["data"]
-        open_experiment(self._options, data)
+        open_experiment(self._options, project.data)
         mlflow.start_run(run_name=" ".join(run_params.get("pipeline_names") or ["__default__"]))
         self._is_active = True
-        fields = flat_fields(self._context.config_loader["parameters"])
+        fields = flat_fields(project.raw)
         names = sorted(fields)
         for start in range(0, len(names), BATCH):
             mlflow.log_params({name: fields[name] for name in names[start : start + BATCH]})
@@ -80,6 +81,10 @@ class MlflowHooks:
                 _log_page(f"{model or 'comparison'}_report.html", data)
             elif name == "leaderboard":
                 _log_leaderboard(data)
+
+    @property
+    def _options(self) -> TrackingParameters:
+        return self._project.facts.parameters.tracking if self._project.facts else TrackingParameters()
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 
+from price_fusion.current_project import CurrentProject
 from price_fusion.fusion.files import remove_leftovers
 from price_fusion.fusion.interruption import Interruption, ask, command_with, remember_command, say
 from price_fusion.fusion.lock import only_writer
@@ -25,16 +25,15 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class RunGuardHooks:
-    """Holds the data folder while a run lasts, cleans it before, and listens to signals."""
+    """Holds the data folder while a run lasts, cleans it before, and listens to signals.
 
-    def __init__(self) -> None:
-        self._context: KedroContext | None = None
+    Args:
+        project: whose data folder it is.
+    """
+
+    def __init__(self, project: CurrentProject) -> None:
+        self._project = project
         self._held = ExitStack()
-
-    @hook_impl
-    def after_context_created(self, context: KedroContext) -> None:
-        """Note who knows where the data folder is."""
-        self._context = context
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self) -> None:
@@ -44,9 +43,9 @@ class RunGuardHooks:
             BusyError: if another one is.
         """
         self._held.close()  # of a run that a notebook interrupted
-        if self._context is None:  # a runner without a project
+        if self._project.facts is None:
             return
-        data = self._context.project_path / self._context.config_loader["globals"]["data"]
+        data = self._project.facts.data
         with ExitStack() as held:
             held.enter_context(stopping_well())
             held.enter_context(only_writer(data))

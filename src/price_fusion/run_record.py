@@ -17,13 +17,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from price_fusion import __version__
+from price_fusion.current_project import CurrentProject
 from price_fusion.error_display import own_error
 from price_fusion.errors import StorageError
 from price_fusion.fusion.code_digest import code_digest
@@ -45,33 +45,29 @@ class RunRecordHooks:
     """Writes the record at the start of a run and at its end.
 
     Args:
+        project: that runs.
         times: of the nodes.
     """
 
-    def __init__(self, times: NodeTimes) -> None:
+    def __init__(self, project: CurrentProject, times: NodeTimes) -> None:
+        self._project = project
         self._times = times
-        self._context: KedroContext | None = None
         self._record: dict[str, Any] | None = None
         self._path = Path()
         self._started = 0.0
         self._listens = False
 
     @hook_impl
-    def after_context_created(self, context: KedroContext) -> None:
-        """Note who knows the parameters."""
-        self._context = context
-
-    @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
         """Write down what begins."""
-        if self._context is None:  # a runner without a project
+        project = self._project.facts
+        if project is None:
             return
-        data = self._context.project_path / self._context.config_loader["globals"]["data"]
         names = run_params.get("pipeline_names") or ["__default__"]
         began = datetime.now(UTC)
         short = "-".join(names).replace("_", "")[:40]
         identity = f"{began.strftime('%Y%m%dT%H%M%S')}-{short}-{secrets.token_hex(2)}"
-        self._path = runs_folder(data) / identity / RECORD
+        self._path = runs_folder(project.data) / identity / RECORD
         self._started = perf_counter()
         self._record = {
             "id": identity,
@@ -82,10 +78,10 @@ class RunRecordHooks:
             "pipelines": list(names),
             "environment": run_params.get("env"),
             "options": _given(run_params),
-            "parameters": self._context.config_loader["parameters"],
+            "parameters": project.raw,
             "versions": _versions(),
             "code": code_digest(),
-            "git": _git(self._context.project_path),
+            "git": _git(project.folder),
             "machine": {"system": platform.platform(), "processor": platform.machine(), "cpus": os.cpu_count()},
             "metrics": {},
         }

@@ -3,6 +3,7 @@
 import os
 
 from price_fusion.console_log import take_over_console
+from price_fusion.current_project import CurrentProject
 from price_fusion.error_display import show_own_errors_plainly
 from price_fusion.errors import ParameterError
 from price_fusion.hooks import ParameterHooks, SummaryHooks
@@ -32,14 +33,14 @@ def required_environment_variable(name: str) -> str:
 show_own_errors_plainly()
 take_over_console()
 
-_times = NodeTimes()
+_project, _times = CurrentProject(), NodeTimes()
 HOOKS = (
-    ParameterHooks(),
-    RunGuardHooks(),
+    ParameterHooks(_project),
+    RunGuardHooks(_project),
     NodeLogHooks(_times),
     SummaryHooks(_times),
-    RunRecordHooks(_times),
-    MlflowHooks(),
+    RunRecordHooks(_project, _times),
+    MlflowHooks(_project),
     InputReportHooks(),
 )
 

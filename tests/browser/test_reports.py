@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
 from support.projects import Project
 
 from .conftest import OpenPage
 
 PAGES = {"moe": "08_reporting/moe/report.html", "compare": "08_reporting/report.html"}
+DRAWN = "html[data-drawn]"
+"""What is there once all figures are drawn."""
 PHONE = {"viewport": {"width": 390, "height": 844}}
 
 
@@ -25,7 +28,7 @@ def address(request: pytest.FixtureRequest, compared_project: Project) -> str:
 )
 def test_figures_are_drawn_and_all_can_be_read(look: dict[str, Any], address: str, open_page: OpenPage) -> None:
     with open_page(address, **look) as page:
-        page.wait_for_function("document.documentElement.dataset.drawn")
+        page.wait_for_selector(DRAWN)
         figures = page.locator(".figure")
         assert figures.count() == page.locator(".figure svg.main-svg:first-of-type").count() >= 2
         assert page.locator("#no-figures").is_hidden()
@@ -36,17 +39,17 @@ def test_figures_are_drawn_and_all_can_be_read(look: dict[str, Any], address: st
 
 
 def test_figures_follow_the_page_into_the_dark(address: str, open_page: OpenPage) -> None:
-    colour = "getComputedStyle(document.querySelector('.figure .xtick text')).fill"
     with open_page(address, color_scheme="light") as page:
-        page.wait_for_function("document.documentElement.dataset.drawn")
-        before = page.evaluate(colour)
+        page.wait_for_selector(DRAWN)
+        tick = page.locator(".figure .xtick text").first
+        before = tick.evaluate("own => getComputedStyle(own).fill")
         page.emulate_media(color_scheme="dark")
-        page.wait_for_function(f"{colour} !== {before!r}")
+        expect(tick).not_to_have_css("fill", before)
 
 
 def test_a_keyboard_reaches_contents_and_tables(address: str, open_page: OpenPage) -> None:
     with open_page(address) as page:
-        page.wait_for_function("document.documentElement.dataset.drawn")
+        page.wait_for_selector(DRAWN)
         reached = []
         for _ in range(60):
             page.keyboard.press("Tab")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+from support.warm_kedro import WarmKedro
 
 REPOSITORY = Path(__file__).parents[2]
 SAMPLE = "fabrication.labelled=300,fabrication.unlabelled=60"
@@ -20,6 +24,18 @@ SHORT = ",".join(
     for variant in VARIANTS
     for setting in ("train.epochs=2", "model.branch.width=32", "model.head.hidden=[16]")
 )
+VARIABLES = {"DO_NOT_TRACK": "1", "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
+"""One thread: several test processes that spin on two cores slow each other down manifold."""
+TIMEOUT = 300
+"""Of a command, seconds."""
+
+
+@cache
+def warm_kedro() -> WarmKedro:
+    """The one of this test process."""
+    kedro = WarmKedro(os.environ | VARIABLES)
+    atexit.register(kedro.close)
+    return kedro
 
 
 @dataclass(frozen=True)
@@ -29,22 +45,29 @@ class Project:
     path: Path
 
     def kedro(
-        self, *arguments: str, environment: Mapping[str, str] | None = None, fails: bool = False
+        self, *arguments: str, environment: Mapping[str, str] | None = None, fails: bool = False, warm: bool = True
     ) -> subprocess.CompletedProcess[str]:
-        """Run the real command; its exit status must be as expected."""
-        # One thread: several test processes that spin on two cores slow each other down manifold.
-        variables = (
-            os.environ | {"DO_NOT_TRACK": "1", "COLUMNS": "200", "OMP_NUM_THREADS": "1"} | dict(environment or {})
-        )
-        result = subprocess.run(
-            [sys.executable, "-m", "kedro", *arguments],
-            cwd=self.path,
-            env=variables,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        """Run the real command; its exit status must be as expected.
+
+        Args:
+            arguments: of ``kedro``.
+            environment: variables beside those of all commands.
+            fails: whether it must.
+            warm: whether packages may have been imported already (``warm_kedro.py``).
+        """
+        variables = os.environ | VARIABLES | dict(environment or {})
+        if warm and warm_kedro().fits(variables):
+            result = warm_kedro().run(arguments, self.path, variables, TIMEOUT)
+        else:
+            result = subprocess.run(
+                [sys.executable, "-m", "kedro", *arguments],
+                cwd=self.path,
+                env=variables,
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT,
+                check=False,
+            )
         assert (result.returncode != 0) == fails, result.stdout[-4000:] + result.stderr[-4000:]
         return result
 
@@ -67,7 +90,7 @@ def make_project(path: Path) -> Project:
 def sample_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with a small fabricated sample, and nothing run yet. Not to be changed: copy it."""
     project = make_project(tmp_path_factory.mktemp("sample") / "project")
-    project.kedro("run", "--pipelines", "fabricate", "--params", SAMPLE)
+    project.kedro("run", "--pipelines", "fabricate", "--params", SAMPLE, warm=False)
     return project
 
 
@@ -75,7 +98,7 @@ def sample_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def trained_project(sample_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project in which ``moe`` ran from raw files to a submission. Not to be changed: copy it."""
     project = sample_project.fresh_copy(tmp_path_factory.mktemp("trained") / "project")
-    project.kedro("run", "--params", SHORT)
+    project.kedro("run", "--params", SHORT, warm=False)
     return project
 
 

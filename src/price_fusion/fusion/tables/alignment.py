@@ -10,8 +10,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from price_fusion.errors import AlignmentError
 from price_fusion.fusion.tables.ids import Ids, described_lookalikes, ids_of, lacking, listed, lookalikes
@@ -102,6 +100,10 @@ def group_keys(products: pd.DataFrame) -> NDArray[np.int64]:
         values.append(codes[known] + offset)
         offset += len(uniques)
     edges = (np.concatenate(members), np.concatenate(values))
+    # A third of a second that commands such as ``kedro registry list`` need not wait for.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     graph = coo_array((np.ones(len(edges[0]), dtype=np.int8), edges), shape=(offset, offset))
     _, labels = connected_components(graph, directed=False)
     keys, _ = pd.factorize(labels[:count])
