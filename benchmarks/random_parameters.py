@@ -345,9 +345,9 @@ class _Place:
     """None: a section."""
 
 
-def spoilt_projects() -> st.SearchStrategy[Spoilt]:
-    """Configurations with one mistake each."""
-    kinds = st.sampled_from(MISTAKES)
+def spoilt_projects(*among: str) -> st.SearchStrategy[Spoilt]:
+    """Configurations with one mistake each, of these kinds or of any."""
+    kinds = st.sampled_from(among or MISTAKES)
     return st.tuples(projects(), kinds, st.randoms(use_true_random=False)).map(lambda drawn: spoil(*drawn))
 
 

@@ -13,7 +13,7 @@ import yaml
 from price_fusion.fusion import Predictor
 from price_fusion.fusion.tables.products import read_products
 from price_fusion.fusion.tables.readers import read_embeddings
-from support.projects import SHORT, VARIANTS, Project
+from support.projects import FEW, SHORT, VARIANTS, Project
 
 YARDSTICKS = ("lightgbm", "catboost", "neighbours", "ridge", "median")
 
@@ -108,7 +108,7 @@ def test_compare_ranks_variants_and_yardsticks_on_the_same_rows(
     sample_project: Project, copy_of: Callable[[Project], Project]
 ) -> None:
     project = copy_of(sample_project)
-    printed = project.kedro("run", "--pipelines", "compare", "--params", SHORT).stdout
+    printed = project.kedro("run", "--pipelines", "compare", "--params", f"{SHORT},{FEW}").stdout
     leaderboard = pd.read_csv(project.path / "data/08_reporting/leaderboard.csv")
     assert set(leaderboard["model"]) == {*VARIANTS, *YARDSTICKS}
     assert leaderboard["smape"].is_monotonic_increasing
@@ -134,31 +134,31 @@ def test_compare_trains_only_what_is_missing_and_refuses_what_is_stale(
     (project.path / "conf/local/parameters.yml").write_text("variants: [two_branch, moe]\n")
     models, reports = project.path / "data/06_models", project.path / "data/08_reporting"
     compare = ("run", "--pipelines", "compare", "--only-missing-outputs", "--params")
-    project.kedro(*compare, SHORT)
+    project.kedro(*compare, f"{SHORT},{FEW}")
     leaderboard = reports / "leaderboard.csv"
     made = [models / "moe/checkpoint.safetensors", reports / "moe/evaluation_results.csv", reports / "moe/metrics.json"]
     kept = [models / "two_branch/checkpoint.safetensors", reports / "two_branch/metrics.json"]
     kept.append(reports / "yardstick_results.csv")
     before, ranking = {path: path.stat().st_mtime_ns for path in (*made, *kept)}, pd.read_csv(leaderboard)
 
-    again = project.kedro(*compare, SHORT).stdout
+    again = project.kedro(*compare, f"{SHORT},{FEW}").stdout
     assert "Running 4 out of" in again  # two contenders, rank, log_verdict
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
     made[0].unlink()
     leaderboard.write_text("old")
-    project.kedro(*compare, SHORT)
+    project.kedro(*compare, f"{SHORT},{FEW}")
     assert all(path.stat().st_mtime_ns > before[path] for path in made)
     assert all(path.stat().st_mtime_ns == before[path] for path in kept)
     columns = ["model", "smape", "smape_low", "behind_best"]
     pd.testing.assert_frame_equal(pd.read_csv(leaderboard)[columns], ranking[columns])
 
-    changed = project.kedro(*compare, f"{SHORT},moe.model.branch.learned_scale=false", fails=True).stderr
+    changed = project.kedro(*compare, f"{SHORT},{FEW},moe.model.branch.learned_scale=false", fails=True).stderr
     assert "ComparisonError: 1 file(s)" in changed
     assert "moe.checkpoint: trained with another composition than the declared one" in changed
     assert "kedro run --pipelines train_moe" in changed
     project.kedro("run", "--pipelines", "split", "--params", "splitting.proportions=60/10/30")
-    stale = project.kedro(*compare, SHORT, fails=True).stderr
+    stale = project.kedro(*compare, f"{SHORT},{FEW}", fails=True).stderr
     assert "was trained on another split" in stale
     assert "Train it again on this split" in stale
 

@@ -24,6 +24,8 @@ SHORT = ",".join(
     for variant in VARIANTS
     for setting in ("train.epochs=2", "model.branch.width=32", "model.head.hidden=[16]")
 )
+FEW = "comparison.resamples=200,comparison.boosting_rounds=20"
+"""What makes ``compare`` short."""
 VARIABLES = {"DO_NOT_TRACK": "1", "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
 """One thread: several test processes that spin on two cores slow each other down manifold."""
 TIMEOUT = 300
@@ -108,8 +110,7 @@ def compared_project(trained_project: Project, tmp_path_factory: pytest.TempPath
     project = trained_project.fresh_copy(tmp_path_factory.mktemp("compared") / "project")
     (project.path / "conf/local").mkdir(exist_ok=True)
     (project.path / "conf/local/parameters.yml").write_text("variants: [two_branch, moe]\n")
-    limits = "comparison.resamples=200,comparison.boosting_rounds=20"
-    project.kedro("run", "--pipelines", "compare", "--params", f"{SHORT},{limits}")
+    project.kedro("run", "--pipelines", "compare", "--params", f"{SHORT},{FEW}")
     return project
 
 
