@@ -81,3 +81,7 @@ class StorageError(PriceFusionError):
 
 class BusyError(PriceFusionError):
     """Another process is writing into the folder that this one wants to write into."""
+
+
+class TrackingError(PriceFusionError):
+    """Runs cannot be logged where the configuration says."""

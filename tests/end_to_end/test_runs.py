@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from support.projects import SHORT, Project
 
@@ -64,3 +68,21 @@ def test_before_the_first_run_it_says_how_to_begin(sample_project: Project, tmp_
     for path in (project.path / RUNS).glob("*"):
         (path / "run.json").unlink()
     assert "No runs in" in project.kedro("price-fusion", "runs").stdout
+
+
+def test_a_line_of_configuration_logs_runs_with_mlflow(
+    trained_project: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    pytest.importorskip("mlflow")
+    project = copy_of(trained_project)
+    (project.path / "conf/local").mkdir(exist_ok=True)
+    (project.path / "conf/local/parameters.yml").write_text("tracking: {mlflow: true}\n")
+    said = project.kedro("run", "--pipelines", "train_moe", "--from-nodes", "moe.train", "--params", SHORT)
+    assert "logged in MLflow: mlflow ui --backend-store-uri sqlite:///" in said.stdout
+    assert "Warning" not in said.stdout + said.stderr
+    with closing(sqlite3.connect(project.path / "data/mlflow/mlflow.db")) as store:
+        assert store.execute("SELECT name, status FROM runs").fetchall() == [("train_moe", "FINISHED")]
+        epochs = store.execute("SELECT step FROM metrics WHERE key = 'moe/loss' ORDER BY step").fetchall()
+        assert epochs == [(1,), (2,)]
+        assert store.execute("SELECT value FROM params WHERE key = 'moe.train.epochs'").fetchall() == [("2",)]
+        assert store.execute("SELECT name FROM logged_models").fetchall() == [("moe",)]
