@@ -10,9 +10,10 @@ STAMP := $(VENV)/installed
 DEV_STAMP := $(VENV)/installed-dev
 
 export DO_NOT_TRACK = 1
+export NO_MKDOCS_2_WARNING = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint audit lock docs docs-serve viz viz-build clean
+.PHONY: help install run test lint audit lock docs docs-serve pictures viz viz-build clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -47,6 +48,15 @@ audit: ## known weaknesses of the versions in the lock file; needs the network
 	$(PYTHON) -m venv $(VENV)-audit
 	$(VENV)-audit/bin/python -m pip install --quiet pip-audit
 	$(VENV)-audit/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip
+
+docs: $(DEV_STAMP) ## the documentation as a site in build/docs; a dead link is an error
+	$(BIN)/mkdocs build --strict --quiet
+
+docs-serve: $(DEV_STAMP) ## the documentation in a browser while you write it
+	$(BIN)/mkdocs serve
+
+pictures: $(DEV_STAMP) ## take the documentation's pictures anew; needs Chromium
+	$(BIN)/python docs/make_pictures.py
 
 viz: $(STAMP) ## the lineage in a browser
 	$(BIN)/kedro viz run --env $(ENV)

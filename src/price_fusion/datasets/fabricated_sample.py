@@ -79,7 +79,7 @@ class FabricatedSampleDataset(AbstractDataset[FabricatedSample, dict[str, Any]])
     ``writing`` with the digests of the new files and of those they replace; the renames; the marker in state
     ``finished``. At each moment, every file under its final name is one that the marker on disk lists.
 
-    Example:
+    Examples:
         >>> dataset = FabricatedSampleDataset(filepath="data/01_raw")
         >>> dataset.exists()
         False

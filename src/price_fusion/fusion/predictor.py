@@ -58,7 +58,7 @@ class PricingModel(Protocol):
 class Predictor:
     """A trained model. Each product's price depends on that product alone, in any batch.
 
-    Example:
+    Examples:
         >>> predictor = Predictor.load("data/06_models/moe/checkpoint.safetensors")  # doctest: +SKIP
         >>> predictor.widths  # doctest: +SKIP
         {'clip_image': 768, 'qwen_text': 1027}

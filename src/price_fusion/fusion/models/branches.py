@@ -30,7 +30,7 @@ class Branch(nn.Module):
 
     Shapes: ``SourceBatch`` of (B, D), (B, K), (B,) to (B, W).
 
-    Example:
+    Examples:
         >>> branch = Branch(4, 0, BranchParameters(width=8))
         >>> batch = SourceBatch(torch.ones(2, 4), torch.empty(2, 0), torch.tensor([True, False]))
         >>> branch(batch).shape

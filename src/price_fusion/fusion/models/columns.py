@@ -22,7 +22,7 @@ class PiecewiseLinear(nn.Module):
         columns: K.
         bins: of each column.
 
-    Example:
+    Examples:
         >>> encoding = PiecewiseLinear(1, 2)
         >>> encoding.fit(torch.tensor([[0.0], [1.0], [3.0]]))
         >>> encoding(torch.tensor([[2.0], [float("nan")]]))

@@ -94,7 +94,7 @@ class Hierarchical(nn.Module):
         width: of a token.
         parameters: heads and dropout of every attention.
 
-    Example:
+    Examples:
         >>> fusion = Hierarchical(["image", "text", "image"], 16, HierarchicalFusion(heads=4))
         >>> fusion(torch.ones(2, 3, 16)).shape
         torch.Size([2, 48])

@@ -17,6 +17,8 @@ from price_fusion.fusion.report.described import BLUE, COLOURS, GREY, VERMILLION
 
 DENSITY_BINS = 60
 """Of true and of predicted prices, each."""
+DENSITY_COLOURS = ((0.0, "#5B6FB5"), (0.5, "#1F9E89"), (1.0, "#FDE725"))
+"""From few to many products: the lowest is told from a dark page as well as from a white one."""
 RESIDUAL_BINS = 80
 RESIDUAL_BOUND = 2.5
 """Log2 of predicted over true beyond which products are counted in the outermost bins: about six times the price."""
@@ -82,7 +84,7 @@ def true_against_predicted(price: NDArray[np.floating], predicted: NDArray[np.fl
             y=middle,
             z=np.where(counts > 0, np.log10(np.maximum(counts, 1)), np.nan).astype(np.float32),
             customdata=counts.astype(np.int32),
-            colorscale="Viridis",
+            colorscale=DENSITY_COLOURS,
             colorbar=_count_scale(int(counts.max())),
             hovertemplate="true about %{x:.2f} USD<br>predicted about %{y:.2f} USD<br>%{customdata} products<extra></extra>",
         )
@@ -125,14 +127,16 @@ def errors_by_price(metrics: pd.DataFrame) -> go.Figure:
         figure.update_yaxes(title_text=name, row=place, col=1)
     figure.update_xaxes(title_text="true price, USD", type="category", row=3, col=1)
     figure.update_layout(showlegend=False)
-    large = bins[bins["rows"] >= min(FEWEST_ROWS, bins["rows"].max())]
+    fewest = min(FEWEST_ROWS, int(bins["rows"].max()))
+    large = bins[bins["rows"] >= fewest]
     worst = large.iloc[int(large["smape"].argmax())]
     return described(
         figure,
         title="SMAPE and bias by price",
         caption="Bias: mean predicted over mean true price, less 100 %. Every model prices the cheapest products too high and the "
         "dearest too low, as it cannot know which of equal-looking products are extreme; how much is what tells models apart.",
-        alt=f"SMAPE is highest for products of {worst['group']} USD, at {worst['smape']:.1f} % of {worst['rows']} products.",
+        alt=f"Of bins with {fewest} or more products, SMAPE is highest for {worst['group']} USD: {worst['smape']:.1f} % of "
+        f"{worst['rows']} products.",
         table=price_table(metrics),
         height=520,
     )

@@ -169,7 +169,7 @@ class _Size(NamedTuple):
 def parse_unit(text: str) -> tuple[str, float]:
     """Kind and size in its base unit of a unit as a catalog spells it; ``("unknown", nan)`` where it is none.
 
-    Example:
+    Examples:
         >>> parse_unit("Fl. Oz")
         ('volume', 29.57353)
         >>> parse_unit("20 oz.")

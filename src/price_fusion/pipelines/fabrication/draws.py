@@ -20,7 +20,7 @@ class Draws:
 
     Streams of different names are independent: drawing more from one leaves the others as they were.
 
-    Example:
+    Examples:
         >>> int(Draws(41, "dice").below(6, 1)[0]) < 6
         True
     """
