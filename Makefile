@@ -6,6 +6,8 @@ VENV ?= .venv
 ENV ?= local
 PIPELINE ?= __default__
 BIN := $(VENV)/bin
+# The pip that comes with Python 3.11 takes three times as long to find versions that fit.
+PIP := --quiet --upgrade "pip>=25.1,<27"
 STAMP := $(VENV)/installed
 DEV_STAMP := $(VENV)/installed-dev
 
@@ -22,11 +24,13 @@ install: $(DEV_STAMP) ## make the virtual environment with all that development 
 
 $(STAMP): pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install $(PIP)
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable ".[lightgbm]"
 	@touch $@
 
 $(DEV_STAMP): pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install $(PIP)
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable ".[dev]"
 	@touch $(STAMP) $@
 

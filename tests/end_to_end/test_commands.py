@@ -176,7 +176,7 @@ def test_same_seed_same_submission(trained_project: Project, copy_of: Callable[[
     project = copy_of(trained_project)
     submission = project.path / "data/07_model_output/moe/test_out.csv"
     before = submission.read_bytes()
-    project.kedro("run", "--params", SHORT)
+    project.kedro("run", "--params", SHORT, warm=False)
     assert submission.read_bytes() == before
 
 

@@ -100,7 +100,7 @@ def sample_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def trained_project(sample_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project in which ``moe`` ran from raw files to a submission. Not to be changed: copy it."""
     project = sample_project.fresh_copy(tmp_path_factory.mktemp("trained") / "project")
-    project.kedro("run", "--params", SHORT, warm=False)
+    project.kedro("run", "--params", SHORT)
     return project
 
 

@@ -1,8 +1,8 @@
-"""``kedro`` in processes that need not import torch, pandas and Kedro first: each command is a fork of one that has.
+"""``kedro`` in processes that need not import torch, pandas and the like first: each command is a fork of one that has.
 
 A command is what it is on the command line: it has its own arguments, folder, environment, output and exit status, the
-interpreter ends as usual, and nothing of this project's settings or pipelines has been loaded before. Only importing, which
-takes longer than a small project's run, is done once. ``Project.kedro(..., warm=False)`` starts an interpreter instead.
+interpreter ends as usual, and neither Kedro's framework nor the project's settings, hooks and registry have been loaded
+before. Only importing, which takes longer than a small project's run, is done once. ``Project.kedro(..., warm=False)`` starts an interpreter instead.
 
 As a script it is that process: requests on its input, exit statuses on its output, a line of JSON each.
 """
@@ -37,6 +37,21 @@ PRELOADED = (
     "torch._dynamo",
     "safetensors.torch",
     "plotly.graph_objects",
+    "plotly.io",
+    "plotly.offline",
+    "price_fusion.pipelines.comparison",
+    "price_fusion.pipelines.reporting",
+    "price_fusion.pipelines.training",
+    "price_fusion.datasets.checkpoint",
+    "price_fusion.datasets.embedding_files",
+    "price_fusion.datasets.plotly_figure",
+    "price_fusion.datasets.validators",
+    "price_fusion.datasets.whole_files",
+    "price_fusion.fusion.calibration",
+    "price_fusion.fusion.engine.trainer",
+    "price_fusion.fusion.report.comparison_page",
+    "price_fusion.fusion.report.model_page",
+    "price_fusion.fusion.report.model_sections",
 )
 UNWARM = ("OMP_NUM_THREADS", "PYTHON")
 """Beginnings of environment variables that are read only as an interpreter or torch starts."""
@@ -93,6 +108,7 @@ def serve() -> dict[str, object] | None:
     """Answer requests; in the child of a fork, the request that it is for. None at the end."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what is printed here by accident is no answer
+    assert "kedro.framework" not in sys.modules, "PRELOADED loads what reads the project"
     for line in sys.stdin:
         request: dict[str, object] = json.loads(line)
         child = os.fork()

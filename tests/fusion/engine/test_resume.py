@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import random
 import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -148,39 +150,66 @@ PARTS = (
 )
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_leaving_out_any_part_of_the_state_shows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str, data_of_ablation: TrainingData
-) -> None:
-    """The tests above have teeth: what they compare depends on every part that is saved."""
-    # So fast that the best epoch is the fourth, and that the rate drops before and after the cut in the tenth.
-    schedule = "cosine" if part in ("progress.step", "progress.first_step") else "plateau"
-    options = LIVELY | {"epochs": 12, "learning_rate": 0.1, "plateau_patience": 2, "schedule": schedule}
-    parameters = variant("mixture", state_every=0, **options)
-    whole = fit(tmp_path / "whole", parameters, data=data_of_ablation)
-    with cut_after(9 * STEPS + 2, monkeypatch):
-        fit(tmp_path / "parts", parameters, data=data_of_ablation)
-    with cut_after(0, monkeypatch):
-        fit(tmp_path / "fresh", parameters, data=data_of_ablation)
-    loaded = state.load_state(RunFolder("v", tmp_path / "fresh").states, torch.device("cpu"))
-    assert loaded is not None
-    fresh = initial(loaded[2])
-    load = Trainer._load
+@dataclass(frozen=True)
+class Cut:
+    """A training that was cut, and the same one whole.
 
-    def load_without(self: Trainer, parts: dict[str, Any]) -> None:
-        without(part)(parts, fresh)
-        load(self, parts)
+    Attributes:
+        options: of the training.
+        data: of the training.
+        whole: as it ended.
+        folder: of the one that was cut.
+        fresh: what a run starts with.
+    """
 
-    resume = variant("mixture", resume=True, **options)
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_load", load_without)
-        forgetful = fit(tmp_path / "parts", resume, data=data_of_ablation)
-    assert not same(forgetful, whole)
+    options: dict[str, Any]
+    data: TrainingData
+    whole: Trained
+    folder: Path
+    fresh: dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def data_of_ablation() -> TrainingData:
-    return make_data()
+def cut(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Cut]:
+    """A function that gives a training with a schedule, cut in the tenth epoch; made once for each."""
+
+    @cache
+    def make(schedule: str) -> Cut:
+        # So fast that the best epoch is the fourth, and that the rate drops before and after the cut in the tenth.
+        options = LIVELY | {"epochs": 12, "learning_rate": 0.1, "plateau_patience": 2, "schedule": schedule}
+        parameters, data, folder = (
+            variant("mixture", state_every=0, **options),
+            make_data(),
+            tmp_path_factory.mktemp("cut"),
+        )
+        whole = fit(folder / "whole", parameters, data=data)
+        with pytest.MonkeyPatch.context() as patch, cut_after(9 * STEPS + 2, patch):
+            fit(folder / "parts", parameters, data=data)
+        with pytest.MonkeyPatch.context() as patch, cut_after(0, patch):
+            fit(folder / "fresh", parameters, data=data)
+        loaded = state.load_state(RunFolder("v", folder / "fresh").states, torch.device("cpu"))
+        assert loaded is not None
+        return Cut(options, data, whole, folder / "parts", initial(loaded[2]))
+
+    return make
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_leaving_out_any_part_of_the_state_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str, cut: Callable[[str], Cut]
+) -> None:
+    """The tests above have teeth: what they compare depends on every part that is saved."""
+    training = cut("cosine" if part in ("progress.step", "progress.first_step") else "plateau")
+    shutil.copytree(training.folder, tmp_path / "parts")
+    load = Trainer._load
+
+    def load_without(self: Trainer, parts: dict[str, Any]) -> None:
+        without(part)(parts, copy.deepcopy(training.fresh))
+        load(self, parts)
+
+    monkeypatch.setattr(Trainer, "_load", load_without)
+    forgetful = fit(tmp_path / "parts", variant("mixture", resume=True, **training.options), data=training.data)
+    assert not same(forgetful, training.whole)
 
 
 def initial(parts: dict[str, Any]) -> dict[str, Any]:

@@ -100,7 +100,7 @@ OTHERWISE = {
         b"\x80\x04" + name("builtins", "bytearray") + b"]" + b"2\x86" * 40 + b"\x85R.",
         "bytearray of something",
     ),
-    "tuples nested until the stack ends": (b"\x80\x04}" + b")" + b"\x85" * 500_000 + b"Ns.", "SIGSEGV"),
+    "tuples nested until the stack ends": (b"\x80\x04}" + b")" + b"\x85" * 500_000 + b"Ns.", "SIGSEGV|processor time"),
     "a frame of 2**60 rows": (frame(b")", b"]" + row_index(HUGE) + b"a" + row_index(HUGE) + b"a"), "damaged.*columns than names"),
     "an array larger than its bytes": (
         call("numpy._core.numeric", "_frombuffer", b"C\x04abcd", F4, b"(" + HUGE * 2 + b"t", text("C")),
