@@ -43,16 +43,16 @@ from kedro.runner import SequentialRunner
 from kedro.validation.parameter_validator import ParameterValidator
 
 from common import REPOSITORY, Column, Goal, ResultTable, Section, parse_arguments, scratch_folder, start
-from price_fusion.error_display import own_error
+from price_fusion.console.errors import own_error
 from price_fusion.errors import ParameterError, PriceFusionError
 from price_fusion.fusion.intervals import interval_columns
 from price_fusion.fusion.tables.products import read_products
-from price_fusion.hooks import SummaryHooks
-from price_fusion.input_report import InputReportHooks
+from price_fusion.hooks.input_report import InputReportHooks
+from price_fusion.hooks.node_times import NodeTimes
+from price_fusion.hooks.summary import SummaryHooks
 from price_fusion.parameters import ProjectParameters, VariantParameters, parse_project_parameters
 from price_fusion.pipeline_registry import build_pipelines
 from price_fusion.settings import CONFIG_LOADER_ARGS
-from price_fusion.summary import NodeTimes
 from random_parameters import EXTRAS, Spoilt, projects, spoilt_projects
 from random_products import inputs, write_inputs
 

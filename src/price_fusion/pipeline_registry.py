@@ -1,6 +1,6 @@
 """The pipelines that a user can name.
 
-Which sources and variants there are is configuration, and Kedro builds pipelines without it: ``hooks.py`` hands over
+Which sources and variants there are is configuration, and Kedro builds pipelines without it: ``hooks/parameters.py`` hands over
 the parameters of the run. Where no run has begun (``kedro registry list``), they are read from ``conf/`` here.
 """
 

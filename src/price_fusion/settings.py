@@ -2,17 +2,18 @@
 
 import os
 
-from price_fusion.console_log import take_over_console
-from price_fusion.current_project import CurrentProject
-from price_fusion.error_display import show_own_errors_plainly
+from price_fusion.console.errors import show_own_errors_plainly
+from price_fusion.console.log import take_over_console
 from price_fusion.errors import ParameterError
-from price_fusion.hooks import ParameterHooks, SummaryHooks
-from price_fusion.input_report import InputReportHooks
-from price_fusion.mlflow_tracking import MlflowHooks
-from price_fusion.run_guard import RunGuardHooks
-from price_fusion.run_log import NodeLogHooks
-from price_fusion.run_record import RunRecordHooks
-from price_fusion.summary import NodeTimes
+from price_fusion.hooks.current_project import CurrentProject
+from price_fusion.hooks.guard import RunGuardHooks
+from price_fusion.hooks.input_report import InputReportHooks
+from price_fusion.hooks.mlflow_tracking import MlflowHooks
+from price_fusion.hooks.node_log import NodeLogHooks
+from price_fusion.hooks.node_times import NodeTimes
+from price_fusion.hooks.parameters import ParameterHooks
+from price_fusion.hooks.run_record import RunRecordHooks
+from price_fusion.hooks.summary import SummaryHooks
 
 
 def required_environment_variable(name: str) -> str:

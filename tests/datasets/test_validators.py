@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from kedro.io import DataCatalog, DatasetError
 
-from price_fusion.error_display import own_error
+from price_fusion.console.errors import own_error
 from price_fusion.errors import DataError
 
 

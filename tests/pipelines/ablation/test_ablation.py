@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from price_fusion.fusion.ablation import NOT_ASKED_FOR
+from price_fusion.hooks.summary import RunSummary
 from price_fusion.pipelines import ablation
-from price_fusion.summary import RunSummary
 
 TABLES = {"picture.train_table", "words.train_table"}
 

@@ -11,14 +11,16 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from price_fusion.console.tables import leaderboard_table
 from price_fusion.errors import ComparisonError
 from price_fusion.fusion.comparison import Contender
 from price_fusion.fusion.engine.recipe import data_fingerprints
 from price_fusion.fusion.metrics import price_metrics
 from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.hooks.node_times import NodeTimes
+from price_fusion.hooks.summary import RunSummary
 from price_fusion.parameters import ComparisonParameters, TrainParameters, VariantParameters
 from price_fusion.pipelines.comparison.nodes import describe_contender, measure_yardsticks, rank
-from price_fusion.summary import NodeTimes, RunSummary, leaderboard_table
 
 if TYPE_CHECKING:
     from price_fusion.fusion.checkpoint import Checkpoint

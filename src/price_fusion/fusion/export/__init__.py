@@ -1,1 +1,1 @@
-"""A trained network for other runtimes: everything between stored embeddings and a price in USD, in one graph."""
+"""A trained model for other runtimes: as one graph between stored embeddings and a price in USD, or as an MLflow model."""

@@ -13,7 +13,7 @@ from kedro_datasets.json import JSONDataset
 
 from price_fusion.datasets.id_list import IdListDataset
 from price_fusion.errors import DataError, TrainingError
-from price_fusion.input_report import REPORT, InputReportHooks, raw_inputs
+from price_fusion.hooks.input_report import REPORT, InputReportHooks, raw_inputs
 
 PIPELINE = Pipeline(
     [

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 import price_fusion.datasets.errors  # noqa: F401 - defines one
-from price_fusion import error_display
-from price_fusion.error_display import DOCUMENTATION, NODE_NOTE, own_error, section_of, show_own_errors_plainly
+from price_fusion.console import errors as error_display
+from price_fusion.console.errors import DOCUMENTATION, NODE_NOTE, own_error, section_of, show_own_errors_plainly
 from price_fusion.errors import DataError, PriceFusionError, TrainingError
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 
 
 def all_errors(of: type[PriceFusionError] = PriceFusionError) -> set[type[PriceFusionError]]:

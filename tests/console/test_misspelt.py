@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from price_fusion.misspelt import explained
+from price_fusion.console.misspelt import explained
 
 pytestmark = pytest.mark.filterwarnings("ignore:One or more dataset names contain")
 
@@ -26,7 +26,7 @@ def test_other_errors_are_not_ours_to_explain() -> None:
     ],
 )
 def test_the_nearest_name_is_said(message: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from price_fusion import misspelt
+    from price_fusion.console import misspelt
     from price_fusion.pipelines import ingestion, training
 
     pipelines = {"moe": training.create_pipeline("moe", ["a"]), "ingest": ingestion.create_pipeline({}, "train")}
@@ -38,7 +38,7 @@ def test_the_nearest_name_is_said(message: str, said: str, monkeypatch: pytest.M
 
 
 def test_tags_are_read_from_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    from price_fusion import misspelt
+    from price_fusion.console import misspelt
     from price_fusion.pipelines import training
 
     monkeypatch.setattr(misspelt, "pipelines", {"moe": training.create_pipeline("moe", ["a"])})

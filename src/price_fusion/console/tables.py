@@ -1,139 +1,16 @@
-"""Tables that a run prints at its end."""
+"""What nodes found, as tables for a terminal."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from time import perf_counter
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-import rich
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 
-@dataclass
-class NodeTime:
-    """A node that ran.
-
-    Attributes:
-        name: of the node.
-        outputs: names of its datasets.
-        seconds: with loading and saving.
-        peak_bytes: most memory that the process had held by then; None where the system does not say.
-    """
-
-    name: str
-    outputs: list[str]
-    seconds: float
-    peak_bytes: int | None
-
-
-class NodeTimes:
-    """Takes the time of each node of a run."""
-
-    def __init__(self) -> None:
-        self.nodes: list[NodeTime] = []
-        self._started: dict[str, float] = {}
-        self._saved: Counter[str] = Counter()
-
-    def start(self, name: str) -> None:
-        """Start the clock of a node, unless it runs."""
-        self._started.setdefault(name, perf_counter())
-
-    def saved(self, name: str) -> int:
-        """Outputs that a node has saved, with one more."""
-        self._saved[name] += 1
-        return self._saved[name]
-
-    def finish(self, name: str, outputs: Sequence[str], peak_bytes: int | None = None) -> float:
-        """Stop the clock of a node; its seconds."""
-        seconds = perf_counter() - self._started.pop(name)
-        self.nodes.append(NodeTime(name, list(outputs), seconds, peak_bytes))
-        return seconds
-
-    def forget(self) -> None:
-        """Begin anew."""
-        self.__init__()  # type: ignore[misc]
-
-
-class RunSummary:
-    """Collects outputs of nodes and prints those that a person wants to see.
-
-    Args:
-        times: of the nodes.
-    """
-
-    def __init__(self, times: NodeTimes | None = None) -> None:
-        self._times = times or NodeTimes()
-        self._reports: list[Table] = []
-        self._leaderboard: pd.DataFrame | None = None
-        self._metrics: dict[str, Mapping[str, Any]] = {}
-        self._intervals: dict[str, Mapping[str, Any]] = {}
-        self._paths: dict[str, Path] = {}
-
-    def add(self, dataset: str, data: Any, path: object) -> None:
-        """Take note of an output.
-
-        Args:
-            dataset: its name in the catalog.
-            data: what the node gave.
-            path: where the catalog keeps it, if in a file.
-        """
-        if path is not None:
-            self._paths[dataset] = Path(str(path))
-        model, _, kind = dataset.rpartition(".")
-        if table := _report(kind, model, data):
-            self._reports.append(table)
-        elif kind == "leaderboard":
-            self._leaderboard = data
-        elif kind == "interval_summary" and data:
-            self._intervals[model] = data
-        elif kind in ("metrics", "out_of_fold_metrics"):
-            self._metrics[model] = data
-
-    def print(self, console: Console | None = None) -> None:
-        """Print all tables, the metrics and the leaderboard last, and what to do next; forget them."""
-        console = console or rich.get_console()
-        tables = [nodes_table(self._times.nodes, self._paths)] if self._times.nodes else []
-        tables += self._reports
-        if self._metrics:
-            tables.append(metrics_table(self._metrics))
-        if self._intervals:
-            tables.append(intervals_table(self._intervals))
-        if self._leaderboard is not None:
-            tables.append(leaderboard_table(self._leaderboard))
-        for table in tables:
-            console.print(table)
-        if next_step := self._next_step():
-            console.print(next_step, soft_wrap=True)
-        self.forget()
-
-    def forget(self) -> None:
-        """Begin anew."""
-        self._times.forget()
-        self.__init__(self._times)  # type: ignore[misc]
-
-    def _next_step(self) -> str | None:
-        """What a user most likely wants to do with what was made."""
-        reports = {
-            name: path
-            for name, path in self._paths.items()
-            if name.endswith(("report", ".report")) and path.suffix == ".html"
-        }
-        chosen = reports.get("comparison_report") or next(iter(reversed(reports.values())), None)
-        if chosen is not None:
-            return f"Next: open {_shown(chosen)} in a browser."
-        if "fabricated_sample" in self._paths:
-            return "Next: kedro run"
-        return None
-
-
-def _report(kind: str, model: str, data: Any) -> Table | None:
+def report_table(kind: str, model: str, data: Any) -> Table | None:
     """The table of an output that has one to itself."""
     if kind.endswith("_alignment_report"):
         return alignment_table(data)
@@ -374,42 +251,3 @@ def _leaderboard_cells(row: Mapping[Any, Any]) -> list[str]:
 def _count(number: int) -> str:
     """A count in at most 6 characters."""
     return f"{number:,}" if number < 100_000 else f"{number / 1e6:.3g} M"
-
-
-def nodes_table(nodes: Sequence[NodeTime], paths: Mapping[str, Path]) -> Table:
-    """What ran, how long, and what it wrote where."""
-    total = sum(node.seconds for node in nodes)
-    table = Table(
-        title=f"{len(nodes)} nodes ran, {total:.1f} s in all",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
-    table.add_column("node")
-    table.add_column("s", justify="right")
-    table.add_column("peak memory of\nthe run, MB", justify="right")
-    table.add_column("written", overflow="fold")
-    table.add_column("size", justify="right")
-    for node in nodes:
-        written: list[Path | None] = [paths[name] for name in node.outputs if name in paths]
-        for place, path in enumerate(written or [None]):
-            peak = "" if node.peak_bytes is None else f"{node.peak_bytes / 1e6:,.0f}"
-            facts = (node.name, f"{node.seconds:.1f}", peak) if place == 0 else ("", "", "")
-            table.add_row(*facts, *(("", "") if path is None else (_shown(path), _size(path))))
-    return table
-
-
-def _shown(path: Path) -> str:
-    """Relative to the working folder where possible."""
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
-
-
-def _size(path: Path) -> str:
-    """Of a file, or of all files of a folder."""
-    files = path.rglob("*") if path.is_dir() else [path]
-    size: float = sum(file.stat().st_size for file in files if file.is_file())
-    for unit in ("B", "kB", "MB"):
-        if size < 1_000:
-            return f"{size:.3g} {unit}" if unit != "B" else f"{size:.0f} B"
-        size /= 1_000
-    return f"{size:.3g} GB"

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from price_fusion import mlflow_tracking
 from price_fusion.errors import MissingPackageError, TrackingError
 from price_fusion.fusion import Predictor
-from price_fusion.mlflow_tracking import (
+from price_fusion.hooks import mlflow_tracking
+from price_fusion.hooks.mlflow_tracking import (
     LONGEST_VALUE,
     MlflowHooks,
     flat_fields,

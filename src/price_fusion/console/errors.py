@@ -74,6 +74,6 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def _misspelt(error: BaseException) -> PriceFusionError | None:
     # Not above: it asks Kedro for the project, which is being configured while this module is loaded.
-    from price_fusion.misspelt import explained
+    from price_fusion.console.misspelt import explained
 
     return explained(error)

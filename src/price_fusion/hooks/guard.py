@@ -14,10 +14,10 @@ from typing import Any
 
 from kedro.framework.hooks import hook_impl
 
-from price_fusion.current_project import CurrentProject
 from price_fusion.fusion.files import remove_leftovers
 from price_fusion.fusion.interruption import Interruption, ask, command_with, remember_command, say
 from price_fusion.fusion.lock import only_writer
+from price_fusion.hooks.current_project import CurrentProject
 
 logger = logging.getLogger(__name__)
 

@@ -17,10 +17,10 @@ from kedro.io import CatalogProtocol, DatasetError
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from price_fusion.console.errors import own_error
 from price_fusion.datasets.embedding_files import EmbeddingFilesDataset
 from price_fusion.datasets.id_list import IdListDataset
 from price_fusion.datasets.product_table import ProductTableDataset
-from price_fusion.error_display import own_error
 from price_fusion.errors import DataError, PriceFusionError
 from price_fusion.fusion.tables.alignment import refuse_unrelated
 from price_fusion.fusion.tables.ids import are_among, ids_of

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 
-from price_fusion.current_project import CurrentProject
 from price_fusion.errors import MissingPackageError, TrackingError
+from price_fusion.hooks.current_project import CurrentProject
 from price_fusion.parameters import TrackingParameters
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def log_checkpoints(paths: Mapping[str, Path]) -> None:
     with warnings.catch_warnings():
         # Of type hints that it would like, in its own code as well, and of an example beside the signature.
         warnings.simplefilter("ignore", UserWarning)
-        from price_fusion.mlflow_model import log_checkpoint
+        from price_fusion.fusion.export.mlflow_model import log_checkpoint
 
         for name, path in paths.items():
             log_checkpoint(name.removesuffix(".checkpoint"), path)

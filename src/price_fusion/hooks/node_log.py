@@ -9,9 +9,9 @@ from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from price_fusion.error_display import NODE_NOTE
+from price_fusion.console.errors import NODE_NOTE
 from price_fusion.fusion.interruption import command_with
-from price_fusion.summary import NodeTimes
+from price_fusion.hooks.node_times import NodeTimes
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import rich
 from kedro.logging import RichHandler
 from rich.console import Console
 
-from price_fusion.console_log import ConsoleHandler, KedroChatter, take_over_console
+from price_fusion.console.log import ConsoleHandler, KedroChatter, take_over_console
 
 
 def record(name: str, level: int, message: str) -> logging.LogRecord:

@@ -23,14 +23,14 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from price_fusion import __version__
-from price_fusion.current_project import CurrentProject
-from price_fusion.error_display import own_error
+from price_fusion.console.errors import own_error
 from price_fusion.errors import StorageError
 from price_fusion.fusion.code_digest import code_digest
 from price_fusion.fusion.digests import digest_of
 from price_fusion.fusion.files import write_whole
+from price_fusion.hooks.current_project import CurrentProject
+from price_fusion.hooks.node_times import NodeTimes
 from price_fusion.runs import RECORD, runs_folder
-from price_fusion.summary import NodeTimes
 
 logger = logging.getLogger(__name__)
 
