@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,7 +19,7 @@ import yaml
 from price_fusion.fusion import Predictor
 from price_fusion.fusion.tables.products import read_products
 from price_fusion.fusion.tables.readers import read_embeddings
-from support.projects import FEW, SHORT, VARIANTS, Project
+from support.projects import FEW, REPOSITORY, SHORT, VARIABLES, VARIANTS, Project
 
 YARDSTICKS = ("lightgbm", "catboost", "neighbours", "ridge", "median")
 
@@ -246,3 +252,33 @@ def test_resume_goes_on_from_the_last_state_and_refuses_another_run(
     after = json.loads(history.read_text())
     assert after[:2] == before
     assert [record["epoch"] for record in after] == [1, 2, 3]
+
+
+def test_installed_package_prices_with_an_archive_of_conf_and_no_project(
+    trained_project: Project, tmp_path: Path
+) -> None:
+    with tarfile.open(tmp_path / "conf.tar.gz", "w:gz") as archive:  # as `kedro package` makes it
+        archive.add(REPOSITORY / "conf", "conf", filter=lambda found: None if "/local/" in found.name else found)
+    shutil.copytree(trained_project.path / "data", tmp_path / "data", symlinks=True)
+
+    def price_fusion(*options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "price_fusion", "--conf-source", "conf.tar.gz", *options],
+            cwd=tmp_path,
+            env=os.environ | VARIABLES,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    submission = tmp_path / "data/07_model_output/moe/test_out.csv"
+    before = submission.read_bytes()
+    submission.unlink()
+    run = price_fusion("--pipelines", "predict_moe")
+    assert run.returncode == 0, run.stderr[-4000:]
+    assert submission.read_bytes() == before
+    misspelt = price_fusion("--pipelines", "predict_mo")
+    assert misspelt.returncode == 1
+    assert misspelt.stderr.splitlines()[-2].startswith(
+        "UsageError: there is no pipeline 'predict_mo'; did you mean 'predict_moe'"
+    )

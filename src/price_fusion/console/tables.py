@@ -9,6 +9,8 @@ import pandas as pd
 from rich import box
 from rich.table import Table
 
+from price_fusion.fusion.intervals import JUDGED_ROWS
+
 
 def report_table(kind: str, model: str, data: Any) -> Table | None:
     """The table of an output that has one to itself."""
@@ -102,13 +104,15 @@ def intervals_table(summaries: Mapping[str, Mapping[str, Any]]) -> Table:
     table = Table(title="Price intervals", title_justify="left")
     table.add_column("model")
     table.add_column("split")
-    headings = ("level %", "true price inside %", "mean width USD", "furthest off, bin of predicted price")
+    headings = ("level %", "true price inside %", "mean width USD", "worst bin of predicted price")
     for heading in headings:
         table.add_column(heading, justify="right")
     for name, summary in summaries.items():
         for level, found in summary["levels"].items():
             deviation = found["largest_deviation"]
-            off = "" if deviation is None else f"{deviation:+.1f} points, {found['bin']} USD"
+            off = (
+                f"no bin of {JUDGED_ROWS} rows" if deviation is None else f"{deviation:+.1f} points, {found['bin']} USD"
+            )
             table.add_row(name, summary["split"], level, f"{found['coverage']:.1f}", f"{found['mean_width']:.2f}", off)
     return table
 

@@ -119,7 +119,7 @@ def nodes_table(nodes: Sequence[NodeTime], paths: Mapping[str, Path]) -> Table:
     """What ran, how long, and what it wrote where."""
     total = sum(node.seconds for node in nodes)
     table = Table(
-        title=f"{len(nodes)} nodes ran, {total:.1f} s in all",
+        title=f"{len(nodes)} node{'s' * (len(nodes) != 1)} ran, {total:.1f} s in all",
         title_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
