@@ -85,3 +85,7 @@ class BusyError(PriceFusionError):
 
 class TrackingError(PriceFusionError):
     """Runs cannot be logged where the configuration says."""
+
+
+class EngineError(PriceFusionError):
+    """Workers that tasks were handed to cannot be reached, or died."""

@@ -20,6 +20,7 @@ from price_fusion.errors import ParameterError
 from price_fusion.parameters import ESTIMATOR_KINDS, ProjectParameters, parse_project_parameters
 from price_fusion.pipelines import (
     ablation,
+    buckets,
     comparison,
     cross_validation,
     ensembling,
@@ -48,6 +49,11 @@ def use_parameters(parameters: ProjectParameters) -> None:
         kedro_pipelines.configure(__name__)
 
 
+def in_buckets() -> bool:
+    """Whether the pipelines of this run are those of ``engine.buckets``."""
+    return _parameters is not None and _parameters.engine.buckets is not None
+
+
 def register_pipelines() -> dict[str, Pipeline]:
     """All pipelines by name."""
     with warnings.catch_warnings():
@@ -59,6 +65,8 @@ def register_pipelines() -> dict[str, Pipeline]:
 
 def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
     """The pipelines of a project with these sources and variants."""
+    if parameters.engine.buckets is not None:
+        return _in_buckets(parameters)
     used = parameters.used_sources
     declared = {name: parameters.sources[name] for name in used}
     ingest_train = ingestion.create_pipeline(declared, "train")
@@ -95,6 +103,33 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
         pipelines["ensemble"] = split + ingest_test + _ensemble(parameters)
         pipelines["report_ensemble"] = _report_of_ensemble()
         pipelines["leak_effect_ensemble"] = leaks.create_effect_pipeline(ensembling.ENSEMBLE)
+    pipelines["__default__"] = pipelines["moe" if "moe" in parameters.variants else parameters.variants[0]]
+    return pipelines
+
+
+def _in_buckets(parameters: ProjectParameters) -> dict[str, Pipeline]:
+    """From raw files to prices, bucket by bucket. What compares or repeats models wants all rows in memory."""
+    declared = {name: parameters.sources[name] for name in parameters.used_sources}
+    tuned = [name for name, source in declared.items() if source.tuned_on_ids]
+    split = buckets.create_ingestion(declared, "train", tuned)
+    ingest_test = buckets.create_ingestion(declared, "test", [])
+    pipelines = {"fabricate": fabrication.create_pipeline(), "ingest": split + ingest_test, "split": split}
+    pipelines["tables_to_buckets"] = buckets.create_conversion(list(declared), to_buckets=True)
+    pipelines["buckets_to_tables"] = buckets.create_conversion(list(declared), to_buckets=False)
+    for variant in parameters.variants:
+        sources = parameters.variant(variant).sources
+        train = split + buckets.create_training(variant, sources)
+        evaluate = buckets.create_evaluation(variant, sources)
+        predict = ingest_test + buckets.create_inference(variant, sources)
+        own = {
+            f"train_{variant}": train,
+            f"evaluate_{variant}": evaluate,
+            f"predict_{variant}": predict,
+            f"export_{variant}": buckets.create_export(variant, sources),
+            variant: train + evaluate + predict,
+        }
+        _refuse_taken(variant, own.keys() & pipelines.keys())
+        pipelines |= own
     pipelines["__default__"] = pipelines["moe" if "moe" in parameters.variants else parameters.variants[0]]
     return pipelines
 

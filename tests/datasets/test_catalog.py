@@ -10,6 +10,7 @@ from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog
 from kedro.io.core import AbstractDataset
 
+from price_fusion.datasets.buckets import BucketsDataset, TableBucketsDataset
 from price_fusion.datasets.checkpoint import CheckpointDataset
 from price_fusion.datasets.embedding_table import EmbeddingTableDataset
 from price_fusion.datasets.ensemble import EnsembleDataset
@@ -24,6 +25,8 @@ from price_fusion.settings import CONFIG_LOADER_ARGS
 CONF = Path(__file__).parents[2] / "conf"
 WHOLE = (
     WholeFile,
+    BucketsDataset,
+    TableBucketsDataset,
     CheckpointDataset,
     EmbeddingTableDataset,
     EnsembleDataset,
@@ -51,9 +54,9 @@ def test_every_saved_dataset_promises_whole_files(
 ) -> None:
     monkeypatch.setenv("PRICE_FUSION_RAW", str(tmp_path))  # conf/amazon_subset wants one
     found = dict(saved_datasets(environment))
-    assert {"train_samples", "split_table", "moe.checkpoint", "moe.metrics", "moe.predictions", "leaderboard"} <= set(
-        found
-    )
+    in_buckets = {"train_sample_buckets", "moe.evaluation_buckets", "moe.ordered_predictions"}
+    in_memory = {"train_samples", "split_table", "moe.predictions", "leaderboard"}
+    assert {"moe.checkpoint", "moe.metrics"} | (in_buckets if environment == "ray" else in_memory) <= set(found)
     wrong = {name: type(dataset).__qualname__ for name, dataset in found.items() if not isinstance(dataset, WHOLE)}
     assert not wrong, f"take a class of price_fusion.datasets.whole_files for {wrong}"
 

@@ -40,13 +40,16 @@ def _leak_report(kind: str, model: str, data: Any) -> Table | None:
 
 def alignment_table(report: Mapping[str, Any]) -> Table:
     """How products and sources fit together."""
-    table = Table(
-        title=f"Alignment of {report['products']}: {report['rows']:,} products, {report['rows_kept']:,} kept, "
+    title = (
+        f"Alignment of {report['products']}: {report['rows']:,} products, {report['rows_kept']:,} kept, "
         f"{report['rows_in_all_sources']:,} in all sources, {report['rows_in_no_source']:,} in none; "
-        f"{report['duplicate_ids']} duplicate ids, {report['groups_of_several']:,} groups that share an image or text; "
-        f"{report['suspicions']} likely mistake(s) reported",
-        title_justify="left",
+        f"{report['duplicate_ids']} duplicate ids"
     )
+    if report["groups_of_several"] is not None:  # in buckets nobody counts them
+        title += f", {report['groups_of_several']:,} groups that share an image or text"
+    if report["suspicions"] is not None:
+        title += f"; {report['suspicions']} likely mistake(s) reported"
+    table = Table(title=title, title_justify="left")
     for column in ("source", "rows", "matched", "missing", "extra", "missing ids (first)"):
         table.add_column(column, justify="left" if column.startswith(("source", "missing ids")) else "right")
     for source, counts in report["sources"].items():

@@ -65,3 +65,30 @@ class TuningFolderDataset(_WorkingFolderDataset):
     """Of tuning: each trial as soon as it ends."""
 
     handle = TuningFolder
+
+
+class SpillFolderDataset(AbstractDataset[NoReturn, Path]):
+    """Where a node may put, for as long as it runs, what fits no memory.
+
+    Args:
+        filepath: the folder; made when first written to.
+        metadata: for plugins.
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> Path:
+        """The folder."""
+        return self._filepath
+
+    def save(self, data: NoReturn) -> None:
+        """Refuse: nodes write into it themselves."""
+        raise DatasetError(f"{self._filepath} is written by nodes while they run, and is no output.")
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}

@@ -35,18 +35,30 @@ def calibrated(
         tables: one per source.
         levels: of the intervals that will be asked for.
     """
-    needed = max(MIN_ROWS, *(rows_needed(level) for level in levels))
-    if len(rows) < needed:
-        logger.warning(
-            "%s: %d rows to calibrate intervals on, %d are needed for a level of %g %%: predictions will have none. Give "
-            "more validation rows (splitting.proportions).",
-            checkpoint.header.variant,
-            len(rows),
-            needed,
-            100 * max(levels),
-        )
+    if not has_enough_rows(checkpoint.header.variant, len(rows), levels):
         return checkpoint
     chosen = samples.iloc[rows]
     network = Network(checkpoint)
     log_prices = network.log_prices(features_from_tables(chosen, tables, network.sources))
     return replace(checkpoint, calibration=calibrate(log_prices, chosen["price"].to_numpy(np.float64)))
+
+
+def has_enough_rows(name: str, rows: int, levels: Sequence[float]) -> bool:
+    """Whether there are rows enough to calibrate intervals of these levels on; says so if not.
+
+    Args:
+        name: of the variant, for the message.
+        rows: to calibrate on.
+        levels: of the intervals.
+    """
+    needed = max(MIN_ROWS, *(rows_needed(level) for level in levels))
+    if rows < needed:
+        logger.warning(
+            "%s: %d rows to calibrate intervals on, %d are needed for a level of %g %%: predictions will have none. Give "
+            "more validation rows (splitting.proportions).",
+            name,
+            rows,
+            needed,
+            100 * max(levels),
+        )
+    return rows >= needed

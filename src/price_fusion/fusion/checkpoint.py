@@ -13,6 +13,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -101,6 +102,11 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     Raises:
         StorageError: if it cannot be written.
     """
+    write_whole(path, checkpoint_bytes(checkpoint))
+
+
+def checkpoint_bytes(checkpoint: Checkpoint) -> bytes:
+    """A checkpoint as the contents of a file; the same checkpoint is the same bytes."""
     import torch
     from safetensors.torch import save
 
@@ -111,7 +117,20 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         }
     header = json.loads(checkpoint.header.model_dump_json()) | {TENSORS_DIGEST: tensors_digest(weights)}
     # One entry of metadata: several would come in any order, and the same checkpoint would not be the same bytes.
-    write_whole(path, save(weights, metadata={HEADER_KEY: sealed(header)}))
+    contents: bytes = save(weights, metadata={HEADER_KEY: sealed(header)})
+    return contents
+
+
+def checkpoint_of(contents: bytes) -> Checkpoint:
+    """The checkpoint that ``checkpoint_bytes`` made bytes of: for workers that do not see its file.
+
+    Raises:
+        CheckpointError: as ``load_checkpoint``.
+    """
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "checkpoint.safetensors"
+        path.write_bytes(contents)
+        return load_checkpoint(path)
 
 
 def read_header(path: Path) -> CheckpointHeader:

@@ -22,7 +22,7 @@ from price_fusion.fusion.engine.features import Features, features_from_arrays, 
 from price_fusion.fusion.intervals import Calibration, interval_columns, marginal_interval, price_intervals
 from price_fusion.fusion.network import Network
 from price_fusion.fusion.tables.columns import column_matrix
-from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.fusion.tables.view import TableView
 from price_fusion.parameters import ColumnSourceParameters, Source
 
 Precision = Literal["float32", "bf16", "auto"]
@@ -139,12 +139,12 @@ class Predictor:
         """
         return self._price_table(self._features(arrays, products), levels)
 
-    def predict_samples(self, samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable]) -> NDArray[np.float64]:
+    def predict_samples(self, samples: pd.DataFrame, tables: Mapping[str, TableView]) -> NDArray[np.float64]:
         """Prices in USD of the products of a sample table, (N,), finite and positive."""
         return self.price_features(features_from_tables(samples, tables, self.model.sources))
 
     def price_samples(
-        self, samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable], levels: Sequence[float]
+        self, samples: pd.DataFrame, tables: Mapping[str, TableView], levels: Sequence[float]
     ) -> pd.DataFrame:
         """Prices with intervals of the products of a sample table, as ``predict_intervals`` gives them.
 
@@ -154,7 +154,7 @@ class Predictor:
             features_from_tables(samples, tables, self.model.sources), levels if self.model.calibration else ()
         )
 
-    def gate_weights(self, samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable]) -> NDArray[np.float32]:
+    def gate_weights(self, samples: pd.DataFrame, tables: Mapping[str, TableView]) -> NDArray[np.float32]:
         """Weight of each expert for the products of a sample table, (N, experts); (N, 0) of a model without a gate."""
         if not isinstance(self.model, Network):
             return np.empty((len(samples), 0), np.float32)

@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 PACKAGES = ("kedro", "numpy", "pandas", "pyarrow", "pydantic", "safetensors", "scikit-learn", "torch")
 GIT_SECONDS = 5
 """After which git counts as absent."""
+MANIFESTS = ("manifest.json", "_manifest.json")
+"""What names all files of a folder: of embedding tables and ensembles, of tables in buckets."""
 ERROR_LENGTH = 500
 """Characters of an error's message at most."""
 
@@ -189,7 +191,7 @@ def _digests(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> dict[str
     found = {}
     for name in sorted(pipeline.datasets()):
         path = Path(str(getattr(catalog.get(name), "_filepath", "")))
-        manifest = path / "manifest.json" if path.is_dir() else path
+        manifest = next((path / name for name in MANIFESTS if (path / name).is_file()), path)
         if manifest.is_file() and "01_raw" not in manifest.parts:
             found[name] = digest_of(manifest)
     return found

@@ -13,6 +13,7 @@ from price_fusion.parameters.data import (
     SourceParameters,
     SplittingParameters,
 )
+from price_fusion.parameters.engine import EngineParameters
 from price_fusion.parameters.evaluation import (
     ESTIMATOR_KINDS,
     AblationParameters,
@@ -56,6 +57,7 @@ __all__ = [
     "ConcatFusion",
     "CrossValidationParameters",
     "Dimension",
+    "EngineParameters",
     "EnsembleParameters",
     "EnsemblePreset",
     "EstimatorKind",

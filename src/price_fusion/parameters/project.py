@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from price_fusion.errors import ParameterError
 from price_fusion.parameters.base import NAMES_OF_MODULES, Name, Parameters
 from price_fusion.parameters.data import FabricationParameters, IngestionParameters, Source, SplittingParameters
+from price_fusion.parameters.engine import EngineParameters
 from price_fusion.parameters.evaluation import (
     ESTIMATOR_KINDS,
     AblationParameters,
@@ -75,6 +76,7 @@ class ProjectParameters(BaseModel):
     report: ReportParameters = ReportParameters()
     model_card: ModelCardParameters = ModelCardParameters()
     tracking: TrackingParameters = TrackingParameters()
+    engine: EngineParameters = EngineParameters()
     tuning: TuningParameters = TuningParameters()
 
     def variant(self, name: str) -> VariantParameters:

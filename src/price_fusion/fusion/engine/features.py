@@ -17,7 +17,7 @@ from torch import Tensor
 from price_fusion.errors import AlignmentError, DataError
 from price_fusion.fusion.models.branches import SourceBatch
 from price_fusion.fusion.tables.columns import translated
-from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.fusion.tables.view import TableView
 from price_fusion.parameters import ColumnSourceParameters, Source
 
 
@@ -124,7 +124,7 @@ class Features:
 
 def features_from_tables(
     samples: pd.DataFrame,
-    tables: Mapping[str, EmbeddingTable],
+    tables: Mapping[str, TableView],
     sources: Mapping[str, Source],
 ) -> Features:
     """Features of the products of a sample table, left in the memory-mapped files.
@@ -186,7 +186,7 @@ def _rounded(embedding: NDArray[np.floating], dtype: str) -> NDArray[np.floating
     return stored if fits.all() else np.where(fits, stored, embedding.astype(np.float32))
 
 
-def check_widths(name: str, table: EmbeddingTable, source: Source) -> None:
+def check_widths(name: str, table: TableView, source: Source) -> None:
     """Refuse a table whose widths are not the expected ones."""
     if isinstance(source, ColumnSourceParameters):
         _check_columns(name, table, source)
@@ -200,7 +200,7 @@ def check_widths(name: str, table: EmbeddingTable, source: Source) -> None:
         )
 
 
-def _check_columns(name: str, table: EmbeddingTable, source: ColumnSourceParameters) -> None:
+def _check_columns(name: str, table: TableView, source: ColumnSourceParameters) -> None:
     stored = table.declaration
     found = (*stored.numeric, *stored.categorical) if isinstance(stored, ColumnSourceParameters) else ()
     expected = (*source.numeric, *source.categorical)
@@ -211,7 +211,7 @@ def _check_columns(name: str, table: EmbeddingTable, source: ColumnSourceParamet
         )
 
 
-def _structural(table: EmbeddingTable, source: Source) -> NDArray[np.float32]:
+def _structural(table: TableView, source: Source) -> NDArray[np.float32]:
     """A table's structural columns, codes of categories in the vocabulary that the model knows."""
     stored = table.declaration
     if isinstance(stored, ColumnSourceParameters) and isinstance(source, ColumnSourceParameters):
@@ -219,7 +219,7 @@ def _structural(table: EmbeddingTable, source: Source) -> NDArray[np.float32]:
     return table.structural
 
 
-def _rows(samples: pd.DataFrame, name: str, table: EmbeddingTable) -> NDArray[np.int64]:
+def _rows(samples: pd.DataFrame, name: str, table: TableView) -> NDArray[np.int64]:
     column = f"row_{name}"
     if column not in samples:
         aligned = [str(name).removeprefix("row_") for name in samples if str(name).startswith("row_")]

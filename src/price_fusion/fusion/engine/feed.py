@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from price_fusion.fusion.engine.features import Features, SourceFeatures
+from price_fusion.fusion.tables.ids import Ids
 
 BLOCK_PRODUCTS = 1_024
 """Products that are read together: neighbours on disk, unless the device holds fewer."""
+
+
+class Shares(NamedTuple):
+    """How processes that train together divide the batches of a stretch, each in proportion to the rows that it has."""
+
+    rows: tuple[int, ...]
+    """Of the stretch, by rank."""
+    rank: int
+    """Of this process."""
+    done: int = 0
+    """Products of the stretch, of all ranks, that were trained on before an interruption."""
+
+    def cuts(self, batch_size: int) -> Iterator[tuple[slice, int]]:
+        """Of each batch that is left, the place of this rank's rows among its own, and the products of all ranks."""
+        total, begun = sum(self.rows), [0] * len(self.rows)
+        for end in range(batch_size, total + batch_size, batch_size):
+            ended = [rows * min(end, total) // total for rows in self.rows]
+            if sum(begun) >= self.done:
+                yield slice(begun[self.rank], ended[self.rank]), sum(ended) - sum(begun)
+            begun = ended
 
 
 class Stretch(NamedTuple):
@@ -22,8 +43,41 @@ class Stretch(NamedTuple):
     """(M,) int64, into ``features``."""
     prices: Tensor
     """(N,) float32, USD, of the products in ``features``."""
-    products: Tensor
-    """(M,) int64, the same products as ``order``, as rows of all products."""
+    products: Tensor | None = None
+    """(N,) int64, the products in ``features`` as rows of all products; None: they are all products."""
+    ids: Ids | None = None
+    """(N,) ids of the products in ``features``, where they are read with them."""
+    shares: Shares | None = None
+    """How ranks divide batches; None: a single process takes them whole."""
+
+    def batches(self, batch_size: int) -> Iterator[tuple[Tensor, int]]:
+        """Rows of each batch, (B,) into ``features``, and the products that it has over all ranks."""
+        if self.shares is None:
+            for rows in torch.split(self.order, batch_size):
+                yield rows, len(rows)
+            return
+        for place, products in self.shares.cuts(batch_size):
+            yield self.order[place], products
+
+
+class TrainFeed(Protocol):
+    """Train products in random order, a stretch at a time."""
+
+    @property
+    def products(self) -> int:
+        """Of an epoch, over all ranks."""
+
+    def steps(self, batch_size: int) -> int:
+        """Batches of an epoch, more or less."""
+
+    def epoch(self, shuffler: torch.Generator, done: int = 0) -> Iterator[Stretch]:
+        """The stretches of one epoch.
+
+        Args:
+            shuffler: a generator on the CPU.
+            done: products of this epoch that were trained on before an interruption; they are left out, the others come
+                in the order in which they would have come.
+        """
 
 
 class Feed:
@@ -49,6 +103,7 @@ class Feed:
         self.train = train
         self.device = device
         self.window_products = window_products
+        self.products = len(train)
         self._blocks: tuple[Tensor, ...] = ()
         if window_products is not None:
             by_place = train[torch.argsort(_place(features, train), stable=True)]
@@ -64,17 +119,11 @@ class Feed:
         return windows * -(-full // batch_size) + -(-rest // batch_size)
 
     def epoch(self, shuffler: torch.Generator, done: int = 0) -> Iterator[Stretch]:
-        """The stretches of one epoch.
-
-        Args:
-            shuffler: a generator on the CPU.
-            done: products of this epoch that were trained on before an interruption; they are left out, the others come
-                in the order in which they would have come.
-        """
+        """As in ``TrainFeed``."""
         if self.window_products is None:
             order = self.train[torch.randperm(len(self.train), generator=shuffler).to(self.device)][done:]
             if len(order):
-                yield Stretch(self.features, order, self.prices, order)
+                yield Stretch(self.features, order, self.prices)
             return
         blocks = torch.randperm(len(self._blocks), generator=shuffler).tolist()
         for start in range(0, len(blocks), self._blocks_per_window):
@@ -83,7 +132,7 @@ class Feed:
             order, done = order[done:], max(0, done - len(chosen))
             if len(order):
                 features, prices = window(self.features, chosen, self.device), self.prices[chosen].to(self.device)
-                yield Stretch(features, order.to(self.device), prices, chosen[order])
+                yield Stretch(features, order.to(self.device), prices, chosen)
 
 
 def window(features: Features, index: Tensor, device: torch.device) -> Features:

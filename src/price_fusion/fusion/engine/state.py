@@ -27,7 +27,7 @@ from price_fusion.parameters import VariantParameters
 
 logger = logging.getLogger(__name__)
 
-MAGIC = b"price-fusion state 3"
+MAGIC = b"price-fusion state 4"
 FREE_TO_CHANGE = ("epochs", "early_stopping_patience", "checkpoint_every", "resume", "state_every", "cuda_graph")
 """Training parameters that a continuation may have otherwise: they say when to stop and what to write."""
 LARGEST_SHARE = 0.05
@@ -66,7 +66,13 @@ class SaveClock:
 
 
 def describe_run(
-    parameters: VariantParameters, seed: int, data: dict[str, str], device: torch.device, *, bf16: bool
+    parameters: VariantParameters,
+    seed: int,
+    data: dict[str, str],
+    device: torch.device,
+    *,
+    bf16: bool,
+    processes: int = 1,
 ) -> dict[str, Any]:
     """What must be the same for a continuation to be one, as flat names and values."""
     configuration = parameters.model_dump(mode="json", exclude={"train": set(FREE_TO_CHANGE)})
@@ -85,6 +91,7 @@ def describe_run(
         else torch.cuda.get_device_name(device),
         "threads": torch.get_num_threads() if on_cpu else None,
         "bf16": bf16,
+        "engine.training_processes": processes,
     }
 
 

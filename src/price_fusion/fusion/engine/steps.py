@@ -11,6 +11,7 @@ from price_fusion.fusion.engine.captured import StepRunner
 from price_fusion.fusion.engine.device import autocast
 from price_fusion.fusion.engine.features import Features
 from price_fusion.fusion.engine.feed import Stretch
+from price_fusion.fusion.engine.ranks import Ranks
 from price_fusion.fusion.engine.training_run import RunProgress
 from price_fusion.fusion.engine.weights import FlatWeights
 from price_fusion.fusion.losses import LOSSES
@@ -30,6 +31,7 @@ class Steps:
         features: all of them; steps on these are recorded on a GPU, those on windows are not.
         progress: takes note of the parts that a device has memory for.
         bf16: whether matrix products run in it.
+        ranks: who trains; each takes its own rows of a batch.
     """
 
     def __init__(
@@ -41,8 +43,10 @@ class Steps:
         progress: RunProgress,
         *,
         bf16: bool,
+        ranks: Ranks | None = None,
     ) -> None:
         self.name = name
+        self.ranks = ranks or Ranks()
         self.weights = weights
         self.options = options
         self.features = features
@@ -59,7 +63,7 @@ class Steps:
         Args:
             stretch: that the batch is of.
             loss: of the epoch.
-            rows: (B,) int64, into the stretch's features.
+            rows: (B,) int64, into the stretch's features; those of this rank, which may be none.
 
         Raises:
             NotFiniteError: where steps wait for their loss, and it or its gradient is no number.
@@ -99,6 +103,9 @@ class Steps:
         parts = self.progress.micro_batch
 
         def step(rows: Tensor) -> None:
+            if self.ranks.size > 1:
+                self._step_together(stretch, loss, rows)
+                return
             if parts is None:
                 total = self._loss(stretch, loss, rows)
                 self.weights.step(total)
@@ -107,11 +114,28 @@ class Steps:
                 self.weights.update(total)
             self.loss_sum.add_(total.detach(), alpha=len(rows))
 
-        capture = whole and self.options.cuda_graph and parts is None
+        capture = whole and self.options.cuda_graph and parts is None and self.ranks.size == 1
         runner = StepRunner(step, self.options.batch_size, self.device, capture=capture)
         if whole:
             self._runner = (loss, runner)
         return runner
+
+    def _step_together(self, stretch: Stretch, loss: LossName, rows: Tensor) -> None:
+        """A step of all ranks: each adds the gradient of its own rows, and all make the same update."""
+        gradients, own = self.weights.gradients, torch.zeros(2, device=self.device)
+        if len(rows):
+            parts = torch.split(rows, self.progress.micro_batch or len(rows))
+            own[0], own[1] = self._backward_in_parts(stretch, loss, parts), 1
+            own *= len(rows)
+            gradients.mul_(len(rows))
+        else:
+            gradients.zero_()
+        self.ranks.sum_(gradients)
+        self.ranks.sum_(own)
+        total, products = own
+        gradients.div_(products)
+        self.loss_sum.add_(total)
+        self.weights.update(total / products)
 
     def _backward_in_parts(self, stretch: Stretch, loss: LossName, parts: tuple[Tensor, ...]) -> Tensor:
         """Gradient of the mean loss of a batch, a part at a time; the loss."""

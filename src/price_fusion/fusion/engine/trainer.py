@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import chain, islice
 from time import perf_counter
 from typing import Any
 
@@ -16,9 +18,10 @@ from torch import Tensor
 from price_fusion.errors import TrainingError
 from price_fusion.fusion.checkpoint import PRICE_CEILING, Checkpoint, CheckpointHeader
 from price_fusion.fusion.engine.device import uses_bf16
-from price_fusion.fusion.engine.feed import Feed, Stretch
+from price_fusion.fusion.engine.feed import Feed, Stretch, TrainFeed
 from price_fusion.fusion.engine.not_finite import BadBatch
 from price_fusion.fusion.engine.progress import TrainingProgress, show_parameter_counts
+from price_fusion.fusion.engine.ranks import Ranks
 from price_fusion.fusion.engine.run_folder import RunFolder
 from price_fusion.fusion.engine.schedules import Schedule
 from price_fusion.fusion.engine.scoring import score, to_prices
@@ -60,6 +63,7 @@ def train_variant(
     run: RunFolder | None,
     quiet: bool = False,
     after_epoch: AfterEpoch | None = None,
+    ranks: Ranks | None = None,
 ) -> Trained:
     """Train a variant until early stopping or the last epoch.
 
@@ -72,6 +76,7 @@ def train_variant(
             can be resumed.
         quiet: leave the table of parameters and the lines per epoch out: for one run of many.
         after_epoch: called with each epoch's record; what it raises ends the training.
+        ranks: who trains; the first of them validates and writes, and must be given the rows for it. None: this process.
 
     Raises:
         TrainingError: if a loss or gradient stops being a number, the device is out of memory, a run to be resumed was
@@ -80,7 +85,9 @@ def train_variant(
         Interruption: if a signal asked to stop; the state is saved then.
     """
     try:
-        return Trainer(name, parameters, data, seed=seed, run=run, quiet=quiet, after_epoch=after_epoch).train()
+        return Trainer(
+            name, parameters, data, seed=seed, run=run, quiet=quiet, after_epoch=after_epoch, ranks=ranks
+        ).train()
     except torch.OutOfMemoryError as error:
         raise TrainingError(
             f"{name}: {data.device} is out of memory ({error}). Lower {name}.train.batch_size (now "
@@ -105,13 +112,16 @@ class Trainer:
         run: RunFolder | None,
         quiet: bool = False,
         after_epoch: AfterEpoch | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         self.name = name
-        self.quiet = quiet
+        self.ranks = ranks or Ranks()
+        self.quiet = quiet = quiet or not self.ranks.is_first
         self.after_epoch = after_epoch
         self.parameters = parameters
         self.options = options = parameters.train
-        check_selection(name, options, len(data.validation))
+        if self.ranks.is_first:
+            check_selection(name, options, len(data.validation))
         self.data = data
         self.seed = seed
         self.run = run
@@ -119,27 +129,30 @@ class Trainer:
         self.bf16 = uses_bf16(options.precision, self.device)
         torch.manual_seed(seed)
         self.shuffler = torch.Generator().manual_seed(seed)
-        self.model = prepare_model(parameters, data).to(self.device)
+        self.model = self._prepared_model().to(self.device)
         self.weights = FlatWeights(self.model, options, bf16=self.bf16)
         self.judged = self.weights.averaged_model()
-        self.feed = Feed(data.features, data.prices, data.train, data.device, data.window_products)
+        self.feed: TrainFeed = data.feed or Feed(
+            data.features, data.prices, data.train, data.device, data.window_products
+        )
         self.schedule = Schedule(options, steps_per_epoch=self.feed.steps(options.batch_size))
         self.progress = RunProgress()
-        self.steps = Steps(name, self.weights, options, data.features, self.progress, bf16=self.bf16)
+        self.steps = Steps(name, self.weights, options, data.features, self.progress, bf16=self.bf16, ranks=self.ranks)
         self.kept: Checkpoint | None = None
         self.clock = SaveClock(options.state_every)
         self._epoch_shuffler = self.shuffler.get_state()
         self._resumed_step = 0
         self._started = perf_counter()
         self._listener = Listener()
-        self._shown = TrainingProgress(name, options.epochs, len(data.train), quiet=quiet)
-        self.median_price = float(data.prices[data.train].median())
+        self._shown = TrainingProgress(name, options.epochs, self.feed.products, quiet=quiet)
+        self.median_price = self.ranks.from_first(lambda: float(data.prices[data.train].median()))
 
     def train(self) -> Trained:
         """Run the epochs that are left."""
         options, progress = self.options, self.progress
-        if self.run is not None and not (options.resume and self._resume(self.run)):
-            self._clear(self.run)
+        resumed = self.run is not None and options.resume and self._resume(self.run)
+        if self.run is not None and not resumed and self.ranks.is_first:
+            make_way(self.name, self.run)
         if not self.quiet:
             show_parameter_counts(self.name, parameter_counts(self.model))
         with (
@@ -158,39 +171,41 @@ class Trainer:
         self._warn_if_nothing_was_learnt()
         return Trained(self.kept, progress.history)
 
-    def _clear(self, run: RunFolder) -> None:
-        """Make room for a fresh training; what an unfinished one needs to go on is kept."""
-        epoch = unfinished_epoch(run.states)
-        if epoch is not None:
-            run.set_aside()
-            logger.warning(
-                "%s: an unfinished training, stopped in epoch %d, makes way for a fresh one. Its state is kept as %s; to go on "
-                "with it after all, name it %s again and run with %s.train.resume=true",
-                self.name,
-                epoch,
-                run.unfinished,
-                run.state.name,
-                self.name,
-            )
-        run.clear()
+    def _prepared_model(self) -> PriceModel:
+        """The model at its start, the same for all ranks; from here on each draws random numbers of its own."""
+        if self.ranks.size == 1:
+            return prepare_model(self.parameters, self.data)
+        model = build_model(self.data.sources, self.parameters.model)
+        start = self.ranks.from_first(lambda: prepare_model(self.parameters, self.data, model).state_dict())
+        model.load_state_dict(start)
+        torch.manual_seed(self.seed + self.ranks.rank)
+        return model
 
     def _keep(self, record: dict[str, Any], *, best: bool) -> None:
         """Keep the checkpoint of an epoch that ended, if it is to be kept, and write what is due."""
         options, progress = self.options, self.progress
-        due = progress.is_over(options) or (self.run is not None and self.clock.is_due(epoch_ended=True))
+        due = progress.is_over(options) or (self.run is not None and self._is_save_due())
         checkpoint = self._checkpoint(record)
         kept = self.kept is None or (best if options.keep == "best" else due)
         if kept:
             self.kept = Checkpoint(checkpoint.header, _copied(checkpoint.weights))
         if self.run is None:
             return
-        if kept:
-            self.run.save_kept(checkpoint)
-        if progress.epoch % options.checkpoint_every == 0:
-            self.run.save_periodic(checkpoint)
-        self.run.save_history(progress.history)
+        if self.ranks.is_first:
+            self._write(self.run, checkpoint, kept=kept)
         if due:
             self._save_state(self.run)
+
+    def _write(self, run: RunFolder, checkpoint: Checkpoint, *, kept: bool) -> None:
+        """Write what is due at the end of an epoch, but for the state."""
+        if kept:
+            run.save_kept(checkpoint)
+        if self.progress.epoch % self.options.checkpoint_every == 0:
+            run.save_periodic(checkpoint)
+        run.save_history(self.progress.history)
+
+    def _is_save_due(self) -> bool:
+        return bool(self.ranks.largest(self.clock.is_due(epoch_ended=True))[0])
 
     def _warn_if_nothing_was_learnt(self) -> None:
         """Say so if the best epoch is no better than one price for all."""
@@ -217,7 +232,7 @@ class Trainer:
         loss = self._train_epoch(epoch)
         judged = self.weights.values if self.weights.average is None else self.weights.average
         check_judged(self.name, self.options, judged, epoch)
-        metrics = self._validate(epoch) if len(self.data.validation) else {}
+        metrics = self.ranks.from_first(lambda: self._validate(epoch) if len(self.data.validation) else {})
         self.schedule.epoch_ended(metrics.get("smape", math.inf))
         record = {"epoch": epoch, "loss": loss, **metrics, "learning_rate": learning_rate}
         if progress.micro_batch is not None:
@@ -234,22 +249,23 @@ class Trainer:
         for stretch in self.feed.epoch(self.shuffler, progress.products):
             first = progress.step
             try:
-                for rows in torch.split(stretch.order, self.options.batch_size):
+                for rows, products in stretch.batches(self.options.batch_size):
                     self.weights.set_rate(self.schedule.rate(progress.step))
                     self.steps.take(stretch, loss, rows)
                     progress.step += 1
-                    progress.products += len(rows)
-                    self._shown.step(len(rows), progress.products)
+                    progress.products += products
+                    self._shown.step(products, progress.products)
                     self._between_steps()
                 self.weights.check()
             except NotFiniteError as error:
                 raise self._not_finite(error, stretch, first, epoch) from error
-        return float(self.steps.loss_sum / len(self.data.train))
+        return float(self.steps.loss_sum / self.feed.products)
 
     def _between_steps(self) -> None:
         """Save the state if it is time, and stop if that was asked for."""
-        asked = self._listener.asked
-        if self.run is not None and (asked or self.clock.is_due(epoch_ended=False)):
+        number, due = self.ranks.largest(self._listener.asked or 0, self.clock.is_due(epoch_ended=False))
+        asked = signal.Signals(number) if number else None
+        if self.run is not None and (asked or due):
             self.weights.check()
             self._save_state(self.run)
         if asked is None:
@@ -261,21 +277,29 @@ class Trainer:
             asked.name,
             self.progress.epoch + 1,
             self.progress.products,
-            len(self.data.train),
+            self.feed.products,
             going_on,
         )
-        say(f"Go on with:\n{command_with(f'{self.name}.train.resume=true' if self.run else None)}")
+        if self.ranks.size == 1:
+            say(f"Go on with:\n{command_with(f'{self.name}.train.resume=true' if self.run else None)}")
         raise Interruption(asked)
 
     def _not_finite(self, error: NotFiniteError, stretch: Stretch, first: int, epoch: int) -> TrainingError:
         """What to say of a loss or gradient that is no number; ``first`` is the step of the stretch's first batch."""
         step = self.progress.step if error.step is None else self._resumed_step + error.step
-        rows = stretch.products[(step - first) * self.options.batch_size :][: self.options.batch_size].cpu().numpy()
-        ids = rows if self.data.ids is None else self.data.ids[rows]
-        batch = BadBatch(epoch, step, error.loss, self.schedule.rate(step), ids.tolist())
-        if self.run is not None:
+        rows, _ = next(islice(stretch.batches(self.options.batch_size), step - first, None))
+        ids = list(chain.from_iterable(self.ranks.gathered(self._ids(stretch, rows.cpu()))))
+        batch = BadBatch(epoch, step, error.loss, self.schedule.rate(step), ids)
+        if self.run is not None and self.ranks.is_first:
             self.run.save_not_finite(asdict(batch))
         return batch.error(self.name, self.options, self.run)
+
+    def _ids(self, stretch: Stretch, rows: Tensor) -> list[Any]:
+        """Of the products at these rows of a stretch; row numbers where they have none."""
+        if stretch.ids is not None:
+            return list(stretch.ids[rows.numpy()].tolist())
+        products = (rows if stretch.products is None else stretch.products.cpu()[rows]).numpy()
+        return list((products if self.data.ids is None else self.data.ids[products]).tolist())
 
     def _validate(self, epoch: int) -> dict[str, float]:
         data = self.data
@@ -300,7 +324,14 @@ class Trainer:
     # --- what a continuation needs ---
 
     def _fingerprint(self) -> dict[str, Any]:
-        return describe_run(self.parameters, self.seed, self.data.fingerprints, self.device, bf16=self.bf16)
+        return describe_run(
+            self.parameters,
+            self.seed,
+            self.data.fingerprints,
+            self.device,
+            bf16=self.bf16,
+            processes=self.ranks.size,
+        )
 
     def _save_state(self, run: RunFolder) -> None:
         began = perf_counter()
@@ -313,13 +344,20 @@ class Trainer:
             "progress": progress,
             "loss_sum": self.steps.loss_sum,
             "shuffler": self._epoch_shuffler,
-            "random": torch.get_rng_state(),
-            "cuda_random": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+            "random": torch.stack(self.ranks.gathered(torch.get_rng_state())),
+            "cuda_random": self._cuda_random(),
             "over": self.progress.is_over(self.options),
             "kept": kept and {"header": kept.header.model_dump_json(), "weights": kept.weights},
         }
-        save_state(run.states, self._fingerprint(), parts)
+        if self.ranks.is_first:
+            save_state(run.states, self._fingerprint(), parts)
         self.clock.saved(perf_counter() - began)
+
+    def _cuda_random(self) -> Tensor | None:
+        """States of the GPUs' generators, by rank."""
+        if self.device.type != "cuda":
+            return None
+        return torch.stack(self.ranks.gathered(torch.cuda.get_rng_state(self.device)))
 
     def _resume(self, run: RunFolder) -> bool:
         """Take over the last state, if there is one."""
@@ -353,17 +391,45 @@ class Trainer:
         self.steps.loss_sum.copy_(parts["loss_sum"])
         self._epoch_shuffler = parts["shuffler"].cpu()
         self.shuffler.set_state(self._epoch_shuffler)
-        torch.set_rng_state(parts["random"].cpu())
+        torch.set_rng_state(parts["random"][self.ranks.rank].cpu().clone())
         if self.device.type == "cuda":
-            torch.cuda.set_rng_state(parts["cuda_random"].cpu(), self.device)
+            torch.cuda.set_rng_state(parts["cuda_random"][self.ranks.rank].cpu().clone(), self.device)
         kept = parts["kept"]
         if kept is not None:
             self.kept = Checkpoint(CheckpointHeader.model_validate_json(kept["header"]), kept["weights"])
 
 
-def prepare_model(parameters: VariantParameters, data: TrainingData) -> PriceModel:
-    """A fresh model that knows what train rows alone tell: structural scales, and the median log price to start at."""
-    model = build_model(data.sources, parameters.model)
+def make_way(name: str, run: RunFolder) -> None:
+    """Make room for a fresh training; what an unfinished one needs to go on is kept.
+
+    Args:
+        name: of the variant.
+        run: the folder.
+    """
+    epoch = unfinished_epoch(run.states)
+    if epoch is not None:
+        run.set_aside()
+        logger.warning(
+            "%s: an unfinished training, stopped in epoch %d, makes way for a fresh one. Its state is kept as %s; to go on "
+            "with it after all, name it %s again and run with %s.train.resume=true",
+            name,
+            epoch,
+            run.unfinished,
+            run.state.name,
+            name,
+        )
+    run.clear()
+
+
+def prepare_model(parameters: VariantParameters, data: TrainingData, model: PriceModel | None = None) -> PriceModel:
+    """A fresh model that knows what train rows alone tell: structural scales, and the median log price to start at.
+
+    Args:
+        parameters: its composition.
+        data: whose train rows.
+        model: of that composition; None: a new one.
+    """
+    model = model or build_model(data.sources, parameters.model)
     model.fit_structural({name: values.cpu() for name, values in data.features.structural(data.train).items()})
     model.head.start_at(float(data.prices[data.train].log1p().median()))
     return model

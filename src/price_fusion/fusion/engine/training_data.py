@@ -14,6 +14,7 @@ from torch import Tensor
 
 from price_fusion.fusion.engine.device import choose_device, fits, window_bytes
 from price_fusion.fusion.engine.features import Features, features_from_tables
+from price_fusion.fusion.engine.feed import TrainFeed
 from price_fusion.fusion.engine.recipe import data_fingerprints
 from price_fusion.fusion.roles import Roles
 from price_fusion.fusion.tables.table import EmbeddingTable
@@ -45,6 +46,8 @@ class TrainingData:
     """Where to compute."""
     window_products: int | None = None
     """How many products' features the device holds at a time; None: all."""
+    feed: TrainFeed | None = None
+    """Where train rows come from that no features hold; ``train`` is a sample of them then. None: from ``features``."""
 
 
 def training_data(

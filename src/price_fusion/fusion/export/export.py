@@ -31,7 +31,7 @@ from price_fusion.fusion.export.graph import PRESENT, PricingGraph
 from price_fusion.fusion.files import whole_folder
 from price_fusion.fusion.predictor import Predictor
 from price_fusion.fusion.sealed import sealed
-from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.fusion.tables.view import TableView
 from price_fusion.parameters import ColumnSourceParameters, Source
 
 ONNX, PROGRAM, MANIFEST = "model.onnx", "model.pt2", "export.json"
@@ -54,7 +54,7 @@ class Exported:
     manifest: Mapping[str, Any]
 
 
-def export_checkpoint(checkpoint: Checkpoint, samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable]) -> Exported:
+def export_checkpoint(checkpoint: Checkpoint, samples: pd.DataFrame, tables: Mapping[str, TableView]) -> Exported:
     """Export a checkpoint to ONNX and torch.export, and compare both with ``Predictor``.
 
     Args:

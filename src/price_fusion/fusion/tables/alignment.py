@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from price_fusion.errors import AlignmentError
 from price_fusion.fusion.tables.ids import Ids, described_lookalikes, ids_of, lacking, listed, lookalikes
 from price_fusion.fusion.tables.raw import RawEmbeddings
-from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.fusion.tables.view import TableView
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Alignment:
 
 def align_products(
     products: pd.DataFrame,
-    tables: Mapping[str, EmbeddingTable],
+    tables: Mapping[str, TableView],
     *,
     policy: Policy,
     unknown_products: Literal["error", "drop", "keep"],
@@ -59,10 +59,11 @@ def align_products(
     missing = {source: ids[row < 0] for source, row in rows.items()}
     refuse_unrelated(missing, tables, origin, ids)
     if policy == "strict":
-        _refuse_missing(missing, tables, origin)
-    embedded = [row for source, row in rows.items() if tables[source].width] or list(rows.values())
-    present = np.stack([row >= 0 for row in embedded])
-    kept = _kept_products(ids, present, policy, unknown_products, origin)
+        refuse_missing(missing, tables, origin)
+    present = presence(rows, tables)
+    kept = kept_products(ids, present, policy, unknown_products, origin)
+    if policy == "intersect" and not kept.any():
+        raise AlignmentError(f"{origin}: no product is in all sources. Set ingestion.policy to 'keep'.")
     samples = pd.DataFrame({"sample_id": ids})
     if "price" in products:
         samples["price"] = products["price"].to_numpy(np.float64)
@@ -72,15 +73,28 @@ def align_products(
     report = {
         "products": origin,
         "policy": policy,
-        "rows": len(ids),
+        **presence_report(kept, present),
+        "groups_of_several": int((samples.loc[kept, "group_key"].value_counts() > 1).sum()),
+        "sources": {source: source_report(table, ids, missing[source]) for source, table in tables.items()},
+    }
+    return Alignment(samples[kept].reset_index(drop=True), report)
+
+
+def presence(rows: Mapping[str, NDArray[np.int64]], tables: Mapping[str, TableView]) -> NDArray[np.bool_]:
+    """(S, N) whether each source knows each product. Column sources know all, and count only where there are no others."""
+    embedded = [row for source, row in rows.items() if tables[source].width] or list(rows.values())
+    return np.stack([row >= 0 for row in embedded])
+
+
+def presence_report(kept: NDArray[np.bool_], present: NDArray[np.bool_]) -> dict[str, int]:
+    """How many products there are, are kept, and are in all sources and in none."""
+    return {
+        "rows": len(kept),
         "rows_kept": int(kept.sum()),
         "rows_in_all_sources": int(present.all(axis=0).sum()),
         "rows_in_no_source": int((~present.any(axis=0)).sum()),
         "duplicate_ids": 0,  # refused on reading, in products and in sources
-        "groups_of_several": int((samples.loc[kept, "group_key"].value_counts() > 1).sum()),
-        "sources": {source: _source_report(table, ids, missing[source]) for source, table in tables.items()},
     }
-    return Alignment(samples[kept].reset_index(drop=True), report)
 
 
 def group_keys(products: pd.DataFrame) -> NDArray[np.int64]:
@@ -111,7 +125,7 @@ def group_keys(products: pd.DataFrame) -> NDArray[np.int64]:
 
 
 def refuse_unrelated(
-    missing: Mapping[str, Ids], tables: Mapping[str, EmbeddingTable | RawEmbeddings], origin: str, ids: Ids
+    missing: Mapping[str, Ids], tables: Mapping[str, TableView | RawEmbeddings], origin: str, ids: Ids
 ) -> None:
     """Refuse a source that knows none of the products, or fewer than it would if ids were written alike.
 
@@ -138,7 +152,12 @@ def refuse_unrelated(
             logger.warning("%s and source %r (%s): %s", origin, source, table.origin, described_lookalikes(alike))
 
 
-def _refuse_missing(missing: Mapping[str, Ids], tables: Mapping[str, EmbeddingTable], origin: str) -> None:
+def refuse_missing(missing: Mapping[str, Ids], tables: Mapping[str, TableView], origin: str) -> None:
+    """Refuse products that a source lacks, under the policy ``strict``.
+
+    Raises:
+        AlignmentError: naming the sources and the first of the products.
+    """
     gaps = {source: ids for source, ids in missing.items() if len(ids)}
     if gaps:
         details = "; ".join(
@@ -150,17 +169,20 @@ def _refuse_missing(missing: Mapping[str, Ids], tables: Mapping[str, EmbeddingTa
         )
 
 
-def _kept_products(
+def kept_products(
     ids: Ids,
     present: NDArray[np.bool_],
     policy: Policy,
     unknown_products: Literal["error", "drop", "keep"],
     origin: str,
 ) -> NDArray[np.bool_]:
+    """(N,) whether each product is kept; arguments as of ``align_products``, and ``presence`` (S, N).
+
+    Raises:
+        AlignmentError: if there are products that no source knows, and that is an error.
+    """
     everywhere, somewhere = present.all(axis=0), present.any(axis=0)
     if policy == "intersect":
-        if not everywhere.any():
-            raise AlignmentError(f"{origin}: no product is in all sources. Set ingestion.policy to 'keep'.")
         return np.asarray(everywhere)
     unknown = ids[~somewhere]
     if len(unknown) and unknown_products == "error":
@@ -171,7 +193,8 @@ def _kept_products(
     return np.asarray(somewhere) if unknown_products == "drop" else np.ones(len(ids), dtype=bool)
 
 
-def _source_report(table: EmbeddingTable, ids: Ids, missing: Ids) -> dict[str, Any]:
+def source_report(table: TableView, ids: Ids, missing: Ids) -> dict[str, Any]:
+    """How a source and the products fit together."""
     extra = lacking(table.ids, ids)
     return {
         "rows": table.rows,

@@ -97,15 +97,15 @@ def read_records(
             needed column, has two of one name, or no record.
         ParameterError: if ``sha256`` is no digest.
     """
-    content = _utf8(_bytes(path, needed, sha256), path, layout.encoding)
+    content = as_utf8(_bytes(path, needed, sha256), path, layout.encoding)
     if not content.removeprefix(codecs.BOM_UTF8).strip():
         raise DataError(f"{path}: found an empty file, expected a CSV with {', '.join(needed)}. Write it again.")
     try:
-        delimiter = _delimiter(content, needed, path, layout)
+        delimiter = find_delimiter(content, needed, path, layout)
         header, *rows = _parsed(content, delimiter, path)
     except UnicodeDecodeError as error:
-        raise _undecodable(content, path, "utf-8") from error
-    _refuse_duplicates(header, path)
+        raise undecodable(content, path, "utf-8") from error
+    refuse_repeated_columns(header, path)
     if not rows:
         raise DataError(f"{path}: found a header and no products, expected at least one. Write the file again.")
     numbers: Sequence[int] = range(1, len(rows) + 1)
@@ -115,7 +115,7 @@ def read_records(
         numbers = [number for number, row in enumerate(rows, start=1) if len(row) == len(header)]
         rows = [rows[number - 1] for number in numbers]
     if addresses is not None:
-        problems += _swallowed(rows, numbers, header.index(addresses), delimiter, path)
+        problems += swallowed_records(rows, numbers, header.index(addresses), delimiter, path)
     values = list(zip(*rows, strict=True)) if rows else [()] * len(header)
     return Records({name: column for name, column in zip(header, values, strict=True) if name}, numbers, problems)
 
@@ -133,8 +133,12 @@ def _bytes(path: Path, needed: Sequence[str], sha256: str | None) -> bytes:
     return content
 
 
-def _utf8(content: bytes, path: Path, said: str | None) -> bytes:
-    """The same text in UTF-8; what is in UTF-8 already is given back as it is, and not decoded yet."""
+def as_utf8(content: bytes, path: Path | str, said: str | None) -> bytes:
+    """The same text in UTF-8; what is in UTF-8 already is given back as it is, and not decoded yet.
+
+    Raises:
+        DataError: if it is marked as something else, not what it is said to be, or holds NUL bytes.
+    """
     marked = next((encoding for mark, encoding in _MARKS if content.startswith(mark)), None)
     if marked and said is None:
         raise DataError(
@@ -145,7 +149,7 @@ def _utf8(content: bytes, path: Path, said: str | None) -> bytes:
         try:
             content = content.decode(said).removeprefix("\ufeff").encode("utf-8")
         except UnicodeError as error:
-            raise _undecodable(content, path, said) from error
+            raise undecodable(content, path, said) from error
     nul = content.find(0)
     if nul >= 0:
         raise DataError(
@@ -155,7 +159,8 @@ def _utf8(content: bytes, path: Path, said: str | None) -> bytes:
     return content
 
 
-def _undecodable(content: bytes, path: Path, encoding: str) -> DataError:
+def undecodable(content: bytes, path: Path | str, encoding: str) -> DataError:
+    """The error for bytes that are not of an encoding, with their place."""
     where = ""
     try:
         content.decode(encoding)
@@ -175,10 +180,14 @@ def _reader(content: bytes, delimiter: str) -> Reader:
     return csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline=""), delimiter=delimiter, strict=True)
 
 
-def _delimiter(content: bytes, needed: Sequence[str], path: Path, layout: Layout) -> str:
-    """The delimiter under which the header holds the needed columns."""
+def find_delimiter(content: bytes, needed: Sequence[str], path: Path | str, layout: Layout) -> str:
+    """The delimiter under which the header holds the needed columns.
+
+    Raises:
+        DataError: if there is none, or more than one.
+    """
     headers = {
-        candidate: _header(content, candidate)
+        candidate: header_of(content, candidate)
         for candidate in ((layout.delimiter,) if layout.delimiter else DELIMITERS)
     }
     fitting = [candidate for candidate, header in headers.items() if set(needed) <= set(header)]
@@ -199,7 +208,7 @@ def _delimiter(content: bytes, needed: Sequence[str], path: Path, layout: Layout
     )
 
 
-def _header(content: bytes, delimiter: str) -> list[str]:
+def header_of(content: bytes, delimiter: str) -> list[str]:
     """Names of the first line that is not blank, as far as it can be parsed."""
     reader = _reader(content, delimiter)
     try:
@@ -235,7 +244,12 @@ def _is_blank(row: Sequence[str]) -> bool:
     return not row or (len(row) == 1 and not row[0].strip())
 
 
-def _refuse_duplicates(header: Sequence[str], path: Path) -> None:
+def refuse_repeated_columns(header: Sequence[str], path: Path | str) -> None:
+    """Refuse a header that has a name twice.
+
+    Raises:
+        DataError: with the names.
+    """
     twice = sorted({name for name in header if name and header.count(name) > 1})
     if twice:
         raise DataError(
@@ -256,8 +270,8 @@ def _ragged(rows: Sequence[Sequence[str]], width: int, path: Path) -> DataError:
     )
 
 
-def _swallowed(
-    rows: Sequence[Sequence[str]], numbers: Sequence[int], link: int, delimiter: str, path: Path
+def swallowed_records(
+    rows: Sequence[Sequence[str]], numbers: Sequence[int], link: int, delimiter: str, path: Path | str
 ) -> list[DataError]:
     """An error if a quoted field holds further records, as a stray quote makes it: valid CSV, and one giant product.
 

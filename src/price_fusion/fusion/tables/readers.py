@@ -139,10 +139,29 @@ def _read_parquet(path: Path, embeddings: str, ids: str, options: _Options) -> R
             table = file.read(columns=[embeddings, ids])
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _unreadable(path, "a parquet file", error) from error
+    return embeddings_of_columns(table, embeddings, ids, options.binary_dtype, str(path))
+
+
+def embeddings_of_columns(
+    table: pa.Table, embeddings: str, ids: str, binary_dtype: BinaryDtype, origin: str
+) -> RawEmbeddings:
+    """Embeddings of two columns of a parquet file.
+
+    Args:
+        table: with both.
+        embeddings: column of the vectors: lists of floats, or bytes.
+        ids: column of the ids.
+        binary_dtype: what bytes are; little-endian.
+        origin: the file, for messages.
+
+    Raises:
+        DataError: if a field is empty, vectors differ in length, or as ``RawEmbeddings.from_arrays``.
+        AlignmentError: if an id occurs twice.
+    """
     for column in (embeddings, ids):
-        _refuse_nulls(table.column(column), f"{path}, column {column!r}")
-    vectors = _column_vectors(table.column(embeddings), f"{path}, column {embeddings!r}", options.binary_dtype)
-    return RawEmbeddings.from_arrays(table.column(ids).to_numpy(), vectors, str(path))
+        _refuse_nulls(table.column(column), f"{origin}, column {column!r}")
+    vectors = _column_vectors(table.column(embeddings), f"{origin}, column {embeddings!r}", binary_dtype)
+    return RawEmbeddings.from_arrays(table.column(ids).to_numpy(), vectors, origin)
 
 
 def _refuse_nulls(column: pa.ChunkedArray, where: str) -> None:

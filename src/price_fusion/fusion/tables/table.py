@@ -61,13 +61,22 @@ def draft_table(
     Raises:
         DataError: if its width is another than the declared one.
     """
+    refuse_other_width(raw, declaration)
+    return TableDraft(raw, declaration, dtype, rows_per_shard)
+
+
+def refuse_other_width(raw: RawEmbeddings, declaration: SourceParameters) -> None:
+    """Refuse a raw matrix that is not as wide as its source declares.
+
+    Raises:
+        DataError: with both widths.
+    """
     found = raw.vectors.shape[1]
     if found != declaration.width:
         raise DataError(
             f"{raw.origin}: found vectors of width {found}, expected {declaration.width} as parameters declare for this "
             "source (sources.<source>.width). Mend the parameter, or the path of the file in the catalog."
         )
-    return TableDraft(raw, declaration, dtype, rows_per_shard)
 
 
 def write_table(folder: Path, source: str, draft: TableDraft) -> None:
@@ -86,7 +95,7 @@ def write_table(folder: Path, source: str, draft: TableDraft) -> None:
     """
     try:
         _write_with(folder, source, draft, np.dtype(draft.dtype))
-    except _BeyondFloat16Error as overflow:
+    except BeyondFloat16Error as overflow:
         logger.warning("%s: %s; the table of %r keeps float32", draft.raw.origin, overflow, source)
         _write_with(folder, source, draft, np.dtype(np.float32))
 
@@ -197,7 +206,7 @@ class EmbeddingTable:
         return array
 
 
-class _BeyondFloat16Error(Exception):
+class BeyondFloat16Error(Exception):
     """A finite value became infinite in float16."""
 
 
@@ -237,7 +246,7 @@ def _write_files(folder: Path, source: str, draft: TableDraft, dtype: np.dtype[A
         stop = min(start + draft.rows_per_shard, rows)
         name = f"vectors-{number:05d}.npy"
         parts = tracked(list(_blocks(start, stop)), f"writing {source}, {name}", "blocks of rows")
-        blocks = (_converted(raw, block, slice(0, width), dtype) for block in parts)
+        blocks = (as_stored(raw, block, slice(0, width), dtype) for block in parts)
         digest = _write_npy(folder / name, (stop - start, width), dtype, blocks)
         shards.append({"file": name, "rows": stop - start, "sha256": digest})
     manifest = {
@@ -259,18 +268,26 @@ def _blocks(start: int, stop: int) -> Iterator[slice]:
     return (slice(first, min(first + BLOCK_ROWS, stop)) for first in range(start, stop, BLOCK_ROWS))
 
 
-def _converted(raw: RawEmbeddings, rows: slice, columns: slice, dtype: np.dtype[Any]) -> NDArray[Any]:
+def as_stored(
+    raw: RawEmbeddings, rows: slice | NDArray[np.int64], columns: slice, dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """Some rows of the raw matrix in the type of a table; what was read of a mapped file is forgotten.
+
+    Raises:
+        DataError: naming the rows that hold NaN, an infinite value or one beyond float32.
+        BeyondFloat16Error: if a value is too large for float16.
+    """
     with np.errstate(over="ignore"):
         block = np.ascontiguousarray(raw.vectors[rows, columns], dtype=dtype)
     if not np.isfinite(block).all():
         values = _finite(raw, rows, columns)
         largest = float(np.abs(values).max())
-        raise _BeyondFloat16Error(f"a value of magnitude {largest:g} does not fit float16 (65504)")
+        raise BeyondFloat16Error(f"a value of magnitude {largest:g} does not fit float16 (65504)")
     _forget_pages(raw.vectors)
     return block
 
 
-def _finite(raw: RawEmbeddings, rows: slice, columns: slice) -> NDArray[Any]:
+def _finite(raw: RawEmbeddings, rows: slice | NDArray[np.int64], columns: slice) -> NDArray[Any]:
     """A block of the raw matrix, once it is known to hold only numbers that float32 holds."""
     block = raw.vectors[rows, columns]
     if unusable(block).any():

@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.fusion.tables.view import TableView
 
 logger = logging.getLogger(__name__)
 
 
-def export(checkpoint: Any, samples: pd.DataFrame, *tables: EmbeddingTable) -> Any:
+def export(checkpoint: Any, samples: pd.DataFrame, *tables: TableView) -> Any:
     """Export a checkpoint to ONNX and torch.export, checked on products of the sample table."""
     from price_fusion.fusion.export.export import TOLERANCE, export_checkpoint
 

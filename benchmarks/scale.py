@@ -1,0 +1,344 @@
+"""Aligning, pricing and training on products in buckets: seconds and memory, and how both grow.
+
+    python benchmarks/scale.py                      # 1 million products; training on 1 million
+    python benchmarks/scale.py --rows 1_000_000 10_000_000 --train-rows 10_000_000   # 45 GB of scratch, half an hour
+
+Tables are random and written bucket by bucket, in the form in which ingestion writes them. Memory is the proportional set size
+of this process and its workers together, sampled ten times a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from common import (
+    Column,
+    Goal,
+    ResultTable,
+    Section,
+    console,
+    declared_sources,
+    declared_variant,
+    parse_arguments,
+    random_matrix,
+    scratch_folder,
+    start,
+)
+from price_fusion.fusion.buckets.alignment import BucketAlignment, alignment_plan, merged_alignment
+from price_fusion.fusion.buckets.hashing import buckets_of
+from price_fusion.fusion.buckets.parts import BucketPlan, Buckets, Summary, Tables, write_buckets
+from price_fusion.fusion.buckets.scoring import BucketPricing, packed, pricing_plan
+from price_fusion.fusion.buckets.table import TableBuckets, rows_as_arrow, table_metadata
+from price_fusion.fusion.engines import engine_of
+from price_fusion.parameters import EngineParameters, SourceParameters, VariantParameters
+
+SMOKE: dict[str, Any] = {"rows": [4_000], "train_rows": 4_000, "bucket_rows": 1_000, "repeats": 1}
+BLOCK_ROWS = 500_000
+"""Rows of a part that is made up at a time."""
+SECONDS_GOAL, MEMORY_GOAL = 45.0, 2_000.0
+TIME_GROWTH_GOAL, MEMORY_GROWTH_GOAL = 11.0, 1.2
+STREAM_GOAL = 80.0
+
+
+# --- memory -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Peak:
+    """The most memory that this process and its children took together, MB."""
+
+    megabytes: float = 0.0
+
+
+@contextmanager
+def watched() -> Iterator[Peak]:
+    """Watch memory while this is open."""
+    peak, over = Peak(), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.1):
+            peak.megabytes = max(peak.megabytes, sum(_pss(process) for process in _family(os.getpid())) / 1e3)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        over.set()
+        thread.join()
+
+
+def _family(process: int) -> list[int]:
+    """A process and all its descendants."""
+    try:
+        threads = Path(f"/proc/{process}/task").iterdir()
+        children = [int(one) for thread in threads for one in (thread / "children").read_text().split()]
+    except OSError:
+        return [process]
+    return [process, *(one for child in children for one in _family(child))]
+
+
+def _pss(process: int) -> float:
+    """Proportional set size, kB."""
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return 0.0
+    return float(next(line.split()[1] for line in lines if line.startswith("Pss:")))
+
+
+# --- made-up tables -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class MadeUp:
+    """A block of made-up rows of a source, or of products where there is none, dealt out: the task of a part."""
+
+    rows: int
+    buckets: int
+    source: SourceParameters | None = None
+    pool: np.ndarray | None = field(default=None, repr=False)
+
+    def __call__(self, part: int) -> tuple[Tables, Summary]:
+        """Rows of a block, by bucket."""
+        ids = np.arange(part * BLOCK_ROWS, min((part + 1) * BLOCK_ROWS, self.rows))
+        bucket = buckets_of(ids, self.buckets)
+        order = np.argsort(bucket, kind="stable")
+        chosen = np.split(ids[order], np.cumsum(np.bincount(bucket, minlength=self.buckets))[:-1])
+        make = self._products if self.source is None else self._embeddings
+        return ((number, make(some)) for number, some in enumerate(chosen)), {"rows": len(ids)}
+
+    def _embeddings(self, ids: np.ndarray) -> pa.Table:
+        if self.source is None or self.pool is None:
+            raise ValueError("no source")
+        values = self.pool[ids * 7 % len(self.pool)]
+        width = self.source.embedding_width
+        return rows_as_arrow(ids, values[:, :width], values[:, width:].astype(np.float32))
+
+    @staticmethod
+    def _products(ids: np.ndarray) -> pa.Table:
+        generator = np.random.default_rng(int(ids[0]) if len(ids) else 0)
+        split = generator.choice(["train", "validation", "holdout"], len(ids), p=[0.96, 0.02, 0.02])
+        return pa.table(
+            {
+                "sample_id": ids,
+                "row": ids,
+                "group_key": ids,
+                "price": np.exp(generator.normal(2.65, 1.0, len(ids))),
+                "split": split,
+                "half": (ids % 2).astype(np.int8),
+                "tuned_on": np.zeros(len(ids), bool),
+            }
+        )
+
+
+def made_up(
+    folder: Path, rows: int, buckets: int, engine: EngineParameters, source: tuple[str, SourceParameters] | None
+):
+    """Write a made-up table."""
+    parts = -(-rows // BLOCK_ROWS)
+    if source is None:
+        plan = BucketPlan(MadeUp(rows, buckets), parts, buckets, "", {"labelled": True, "origin": "made up"})
+        return write_buckets(str(folder / "products"), plan, engine_of(engine))
+    name, declaration = source
+    pool = random_matrix(min(rows, 16_381), declaration, seed=len(name))
+    task = MadeUp(rows, buckets, declaration, pool)
+    plan = BucketPlan(task, parts, buckets, "", table_metadata(name, declaration, "float16", "made up"))
+    return TableBuckets(write_buckets(str(folder / name), plan, engine_of(engine)))
+
+
+def model_of(variant: VariantParameters, sources: dict[str, SourceParameters]) -> bytes:
+    """A checkpoint with random weights."""
+    from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader, checkpoint_bytes
+    from price_fusion.fusion.models.build import build_model
+
+    header = CheckpointHeader(
+        variant="two_branch",
+        sources=sources,
+        dtypes=dict.fromkeys(sources, "float16"),
+        model=variant.model,
+        median_price=14.0,
+        epoch=1,
+        validation={},
+        data={},
+    )
+    return checkpoint_bytes(Checkpoint(header, dict(build_model(sources, variant.model).state_dict())))
+
+
+# --- align and price ----------------------------------------------------------------------------------------------------
+
+
+def measure(folder: Path, rows: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Align and price so many products."""
+    buckets = max(1, rows // options.bucket_rows)
+    engine = EngineParameters(buckets=buckets, workers=options.workers)
+    variant = declared_variant("two_branch")
+    sources = {name: declared_sources()[name] for name in variant.sources}
+    began = perf_counter()
+    products = made_up(folder, rows, buckets, engine, None)
+    tables = {name: made_up(folder, rows, buckets, engine, (name, source)) for name, source in sources.items()}
+    size = sum(path.stat().st_size for path in folder.rglob("*.parquet")) / 1e9
+    console.print(f"{rows:,} products made up in {perf_counter() - began:.0f} s: {size:.1f} GB, {buckets} buckets")
+    model = packed(model_of(variant, sources))
+    row: dict[str, Any] = {"rows": rows, "buckets": buckets, "size": size}
+    with watched() as peak:
+        began = perf_counter()
+        alignment = BucketAlignment(products, tables, "keep", "keep", "made up")
+        samples = write_buckets(str(folder / "samples"), alignment_plan(alignment), engine_of(engine))
+        merged_alignment(samples, "keep", "made up")
+        row["align"] = perf_counter() - began
+        began = perf_counter()
+        priced = write_buckets(
+            str(folder / "priced"), pricing_plan(BucketPricing(model, samples, tables, ())), engine_of(engine)
+        )
+        row["price"] = perf_counter() - began
+    if priced.rows != rows:
+        raise ValueError(f"priced {priced.rows} of {rows} products")
+    row |= {"seconds": row["align"] + row["price"], "memory": peak.megabytes, "rate": rows / row["price"]}
+    return row
+
+
+# --- training -----------------------------------------------------------------------------------------------------------
+
+
+def training_rates(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Rows a second of an epoch, streamed from buckets and in memory."""
+    from price_fusion.fusion.engine.run_folder import RunFolder
+    from price_fusion.fusion.engines.training import train_buckets
+
+    rows = options.train_rows
+    source = SourceParameters(width=256, group="text")
+    buckets = max(1, rows // options.bucket_rows)
+    engine = EngineParameters(buckets=buckets, workers=options.workers)
+    variant = VariantParameters.model_validate(
+        declared_variant("two_branch").model_dump(mode="json") | {"sources": ["vector"]}
+    )
+    variant = variant.model_copy(
+        update={"train": variant.train.model_copy(update={"epochs": 1, "early_stopping_patience": None})}
+    )
+    products = made_up(folder, rows, buckets, engine, None)
+    tables = {"vector": made_up(folder, rows, buckets, engine, ("vector", source))}
+    alignment = BucketAlignment(products, tables, "keep", "keep", "made up")
+    samples = write_buckets(str(folder / "samples"), alignment_plan(alignment), engine_of(engine))
+    found = []
+    streamed = partial(train_buckets, "streamed", variant, samples, tables, seed=1, engine=engine)
+    for name, train in (
+        ("streamed from buckets", lambda run: streamed(run=run)),
+        ("in memory", in_memory(variant, source, min(rows, options.memory_rows), samples)),
+    ):
+        with watched() as peak:
+            run = RunFolder(name, folder / name.replace(" ", "_"))
+            record = train(run).history[-1]
+        count = trained_rows(samples) if name.startswith("streamed") else record["trained"]
+        rate = count / record["seconds"]
+        found.append({"engine": name, "rows": count, "rate": rate, "memory": peak.megabytes})
+    return found
+
+
+def trained_rows(samples: Buckets) -> int:
+    """Train rows of all buckets."""
+    return sum(part["splits"]["train"] for part in samples.summaries)
+
+
+def in_memory(
+    variant: VariantParameters, source: SourceParameters, rows: int, samples: Buckets
+) -> Callable[[Any], Any]:
+    """Training of the same model on rows that are in memory, with as many to validate on."""
+    import torch
+
+    from price_fusion.fusion.engine.features import Features, SourceFeatures
+    from price_fusion.fusion.engine.trainer import train_variant
+    from price_fusion.fusion.engine.training_data import TrainingData
+
+    pool = torch.from_numpy(random_matrix(16_381, source, seed=1))
+    vectors = pool[torch.arange(rows) * 7 % len(pool)]
+    features = Features({"vector": SourceFeatures(vectors, torch.empty(rows, 0), torch.arange(rows))})
+    prices = torch.exp(torch.randn(rows) + 2.65)
+    validation = min(rows // 50, 50_000)
+    data = TrainingData(
+        features=features,
+        prices=prices,
+        train=torch.arange(validation, rows),
+        validation=torch.arange(validation),
+        sources={"vector": source},
+        dtypes={"vector": "float16"},
+        fingerprints={"samples": samples.fingerprint},
+    )
+
+    def train(run: Any) -> Any:
+        trained = train_variant("in_memory", variant, data, seed=1, run=run)
+        trained.history[-1]["trained"] = rows - validation
+        return trained
+
+    return train
+
+
+# --- all ----------------------------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000])
+    parser.add_argument("--train-rows", type=int, default=1_000_000)
+    parser.add_argument("--memory-rows", type=int, default=2_000_000, help="at most so many for the in-memory engine")
+    parser.add_argument("--bucket-rows", type=int, default=31_250)
+    parser.add_argument("--workers", type=int, default=None)
+    parser.add_argument("--repeats", type=int, default=1)
+    options = parse_arguments(parser, SMOKE)
+    start("scale")
+    section = Section("scale", "Products in buckets", "made-up products x (768 + 1027) float16, and x 256 for training")
+    measured = []
+    for rows in options.rows:
+        with scratch_folder(options) as folder:
+            measured.append(measure(Path(folder), rows, options))
+    columns = (
+        Column("rows", "products", ",d"),
+        Column("buckets", "buckets", ",d"),
+        Column("size", "parquet, GB", ".1f"),
+        Column("align", "align, s", ".1f"),
+        Column("price", "price, s", ".1f"),
+        Column("seconds", "both, s", ".1f"),
+        Column("rate", "priced rows/s", ",.0f"),
+        Column("memory", "peak memory of all processes, MB", ",.0f"),
+    )
+    section.tables.append(ResultTable("Align and price (two_branch)", columns, measured))
+    first, last = measured[0], measured[-1]
+    section.goals += [
+        Goal(f"align and price {first['rows']:,}", SECONDS_GOAL, first["seconds"], "s", at_least=False),
+        Goal(f"memory for {first['rows']:,}", MEMORY_GOAL, first["memory"], "MB", at_least=False),
+    ]
+    if last is not first:
+        growth = 10 * first["rows"] / last["rows"]
+        times = growth * last["seconds"] / first["seconds"]
+        section.goals += [
+            Goal("time of ten times the products", TIME_GROWTH_GOAL, times, "times", at_least=False),
+            Goal("memory of them", MEMORY_GROWTH_GOAL, last["memory"] / first["memory"], "times", at_least=False),
+        ]
+    with scratch_folder(options) as folder:
+        rates = training_rates(Path(folder), options)
+    columns = (
+        Column("engine", "train rows are"),
+        Column("rows", "train rows", ",d"),
+        Column("rate", "rows/s", ",.0f"),
+        Column("memory", "peak memory, MB", ",.0f"),
+    )
+    section.tables.append(ResultTable("Training (two_branch of one source of 256)", columns, rates))
+    share = 100 * rates[0]["rate"] / rates[1]["rate"]
+    section.goals.append(Goal("streamed, of the rate in memory", STREAM_GOAL, share, "%"))
+    section.finish(options)
+
+
+if __name__ == "__main__":
+    main()

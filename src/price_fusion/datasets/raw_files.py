@@ -1,0 +1,99 @@
+"""Raw files that are read piece by piece: handles on product files and on embeddings in parquet."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NoReturn
+
+from kedro.io import AbstractDataset, DatasetError
+
+from price_fusion.datasets.errors import kedro_errors
+from price_fusion.fusion.buckets.parquet_embeddings import ParquetEmbeddings
+from price_fusion.fusion.buckets.product_files import ProductFiles
+from price_fusion.fusion.buckets.store import Store
+from price_fusion.fusion.tables.delimited import Layout
+
+
+class _RawFilesDataset(AbstractDataset[NoReturn, Any]):
+    """Gives a handle on raw files; nothing of them is read."""
+
+    _filepath: str
+
+    def save(self, data: NoReturn) -> None:
+        """Refuse: raw data is never written."""
+        raise DatasetError(f"{self._filepath} is raw data and is never written.")
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self._filepath}
+
+
+class ProductFilesDataset(_RawFilesDataset):
+    """Products of a CSV or parquet file, or of a folder of parquet files, for runs with ``engine.buckets``.
+
+    Args:
+        filepath: the file or folder, or an address in an object store.
+        labelled: whether they have prices.
+        delimiter: as of ``ProductTableDataset``, like the next three.
+        decimal: between dollars and cents.
+        thousands: between groups of three digits.
+        encoding: where it is not UTF-8.
+        metadata: for plugins.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        labelled: bool,
+        delimiter: str | None = None,
+        decimal: str = ".",
+        thousands: str | None = None,
+        encoding: str | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._filepath = filepath
+        self._labelled = labelled
+        with kedro_errors():
+            self._layout = Layout(delimiter=delimiter, encoding=encoding, decimal=decimal, thousands=thousands)
+        self.metadata = metadata
+
+    def load(self) -> ProductFiles:
+        """The handle."""
+        return ProductFiles(self._filepath, self._labelled, self._layout)
+
+    def _exists(self) -> bool:
+        store, _, name = self._filepath.rpartition("/")
+        with kedro_errors():
+            return Store(store).size(name) is not None or bool(Store(self._filepath).names())
+
+
+class ParquetEmbeddingsDataset(_RawFilesDataset):
+    """Embeddings in parquet files of one folder, for runs with ``engine.buckets``.
+
+    Args:
+        filepath: the folder, or its address in an object store; partitions are folders in it.
+        embeddings: column of the vectors: lists of floats, or bytes.
+        ids: column of the ids.
+        binary_dtype: type of the numbers in a binary column.
+        metadata: for plugins.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        embeddings: str = "embedding",
+        ids: str = "sample_id",
+        binary_dtype: Literal["float16", "float32"] = "float32",
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._filepath = filepath
+        self._embeddings = ParquetEmbeddings(filepath, embeddings, ids, binary_dtype)
+        self.metadata = metadata
+
+    def load(self) -> ParquetEmbeddings:
+        """The handle."""
+        return self._embeddings
+
+    def _exists(self) -> bool:
+        with kedro_errors():
+            return bool(Store(self._filepath).names())

@@ -1,0 +1,188 @@
+"""Prices bucket by bucket, of products to be priced and of those that a model is judged by."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from price_fusion.errors import ComparisonError
+from price_fusion.fusion.buckets.aggregates import coverage_sums, extremes, moments, moments_by_price
+from price_fusion.fusion.buckets.parts import BucketPlan, Buckets, Summary, Tables
+from price_fusion.fusion.buckets.recipes import recipe
+from price_fusion.fusion.buckets.scatter import frame_of
+from price_fusion.fusion.buckets.table import TableBuckets
+from price_fusion.fusion.code_digest import code_digest
+from price_fusion.fusion.intervals import interval_columns
+from price_fusion.fusion.metrics import smape_per_product
+
+if TYPE_CHECKING:
+    from price_fusion.fusion.predictor import Precision, Predictor
+
+EXTREMES = 20
+"""How many of the best and of the worst products are listed."""
+
+
+@dataclass(frozen=True)
+class PackedModel:
+    """A checkpoint as bytes, so that it reaches workers that do not see its file; each loads it once."""
+
+    contents: bytes
+    digest: str
+    precision: Precision
+
+    def predictor(self) -> Predictor:
+        """Ready to price."""
+        return _loaded(self)
+
+    def __hash__(self) -> int:
+        return hash((self.digest, self.precision))
+
+
+def packed(contents: bytes, precision: Precision = "float32") -> PackedModel:
+    """A checkpoint's bytes, packed."""
+    return PackedModel(contents, hashlib.sha256(contents).hexdigest(), precision)
+
+
+@lru_cache(maxsize=1)
+def _loaded(model: PackedModel) -> Predictor:
+    from price_fusion.fusion.checkpoint import checkpoint_of
+    from price_fusion.fusion.predictor import Predictor
+
+    return Predictor(checkpoint_of(model.contents), model.precision)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch compute on one thread: how a matrix product is divided among threads shows in its last bits."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass(frozen=True)
+class BucketPricing:
+    """The task of a bucket: prices of all of its products."""
+
+    model: PackedModel
+    samples: Buckets
+    tables: Mapping[str, TableBuckets]
+    levels: tuple[float, ...]
+
+    def __call__(self, bucket: int) -> tuple[Tables, Summary]:
+        """The priced products of a bucket."""
+        samples = frame_of(self.samples, bucket)
+        prices = self.priced(samples, bucket)
+        prices.insert(0, "row", samples["row"].to_numpy())
+        prices.insert(0, "sample_id", samples["sample_id"].to_numpy())
+        return {bucket: pa.Table.from_pandas(prices, preserve_index=False)}, {"rows": len(prices)}
+
+    def priced(self, samples: pd.DataFrame, bucket: int) -> pd.DataFrame:
+        """Prices and bounds of some products of a bucket, as ``Predictor.price_samples`` gives them."""
+        predictor = self.model.predictor()
+        tables = {name: self.tables[name].bucket(bucket) for name in predictor.model.sources}
+        with _one_thread():
+            return predictor.price_samples(samples, tables, self.levels)
+
+    def plan(self, kind: str, metadata: Mapping[str, Any]) -> BucketPlan:
+        """The table that this task makes, bucket by bucket."""
+        described = {
+            "model": self.model.digest,
+            "precision": self.model.precision,
+            "samples": self.samples.fingerprint,
+            "tables": {name: table.fingerprint for name, table in self.tables.items()},
+            "levels": self.levels,
+            "code": code_digest(),
+        }
+        return BucketPlan(self, self.samples.count, self.samples.count, recipe(kind, described), metadata)
+
+
+def pricing_plan(pricing: BucketPricing) -> BucketPlan:
+    """Prices in buckets: ``sample_id``, ``row`` (of the product file), ``price`` in USD and the bounds of intervals."""
+    return pricing.plan("prices", {"levels": list(pricing.levels)})
+
+
+@dataclass(frozen=True)
+class BucketEvaluation(BucketPricing):
+    """The task of a bucket: prices of the products that report, what came of them, and figures to be merged."""
+
+    split: str
+
+    def __call__(self, bucket: int) -> tuple[Tables, Summary]:
+        """The evaluated products of a bucket, and their figures."""
+        samples = frame_of(self.samples, bucket)
+        chosen = samples[samples["split"] == self.split]
+        results = self.judged(chosen, bucket)
+        return {bucket: pa.Table.from_pandas(results, preserve_index=False)}, summary_of(results, self.levels)
+
+    def judged(self, samples: pd.DataFrame, bucket: int) -> pd.DataFrame:
+        """Predicted and true prices, and how far apart they are."""
+        priced = self.priced(samples, bucket)
+        predicted, price = priced["price"].to_numpy(), samples["price"].to_numpy()
+        results = pd.DataFrame(
+            {
+                "sample_id": samples["sample_id"].to_numpy(),
+                "split": self.split,
+                "tuned_on": samples["tuned_on"].to_numpy(),
+                "price": price,
+                "predicted": predicted,
+                "absolute_error": np.abs(predicted - price),
+                "smape": smape_per_product(predicted, price),
+                "row": samples["row"].to_numpy(),
+                "group_key": samples["group_key"].to_numpy(),
+            }
+        )
+        return pd.concat([results, priced.drop(columns="price")], axis=1)
+
+
+def evaluation_plan(evaluation: BucketEvaluation, trained_on: Mapping[str, str]) -> BucketPlan:
+    """Evaluated products in buckets; figures of each bucket are in its summary.
+
+    Args:
+        evaluation: the task.
+        trained_on: fingerprints of the data of the model.
+
+    Raises:
+        ComparisonError: if the model was trained on other samples: what is held out now may be among its train rows.
+    """
+    if trained_on.get("samples") != evaluation.samples.fingerprint:
+        raise ComparisonError(
+            f"{evaluation.samples.url}: not the samples that the model was trained on: rows that are held out now may be among "
+            "those that it was fitted on, and its figures would flatter it. Train it again on these (kedro run --pipelines "
+            "train_<variant>), or make its own again (with the seed, the splitting parameters and the files of then)."
+        )
+    return evaluation.plan(
+        f"evaluation of {evaluation.split}", {"split": evaluation.split, "levels": list(evaluation.levels)}
+    )
+
+
+def reported_split(samples: Buckets) -> str:
+    """The split that evaluations report: ``holdout``, or ``validation`` where there is no holdout."""
+    return "holdout" if any(part["splits"]["holdout"] for part in samples.summaries) else "validation"
+
+
+def summary_of(results: pd.DataFrame, levels: Sequence[float]) -> dict[str, Any]:
+    """What is remembered of evaluated products: sums, extremes and sketches."""
+    predicted, price = results["predicted"].to_numpy(), results["price"].to_numpy()
+    tuned = results["tuned_on"].to_numpy(dtype=bool)
+    calibrated = bool(levels) and interval_columns(levels)[0][0] in results
+    return {
+        "all": moments(predicted, price),
+        "seen": moments(predicted[tuned], price[tuned]),
+        "unseen": moments(predicted[~tuned], price[~tuned]),
+        "by_price": moments_by_price(predicted, price),
+        "extremes": extremes(results.drop(columns=["split", "tuned_on", "group_key"]), EXTREMES),
+        "coverage": coverage_sums(results, levels) if calibrated else None,
+    }

@@ -1,0 +1,117 @@
+"""Tasks in processes of this machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from itertools import islice
+from multiprocessing.connection import Connection
+from typing import TypeVar
+
+from price_fusion.fusion.engines.base import carry_out, has_failed, out_of_memory
+from price_fusion.fusion.progress import tracked
+from price_fusion.parameters.engine import EngineParameters
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class LocalEngine:
+    """As many processes as ``workers`` says; with one, this process itself."""
+
+    def __init__(self, parameters: EngineParameters) -> None:
+        self.workers = parameters.workers or len(os.sched_getaffinity(0))
+        self.retries = parameters.retries
+
+    def map(self, task: Callable[[Item], Result], items: Sequence[Item], label: str, unit: str) -> Iterator[Result]:
+        """As in ``Engine``."""
+        return tracked(self._results(task, items, label), label, unit, total=len(items))
+
+    def _results(self, task: Callable[[Item], Result], items: Sequence[Item], label: str) -> Iterator[Result]:
+        workers = min(self.workers, len(items))
+        try:
+            if workers <= 1:
+                yield from map(task, items)
+            else:
+                yield from self._in_processes(task, items, workers, label)
+        except MemoryError as error:
+            raise out_of_memory(f"{label}: a task ran out of memory ({error or 'no more is said'})") from error
+
+    def _in_processes(
+        self, task: Callable[[Item], Result], items: Sequence[Item], workers: int, label: str
+    ) -> Iterator[Result]:
+        left = dict(enumerate(items))
+        begun: Counter[int] = Counter()
+        while left:
+            try:
+                for place, result in _in_pool(task, dict(left), begun, workers):
+                    del left[place]
+                    yield result
+            except BrokenProcessPool as error:
+                deaths = max(begun[place] for place in left)
+                if deaths > self.retries:
+                    raise out_of_memory(
+                        f"{label}: worker processes died, {deaths} of them over one task: killed, or out of memory, with "
+                        f"{len(left):,} of {len(items):,} tasks to go"
+                    ) from error
+
+
+def _in_pool(
+    task: Callable[[Item], Result], items: dict[int, Item], begun: Counter[int], workers: int
+) -> Iterator[tuple[int, Result]]:
+    """Results with the places of their items. Items are handed out as workers get free, so that few die with one."""
+    waiting = iter(items.items())
+    with _pool(workers) as pool:
+        running: dict[Future[Result], int] = {}
+        while True:
+            for place, item in islice(waiting, workers - len(running)):
+                begun[place] += 1
+                with _interruptions_held():
+                    running[pool.submit(carry_out, task, item)] = place
+            if not running:
+                return
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in sorted(done, key=has_failed):
+                yield running.pop(future), future.result()
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that are waited for if a task fails, and ended at once if this one is interrupted or dies."""
+    context = multiprocessing.get_context("spawn")
+    leash, held = context.Pipe(duplex=False)
+    with leash, held, ProcessPoolExecutor(workers, context, _follow, (leash,)) as pool:
+        try:
+            yield pool
+        except Exception:
+            raise
+        except BaseException:
+            held.close()
+            raise
+
+
+def _follow(leash: Connection) -> None:
+    """Let a worker die as soon as the other end of the leash is let go: by its parent, or by the death of it."""
+
+    def follow() -> None:
+        leash.poll(None)
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+@contextmanager
+def _interruptions_held() -> Iterator[None]:
+    """Block SIGINT, for processes that begin now to inherit: Ctrl-C in a terminal is for this one, which ends them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,19 @@
+"""The stages from raw files to prices with ``engine.buckets``: for data that fits no memory."""
+
+from price_fusion.pipelines.buckets.pipeline import (
+    create_conversion,
+    create_evaluation,
+    create_export,
+    create_inference,
+    create_ingestion,
+    create_training,
+)
+
+__all__ = [
+    "create_conversion",
+    "create_evaluation",
+    "create_export",
+    "create_inference",
+    "create_ingestion",
+    "create_training",
+]

@@ -1,0 +1,186 @@
+"""``kedro run`` with ``engine.buckets``: the same commands, the same prices, on processes of this machine and on Ray."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from support.cluster import object_store
+from support.projects import SHORT, Project
+
+__all__ = ["object_store"]
+"""A fixture that is defined elsewhere."""
+
+BUCKETS = "data/03_primary/buckets"
+LOCAL = f"{SHORT},engine.buckets=3,engine.workers=1"
+PRICES = "data/07_model_output/moe/test_out.csv"
+
+
+@pytest.fixture(scope="module")
+def bucketed_project(trained_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project in which ``moe`` ran in memory and then in buckets. Not to be changed: copy it."""
+    project = trained_project.fresh_copy(tmp_path_factory.mktemp("bucketed") / "project")
+    shutil.copy(project.path / PRICES, project.path / "in_memory.csv")
+    shutil.copy(project.path / "data/06_models/moe/checkpoint.safetensors", project.path / "in_memory.safetensors")
+    project.kedro("run", "--params", LOCAL)
+    return project
+
+
+def parts(project: Project, table: str) -> dict[str, bytes]:
+    """Contents of all files of a table in buckets, by name."""
+    folder = project.path / BUCKETS / table
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.glob("bucket=*/*"))}
+
+
+def rows(project: Project, table: str) -> pd.DataFrame:
+    files = sorted((project.path / BUCKETS / table).glob("bucket=*/*"))
+    return pd.concat(pq.ParquetFile(path).read().to_pandas() for path in files).sort_values("row")
+
+
+def test_submission_has_each_product_in_the_order_of_test_csv(bucketed_project: Project) -> None:
+    submission = pd.read_csv(bucketed_project.path / PRICES)
+    wanted = pd.read_csv(bucketed_project.path / "data/01_raw/dataset/test.csv")
+    assert list(submission.columns) == ["sample_id", "price"]
+    assert submission["sample_id"].tolist() == wanted["sample_id"].tolist()
+    assert (submission["price"] > 0).all()
+
+
+def test_figures_are_of_the_holdout_rows_that_were_priced(bucketed_project: Project) -> None:
+    results = rows(bucketed_project, "evaluated/moe")
+    samples = rows(bucketed_project, "samples/train")
+    metrics = json.loads((bucketed_project.path / "data/08_reporting/moe/metrics.json").read_text())
+    assert results["sample_id"].tolist() == samples.loc[samples["split"] == "holdout", "sample_id"].tolist()
+    assert metrics["rows"] == len(results)
+    assert metrics["smape"] == pytest.approx(results["smape"].mean())
+    assert len(pd.read_csv(bucketed_project.path / "data/08_reporting/moe/best_and_worst.csv")) == 40
+    assert "# Model card: moe" in (bucketed_project.path / "data/06_models/moe/model_card.md").read_text()
+
+
+def test_a_checkpoint_prices_products_in_buckets_as_in_memory(
+    bucketed_project: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    project = copy_of(bucketed_project)
+    shutil.copy(project.path / "in_memory.safetensors", project.path / "data/06_models/moe/checkpoint.safetensors")
+    project.kedro("run", "--pipelines", "predict_moe", "--params", LOCAL)
+    in_memory, in_buckets = (pd.read_csv(project.path / name) for name in ("in_memory.csv", PRICES))
+    assert in_buckets["sample_id"].tolist() == in_memory["sample_id"].tolist()
+    assert in_buckets["price"].to_numpy() == pytest.approx(in_memory["price"].to_numpy(), rel=1e-5)
+    refused = project.kedro("run", "--pipelines", "evaluate_moe", "--params", LOCAL, fails=True)
+    assert "not the samples that the model was trained on" in refused.stderr
+
+
+def test_missing_files_are_made_again_and_nothing_else(
+    bucketed_project: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    project = copy_of(bucketed_project)
+    before = parts(project, "priced/moe")
+    name, times = next(iter(before)), {}
+    for path in (project.path / BUCKETS).rglob("*.parquet"):
+        times[path] = path.stat().st_mtime_ns
+    (project.path / BUCKETS / "priced/moe" / name).unlink()
+    project.kedro("run", "--params", LOCAL, "--only-missing-outputs")
+    assert parts(project, "priced/moe") == before
+    made = {
+        path.relative_to(project.path / BUCKETS).as_posix()
+        for path, time in times.items()
+        if path.stat().st_mtime_ns != time
+    }
+    assert made == {f"priced/moe/{name}"}
+
+
+def test_ray_gives_the_same_bytes(bucketed_project: Project, copy_of: Callable[[Project], Project]) -> None:
+    project = copy_of(bucketed_project)
+    tables = ("samples/train", "samples/test", "evaluated/moe", "priced/moe", "tables/quantity/train")
+    before = {table: parts(project, table) for table in tables}
+    submission = (project.path / PRICES).read_bytes()
+    for table in tables:
+        shutil.rmtree(project.path / BUCKETS / table)
+    (project.path / PRICES).unlink()
+    on_ray = f"{SHORT},engine.buckets=3,engine.workers=2"
+    project.kedro("run", "--env", "ray", "--pipelines", "ingest,evaluate_moe,predict_moe", "--params", on_ray)
+    assert {table: parts(project, table) for table in tables} == before
+    assert (project.path / PRICES).read_bytes() == submission
+
+
+def test_tables_are_converted_there_and_back(trained_project: Project, copy_of: Callable[[Project], Project]) -> None:
+    project = copy_of(trained_project)
+    folder = project.path / "data/03_primary/tables/qwen_text/train"
+    vectors, ids = (np.load(folder / name) for name in ("vectors-00000.npy", "ids.npy"))
+    (project.path / "conf/local").mkdir(exist_ok=True)
+    (project.path / "conf/local/parameters.yml").write_text("variants: [moe]\n")
+    project.kedro("run", "--pipelines", "tables_to_buckets", "--params", LOCAL)
+    shutil.rmtree(project.path / "data/03_primary/tables")
+    project.kedro("run", "--pipelines", "buckets_to_tables", "--params", LOCAL)
+    back, back_ids = (np.load(folder / name) for name in ("vectors-00000.npy", "ids.npy"))
+    order, back_order = np.argsort(ids), np.argsort(back_ids)
+    assert back_ids[back_order].tolist() == ids[order].tolist()
+    assert back[back_order].tobytes() == vectors[order].tobytes()
+
+
+def test_what_wants_all_rows_in_memory_says_so(sample_project: Project) -> None:
+    refused = sample_project.kedro("run", "--pipelines", "compare", "--params", LOCAL, fails=True)
+    assert "there is no pipeline 'compare' with engine.buckets: it wants all rows in memory" in refused.stderr
+
+
+def test_ray_without_buckets_is_refused(sample_project: Project) -> None:
+    refused = sample_project.kedro("run", "--params", "engine.kind=ray", fails=True)
+    assert "Set engine.buckets" in refused.stderr
+
+
+def test_a_bucket_of_another_version_is_refused(
+    bucketed_project: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    project = copy_of(bucketed_project)
+    manifest: Path = project.path / BUCKETS / "samples/test/_manifest.json"
+    manifest.write_text(manifest.read_text().replace('"format_version": 1', '"format_version": 0'))
+    refused = project.kedro(
+        "run", "--pipelines", "predict_moe", "--from-nodes", "moe.price_products", "--params", LOCAL, fails=True
+    )
+    assert "buckets of format 0, this program reads format 1" in refused.stderr
+
+
+@pytest.mark.slow
+def test_buckets_may_be_in_an_object_store(
+    bucketed_project: Project, copy_of: Callable[[Project], Project], object_store: str
+) -> None:
+    project = copy_of(bucketed_project)
+    before = (project.path / PRICES).read_bytes()
+    shutil.rmtree(project.path / BUCKETS)
+    (project.path / "conf/store").mkdir()
+    (project.path / "conf/store/globals.yml").write_text(f"buckets: {object_store}/shop\n")
+    # fsspec reads its settings as it is imported: no fork of a process that has done so.
+    project.kedro("run", "--env", "store", "--params", LOCAL, warm=False)
+    assert (project.path / PRICES).read_bytes() == before
+    assert not (project.path / BUCKETS).exists()
+    again = project.kedro("run", "--env", "store", "--params", LOCAL, "--only-missing-outputs", warm=False)
+    assert "moe.train" not in again.stdout
+    closed = {"FSSPEC_S3_ENDPOINT_URL": "http://127.0.0.1:9"}
+    refused = project.kedro(
+        "run",
+        "--env",
+        "store",
+        "--pipelines",
+        "predict_moe",
+        "--params",
+        LOCAL,
+        environment=closed,
+        fails=True,
+        warm=False,
+    )
+    assert "could not be listed (EndpointConnectionError" in refused.stderr
+    assert "FSSPEC_S3_ENDPOINT_URL" in refused.stderr
+
+
+def test_several_processes_train_one_model(bucketed_project: Project, copy_of: Callable[[Project], Project]) -> None:
+    project = copy_of(bucketed_project)
+    ran = project.kedro("run", "--pipelines", "train_moe", "--params", f"{LOCAL},engine.training_processes=2")
+    history = json.loads((project.path / "data/06_models/moe/training_history.json").read_text())
+    assert [record["epoch"] for record in history] == [1, 2]
+    assert "moe epoch 1/2: loss" in ran.stdout + ran.stderr

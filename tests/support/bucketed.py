@@ -1,0 +1,82 @@
+"""A sample table and two tables of embeddings in hash buckets, and a tiny variant that learns their prices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from price_fusion.fusion.buckets.hashing import buckets_of
+from price_fusion.fusion.buckets.parts import BucketPlan, Buckets, write_buckets
+from price_fusion.fusion.buckets.table import TableBuckets, rows_as_arrow, table_metadata
+from price_fusion.fusion.engines import engine_of
+from price_fusion.parameters import SourceParameters, VariantParameters
+from price_fusion.parameters.engine import EngineParameters
+
+ROWS, BUCKETS = 2_400, 8
+SOURCES = {
+    "picture": SourceParameters(width=5, group="image"),
+    "words": SourceParameters(width=9, group="text", structural_columns=3),
+}
+ROW_BYTES = 5 * 2 + 6 * 2 + 3 * 4
+Bucketed = tuple[Buckets, dict[str, TableBuckets]]
+
+
+def write_bucketed(folder: Path, rows: int = ROWS, buckets: int = BUCKETS) -> Bucketed:
+    """Products of two sources whose prices depend on both; ``picture`` lacks some. The price says which product it is."""
+    generator = np.random.default_rng(3)
+    ids = generator.permutation(rows) + 10_000
+    vectors = {
+        name: generator.normal(size=(rows, width)).astype(np.float16) for name, width in (("picture", 5), ("words", 6))
+    }
+    columns = generator.random((rows, 3)).astype(np.float32) * 5
+    prices = np.exp(2.5 + vectors["picture"][:, 0] + 0.5 * vectors["words"][:, 1] + 0.1 * columns[:, 0]).astype(
+        np.float64
+    )
+    split = generator.choice(["train", "validation", "holdout"], rows, p=[0.7, 0.2, 0.1])
+    half = (np.arange(rows) % 2).astype(np.int8)
+    known = generator.random(rows) > 0.1
+    number = buckets_of(ids, buckets)
+
+    def written(name: str, part: Callable[[int], tuple[pa.Table, dict[str, Any]]], **metadata: Any) -> Buckets:
+        def task(bucket: int) -> tuple[dict[int, pa.Table], dict[str, Any]]:
+            table, summary = part(bucket)
+            return {bucket: table}, summary
+
+        plan = BucketPlan(task, buckets, buckets, f"recipe {name}", metadata, here=True)
+        return write_buckets(str(folder / name), plan, engine_of(EngineParameters()))
+
+    def source(name: str) -> Buckets:
+        there = known if name == "picture" else np.ones(rows, bool)
+
+        def part(bucket: int) -> tuple[pa.Table, dict[str, Any]]:
+            own = np.flatnonzero((number == bucket) & there)[::-1]
+            structural = columns[own] if name == "words" else np.empty((len(own), 0), np.float32)
+            return rows_as_arrow(ids[own], vectors[name][own], structural), {}
+
+        return written(name, part, **table_metadata(name, SOURCES[name], "float16", "test"))
+
+    tables = {name: TableBuckets(source(name)) for name in SOURCES}
+
+    def sample(bucket: int) -> tuple[pa.Table, dict[str, Any]]:
+        own = np.flatnonzero(number == bucket)
+        rows_of = {f"row_{name}": table.bucket(bucket).rows_of(ids[own]) for name, table in tables.items()}
+        table = {"sample_id": ids[own], "price": prices[own], "group_key": own, "split": split[own], "half": half[own]}
+        counts = {name: int((split[own] == name).sum()) for name in ("train", "validation", "holdout")}
+        return pa.table(table | {"tuned_on": np.zeros(len(own), bool)} | rows_of), {"splits": counts}
+
+    return written("samples", sample), tables
+
+
+def bucketed_variant(**train: Any) -> VariantParameters:
+    options = {"epochs": 3, "batch_size": 64, "precision": "float32", "device": "cpu", "learning_rate": 0.01}
+    return VariantParameters.model_validate(
+        {
+            "sources": list(SOURCES),
+            "model": {"branch": {"width": 16}, "head": {"kind": "mlp", "hidden": [16, 8], "dropout": 0.1}},
+            "train": options | train,
+        }
+    )

@@ -1,0 +1,98 @@
+"""A small project's tables in buckets: products, two sources and a column source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from price_fusion.fusion.buckets.alignment import BucketAlignment, alignment_plan
+from price_fusion.fusion.buckets.drafts import BucketDraft, write_draft
+from price_fusion.fusion.buckets.hashing import buckets_of
+from price_fusion.fusion.buckets.parts import BucketPlan, Buckets, Summary, Tables
+from price_fusion.fusion.buckets.scatter import draft_column_buckets, draft_table_buckets, write_table_buckets
+from price_fusion.fusion.buckets.table import TableBuckets
+from price_fusion.fusion.tables.raw import RawEmbeddings
+from price_fusion.parameters import ColumnSourceParameters, EngineParameters, SourceParameters
+
+COUNT = 4
+ENGINE = EngineParameters(buckets=COUNT, workers=1)
+SOURCES = {
+    "picture": SourceParameters(width=5, group="image"),
+    "words": SourceParameters(width=9, group="text", structural_columns=3),
+    "facts": ColumnSourceParameters(kind="columns", group="facts", numeric=("weight",), categorical=("brand",)),
+}
+
+
+@dataclass(frozen=True)
+class _Products:
+    """Deals a frame out, as ``product_plan`` does a file."""
+
+    frame: pd.DataFrame
+
+    def __call__(self, bucket: int) -> tuple[Tables, Summary]:
+        chosen = self.frame[buckets_of(self.frame["sample_id"].to_numpy(), COUNT) == bucket]
+        return {bucket: pa.Table.from_pandas(chosen, preserve_index=False)}, {"rows": len(chosen)}
+
+
+def product_frame(rows: int, *, labelled: bool = True, seed: int = 0) -> pd.DataFrame:
+    """Products as they are in buckets."""
+    generator = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "sample_id": generator.permutation(10 * rows)[:rows],
+            "row": np.arange(rows),
+            "catalog_content": [f"product {number}" for number in range(rows)],
+            "image_link": [f"https://images.test/{number}.jpg" for number in range(rows)],
+            "weight": [f"{weight:.2f}" for weight in generator.uniform(0, 9, rows)],
+            "brand": generator.choice(["acme", "zenith", ""], rows),
+            "group_key": np.arange(rows),
+        }
+    )
+    if not labelled:
+        return frame
+    return frame.assign(
+        price=np.exp(generator.normal(2.5, 1, rows)),
+        split=generator.choice(["train", "validation", "holdout"], rows, p=[0.6, 0.2, 0.2]),
+        half=generator.integers(0, 2, rows).astype(np.int8),
+        tuned_on=False,
+    )
+
+
+def raw_embeddings(products: pd.DataFrame, source: SourceParameters, *, seed: int, missing: int = 3) -> RawEmbeddings:
+    """Embeddings of the products but for the first few, in another order, and of one stranger."""
+    generator = np.random.default_rng(seed)
+    ids = generator.permutation(np.append(products["sample_id"].to_numpy()[missing:], 10**9 + seed))
+    vectors = generator.normal(size=(len(ids), source.width)).astype(np.float32)
+    return RawEmbeddings(ids, vectors, f"embeddings {seed}")
+
+
+def write_products(folder: Path, products: pd.DataFrame) -> Buckets:
+    metadata = {"labelled": "price" in products, "origin": "products.csv"}
+    recipe = str(pd.util.hash_pandas_object(products).sum())
+    plan = BucketPlan(_Products(products), COUNT, COUNT, recipe, metadata, here=True)
+    return write_draft(str(folder), BucketDraft(plan, ENGINE))
+
+
+def write_tables(folder: Path, products: Buckets, raws: dict[str, RawEmbeddings]) -> dict[str, TableBuckets]:
+    """Each source of ``SOURCES`` that is among ``raws`` or of columns."""
+    tables = {}
+    for name, source in SOURCES.items():
+        if isinstance(source, ColumnSourceParameters):
+            draft = draft_column_buckets(products, source, "products", engine=ENGINE)
+        elif name in raws:
+            draft = draft_table_buckets(raws[name], source, dtype="float16", engine=ENGINE)
+        else:
+            continue
+        tables[name] = write_table_buckets(str(folder / name), name, draft)
+    return tables
+
+
+def write_samples(
+    folder: Path, products: Buckets, tables: dict[str, TableBuckets], engine: EngineParameters = ENGINE
+) -> Buckets:
+    alignment = BucketAlignment(products, tables, "keep", "keep", "products")
+    return write_draft(str(folder), BucketDraft(alignment_plan(alignment), engine))
