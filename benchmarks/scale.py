@@ -4,7 +4,7 @@
     python benchmarks/scale.py --rows 1_000_000 10_000_000 --train-rows 10_000_000   # 45 GB of scratch, half an hour
 
 Tables are random and written bucket by bucket, in the form in which ingestion writes them. Memory is the proportional set size
-of this process and its workers together, sampled ten times a second.
+of this process and its workers together, sampled twice a second.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def watched() -> Iterator[Peak]:
     peak, over = Peak(), threading.Event()
 
     def watch() -> None:
-        while not over.wait(0.1):
+        while not over.wait(0.5):
             peak.megabytes = max(peak.megabytes, sum(_pss(process) for process in _family(os.getpid())) / 1e3)
 
     thread = threading.Thread(target=watch, daemon=True)

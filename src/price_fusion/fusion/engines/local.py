@@ -15,9 +15,14 @@ from itertools import islice
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
+import fsspec
+
 from price_fusion.fusion.engines.base import carry_out, has_failed, out_of_memory
 from price_fusion.fusion.progress import tracked
 from price_fusion.parameters.engine import EngineParameters
+
+IMPORTED = ("torch", "price_fusion.fusion.buckets.alignment", "price_fusion.fusion.buckets.scoring")
+"""What the server that workers are forked from imports, once, before there are any: it takes seconds."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -85,9 +90,10 @@ def _in_pool(
 @contextmanager
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """Processes that are waited for if a task fails, and ended at once if this one is interrupted or dies."""
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(IMPORTED))
     leash, held = context.Pipe(duplex=False)
-    with leash, held, ProcessPoolExecutor(workers, context, _follow, (leash,)) as pool:
+    with leash, held, ProcessPoolExecutor(workers, context, _begin, (leash, dict(os.environ))) as pool:
         try:
             yield pool
         except Exception:
@@ -95,6 +101,15 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         except BaseException:
             held.close()
             raise
+
+
+def _begin(leash: Connection, environment: dict[str, str]) -> None:
+    """Let a worker have the environment of its parent, which may have changed since their server began."""
+    if dict(os.environ) != environment:
+        os.environ.clear()
+        os.environ.update(environment)
+        fsspec.config.set_conf_env(fsspec.config.conf)
+    _follow(leash)
 
 
 def _follow(leash: Connection) -> None:
