@@ -40,6 +40,7 @@ def run(script: str, *arguments: str, fails: bool = False) -> str:
         pytest.param("training_speed", 4, marks=pytest.mark.slow),
         pytest.param("scoring_speed", 4, marks=pytest.mark.slow),
         pytest.param("ingestion_speed", 5, marks=pytest.mark.slow),
+        pytest.param("scale", 3, marks=pytest.mark.slow),
         pytest.param("losses", 0, marks=pytest.mark.slow),
         pytest.param("accuracy", 2, marks=pytest.mark.slow),
         pytest.param("kills", 2, marks=pytest.mark.slow),

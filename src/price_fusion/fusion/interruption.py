@@ -63,6 +63,11 @@ def remember_command(words: list[str]) -> None:
     _command[:] = words
 
 
+def remembered_command() -> tuple[str, ...]:
+    """The words of ``remember_command``, for other processes of the run to remember."""
+    return tuple(_command)
+
+
 def command_with(parameter: str | None) -> str:
     """The command line of the run with one more parameter, such as ``moe.train.resume=true``, or as it was."""
     words = _command or ["kedro", "run"]

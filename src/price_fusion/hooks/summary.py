@@ -110,6 +110,9 @@ class RunSummary:
         chosen = reports.get("comparison_report") or next(iter(reversed(reports.values())), None)
         if chosen is not None:
             return f"Next: open {_shown(chosen)} in a browser."
+        prices = next((path for name, path in self._paths.items() if name.endswith(".ordered_predictions")), None)
+        if prices is not None:
+            return f"Next: the prices are in {_shown(prices)}."
         if "fabricated_sample" in self._paths:
             return "Next: kedro run"
         return None

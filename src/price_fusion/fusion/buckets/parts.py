@@ -18,7 +18,7 @@ import io
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import pyarrow as pa
@@ -28,6 +28,7 @@ from price_fusion.errors import DataError
 from price_fusion.fusion.buckets.store import Store
 from price_fusion.fusion.engines import Engine
 from price_fusion.fusion.files import remove_leftovers
+from price_fusion.fusion.progress import tracked
 from price_fusion.fusion.sealed import json_object, sealed, unsealed
 
 logger = logging.getLogger(__name__)
@@ -80,8 +81,8 @@ class Buckets:
         self.metadata: dict[str, Any] = self._manifest["metadata"]
         self.recipe: str = self._manifest["recipe"]
 
-    def __reduce__(self) -> tuple[type[Buckets], tuple[str]]:
-        return Buckets, (self.url,)
+    def __reduce__(self) -> tuple[Callable[[str, str], Buckets], tuple[str, str]]:
+        return _reopened, (self.url, self.recipe)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -153,6 +154,15 @@ class Buckets:
         return table
 
 
+@lru_cache(maxsize=32)
+def _reopened(url: str, recipe: str) -> Buckets:
+    """The table that was handed to this process, opened once for all tasks that are about it."""
+    buckets = Buckets(url)
+    if buckets.recipe != recipe:
+        raise DataError(f"{url}: has become another table while this run was using it. Give the same command again.")
+    return buckets
+
+
 def write_buckets(url: str, plan: BucketPlan, engine: Engine) -> Buckets:
     """Write a table; parts that an interrupted run of the same recipe has finished are kept.
 
@@ -174,7 +184,9 @@ def write_buckets(url: str, plan: BucketPlan, engine: Engine) -> Buckets:
     if finished and missing:
         logger.info("%s: %d of %d parts are there already", url, len(finished), plan.parts)
     write = partial(_write_part, store, plan)
-    for record in map(write, missing) if plan.here else engine.map(write, missing, f"writing {url}", "parts"):
+    label = f"writing {url}"
+    here = tracked(map(write, missing), label, "parts", total=len(missing))
+    for record in here if plan.here else engine.map(write, missing, label, "parts"):
         finished[record["part"]] = record
     if missing or not _is_of(store, plan):
         _write_manifest(store, plan, finished)
