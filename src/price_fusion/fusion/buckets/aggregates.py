@@ -6,7 +6,9 @@ order, so that the same parts give the same bits, whoever computed them.
 
 from __future__ import annotations
 
+import base64
 import math
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +21,7 @@ from price_fusion.fusion.metrics import BIN_EDGES, BIN_LABELS, RANGES, smape_per
 
 Values = NDArray[np.floating]
 Moments = Mapping[str, float]
+Sketch = dict[int, int]
 
 ACCURACY = 0.001
 """Relative error of a quantile of a sketch."""
@@ -118,32 +121,39 @@ _GROUPINGS: tuple[tuple[str, tuple[str, ...], tuple[float, ...]], ...] = (
 # --- quantiles ---------------------------------------------------------------------------------------------------------
 
 
-def sketch(values: Values) -> dict[str, int]:
-    """Counts of positive values by logarithmic bins, from which quantiles follow to ``ACCURACY``.
+def sketch(values: Values) -> str:
+    """Counts of positive values by logarithmic bins, from which quantiles follow to ``ACCURACY``; packed into a text.
 
     The bins of C. Masson et al., "DDSketch: a fast and fully-mergeable quantile sketch", 2019.
     """
-    places, counts = np.unique(np.ceil(np.log(np.asarray(values, np.float64)) / _LOG_STEP), return_counts=True)
-    return {str(int(place)): int(count) for place, count in zip(places, counts, strict=True)}
+    if not len(values):
+        return ""
+    places = np.ceil(np.log(np.asarray(values, np.float64)) / _LOG_STEP).astype(np.int64)
+    first = int(places.min())
+    counts = np.bincount(places - first).astype("<u4")
+    return f"{first} {base64.b64encode(zlib.compress(counts.tobytes())).decode()}"
 
 
-def merged_sketch(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """The sketch of all values of some parts."""
-    total: dict[str, int] = {}
+def merged_sketch(parts: Iterable[str]) -> Sketch:
+    """The counts of all values of some parts, by the number of the bin."""
+    total: Sketch = {}
     for part in parts:
-        for place, count in part.items():
-            total[place] = total.get(place, 0) + count
+        if not part:
+            continue
+        first, packed = part.split()
+        counts = np.frombuffer(zlib.decompress(base64.b64decode(packed)), "<u4")
+        for place in np.flatnonzero(counts).tolist():
+            total[int(first) + place] = total.get(int(first) + place, 0) + int(counts[place])
     return total
 
 
-def quantile(sketched: Mapping[str, int], share: float) -> float:
+def quantile(sketched: Sketch, share: float) -> float:
     """The value that a share of the sketched values lies below; NaN of none."""
     if not sketched:
         return math.nan
-    places = sorted((int(place), count) for place, count in sketched.items())
-    rank = share * (sum(count for _, count in places) - 1)
+    places = sorted(sketched.items())
     counts = np.cumsum([count for _, count in places])
-    place = places[int(np.searchsorted(counts, rank, side="right"))][0]
+    place = places[int(np.searchsorted(counts, share * (counts[-1] - 1), side="right"))][0]
     return 2 * math.exp(place * _LOG_STEP) / (math.exp(_LOG_STEP) + 1)
 
 

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 LABELS = ("price", "split", "half", "tuned_on")
 """Columns of labelled products that samples keep."""
-TRIED = 200
+TRIED = 20
 """Ids of a bucket that are compared for likeness where they were not found."""
 
 

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 MANY_EPOCHS = 30
 """Runs of more epochs have at most one line every ``PLAIN_EVERY`` seconds."""
 PLAIN_EVERY = 5.0
+WITHIN_EVERY = 30.0
+"""Seconds between two lines within an epoch, where there is no terminal: one of millions of products takes minutes."""
 
 
 class TrainingProgress:
@@ -82,6 +84,9 @@ class TrainingProgress:
             self._bar.update(
                 self._task, completed=self._done * self.rows + products, description=self._line(now, products)
             )
+        elif not self._live and now - self._logged >= WITHIN_EVERY:
+            self._logged = now
+            logger.log(self._level, "%s, %d %% of the epoch", self._line(now, products), 100 * products // self.rows)
 
     def epoch(self, record: Mapping[str, Any], best_smape: float) -> None:
         """Show one finished epoch."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
 from multiprocessing.connection import Connection
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import fsspec
 
@@ -73,13 +75,13 @@ def _in_pool(
 ) -> Iterator[tuple[int, Result]]:
     """Results with the places of their items. Items are handed out as workers get free, so that few die with one."""
     waiting = iter(items.items())
-    with _pool(workers) as pool:
+    with _pool(workers, task) as pool:
         running: dict[Future[Result], int] = {}
         while True:
             for place, item in islice(waiting, workers - len(running)):
                 begun[place] += 1
                 with _interruptions_held():
-                    running[pool.submit(carry_out, task, item)] = place
+                    running[pool.submit(_carry_out, item)] = place
             if not running:
                 return
             done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -88,12 +90,12 @@ def _in_pool(
 
 
 @contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+def _pool(workers: int, task: Callable[[Any], Any]) -> Iterator[ProcessPoolExecutor]:
     """Processes that are waited for if a task fails, and ended at once if this one is interrupted or dies."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(IMPORTED))
     leash, held = context.Pipe(duplex=False)
-    with leash, held, ProcessPoolExecutor(workers, context, _begin, (leash, dict(os.environ))) as pool:
+    with leash, held, ProcessPoolExecutor(workers, context, _begin, (leash, dict(os.environ), task)) as pool:
         try:
             yield pool
         except Exception:
@@ -103,8 +105,30 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
             raise
 
 
-def _begin(leash: Connection, environment: dict[str, str]) -> None:
-    """Let a worker have the environment of its parent, which may have changed since their server began."""
+_tasks: list[Callable[[Any], Any]] = []
+"""Of this process, where it is a worker: one. It came once, as it may hold a model."""
+
+
+def _carry_out(item: Any) -> Any:
+    try:
+        return carry_out(_tasks[-1], item)
+    finally:
+        _give_back_memory()
+
+
+def _give_back_memory() -> None:
+    """Give freed memory back to the system: over hundreds of tasks it piles up in pieces too small for the next one."""
+    arrow = sys.modules.get("pyarrow")
+    if arrow is not None:
+        arrow.default_memory_pool().release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc; others keep nothing, or have no such function
+    if trim is not None:
+        trim(0)
+
+
+def _begin(leash: Connection, environment: dict[str, str], task: Callable[[Any], Any]) -> None:
+    """Let a worker have its task, and the environment of its parent, which may have changed since their server began."""
+    _tasks.append(task)
     if dict(os.environ) != environment:
         os.environ.clear()
         os.environ.update(environment)
