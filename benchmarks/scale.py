@@ -1,7 +1,7 @@
 """Aligning, pricing and training on products in buckets: seconds and memory, and how both grow.
 
-    python benchmarks/scale.py                      # 1 million products; training on 1 million
-    python benchmarks/scale.py --rows 1_000_000 10_000_000 --train-rows 10_000_000   # 45 GB of scratch, half an hour
+    python benchmarks/scale.py                                            # 1 million products, and training on 1 million
+    python benchmarks/scale.py --rows 1_000_000 10_000_000 --train-rows 10_000_000       # 40 GB of scratch, half an hour
 
 Tables are random and written bucket by bucket, in the form in which ingestion writes them. Memory is the proportional set size
 of this process and its workers together, sampled twice a second.
@@ -44,7 +44,7 @@ from price_fusion.fusion.buckets.table import TableBuckets, rows_as_arrow, table
 from price_fusion.fusion.engines import engine_of
 from price_fusion.parameters import EngineParameters, SourceParameters, VariantParameters
 
-SMOKE: dict[str, Any] = {"rows": [4_000], "train_rows": 4_000, "bucket_rows": 1_000, "repeats": 1}
+SMOKE: dict[str, Any] = {"rows": [4_000], "train_rows": 4_000, "bucket_rows": 1_000}
 BLOCK_ROWS = 500_000
 """Rows of a part that is made up at a time."""
 SECONDS_GOAL, MEMORY_GOAL = 45.0, 2_000.0
@@ -290,15 +290,22 @@ def in_memory(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000])
-    parser.add_argument("--train-rows", type=int, default=1_000_000)
+    parser.add_argument("--rows", type=int, nargs="*", default=[1_000_000], help="to align and price")
+    parser.add_argument("--train-rows", type=int, default=1_000_000, help="to train on; 0: no training")
     parser.add_argument("--memory-rows", type=int, default=2_000_000, help="at most so many for the in-memory engine")
     parser.add_argument("--bucket-rows", type=int, default=31_250)
     parser.add_argument("--workers", type=int, default=None)
-    parser.add_argument("--repeats", type=int, default=1)
     options = parse_arguments(parser, SMOKE)
     start("scale")
-    section = Section("scale", "Products in buckets", "made-up products x (768 + 1027) float16, and x 256 for training")
+    if options.rows:
+        pricing_section(options).finish(options)
+    if options.train_rows:
+        training_section(options).finish(options)
+
+
+def pricing_section(options: argparse.Namespace) -> Section:
+    """Seconds and memory of aligning and pricing, and how they grow."""
+    section = Section("scale", "Products in buckets", "made-up products x (768 + 1027) float16")
     measured = []
     for rows in options.rows:
         with scratch_folder(options) as folder:
@@ -320,12 +327,17 @@ def main() -> None:
         Goal(f"memory for {first['rows']:,}", MEMORY_GOAL, first["memory"], "MB", at_least=False),
     ]
     if last is not first:
-        growth = 10 * first["rows"] / last["rows"]
-        times = growth * last["seconds"] / first["seconds"]
+        times = 10 * first["rows"] / last["rows"] * last["seconds"] / first["seconds"]
         section.goals += [
             Goal("time of ten times the products", TIME_GROWTH_GOAL, times, "times", at_least=False),
             Goal("memory of them", MEMORY_GROWTH_GOAL, last["memory"] / first["memory"], "times", at_least=False),
         ]
+    return section
+
+
+def training_section(options: argparse.Namespace) -> Section:
+    """Rows a second of training, streamed and in memory."""
+    section = Section("scale_training", "Training streamed from buckets", "made-up products x 256 float16")
     with scratch_folder(options) as folder:
         rates = training_rates(Path(folder), options)
     columns = (
@@ -337,7 +349,7 @@ def main() -> None:
     section.tables.append(ResultTable("Training (two_branch of one source of 256)", columns, rates))
     share = 100 * rates[0]["rate"] / rates[1]["rate"]
     section.goals.append(Goal("streamed, of the rate in memory", STREAM_GOAL, share, "%"))
-    section.finish(options)
+    return section
 
 
 if __name__ == "__main__":

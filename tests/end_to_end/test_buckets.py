@@ -178,6 +178,7 @@ def test_buckets_may_be_in_an_object_store(
     assert "FSSPEC_S3_ENDPOINT_URL" in refused.stderr
 
 
+@pytest.mark.slow
 def test_several_processes_train_one_model(bucketed_project: Project, copy_of: Callable[[Project], Project]) -> None:
     project = copy_of(bucketed_project)
     ran = project.kedro("run", "--pipelines", "train_moe", "--params", f"{LOCAL},engine.training_processes=2")

@@ -95,6 +95,7 @@ def test_each_item_has_one_result(engine: RayEngine, items: list[int]) -> None:
     assert sorted(engine.map(doubled, items, "doubling", "numbers")) == [2 * item for item in items]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2, None])
 def test_so_many_tasks_at_a_time(ray_cluster: Any, workers: int | None) -> None:
     engine = engine_on(ray_cluster, workers=workers)
@@ -117,12 +118,14 @@ def test_errors_that_cannot_travel_are_described(engine: RayEngine) -> None:
         list(engine.map(raise_awkward, [0], "working", "tasks"))
 
 
+@pytest.mark.slow
 def test_too_little_memory(engine: RayEngine, tmp_path: Path) -> None:
     task = partial(fail_at, 0, MemoryError("Unable to allocate 9 TiB"), str(tmp_path / "log"))
     with pytest.raises(EngineError, match=r"working: a task ran out of memory, with 1 of 1 tasks.*engine\.buckets"):
         list(engine.map(task, [0], "working", "tasks"))
 
 
+@pytest.mark.slow
 def test_the_task_of_a_worker_that_died_is_begun_again(engine: RayEngine, tmp_path: Path) -> None:
     log = tmp_path / "log"
     results = list(engine.map(partial(die_at, 2, str(log), times=1), range(5), "working", "tasks"))
@@ -177,6 +180,7 @@ def test_a_node_that_goes_away(ray_cluster: Any, tmp_path: Path) -> None:
     assert len(set(noted(log))) == 4
 
 
+@pytest.mark.slow
 def test_all_others_are_given_up_when_nobody_wants_more(engine: RayEngine, tmp_path: Path) -> None:
     log = tmp_path / "log"
     results = engine.map(partial(doubled, log=str(log), seconds=0.3), range(100), "doubling", "numbers")
@@ -205,6 +209,7 @@ def test_what_else_may_die(engine: RayEngine, monkeypatch: pytest.MonkeyPatch, k
         list(engine.map(doubled, [1], "working", "tasks"))
 
 
+@pytest.mark.slow
 def test_tasks_end_with_the_run_that_is_interrupted(ray_cluster: Any, tmp_path: Path) -> None:
     script, log = tmp_path / "script.py", tmp_path / "log"
     script.write_text(SLEEPY)
@@ -223,6 +228,7 @@ def test_tasks_end_with_the_run_that_is_interrupted(ray_cluster: Any, tmp_path: 
         wait_for(lambda path=Path("/proc", worker, "cmdline"): not path.exists(), 10)  # type: ignore[misc]
 
 
+@pytest.mark.slow
 def test_a_machine_without_memory(tmp_path: Path) -> None:
     """Ray's own monitor ends the workers, on a cluster of one node that it began for this run."""
     script = tmp_path / "script.py"
@@ -250,6 +256,7 @@ def memory_in_use() -> float:
     return 1 - sizes["MemAvailable:"] / sizes["MemTotal:"]
 
 
+@pytest.mark.slow
 def test_a_cluster_that_does_not_answer(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -121,6 +121,7 @@ def test_a_killed_process_is_started_again_and_nothing_shows(
     assert same(trained, by_two)
 
 
+@pytest.mark.slow
 def test_processes_that_die_again_and_again_end_the_run(bucketed: Bucketed, tmp_path: Path) -> None:
     run = RunFolder("v", tmp_path)
     watcher = when_there(run.state, lambda: os.kill(children()[0], signal.SIGKILL))
@@ -138,6 +139,7 @@ def test_an_error_of_a_process_comes_out_as_it_is(bucketed: Bucketed, tmp_path: 
     assert "Traceback" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_asked_to_stop_all_save_and_stop_and_can_go_on(
     bucketed: Bucketed,
     tmp_path: Path,
@@ -157,6 +159,7 @@ def test_asked_to_stop_all_save_and_stop_and_can_go_on(
         train(bucketed, tmp_path, 1, epochs=LONG, resume=True)
 
 
+@pytest.mark.slow
 def test_ray_trains_the_same_to_the_bit(
     bucketed: Bucketed, tmp_path: Path, by_two: Trained, caplog: pytest.LogCaptureFixture
 ) -> None:
