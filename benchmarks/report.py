@@ -17,7 +17,18 @@ from typing import Any
 
 from common import BUSY, REPOSITORY, RESULTS, console, formatted
 
-ORDER = ("peaks", "training_speed", "scoring_speed", "ingestion_speed", "report_speed", "scale", "scale_training", "losses", "accuracy", "choices")
+ORDER = (
+    "peaks",
+    "training_speed",
+    "scoring_speed",
+    "ingestion_speed",
+    "report_speed",
+    "scale",
+    "scale_training",
+    "losses",
+    "accuracy",
+    "choices",
+)
 RELIABILITY = ("kills", "mutations", "csv_mutations", "pickle_mutations", "fuzzing")
 """Sections of docs/reliability.md; all others are of docs/benchmarks.md."""
 MACHINE_LABELS = {
