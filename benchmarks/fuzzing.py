@@ -124,7 +124,8 @@ class _Context(KedroContext):  # type: ignore[misc]
 def _catalog_text() -> str:
     """The catalog of ``conf/base`` as JSON, in a folder of no example."""
     loader = OmegaConfigLoader(conf_source=str(REPOSITORY / "conf"), env="base", **CONFIG_LOADER_ARGS)
-    loader["globals"] = {"raw": f"{HOME}/raw", "data": f"{HOME}/data", "seed": 0, "check_tables": "always"}
+    folders = {"raw": f"{HOME}/raw", "data": f"{HOME}/data", "buckets": f"{HOME}/buckets"}
+    loader["globals"] = {**folders, "seed": 0, "check_tables": "always"}
     return json.dumps(loader["catalog"])
 
 

@@ -95,6 +95,7 @@ def test_missing_files_are_made_again_and_nothing_else(
     assert made == {f"priced/moe/{name}"}
 
 
+@pytest.mark.slow
 def test_ray_gives_the_same_bytes(bucketed_project: Project, copy_of: Callable[[Project], Project]) -> None:
     project = copy_of(bucketed_project)
     tables = ("samples/train", "samples/test", "evaluated/moe", "priced/moe", "tables/quantity/train")

@@ -291,6 +291,7 @@ def test_a_flipped_bit_in_the_manifest(whole: tuple[Path, bytes], data: st.DataO
     assert read.recipe == "a"
 
 
+@pytest.mark.slow
 def test_whenever_it_is_killed_there_is_a_whole_table_or_none(tmp_path: Path, log: Path) -> None:
     url = str(tmp_path / "table")
     fingerprints = {

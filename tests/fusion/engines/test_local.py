@@ -99,7 +99,15 @@ def test_workers_that_die_again_and_again(tmp_path: Path) -> None:
     assert len(results) == len(set(results))
 
 
-@pytest.mark.parametrize(("how", "group"), [(signal.SIGINT, True), (signal.SIGTERM, False), (signal.SIGKILL, False)])
+@pytest.mark.parametrize(
+    ("how", "group"),
+    [
+        pytest.param(signal.SIGINT, True, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, True, marks=pytest.mark.slow),
+        (signal.SIGTERM, False),
+        (signal.SIGKILL, False),
+    ],
+)
 def test_no_worker_outlives_its_parent(tmp_path: Path, how: signal.Signals, group: bool) -> None:
     script, log = tmp_path / "script.py", tmp_path / "log"
     script.write_text(SCRIPT)

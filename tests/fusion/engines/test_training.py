@@ -104,6 +104,7 @@ def children() -> list[int]:
     return sorted(found)
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_started_again_and_nothing_shows(
     bucketed: Bucketed, tmp_path: Path, by_two: Trained
 ) -> None:
@@ -133,6 +134,7 @@ def test_processes_that_die_again_and_again_end_the_run(bucketed: Bucketed, tmp_
     assert not (tmp_path / "workers").exists()
 
 
+@pytest.mark.slow
 def test_an_error_of_a_process_comes_out_as_it_is(bucketed: Bucketed, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"^v: (the loss became|after epoch 1)") as caught:
         train(bucketed, tmp_path, learning_rate=1e30)
