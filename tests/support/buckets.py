@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +15,18 @@ from price_fusion.fusion.buckets.drafts import BucketDraft, write_draft
 from price_fusion.fusion.buckets.hashing import buckets_of
 from price_fusion.fusion.buckets.parts import BucketPlan, Buckets, Summary, Tables
 from price_fusion.fusion.buckets.scatter import draft_column_buckets, draft_table_buckets, write_table_buckets
+from price_fusion.fusion.buckets.scoring import BucketEvaluation, BucketPricing, packed, reported_split
 from price_fusion.fusion.buckets.table import TableBuckets
+from price_fusion.fusion.checkpoint import Checkpoint, checkpoint_bytes
+from price_fusion.fusion.intervals import Calibration
+from price_fusion.fusion.predictor import Predictor
+from price_fusion.fusion.tables.alignment import align_products
 from price_fusion.fusion.tables.raw import RawEmbeddings
+from price_fusion.fusion.tables.table import EmbeddingTable, draft_table, write_table
 from price_fusion.parameters import ColumnSourceParameters, EngineParameters, SourceParameters
 
+LEVELS = (0.8, 0.9)
+EMBEDDED = ("picture", "words")
 COUNT = 4
 ENGINE = EngineParameters(buckets=COUNT, workers=1)
 SOURCES = {
@@ -96,3 +105,43 @@ def write_samples(
 ) -> Buckets:
     alignment = BucketAlignment(products, tables, "keep", "keep", "products")
     return write_draft(str(folder), BucketDraft(alignment_plan(alignment), engine))
+
+
+@dataclass
+class Case:
+    """The same products in buckets and in memory."""
+
+    checkpoint: Checkpoint
+    products: Buckets
+    samples: Buckets
+    tables: dict[str, TableBuckets]
+    expected: pd.DataFrame
+    """In the order of the product file."""
+
+    def pricing(self) -> BucketPricing:
+        return BucketPricing(packed(checkpoint_bytes(self.checkpoint)), self.samples, self.tables, LEVELS)
+
+    def evaluation(self) -> BucketEvaluation:
+        model = packed(checkpoint_bytes(self.checkpoint))
+        return BucketEvaluation(model, self.samples, self.tables, LEVELS, reported_split(self.samples))
+
+
+def make_case(folder: Path, make_checkpoint: Callable[..., Checkpoint]) -> Case:
+    """300 products, most of them in two sources, and a calibrated model with random weights."""
+    frame = product_frame(300)
+    raws = {name: raw_embeddings(frame, SOURCES[name], seed=seed, missing=seed) for seed, name in enumerate(EMBEDDED)}
+    for name in EMBEDDED:
+        write_table(folder / f"table_{name}", name, draft_table(raws[name], SOURCES[name]))
+    tables = {name: EmbeddingTable(folder / f"table_{name}") for name in EMBEDDED}
+    aligned = align_products(frame, tables, policy="keep", unknown_products="keep", origin="products").samples
+
+    products = write_products(folder / "products", frame)
+    buckets = {name: table for name, table in write_tables(folder, products, raws).items() if name in EMBEDDED}
+    samples = write_samples(folder / "samples", products, buckets)
+    generator = np.random.default_rng(0)
+    calibration = Calibration(generator.normal(2.5, 1, 500), generator.normal(0, 0.5, 500))
+    plain = make_checkpoint(data={"samples": samples.fingerprint})
+    checkpoint = Checkpoint(plain.header, plain.weights, calibration)
+    priced = Predictor(checkpoint).price_samples(aligned, tables, LEVELS)
+    expected = pd.concat([frame[["sample_id", "row", "split"]], frame["price"].rename("true"), priced], axis=1)
+    return Case(checkpoint, products, samples, buckets, expected)

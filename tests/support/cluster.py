@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,18 @@ def doubled_on_a_node(log: str, number: int) -> int:
 
     note(log, ray.get_runtime_context().get_node_id())
     return doubled(number, seconds=1.0)
+
+
+@dataclass(frozen=True)
+class OnANode:
+    """A task that takes a second longer and begins with a note of the node of Ray that it is on."""
+
+    task: Callable[[int], Any]
+    log: str
+
+    def __call__(self, item: int) -> Any:
+        doubled_on_a_node(self.log, item)
+        return self.task(item)
 
 
 def fail_at(number: int, error: Exception, log: str, item: int) -> int:

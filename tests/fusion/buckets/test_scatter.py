@@ -118,6 +118,16 @@ def test_parquet_files_of_others_are_dealt_out(tmp_path: Path, kind: str) -> Non
     assert contents(dealt(tmp_path / "buckets", files)) == contents(in_memory(tmp_path / "table", raw))
 
 
+def test_parquet_files_that_duckdb_wrote_are_dealt_out(tmp_path: Path) -> None:
+    raw = raw_embeddings(product_frame(100), WORDS, seed=1)
+    rows = pa.table({"id": raw.ids, "v": [row.tobytes() for row in raw.vectors], "day": raw.ids % 3})
+    with duckdb.connect() as connection:
+        connection.register("rows", rows)
+        connection.execute("COPY rows TO ? (FORMAT parquet, PARTITION_BY (day))", [str(tmp_path / "raw")])
+    files = ParquetEmbeddings(str(tmp_path / "raw"), embeddings="v", ids="id")
+    assert contents(dealt(tmp_path / "buckets", files)) == contents(in_memory(tmp_path / "table", raw))
+
+
 def test_parquet_files_without_the_column_are_refused(tmp_path: Path) -> None:
     (tmp_path / "raw").mkdir()
     pq.write_table(pa.table({"sample_id": [1], "vector": [[1.0]]}), tmp_path / "raw/a.parquet")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -17,73 +15,18 @@ from price_fusion.fusion.buckets.ordered import OrderedRows, write_ordered_csv
 from price_fusion.fusion.buckets.parts import BucketPlan, Buckets
 from price_fusion.fusion.buckets.scatter import frame_of
 from price_fusion.fusion.buckets.scoring import (
-    BucketEvaluation,
-    BucketPricing,
     evaluation_plan,
-    packed,
     pricing_plan,
-    reported_split,
 )
-from price_fusion.fusion.buckets.table import TableBuckets
-from price_fusion.fusion.checkpoint import Checkpoint, checkpoint_bytes
-from price_fusion.fusion.intervals import Calibration
+from price_fusion.fusion.checkpoint import Checkpoint
 from price_fusion.fusion.metrics import price_metrics
-from price_fusion.fusion.predictor import Predictor
-from price_fusion.fusion.tables.alignment import align_products
-from price_fusion.fusion.tables.table import EmbeddingTable, draft_table, write_table
 from price_fusion.parameters import EngineParameters
-from support.buckets import (
-    COUNT,
-    ENGINE,
-    SOURCES,
-    product_frame,
-    raw_embeddings,
-    write_products,
-    write_samples,
-    write_tables,
-)
-
-LEVELS = (0.8, 0.9)
-EMBEDDED = ("picture", "words")
-
-
-@dataclass
-class Case:
-    """The same products in buckets and in memory."""
-
-    checkpoint: Checkpoint
-    samples: Buckets
-    tables: dict[str, TableBuckets]
-    expected: pd.DataFrame
-    """In the order of the product file."""
-
-    def pricing(self) -> BucketPricing:
-        return BucketPricing(packed(checkpoint_bytes(self.checkpoint)), self.samples, self.tables, LEVELS)
-
-    def evaluation(self) -> BucketEvaluation:
-        model = packed(checkpoint_bytes(self.checkpoint))
-        return BucketEvaluation(model, self.samples, self.tables, LEVELS, reported_split(self.samples))
+from support.buckets import COUNT, ENGINE, LEVELS, Case, make_case
 
 
 @pytest.fixture
 def case(tmp_path: Path, make_checkpoint: Callable[..., Checkpoint]) -> Case:
-    frame = product_frame(300)
-    raws = {name: raw_embeddings(frame, SOURCES[name], seed=seed, missing=seed) for seed, name in enumerate(EMBEDDED)}
-    for name in EMBEDDED:
-        write_table(tmp_path / f"table_{name}", name, draft_table(raws[name], SOURCES[name]))
-    tables = {name: EmbeddingTable(tmp_path / f"table_{name}") for name in EMBEDDED}
-    aligned = align_products(frame, tables, policy="keep", unknown_products="keep", origin="products").samples
-
-    products = write_products(tmp_path / "products", frame)
-    buckets = {name: table for name, table in write_tables(tmp_path, products, raws).items() if name in EMBEDDED}
-    samples = write_samples(tmp_path / "samples", products, buckets)
-    generator = np.random.default_rng(0)
-    calibration = Calibration(generator.normal(2.5, 1, 500), generator.normal(0, 0.5, 500))
-    plain = make_checkpoint(data={"samples": samples.fingerprint})
-    checkpoint = Checkpoint(plain.header, plain.weights, calibration)
-    priced = Predictor(checkpoint).price_samples(aligned, tables, LEVELS)
-    expected = pd.concat([frame[["sample_id", "row", "split"]], frame["price"].rename("true"), priced], axis=1)
-    return Case(checkpoint, samples, buckets, expected)
+    return make_case(tmp_path, make_checkpoint)
 
 
 def written(folder: Path, plan: BucketPlan, engine: EngineParameters = ENGINE) -> Buckets:

@@ -8,7 +8,9 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,16 +19,21 @@ from uuid import uuid4
 import pytest
 
 from price_fusion.errors import DataError, EngineError, MissingPackageError
+from price_fusion.fusion.buckets.alignment import BucketAlignment, alignment_plan
 from price_fusion.fusion.buckets.parts import is_finished, write_buckets
+from price_fusion.fusion.buckets.scoring import evaluation_plan, pricing_plan
 from price_fusion.fusion.buckets.store import Store
+from price_fusion.fusion.checkpoint import Checkpoint
 from price_fusion.fusion.engines import Engine, engine_of
 from price_fusion.fusion.engines.local import LocalEngine
 from price_fusion.fusion.engines.ray import RayEngine
 from price_fusion.parameters.engine import EngineParameters
+from support.buckets import make_case
 from support.cluster import (
     FASTER,
     PARTS,
     TESTS,
+    OnANode,
     add_node,
     die_at,
     doubled,
@@ -163,21 +170,45 @@ def test_workers_that_die_again_and_again_leave_what_is_finished(engine: RayEngi
     assert noted(log) == [str(PARTS - 1)]
 
 
+def remove_as_it_works(cluster: Any, node: Any, log: Path) -> None:
+    """Take a node away as soon as a task on it has begun."""
+    wait_for(lambda: node.node_id in noted(log))
+    cluster.remove_node(node, allow_graceful=False)
+
+
 def test_a_node_that_goes_away(ray_cluster: Any, tmp_path: Path) -> None:
     engine, log = engine_on(ray_cluster, retries=3), tmp_path / "log"
     node = add_node(ray_cluster)
 
-    def remove_as_it_works() -> None:
-        wait_for(lambda: node.node_id in noted(log))
-        ray_cluster.remove_node(node, allow_graceful=False)
-
-    removal = threading.Thread(target=remove_as_it_works)
+    removal = threading.Thread(target=remove_as_it_works, args=(ray_cluster, node, log))
     removal.start()
     results = list(engine.map(partial(doubled_on_a_node, str(log)), range(12), "doubling", "numbers"))
     removal.join()
     assert sorted(results) == [2 * item for item in range(12)]
     assert len(noted(log)) > 12
     assert len(set(noted(log))) == 4
+
+
+def test_alignment_evaluation_and_prices_are_those_of_here_though_nodes_go_away(
+    ray_cluster: Any, tmp_path: Path, make_checkpoint: Callable[..., Checkpoint]
+) -> None:
+    case = make_case(tmp_path, make_checkpoint)
+    plans = {
+        "samples": alignment_plan(BucketAlignment(case.products, case.tables, "keep", "keep", "products")),
+        "evaluated": evaluation_plan(case.evaluation(), case.checkpoint.data),
+        "priced": pricing_plan(case.pricing()),
+    }
+    engine = engine_on(ray_cluster, retries=3)
+    for name, plan in plans.items():
+        expected = write_buckets(str(tmp_path / f"{name} here"), plan, HERE)
+        node, log = add_node(ray_cluster), tmp_path / f"{name}.log"
+        removal = threading.Thread(target=remove_as_it_works, args=(ray_cluster, node, log))
+        removal.start()
+        found = write_buckets(str(tmp_path / f"{name} there"), replace(plan, task=OnANode(plan.task, str(log))), engine)
+        removal.join()
+        assert len(noted(log)) > plan.parts  # what the node was doing was begun again
+        assert found.fingerprint == expected.fingerprint
+        assert files_of(found.url) == files_of(expected.url)
 
 
 @pytest.mark.slow
