@@ -1,6 +1,6 @@
 """Being asked to stop: a signal says so, and whoever can save its work first listens.
 
-Nothing here installs a handler of signals; ``signals.py`` of the package does for ``kedro run``. Elsewhere, as in notebooks,
+Nothing here installs a handler of signals; ``hooks/guard.py`` does for ``kedro run``. Elsewhere, as in notebooks,
 nobody asks, and Ctrl-C does what it always does.
 """
 

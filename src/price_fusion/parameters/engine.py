@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
+from price_fusion.errors import ParameterError
 from price_fusion.parameters.base import Parameters, Positive
 
 
@@ -39,6 +40,19 @@ class EngineParameters(Parameters):
                 "kind is 'ray' and buckets is null: tasks are buckets. Set engine.buckets, for example to 64"
             )
         return self
+
+    @property
+    def bucket_count(self) -> int:
+        """``buckets``, for what there is nothing of without.
+
+        Raises:
+            ParameterError: if there are none.
+        """
+        if self.buckets is None:
+            raise ParameterError(
+                "engine.buckets: is null, expected how many buckets tables are divided into, such as 64."
+            )
+        return self.buckets
 
     @property
     def memory_bytes(self) -> int:

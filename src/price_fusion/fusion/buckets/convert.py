@@ -15,7 +15,6 @@ from price_fusion.fusion.buckets.drafts import BucketDraft
 from price_fusion.fusion.buckets.hashing import buckets_of
 from price_fusion.fusion.buckets.parts import BucketPlan, Summary, Tables
 from price_fusion.fusion.buckets.recipes import recipe
-from price_fusion.fusion.buckets.scatter import bucket_count
 from price_fusion.fusion.buckets.table import TableBuckets, rows_as_arrow, table_metadata
 from price_fusion.fusion.files import storage_errors
 from price_fusion.fusion.progress import tracked
@@ -26,7 +25,7 @@ from price_fusion.parameters import EngineParameters
 
 def draft_from_table(table: EmbeddingTable, *, engine: EngineParameters) -> BucketDraft:
     """A table, to be dealt out to buckets, a shard at a time."""
-    buckets = bucket_count(engine)
+    buckets = engine.bucket_count
     described = {"table": table.fingerprint, "buckets": buckets}
     plan = BucketPlan(
         _TableDeal(table, buckets),

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from price_fusion.errors import DataError, StorageError
 from price_fusion.fusion.buckets.store import Store
@@ -107,7 +107,7 @@ def opened(files: ProductFiles, workspace: Workspace) -> ProductSource:
     """
     found = [one.url for one in found_files(files)]
     if not Store(files.url).is_local:
-        workspace.connection.register_filesystem(_filesystem(found[0]))
+        workspace.connection.register_filesystem(Store(found[0]).filesystem)
     local = [str(Store(url).path) if Store(url).is_local else url for url in found]
     return _parquet(files, local, workspace) if local[0].lower().endswith(PARQUET) else _csv(files, local[0], workspace)
 
@@ -127,21 +127,14 @@ def _found(url: str) -> FoundFile:
     size = Store(folder).size(name)  # with errors of our own
     if size is None:
         raise DataError(f"{url}: is not there, expected a table of products. Put it there, or mend its address.")
-    details = _filesystem(url).info(url)
+    details = Store(url).filesystem.info(url)
     return FoundFile(url, (size, repr([str(details[key]) for key in _ETAGS if key in details])))
-
-
-def _filesystem(url: str) -> Any:
-    import fsspec
-
-    filesystem, _ = fsspec.core.url_to_fs(url)
-    return filesystem
 
 
 @contextmanager
 def _bytes_of(path: str) -> Iterator[BinaryIO]:
     try:
-        with Path(path).open("rb") if Store(path).is_local else _filesystem(path).open(path, "rb") as stream:
+        with Path(path).open("rb") if Store(path).is_local else Store(path).filesystem.open(path, "rb") as stream:
             yield stream
     except OSError as error:
         raise StorageError(

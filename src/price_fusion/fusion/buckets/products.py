@@ -12,7 +12,6 @@ Columns, in the order of the file's rows: ``sample_id`` (int64 if all ids of the
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +25,7 @@ from price_fusion.fusion.buckets.groups import find_groups, half_sql, split_sql
 from price_fusion.fusion.buckets.hashing import bucket_sql
 from price_fusion.fusion.buckets.parts import BucketPlan, Summary, Tables
 from price_fusion.fusion.buckets.product_files import ProductFiles, ProductSource, found_files, opened
+from price_fusion.fusion.buckets.recipes import recipe
 from price_fusion.fusion.buckets.workspace import Workspace, duckdb_errors, file_list, quoted
 from price_fusion.fusion.splits import SPLITS
 from price_fusion.fusion.tables.ids import Ids
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ProductFiles", "product_plan"]
 
-VERSION = 1
-"""Of the contents; to be raised with any change of them."""
 BATCH = 65_536
 """Rows that DuckDB hands over at a time; texts of more than 2 GB would not fit in one batch."""
 SPILL_LIMIT: str | None = None
@@ -71,17 +69,16 @@ def product_plan(
             ``read_products`` would, a bucket at a time.
         ParameterError: if the parameters do not say how many buckets, or how labelled products are divided.
     """
-    if engine.buckets is None:
-        raise ParameterError("engine.buckets: is null, expected how many buckets tables are divided into, such as 64.")
     if files.labelled and splitting is None:
         raise ParameterError(f"{files.url}: labelled products without 'splitting', expected how they are divided.")
-    recipe = _recipe(files, engine.buckets, splitting, tuned_on, seed)
-    folder = spill / f"products-{recipe[:12]}"
+    buckets = engine.bucket_count
+    made_by = _recipe(files, buckets, splitting, tuned_on, seed)
+    folder = spill / f"products-{made_by[:12]}"
     return BucketPlan(
-        task=_Products(files, engine.buckets, engine.memory_bytes, folder, splitting, tuned_on, seed),
-        parts=engine.buckets,
-        buckets=engine.buckets,
-        recipe=recipe,
+        task=_Products(files, buckets, engine.memory_bytes, folder, splitting, tuned_on, seed),
+        parts=buckets,
+        buckets=buckets,
+        recipe=made_by,
         metadata={"origin": files.url, "labelled": files.labelled},
         here=True,
     )
@@ -96,7 +93,6 @@ def _recipe(
 ) -> str:
     layout = files.layout
     contents = {
-        "version": VERSION,
         "url": files.url,
         "files": [(one.url, one.version) for one in found_files(files)],
         "labelled": files.labelled,
@@ -106,7 +102,7 @@ def _recipe(
         "seed": seed,
         "tuned_on": {source: _digest(ids) for source, ids in sorted(tuned_on.items())},
     }
-    return hashlib.sha256(json.dumps(contents).encode()).hexdigest()
+    return recipe("products 1", contents)
 
 
 def _digest(ids: Ids) -> str:

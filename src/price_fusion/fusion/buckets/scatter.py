@@ -47,7 +47,7 @@ def draft_table_buckets(
     Raises:
         DataError: if their width is another than the declared one.
     """
-    buckets = bucket_count(engine)
+    buckets = engine.bucket_count
     blocks: Sequence[Any]
     version: Any
     if isinstance(raw, ParquetEmbeddings):
@@ -195,13 +195,6 @@ def _categories_of_bucket(
 def _read_columns(declaration: ColumnSourceParameters) -> list[str]:
     text = ["catalog_content"] if declaration.parse else []
     return [IDS, *text, *(name for name in declaration.own_columns if name not in text)]
-
-
-def bucket_count(engine: EngineParameters) -> int:
-    """The number of buckets of a run that has some."""
-    if engine.buckets is None:
-        raise DataError("engine.buckets is null: name a number of buckets.")
-    return engine.buckets
 
 
 def _named(plan: BucketPlan, source: str) -> BucketPlan:

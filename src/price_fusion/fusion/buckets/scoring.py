@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -20,14 +19,11 @@ from price_fusion.fusion.buckets.recipes import recipe
 from price_fusion.fusion.buckets.scatter import frame_of
 from price_fusion.fusion.buckets.table import TableBuckets
 from price_fusion.fusion.code_digest import code_digest
+from price_fusion.fusion.evaluated import EXTREMES, evaluated_products
 from price_fusion.fusion.intervals import interval_columns
-from price_fusion.fusion.metrics import smape_per_product
 
 if TYPE_CHECKING:
     from price_fusion.fusion.predictor import Precision, Predictor
-
-EXTREMES = 20
-"""How many of the best and of the worst products are listed."""
 
 
 @dataclass(frozen=True)
@@ -124,27 +120,9 @@ class BucketEvaluation(BucketPricing):
         """The evaluated products of a bucket, and their figures."""
         samples = frame_of(self.samples, bucket)
         chosen = samples[samples["split"] == self.split]
-        results = self.judged(chosen, bucket)
+        results = evaluated_products(chosen, self.split, self.priced(chosen, bucket))
+        results = results.assign(row=chosen["row"].to_numpy())
         return {bucket: pa.Table.from_pandas(results, preserve_index=False)}, summary_of(results, self.levels)
-
-    def judged(self, samples: pd.DataFrame, bucket: int) -> pd.DataFrame:
-        """Predicted and true prices, and how far apart they are."""
-        priced = self.priced(samples, bucket)
-        predicted, price = priced["price"].to_numpy(), samples["price"].to_numpy()
-        results = pd.DataFrame(
-            {
-                "sample_id": samples["sample_id"].to_numpy(),
-                "split": self.split,
-                "tuned_on": samples["tuned_on"].to_numpy(),
-                "price": price,
-                "predicted": predicted,
-                "absolute_error": np.abs(predicted - price),
-                "smape": smape_per_product(predicted, price),
-                "row": samples["row"].to_numpy(),
-                "group_key": samples["group_key"].to_numpy(),
-            }
-        )
-        return pd.concat([results, priced.drop(columns="price")], axis=1)
 
 
 def evaluation_plan(evaluation: BucketEvaluation, trained_on: Mapping[str, str]) -> BucketPlan:
@@ -183,6 +161,6 @@ def summary_of(results: pd.DataFrame, levels: Sequence[float]) -> dict[str, Any]
         "seen": moments(predicted[tuned], price[tuned]),
         "unseen": moments(predicted[~tuned], price[~tuned]),
         "by_price": moments_by_price(predicted, price),
-        "extremes": extremes(results.drop(columns=["split", "tuned_on", "group_key"]), EXTREMES),
+        "extremes": extremes(results.drop(columns=["split", "tuned_on"]), EXTREMES),
         "coverage": coverage_sums(results, levels) if calibrated else None,
     }

@@ -18,14 +18,13 @@ from price_fusion.fusion.buckets.aggregates import (
 from price_fusion.fusion.buckets.alignment import BucketAlignment, alignment_plan, merged_alignment, merged_split
 from price_fusion.fusion.buckets.convert import draft_from_table, draft_to_table
 from price_fusion.fusion.buckets.drafts import BucketDraft
-from price_fusion.fusion.buckets.ordered import OrderedRows, shown_columns
+from price_fusion.fusion.buckets.ordered import OrderedRows
 from price_fusion.fusion.buckets.parquet_embeddings import ParquetEmbeddings
 from price_fusion.fusion.buckets.parts import Buckets
 from price_fusion.fusion.buckets.product_files import ProductFiles
 from price_fusion.fusion.buckets.products import product_plan
 from price_fusion.fusion.buckets.scatter import draft_column_buckets, draft_table_buckets, frame_of
 from price_fusion.fusion.buckets.scoring import (
-    EXTREMES,
     BucketEvaluation,
     BucketPricing,
     evaluation_plan,
@@ -35,6 +34,7 @@ from price_fusion.fusion.buckets.scoring import (
 )
 from price_fusion.fusion.buckets.table import TableBuckets
 from price_fusion.fusion.engine.run_folder import RunFolder
+from price_fusion.fusion.evaluated import EXTREMES
 from price_fusion.fusion.intervals import coverage_summary, interval_columns
 from price_fusion.fusion.tables.alignment import Policy
 from price_fusion.fusion.tables.ids import Ids
@@ -241,7 +241,7 @@ def put_in_order(
     """The submission in the order of the product file, and the same with the bounds of intervals."""
     levels = priced.metadata["levels"]
     columns = ("sample_id", "price", *(name for bounds in interval_columns(levels) for name in bounds))
-    submission = shown_columns(columns, intervals=inference.intervals_in_submission)
+    submission = columns if inference.intervals_in_submission else columns[:2]
     folder = _spill(engine, spill)
     return OrderedRows(priced, submission, engine, folder), OrderedRows(priced, columns, engine, folder)
 

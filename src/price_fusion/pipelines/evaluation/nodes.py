@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from price_fusion.fusion.checkpoint import Checkpoint
+from price_fusion.fusion.evaluated import EXTREMES, evaluated_products
 from price_fusion.fusion.gate import gate_collapse, gate_report
 from price_fusion.fusion.intervals import coverage_summary, coverage_table, interval_columns
-from price_fusion.fusion.metrics import metrics_by_price, price_metrics, smape_per_product
+from price_fusion.fusion.metrics import metrics_by_price, price_metrics
 from price_fusion.fusion.roles import rows_to_report
 from price_fusion.fusion.splits import evaluated_split
 from price_fusion.fusion.tables.table import EmbeddingTable
@@ -19,9 +20,6 @@ from price_fusion.fusion.tables.validation.frames import refuse_other_products
 from price_fusion.parameters import IntervalParameters
 
 logger = logging.getLogger(__name__)
-
-EXTREMES = 20
-"""How many of the best and of the worst products are listed."""
 
 
 def predict_evaluated(
@@ -43,19 +41,8 @@ def predict_evaluated(
     chosen = rows_to_report(split_table, checkpoint)
     by_source = {table.source: table for table in tables}
     priced = Predictor(checkpoint).price_samples(samples.iloc[chosen], by_source, intervals.levels)
-    predicted, price = priced["price"].to_numpy(), samples["price"].to_numpy()[chosen]
-    results = pd.DataFrame(
-        {
-            "sample_id": samples["sample_id"].to_numpy()[chosen],
-            "split": evaluated_split(split_table),
-            "tuned_on": split_table["tuned_on"].to_numpy()[chosen],
-            "price": price,
-            "predicted": predicted,
-            "absolute_error": np.abs(predicted - price),
-            "smape": smape_per_product(predicted, price),
-        }
-    )
-    return pd.concat([results, priced.drop(columns="price")], axis=1)
+    products = samples.iloc[chosen].assign(tuned_on=split_table["tuned_on"].to_numpy()[chosen])
+    return evaluated_products(products, evaluated_split(split_table), priced)
 
 
 def measure_intervals(results: pd.DataFrame, intervals: IntervalParameters) -> tuple[pd.DataFrame, dict[str, Any]]:
