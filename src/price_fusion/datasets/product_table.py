@@ -9,7 +9,7 @@ import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 
 from price_fusion.datasets.errors import kedro_errors
-from price_fusion.fusion.tables.delimited import Layout
+from price_fusion.fusion.tables.layout import Layout
 from price_fusion.fusion.tables.products import read_products
 
 

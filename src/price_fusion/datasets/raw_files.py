@@ -10,7 +10,7 @@ from price_fusion.datasets.errors import kedro_errors
 from price_fusion.fusion.buckets.parquet_embeddings import ParquetEmbeddings
 from price_fusion.fusion.buckets.product_files import ProductFiles
 from price_fusion.fusion.buckets.store import Store
-from price_fusion.fusion.tables.delimited import Layout
+from price_fusion.fusion.tables.layout import Layout
 
 
 class _RawFilesDataset(AbstractDataset[NoReturn, Any]):

@@ -21,7 +21,7 @@ from price_fusion.fusion.buckets.product_files import ProductFiles
 from price_fusion.fusion.buckets.workspace import Workspace, duckdb_errors
 from price_fusion.fusion.engines import engine_of
 from price_fusion.fusion.tables.alignment import group_keys
-from price_fusion.fusion.tables.delimited import Layout
+from price_fusion.fusion.tables.layout import Layout
 from price_fusion.fusion.tables.products import read_products
 from price_fusion.parameters import SplittingParameters
 from price_fusion.parameters.engine import EngineParameters
@@ -137,6 +137,8 @@ def test_unlabelled_products_have_no_prices_and_no_splits(tmp_path, file):
         (HEADER + "1,ä,x,1.5\n", "cp1252", Layout(encoding="cp1252")),
         (HEADER + "1,ä,x,1.5\n", "utf-16", Layout(encoding="utf-16")),
         (HEADER.replace(",", "^") + "1^ä^x^1.5", "utf-8", Layout(delimiter="^")),
+        (HEADER + "1,x,y,2\r\n2,x,y,2\n3,x,y,4\r", "utf-8", Layout()),
+        (HEADER + '1,"' + "<li>made up</li>" * 20_000 + '",y,2\n', "utf-8", Layout()),
         ('"sample_id","catalog_content",image_link,price,\n 1 ,"ä",x,1.5,junk\n', "utf-8", Layout()),
     ],
 )
@@ -327,11 +329,13 @@ def test_an_empty_split_is_refused(refusal, file):
         ("sample_id,catalog_content,image_link,prize\n1,x,y,2\n", "lacks the column(s) price"),
         ("sample_id,catalog_content,image_link,price,brand,brand\n1,x,y,2,3,4\n", "more than one column 'brand'"),
         ("sample_id,catalog_content,image_link,price,split\n1,x,y,2,3\n", "'split'"),
-        (HEADER + "1,x,y,2\n2,x,y\n", "line 3, beginning '2,x,y'"),
+        (HEADER + "1,x,y,2\n2,x,y\n", "record 2 (beginning '2,x,y') has 3"),
         (HEADER + '1,x,y,2\n2,"x,y,2\n', "line 3"),
         (HEADER + '1,x,y,2\n2,"x"z,y,2\n', "line 3"),
         (HEADER.encode() + b"1,x,y,2\n2,\xe4,y,2\n", "line 3"),
-        (HEADER + "1,x,y,2\r\n2,x,y,2\n", "malformed"),
+        (HEADER + "1,x,y,2\n2,tea,green,y,\n3,x,y,2,\n", "record 2 (beginning '2,tea,green,y,') has 5; record 3"),
+        (HEADER + '1,x,y,2\n2,"' + "x" * 17_000_000 + '",y,2\n', "line 3 has a field of more than"),
+        (b"\x1f\x8b\x08" + bytes(40), "this is gzip"),
         (HEADER + "1,x\0,y,2\n", "NUL byte"),
         (HEADER.encode() + b"1,x" + b" " * 1_100_000 + b"\0,y,2\n", "record(s) hold a NUL byte: record 1"),
         ((HEADER + "1,x,y,2\n").encode("utf-16"), "UTF-16"),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from price_fusion.errors import AlignmentError, DataError, ParameterError
-from price_fusion.fusion.tables.delimited import Layout
+from price_fusion.fusion.tables.layout import Layout
 from price_fusion.fusion.tables.products import read_products
 
 HEADER = "sample_id,catalog_content,image_link,price\n"

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -12,9 +11,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from price_fusion.errors import AlignmentError, DataError, combined
-from price_fusion.fusion.buckets.product_files import ID, LINK, PRICE, ProductFiles, ProductSource
+from price_fusion.fusion.buckets.product_files import ID, PRICE, ProductFiles, ProductSource
 from price_fusion.fusion.buckets.workspace import Workspace
-from price_fusion.fusion.tables.delimited import SHOWN, swallowed_records
+from price_fusion.fusion.tables.delimited import SHOWN
 from price_fusion.fusion.tables.ids import Ids, described_lookalikes, lookalikes, parse_ids, repeated_ids
 from price_fusion.fusion.tables.prices import parse_prices
 
@@ -41,7 +40,7 @@ def checked(table: pa.Table, files: ProductFiles, source: ProductSource, whole_n
     numbers = (table["row"].to_numpy() + 1).tolist()
     texts = table[ID].to_pylist()
     ids, problems = parse_ids(texts, files.url, place="record", numbers=numbers)
-    problems += [*_nul_bytes(table, numbers, files, source), *_further_records(table, numbers, files, source)]
+    problems += _nul_bytes(table, numbers, files, source)
     if files.labelled:
         prices, wrong = parse_prices(
             table[PRICE].to_pylist(),
@@ -121,7 +120,10 @@ def refuse_lookalikes(workspace: Workspace, products: str, ids: Ids, source: str
 
 
 def _nul_bytes(table: pa.Table, numbers: list[int], files: ProductFiles, source: ProductSource) -> list[DataError]:
-    nul = np.flatnonzero(_rows_with(table, source.names, ["\0"]))
+    found: NDArray[np.bool_] = np.logical_or.reduce(
+        [pc.match_substring(table[name], "\0").to_numpy() for name in source.names]
+    )
+    nul = np.flatnonzero(found)
     if not len(nul):
         return []
     shown = ", ".join(str(numbers[row]) for row in nul[:SHOWN])
@@ -131,31 +133,3 @@ def _nul_bytes(table: pa.Table, numbers: list[int], files: ProductFiles, source:
             "again."
         )
     ]
-
-
-def _further_records(
-    table: pa.Table, numbers: list[int], files: ProductFiles, source: ProductSource
-) -> list[DataError]:
-    """An error if a quoted field of a CSV file holds further records."""
-    if not source.places:
-        return []
-    names = source.names
-    suspicious = np.flatnonzero(_rows_with(table, names, ["\n", "://"]))
-    values = [table[name].take(pa.array(suspicious)).to_pylist() for name in names]
-    rows = []
-    for row in zip(*values, strict=True):
-        fields = [""] * source.width  # as in the file: further records are in its order
-        for place, value in zip(source.places, row, strict=True):
-            fields[place] = value
-        rows.append(fields)
-    link = source.places[names.index(LINK)]
-    origin = files.url
-    return swallowed_records(rows, [numbers[row] for row in suspicious], link, source.layout.delimiter or ",", origin)
-
-
-def _rows_with(table: pa.Table, names: Sequence[str], texts: Sequence[str]) -> NDArray[np.bool_]:
-    """(N,) whether one of the columns has all of these texts in it."""
-    found = np.zeros(len(table), dtype=bool)
-    for name in names:
-        found |= np.logical_and.reduce([pc.match_substring(table[name], text).to_numpy() for text in texts])
-    return found

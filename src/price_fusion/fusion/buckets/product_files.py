@@ -1,13 +1,11 @@
 """Product tables as DuckDB reads them: a CSV file, or files of parquet, on a disk or in an object store.
 
-What must be so is as in ``tables/products.py``; nothing of a file is in memory but its first megabyte.
+What must be so is as in ``tables/products.py``; few records of a file are in memory at a time.
 """
 # ruff: noqa: S608 - the SQL is made of our own names, and of quoted ones
 
 from __future__ import annotations
 
-import codecs
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,22 +13,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from price_fusion.errors import DataError, StorageError
+from price_fusion.fusion.buckets.csv_files import CsvFile
 from price_fusion.fusion.buckets.store import Store
 from price_fusion.fusion.buckets.workspace import Workspace, file_list, quoted
-from price_fusion.fusion.files import storage_errors
-from price_fusion.fusion.tables.delimited import (
-    Layout,
-    as_utf8,
-    find_delimiter,
-    header_of,
-    refuse_repeated_columns,
-    undecodable,
-)
+from price_fusion.fusion.tables.layout import Layout
+from price_fusion.fusion.tables.published_digests import check_digests
 
 ID, TEXT, LINK, PRICE = "sample_id", "catalog_content", "image_link", "price"
 PARQUET = (".parquet", ".pq")
-_HEAD = 1 << 20
-"""Bytes of a CSV file in which its header must end."""
 _BLANKS = (
     "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
@@ -49,6 +39,8 @@ class ProductFiles:
     """Whether prices are wanted; without, they are dropped unread."""
     layout: Layout = field(default_factory=Layout)
     """Of a CSV file, and of prices that are text."""
+    sha256: str | None = None
+    """That a file on a disk must have."""
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -71,13 +63,12 @@ class ProductSource:
     names: tuple[str, ...]
     """Of the columns: the needed ones first."""
     sql: str
-    """A query that gives them as text, in this order, as ``c0``, ``c1``, ...; ids without outer blanks, "" for NULL."""
+    """A query that gives ``row`` (from 0) and them as text, in this order, as ``c0``, ``c1``, ...; ids without outer blanks,
+    "" for NULL."""
     layout: Layout
-    """Of the prices; its delimiter is the file's."""
-    places: tuple[int, ...] = ()
-    """Of the columns in the header of a CSV file."""
-    width: int = 0
-    """Columns of that header, those that are not read included."""
+    """Of the prices."""
+    temporary: Path | None = None
+    """A file that the query reads and that is of no use afterwards."""
 
 
 def found_files(files: ProductFiles) -> list[FoundFile]:
@@ -108,6 +99,8 @@ def opened(files: ProductFiles, workspace: Workspace) -> ProductSource:
     found = [one.url for one in found_files(files)]
     if not Store(files.url).is_local:
         workspace.connection.register_filesystem(Store(found[0]).filesystem)
+    if files.sha256 is not None:
+        check_digests(Store(files.url).path, files.sha256, [])
     local = [str(Store(url).path) if Store(url).is_local else url for url in found]
     return _parquet(files, local, workspace) if local[0].lower().endswith(PARQUET) else _csv(files, local[0], workspace)
 
@@ -119,14 +112,14 @@ def _found(url: str) -> FoundFile:
             status = store.path.stat()
         except OSError as error:
             raise DataError(
-                f"{url}: could not be opened ({error.strerror or error}), expected a table of products. Put it there, or mend "
+                f"{url}: could not be opened ({error.strerror or error}), expected a table of products. Put it there, or correct "
                 "its path in the catalog."
             ) from error
         return FoundFile(url, (status.st_size, str(status.st_mtime_ns)))
     folder, _, name = url.rpartition("/")
     size = Store(folder).size(name)  # with errors of our own
     if size is None:
-        raise DataError(f"{url}: is not there, expected a table of products. Put it there, or mend its address.")
+        raise DataError(f"{url}: is not there, expected a table of products. Put it there, or correct its address.")
     details = Store(url).filesystem.info(url)
     return FoundFile(url, (size, repr([str(details[key]) for key in _ETAGS if key in details])))
 
@@ -143,65 +136,12 @@ def _bytes_of(path: str) -> Iterator[BinaryIO]:
 
 
 def _csv(files: ProductFiles, path: str, workspace: Workspace) -> ProductSource:
-    encoding = files.layout.encoding
-    if encoding is not None and codecs.lookup(encoding).name not in ("utf-8", "utf-8-sig"):
-        path = _converted(files.url, path, encoding, workspace.folder / "utf-8.csv")
-    head = _head(files, path)
-    origin = files.url
-    try:
-        delimiter = find_delimiter(head, files.needed, origin, files.layout)
-        header = header_of(head, delimiter)
-    except UnicodeDecodeError as error:
-        raise undecodable(head, origin, "utf-8") from error
-    refuse_repeated_columns(header, origin)
-    names = _wanted(files, header)
-    text = head.removeprefix(codecs.BOM_UTF8)
-    blank_lines = text[: len(text) - len(text.lstrip())].count(b"\n")
-    fields = ", ".join(f"'f{place}': 'VARCHAR'" for place in range(len(header)))
-    source = (
-        f"read_csv({file_list([path])}, auto_detect = false, header = true, skip = {blank_lines}, "
-        f"delim = {quoted(delimiter)}, quote = '\"', escape = '\"', strict_mode = true, nullstr = '', comment = '', "
-        f"compression = 'none', columns = {{{fields}}})"
-    )
-    return ProductSource(
-        names,
-        _as_text([f"f{header.index(name)}" for name in names], source),
-        Layout(delimiter, None, files.layout.decimal, files.layout.thousands),
-        tuple(header.index(name) for name in names),
-        len(header),
-    )
-
-
-def _head(files: ProductFiles, path: str) -> bytes:
-    """The first lines of a CSV file."""
-    with _bytes_of(path) as stream:
-        head = stream.read(_HEAD)
-    if len(head) == _HEAD:
-        head = head[: head.rfind(b"\n") + 1] or head
-    origin = files.url
-    head = as_utf8(head, origin, None)
-    if not head.removeprefix(codecs.BOM_UTF8).strip():
-        raise DataError(
-            f"{origin}: found an empty file, expected a CSV with {', '.join(files.needed)}. Write it again."
-        )
-    return head
-
-
-def _converted(origin: str, path: str, encoding: str, target: Path) -> str:
-    """The same text in UTF-8, in another file."""
-    with _bytes_of(path) as stream, storage_errors(target), target.open("w", encoding="utf-8", newline="") as output:
-        reader = io.TextIOWrapper(stream, encoding, newline="")
-        try:
-            text = reader.read(_HEAD).removeprefix("\ufeff")
-            while text:
-                output.write(text)
-                text = reader.read(_HEAD)
-        except UnicodeError as error:
-            raise DataError(
-                f"{origin}: found bytes that are not {encoding.upper()} ({error}). Say its encoding in its catalog entry, or "
-                "convert it to UTF-8."
-            ) from error
-    return str(target)
+    file = CsvFile(lambda: _bytes_of(path), files.url, files.needed, files.layout)
+    names, target = _wanted(files, file.header), workspace.folder / "records.parquet"
+    file.write_parquet(target, names, LINK)
+    columns = [f"c{place}" for place in range(len(names))]
+    sql = _as_text(columns, f"read_parquet({file_list([str(target)])})", "record - 1")
+    return ProductSource(names, sql, files.layout, target)
 
 
 def _parquet(files: ProductFiles, paths: list[str], workspace: Workspace) -> ProductSource:
@@ -227,7 +167,7 @@ def _parquet(files: ProductFiles, paths: list[str], workspace: Workspace) -> Pro
     if numeric:
         columns[names.index(PRICE)] = f"CAST({PRICE} AS DOUBLE)"
     layout = Layout() if numeric else files.layout
-    return ProductSource(names, _as_text(columns, source), layout)
+    return ProductSource(names, _as_text(columns, source, "row_number() OVER () - 1"), layout)
 
 
 def _wanted(files: ProductFiles, header: Sequence[str]) -> tuple[str, ...]:
@@ -243,7 +183,8 @@ def _wanted(files: ProductFiles, header: Sequence[str]) -> tuple[str, ...]:
     return (*files.needed, *further)
 
 
-def _as_text(columns: Sequence[str], source: str) -> str:
+def _as_text(columns: Sequence[str], source: str, row: str) -> str:
     texts = [f"coalesce(CAST({column} AS VARCHAR), '')" for column in columns]
     texts[0] = f"trim({texts[0]}, {quoted(_BLANKS)})"
-    return f"SELECT {', '.join(f'{text} AS c{place}' for place, text in enumerate(texts))} FROM {source}"
+    named = ", ".join(f"{text} AS c{place}" for place, text in enumerate(texts))
+    return f"SELECT {row} AS row, {named} FROM {source}"

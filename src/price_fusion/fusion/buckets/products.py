@@ -179,9 +179,11 @@ class _Products:
         workspace.run(f"SET partitioned_write_flush_threshold = {rows}")
         workspace.run(f"SET partitioned_write_max_open_files = {max(self._buckets, 100)}")
         workspace.run(
-            f"COPY (SELECT row_number() OVER () - 1 AS row, *, {bucket_sql('c0', self._buckets)} AS bucket "
+            f"COPY (SELECT *, {bucket_sql('c0', self._buckets)} AS bucket "
             f"FROM ({self._source.sql})) TO {quoted(str(workspace.folder / 'dealt'))} (FORMAT parquet, PARTITION_BY (bucket))"
         )
+        if self._source.temporary is not None:
+            self._source.temporary.unlink()
         # From here on, rows are known by their numbers.
         workspace.run("SET preserve_insertion_order = false")
 

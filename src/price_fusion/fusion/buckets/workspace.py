@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 MEMORY_A_THREAD = 250_000_000
 """Bytes that DuckDB should have for each of its threads."""
 _NO_SPACE = re.compile(r"max_temp_directory_size|temp_directory|No space left|quota|Could not write|out of disk", re.I)
-_CSV_FAULT = re.compile(r"CSV Error on Line: (?P<line>\d+)\s+Original Line:(?P<text>.*?)\n(?P<what>[^\n]+)", re.S)
 
 
 class Workspace:
@@ -144,18 +143,9 @@ def _no_space(message: str, origin: str, folder: Path) -> StorageError:
 
 
 def _malformed(message: str, origin: str) -> DataError:
-    if "CSV" not in message:
-        return DataError(
-            f"{origin}: is damaged, or of another kind than its name says ({_first_line(message)}), expected a table of "
-            "products. Write it again."
-        )
-    fault = _CSV_FAULT.search(message)
-    what = _first_line(message)
-    if fault is not None:
-        what = f"the record in line {fault['line']}, beginning {fault['text'].strip()[:60]!r}: {fault['what'].strip()}"
     return DataError(
-        f"{origin}: malformed CSV ({what}), expected quotes around text that holds delimiters, quotes or newlines, quotes inside "
-        "it doubled, each quote closed, UTF-8, and lines that all end in the same way. Mend it, or write the file again."
+        f"{origin}: is damaged, or of another kind than its name says ({_first_line(message)}), expected a table of products. "
+        "Write it again."
     )
 
 

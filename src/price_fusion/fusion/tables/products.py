@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from price_fusion.errors import combined
-from price_fusion.fusion.tables.delimited import Layout, read_records
+from price_fusion.fusion.tables.delimited import read_records
 from price_fusion.fusion.tables.ids import parse_ids
+from price_fusion.fusion.tables.layout import Layout
 from price_fusion.fusion.tables.prices import parse_prices
 
 

@@ -1,0 +1,116 @@
+"""How a delimited text file was written: delimiter, encoding, number format."""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+from pathlib import Path
+
+from price_fusion.errors import DataError, ParameterError
+
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_UTF8 = ("utf-8", "utf-8-sig")
+_SIGNATURES = {
+    b"\x1f\x8b": "gzip",
+    b"PK\x03\x04": "a zip archive or an Excel workbook",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"\x28\xb5\x2f\xfd": "Zstandard",
+    b"PAR1": "Parquet",
+    b"ARROW1": "Arrow or Feather",
+    b"SQLite format 3\x00": "an SQLite database",
+}
+"""First bytes of files that are not delimited text, and what they are."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a file was written, as far as it cannot be seen from it.
+
+    Raises:
+        ParameterError: naming the argument that cannot be used.
+    """
+
+    delimiter: str | None = None
+    """Between fields; by default the one of ``,``, ``;``, tab and ``|`` under which the header holds the needed columns."""
+    encoding: str | None = None
+    """As Python names them; UTF-8 by default, with or without a byte order mark."""
+    decimal: str = "."
+    """Between dollars and cents."""
+    thousands: str | None = None
+    """Between groups of three digits of a price; none by default."""
+
+    def __post_init__(self) -> None:
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n\0 '):
+            raise ParameterError(f"delimiter: found {self.delimiter!r}, expected one character such as ';'.")
+        for name, value in (("decimal", self.decimal), ("thousands", self.thousands)):
+            if value is not None and (len(value) != 1 or value.isalnum() or value in '+-"'):
+                raise ParameterError(f"{name}: found {value!r}, expected one character such as ','.")
+        if self.decimal == self.thousands:
+            raise ParameterError(f"decimal and thousands: found {self.decimal!r} for both, expected two characters.")
+        if self.encoding is not None:
+            try:
+                "".encode(self.encoding)
+            except (LookupError, ValueError) as error:
+                raise ParameterError(
+                    f"encoding: found {self.encoding!r} ({error}), expected one that Python knows, such as 'cp1252'."
+                ) from error
+
+
+def is_utf8(encoding: str | None) -> bool:
+    """Whether an encoding is UTF-8, as is one that nothing is said of."""
+    return encoding is None or codecs.lookup(encoding).name in _UTF8
+
+
+def as_utf8(content: bytes, path: Path | str, said: str | None) -> bytes:
+    """The same text in UTF-8; what is in UTF-8 already is given back as it is, and not decoded yet.
+
+    Raises:
+        DataError: if it is not text at all, marked as something else, not what it is said to be, or holds NUL bytes.
+    """
+    kind = next((kind for signature, kind in _SIGNATURES.items() if content.startswith(signature)), None)
+    if kind is not None:
+        raise DataError(
+            f"{path}: this is {kind}, expected delimited text (CSV). Unpack or export it as CSV, and name that file in the "
+            "catalog entry."
+        )
+    marked = next((encoding for mark, encoding in _MARKS if content.startswith(mark)), None)
+    if marked and said is None:
+        raise DataError(
+            f"{path}: found {marked.upper()} (by its byte order mark), expected UTF-8. Say 'encoding: {marked}' in its "
+            "catalog entry, or convert it."
+        )
+    if said is not None and not is_utf8(said):
+        try:
+            content = content.decode(said).removeprefix("\ufeff").encode("utf-8")
+        except UnicodeError as error:
+            raise undecodable(content, path, said) from error
+    nul = content.find(0)
+    if nul >= 0:
+        raise DataError(
+            f"{path}: found a NUL byte in line {content.count(10, 0, nul) + 1} ({content.count(0):,} in all), expected text. "
+            "The file is damaged, or in UTF-16 (then say 'encoding: utf-16-le' in its catalog entry): write it again."
+        )
+    return content
+
+
+def undecodable(content: bytes, path: Path | str, encoding: str) -> DataError:
+    """The error for bytes that are not of an encoding, with their place."""
+    where = ""
+    try:
+        content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        where = f" at byte {error.start} (0x{content[error.start]:02x}), line {line}"
+    except UnicodeError as error:
+        where = f" ({error})"
+    return DataError(
+        f"{path}: found bytes that are not {encoding.upper()}{where}. If it was written in another encoding, say so in its "
+        "catalog entry, for example 'encoding: cp1252' (Excel on Windows), or convert it to UTF-8."
+    )
