@@ -1,6 +1,8 @@
 """Readers of embedding files: each format as written in practice, and each way it can be wrong."""
 
+import gzip
 import pickle
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -59,7 +61,8 @@ def test_pickle_of_tensors_and_other_keys(tmp_path):
 
 def test_pickles_refused(tmp_path):
     path = tmp_path / "a.pkl"
-    assert "pickled list, expected a dict" in refusal(dumped(path, [VECTORS]), "pickle")
+    message = refusal(dumped(path, [VECTORS]), "pickle")
+    assert "found a list of 1, the first an array of shape (3, 4) and dtype float32 in the pickle" in message
     message = refusal(dumped(path, {"embedding": VECTORS, "sample_ids": IDS}), "pickle")
     assert "no key 'embeddings', only 'embedding', 'sample_ids'; did you mean 'embedding'?" in message
     assert "no key 'embeddings', only none" in refusal(dumped(path, {}), "pickle")
@@ -67,8 +70,10 @@ def test_pickles_refused(tmp_path):
     dumped(path, {"embeddings": VECTORS, "sample_ids": [1, 1, 2]})
     assert "more than once" in refusal(path, "pickle", AlignmentError)
     assert "builtins.print" in refusal(dumped(path, {"embeddings": print}), "pickle", UnsafePickleError)
-    assert "could not be read" in refusal(tmp_path, "pickle")
+    assert "found a folder with a.pkl, expected a pickle" in refusal(tmp_path, "pickle")
     path.write_bytes(b"")
+    assert "empty file" in refusal(path, "pickle")
+    path.write_bytes(pickle.dumps({})[:-1])
     assert "breaks off" in refusal(path, "pickle")
 
 
@@ -116,14 +121,49 @@ def test_npy_refused(folder):
     path = folder / "embeddings.npy"
     assert "expected a folder" in refusal(path, "npy")
     np.save(path, np.array([["a", 1.0]] * 3, dtype=object))
-    assert "Python objects in dtype" in refusal(folder, "npy")
+    assert "Python objects (dtype object)" in refusal(folder, "npy")
     path.write_bytes(pickle.dumps(VECTORS))
-    assert "could not be read" in refusal(folder, "npy")
+    assert "found a pickle, expected one array of numpy.save" in refusal(folder, "npy")
     with path.open("wb") as file:
         np.savez(file, VECTORS)
-    assert "archive" in refusal(folder, "npy")
+    assert "found an .npz archive" in refusal(folder, "npy")
     np.save(path, VECTORS[:2])
     assert "3 ids for 2 rows" in refusal(folder, "npy")
+
+
+@pytest.mark.parametrize("name", ["embeddings.npy", "sample_ids.npy"])
+def test_what_follows_an_array_is_never_dropped(folder, name):
+    """numpy.save to an open file, again and again, leaves a file of which numpy.load reads the first array."""
+    whole = (folder / name).read_bytes()
+    with (folder / name).open("ab") as file:
+        np.save(file, np.load(folder / name))
+    message = refusal_of_any(folder)
+    assert f"{name}: found {len(whole)} more bytes after the array" in message
+    assert "another array" in message
+    for rest in (b"\0" * 4096, b"\n"):
+        (folder / name).write_bytes(whole + rest)
+        assert f"{len(rest):,} more bytes after the array" in refusal_of_any(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "advice"),
+    [
+        ("sample_ids.npy", np.array(["x7", 8, None], object), "numpy.save(FILE, ids.astype(str))"),
+        ("embeddings.npy", np.array([None, *VECTORS[:2]], object), "numpy.stack(vectors)"),
+    ],
+)
+def test_arrays_of_objects_say_how_to_write_them(folder, name, array, advice):
+    np.save(folder / name, array)
+    assert advice in refusal_of_any(folder)
+
+
+def test_vectors_without_ids_say_how_to_add_them(folder):
+    message = refusal(folder / "embeddings.npy", "npy")
+    assert "found a .npy array, expected a folder with 'embeddings.npy' and 'sample_ids.npy'" in message
+    assert "numpy.save('sample_ids.npy', " in message
+    (folder / "sample_ids.npy").unlink()
+    assert "numpy.save('sample_ids.npy', " in refusal(folder, "npy")
+    assert "(file_format: npy)" in refusal(folder / "embeddings.npy", "parquet")
 
 
 # --- parquet ---
@@ -170,13 +210,13 @@ def test_parquet_bytes_of_float16_and_other_names(tmp_path):
         (pa.array([[1.0, 2.0], [1.0], [1.0]]), IDS, "2 in row 0, 1 in row 1 and 1 more"),
         (pa.array([b"12345678", b"1234", b"1234"]), IDS, "8 in row 0, 4 in row 1"),
         (pa.array([b"12345678", b"123", b"1234"]), IDS, "3 bytes in row 1, expected a multiple of 4"),
-        (pa.array([[1.0], None, [2.0]]), IDS, r"1 empty rows \(row 1\)"),
+        (pa.array([[1.0], None, [2.0]]), IDS, r"1 of 3 rows are null \(row 1\)"),
         (pa.array([[1.0], [None], [2.0]]), IDS, "1 empty values inside"),
         (pa.array([[], [], []], pa.list_(pa.float32())), IDS, "0 in each row"),
         (pa.array([[1], [2], [3]]), IDS, "lists of int64"),
         (pa.array([1.0, 2.0, 3.0]), IDS, "type double"),
         (pa.array(["a", "b", "c"]), IDS, "type string"),
-        (COLUMNS["list"], [1, None, 2], "1 empty rows"),
+        (COLUMNS["list"], [1, None, None], r"2 of 3 rows are null \(rows 1, 2\)"),
         (COLUMNS["list"], [1.0, 2.0, 3.0], "neither whole numbers nor text"),
         (pa.array([], pa.list_(pa.float32())), pa.array([], pa.int64()), "no rows"),
     ],
@@ -189,7 +229,99 @@ def test_parquet_refused(tmp_path, column, ids, found):
 def test_parquet_damaged(tmp_path):
     path = written(tmp_path / "a", COLUMNS["list"])
     whole = path.read_bytes()
-    for length in range(0, len(whole), 7):
+    for length in range(7, len(whole), 7):
         path.write_bytes(whole[:length])
         assert "could not be read" in refusal(path, "parquet")
-    assert "found a folder" in refusal(tmp_path, "parquet")
+
+
+def test_a_parquet_column_twice(tmp_path):
+    for column in ("sample_id", "embedding"):
+        table = pa.table({"sample_id": IDS, "embedding": COLUMNS["list"]})
+        path = tmp_path / f"{column}.parquet"
+        pq.write_table(table.append_column(column, table[column]), path)
+        assert f"found 2 columns '{column}', expected one" in refusal(path, "parquet")
+
+
+def test_parquet_with_a_column_for_each_dimension_says_how_to_write_it(tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"sample_id": IDS, "d0": VECTORS[:, 0], "d1": VECTORS[:, 1]}), path)
+    message = refusal(path, "parquet")
+    assert "no column 'embedding', only 'sample_id', 'd0', 'd1'" in message
+    assert "pandas.DataFrame({'sample_id': ids, 'embedding': list(" in message
+
+
+@pytest.mark.parametrize("ids", [pa.array(["x9", "10", "x9é"]), pa.array([30, 10, 20], pa.uint32())])
+def test_parquet_of_dictionaries_and_halffloats(tmp_path, ids):
+    vectors = pa.array(list(VECTORS.astype(np.float16)), pa.list_(pa.float16()))
+    path = written(tmp_path / "a", vectors, ids.dictionary_encode(), row_group_size=2)
+    raw = read_embeddings(path, "parquet")
+    assert raw.ids.tolist() == ids.to_pylist()
+    assert raw.vectors.dtype == np.float16
+    assert raw.vectors.tolist() == VECTORS.tolist()
+
+
+# --- files of other formats, files where folders are expected, and the reverse ---
+
+
+def test_the_catalog_names_another_format_than_the_file_has(tmp_path):
+    path = written(tmp_path / "a", COLUMNS["list"])
+    assert "found a parquet file, expected a pickle. Set 'file_format: parquet'" in refusal(path, "pickle")
+    dumped(path, {})
+    for file_format in ("parquet", "npy"):
+        assert "Set 'file_format: pickle'" in refusal(path, file_format)
+
+
+@pytest.mark.parametrize("file_format", ["pickle", "parquet", "npy"])
+def test_other_formats_are_named_and_not_called_damaged(tmp_path, file_format):
+    path = tmp_path / "vectors.bin"
+    for content, found in [
+        (gzip.compress(b"x"), "compressed with gzip, expected .*gunzip"),
+        (b"id,d0,d1\n5,0.1,0.2\n", "found text, such as CSV, expected"),
+        (b'{"5": [0.1, 0.2]}', "found JSON, expected"),
+    ]:
+        path.write_bytes(content)
+        message = refusal(path, file_format)
+        assert re.search(found, message)
+        assert not re.search("damaged|truncated|copy", message)
+
+
+def test_folders_where_a_file_is_expected(tmp_path):
+    (tmp_path / "_SUCCESS").touch()
+    assert "found a folder with _SUCCESS, expected a pickle. Name the file" in refusal(tmp_path, "pickle")
+    for part in range(3):
+        written(tmp_path / f"part-{part}.parquet", COLUMNS["list"])
+    for file_format in ("pickle", "parquet"):
+        message = refusal(tmp_path, file_format)
+        assert "a folder of 3 parquet file(s), as Spark and Dask write it" in message
+        assert "pyarrow.parquet.write_table" in message
+    (tmp_path / "npy").mkdir()
+    np.save(tmp_path / "npy" / "x.npy", VECTORS)
+    assert "Set 'file_format: npy'" in refusal(tmp_path / "npy", "parquet")
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (
+            {5: VECTORS[0], 7: VECTORS[1]},
+            r"a dict from ids to vectors \(a dict of 2 \(5, 7\); the first holds an array of",
+        ),
+        ({"x5": [0.5, 1.5]}, r"a dict from ids to vectors .*numpy\.stack\(list\(found\.values\(\)\)\)"),
+        (VECTORS, r"found an array of shape \(3, 4\) and dtype float32 in the pickle"),
+        ([{"id": 5, "v": [0.5]}], r"found a list of 1, the first a dict of 1 \('id', 'v'\)|a dict of 2 \('id', 'v'\)"),
+        ((IDS, VECTORS), "found a tuple of 2, the first a list of 3"),
+        ({"train": {}, "test": {}}, "Its values are dicts: write each of them as a file of its own"),
+        ({"embeddings": list(VECTORS), "sample_ids": IDS}, r"a list of 3, the first an array of shape \(4,\)"),
+        ({"embeddings": VECTORS.tolist(), "sample_ids": IDS}, "a list of 3, the first a list of 4, the first a float"),
+    ],
+)
+def test_pickles_of_other_contents_say_what_was_found(tmp_path, content, found):
+    message = refusal(dumped(tmp_path / "a.pkl", content), "pickle")
+    assert re.search(found, message), message
+    assert not re.search("damaged|breaks off", message)
+
+
+def test_a_list_that_holds_itself_is_described(tmp_path):
+    endless = []
+    endless.append(endless)
+    assert "found a list of 1, the first a list of 1" in refusal(dumped(tmp_path / "a.pkl", endless), "pickle")

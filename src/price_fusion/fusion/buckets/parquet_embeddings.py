@@ -7,8 +7,8 @@ from typing import Any
 
 from price_fusion.errors import DataError
 from price_fusion.fusion.buckets.store import Store
+from price_fusion.fusion.tables.parquet_files import BinaryDtype, embeddings_of_columns, refuse_other_columns
 from price_fusion.fusion.tables.raw import RawEmbeddings
-from price_fusion.fusion.tables.readers import BinaryDtype, embeddings_of_columns
 
 Block = tuple[str, int]
 """File within the folder, and the number of a row group."""
@@ -39,19 +39,14 @@ class ParquetEmbeddings:
         """All row groups, file by file.
 
         Raises:
-            DataError: if there are none, or a file lacks one of the columns.
+            DataError: if there are none, or a file lacks one of the columns, or has one twice.
             StorageError: if a file cannot be read.
         """
         store = Store(self.url)
         found: list[Block] = []
         for name in self._files(store):
             with store.parquet(name) as file:
-                for column in (self.embeddings, self.ids):
-                    if column not in file.schema_arrow.names:
-                        raise DataError(
-                            f"{self.url}/{name}: lacks the column {column!r}, found {', '.join(file.schema_arrow.names)}. "
-                            "Name its columns in the catalog (embeddings, ids)."
-                        )
+                refuse_other_columns(file.schema_arrow.names, self.embeddings, self.ids, f"{self.url}/{name}")
                 found += [(name, group) for group in range(file.num_row_groups)]
         if not found:
             raise DataError(f"{self.url}: parquet files without rows. Write them again.")
@@ -78,5 +73,5 @@ class ParquetEmbeddings:
     def _files(self, store: Store) -> list[str]:
         names = [name for name in store.names() if name.endswith(".parquet")]
         if not names:
-            raise DataError(f"{self.url}: found no .parquet file. Put them there, or mend the path in the catalog.")
+            raise DataError(f"{self.url}: found no .parquet file. Put them there, or correct the path in the catalog.")
         return names

@@ -17,6 +17,9 @@ from price_fusion.errors import DataError, combined
 from price_fusion.fusion.tables.ids import LONGEST, Ids, parse_ids, repeated_ids
 
 T = TypeVar("T")
+_AS_ARRAY = (
+    "Store them as one such array: numpy.stack(list(vectors)).astype('float32') makes one of equally long vectors."
+)
 
 _INT64 = np.iinfo(np.int64)
 _SHOWN = 5
@@ -67,7 +70,9 @@ class RawEmbeddings:
 def _checked_vectors(vectors: object, origin: str) -> NDArray[np.floating[Any]]:
     expected = "expected a 2-d array (rows, width) of float16, float32 or float64"
     if not isinstance(vectors, np.ndarray):
-        raise DataError(f"{origin}: vectors are a {_type_name(vectors)}, {expected}. Store them as one such array.")
+        raise DataError(f"{origin}: vectors are {described(vectors)}, {expected}. {_AS_ARRAY}")
+    if vectors.dtype == object:
+        raise DataError(f"{origin}: vectors are {described(vectors)}, {expected}. {_AS_ARRAY}")
     if vectors.ndim != 2 or 0 in vectors.shape:
         raise DataError(
             f"{origin}: vectors have shape {vectors.shape}, {expected} with at least one row and one column. "
@@ -184,6 +189,22 @@ def _shortened(value: object) -> str:
         else repr(value)
     )
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def described(value: object, depth: int = 2) -> str:
+    """What a message calls something that was found: its type and size, and its first item down to a depth."""
+    inner = ""
+    if isinstance(value, np.ndarray):
+        if value.dtype == object and value.size and depth:
+            inner = f", the first {described(value.flat[0], depth - 1)}"
+        return f"an array of shape {value.shape} and dtype {value.dtype}{inner}"
+    if isinstance(value, list | tuple) and value:
+        inner = f", the first {described(value[0], depth - 1)}" if depth else ""
+        return f"a {_type_name(value)} of {len(value):,}{inner}"
+    if isinstance(value, dict):
+        names = [_shortened(key) for key in value if isinstance(key, str | int)][:_SHOWN]
+        return f"a dict of {len(value):,} ({', '.join(names)}{_further(len(value))})"
+    return f"a {_type_name(value)}"
 
 
 def _type_name(value: object) -> str:

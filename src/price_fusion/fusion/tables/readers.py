@@ -1,32 +1,25 @@
 """Readers of stored embeddings, one for each file format.
 
-A format is one function and one line in ``_READERS``. Readers find the ids and the matrix in a file;
-``RawEmbeddings.from_arrays`` judges what they found.
+A format is one function and one line in ``_READERS``. What a file is follows from its first bytes (``file_kinds``). Readers
+find the ids and the matrix in a file; ``RawEmbeddings.from_arrays`` judges what they found.
 """
 
 from __future__ import annotations
 
-import struct
-import tokenize
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Literal
 
 from price_fusion.errors import DataError
-from price_fusion.fusion.tables.names import absent
+from price_fusion.fusion.tables.file_kinds import AS_ARRAYS, kind_of_file, refuse_other_kind
+from price_fusion.fusion.tables.npy_folders import array_without_ids, read_npy_folder
+from price_fusion.fusion.tables.parquet_files import BinaryDtype, read_parquet
 from price_fusion.fusion.tables.pickles.process import read_pickle
 from price_fusion.fusion.tables.published_digests import check_digests
 from price_fusion.fusion.tables.raw import RawEmbeddings
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 FileFormat = Literal["pickle", "npy", "parquet"]
-BinaryDtype = Literal["float16", "float32"]
 
 
 @dataclass(frozen=True)
@@ -67,8 +60,9 @@ def read_embeddings(
         ids int64 (N,) and vectors (N, D), not aligned and not checked for NaN.
 
     Raises:
-        DataError: if a file, key or column is missing, damaged or of the wrong kind, or if a limit is not
-            enough.
+        DataError: if a file, key or column is missing, damaged, of another format or of the wrong kind, or if a limit
+            is not enough.
+        StorageError: if the temporary folder does not hold the arrays of a pickle.
         UnsafePickleError: if a pickle asks for more than arrays and plain containers.
         AlignmentError: if an id occurs twice.
     """
@@ -77,190 +71,62 @@ def read_embeddings(
     if not path.exists():
         raise DataError(
             f"{path}: found no such file or folder, expected embeddings as {file_format}. "
-            "Put it there, or mend its path in the catalog."
+            "Put it there, or correct its path in the catalog."
         )
     reader, default_embeddings, default_ids = _READERS[file_format]
     names = (embeddings or default_embeddings, ids or default_ids)
+    if path.is_dir() and file_format != "npy":
+        raise _folder(path, _EXPECTED[file_format])
     if sha256 is not None:
         check_digests(path, sha256, names)
+    if path.is_file():
+        _refuse_other_file(path, file_format, *names)
     return reader(path, *names, _Options(binary_dtype, memory_gb, seconds))
 
 
-# --- pickle ---------------------------------------------------------------------------------------------------------
+def _refuse_other_file(path: Path, file_format: FileFormat, embeddings: str, ids: str) -> None:
+    """Refuse a file whose first bytes are those of another format, or that stands where a folder is expected."""
+    kind = kind_of_file(path)
+    expected = _EXPECTED.get(file_format, f"a folder with {embeddings!r} and {ids!r}")
+    if kind is not None and kind.name == "npy":
+        raise array_without_ids(path, *((embeddings, ids) if file_format == "npy" else _READERS["npy"][1:]))
+    if kind is not None and kind.name in _EXPECTED and kind.name != file_format:
+        raise DataError(
+            f"{path}: found {kind.found}, expected {expected}. Set 'file_format: {kind.name}' in its catalog entry."
+        )
+    refuse_other_kind(kind, path, (file_format,), expected, AS_ARRAYS)
+    if file_format == "npy":
+        raise DataError(
+            f"{path}: found a file of no known format, expected {expected}. Name the folder in the catalog."
+        )
+
+
+def _folder(path: Path, expected: str) -> DataError:
+    """The error for a folder where a file is expected."""
+    names = sorted(entry.name for entry in path.iterdir())
+    parts = len(list(path.rglob("*.parquet")))
+    found, advice = f"a folder with {', '.join(names[:_SHOWN]) or 'nothing in it'}", "Name the file in the catalog."
+    if parts:
+        found = f"a folder of {parts} parquet file(s), as Spark and Dask write it"
+        advice = (
+            "Join them with pyarrow.parquet.write_table(pyarrow.dataset.dataset(FOLDER).to_table(), FILE) and name that file "
+            "in the catalog with 'file_format: parquet'; runs in buckets read such folders (docs/scale.md)."
+        )
+    elif any(name.endswith(".npy") for name in names):
+        advice = "Set 'file_format: npy' in its catalog entry."
+    return DataError(f"{path}: found {found}, expected {expected}. {advice}")
 
 
 def _read_pickle(path: Path, embeddings: str, ids: str, options: _Options) -> RawEmbeddings:
     return read_pickle(path, embeddings, ids, memory_gb=options.memory_gb, seconds=options.seconds)
 
 
-# --- folder of .npy -------------------------------------------------------------------------------------------------
-
-
 def _read_npy_folder(path: Path, embeddings: str, ids: str, options: _Options) -> RawEmbeddings:
-    if not path.is_dir():
-        raise DataError(
-            f"{path}: found a file, expected a folder with {embeddings!r} and {ids!r}. Name the folder in the catalog."
-        )
-    present = sorted(entry.name for entry in path.iterdir() if entry.suffix == ".npy")
-    for name in (embeddings, ids):
-        if not (path / name).is_file():
-            raise absent(path, "file", name, present)
-    vectors = _load_npy(path / embeddings, mmap_mode="r")
-    return RawEmbeddings.from_arrays(_load_npy(path / ids), vectors, str(path))
-
-
-def _load_npy(path: Path, mmap_mode: Literal["r"] | None = None) -> NDArray[Any]:
-    # numpy lets through whatever its header parser stumbles over: Python's tokenizer, literals, struct.
-    damage = (ValueError, EOFError, OSError, SyntaxError, tokenize.TokenError, struct.error, TypeError, KeyError)
-    try:
-        array = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
-    except (*damage, OverflowError, MemoryError, RecursionError) as error:
-        raise _unreadable(path, "a .npy file of plain numbers", error) from error
-    if not isinstance(array, np.ndarray):
-        array.close()
-        raise DataError(f"{path}: found an archive of several arrays, expected one array. Save it with numpy.save.")
-    return array
-
-
-# --- parquet --------------------------------------------------------------------------------------------------------
+    return read_npy_folder(path, embeddings, ids)
 
 
 def _read_parquet(path: Path, embeddings: str, ids: str, options: _Options) -> RawEmbeddings:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if not path.is_file():
-        raise DataError(f"{path}: found a folder, expected a parquet file. Name the file in the catalog.")
-    try:
-        with pq.ParquetFile(path, memory_map=True) as file:
-            for column in (embeddings, ids):
-                if column not in file.schema_arrow.names:
-                    raise absent(path, "column", column, file.schema_arrow.names)
-            table = file.read(columns=[embeddings, ids])
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise _unreadable(path, "a parquet file", error) from error
-    return embeddings_of_columns(table, embeddings, ids, options.binary_dtype, str(path))
-
-
-def embeddings_of_columns(
-    table: pa.Table, embeddings: str, ids: str, binary_dtype: BinaryDtype, origin: str
-) -> RawEmbeddings:
-    """Embeddings of two columns of a parquet file.
-
-    Args:
-        table: with both.
-        embeddings: column of the vectors: lists of floats, or bytes.
-        ids: column of the ids.
-        binary_dtype: what bytes are; little-endian.
-        origin: the file, for messages.
-
-    Raises:
-        DataError: if a field is empty, vectors differ in length, or as ``RawEmbeddings.from_arrays``.
-        AlignmentError: if an id occurs twice.
-    """
-    for column in (embeddings, ids):
-        _refuse_nulls(table.column(column), f"{origin}, column {column!r}")
-    vectors = _column_vectors(table.column(embeddings), f"{origin}, column {embeddings!r}", binary_dtype)
-    return RawEmbeddings.from_arrays(table.column(ids).to_numpy(), vectors, origin)
-
-
-def _refuse_nulls(column: pa.ChunkedArray, where: str) -> None:
-    if column.null_count:
-        rows = np.flatnonzero(column.is_null().to_numpy())
-        raise DataError(
-            f"{where}: found {len(rows)} empty rows ({_first(rows)}), expected none. "
-            "Leave those products out of the file."
-        )
-
-
-def _column_vectors(column: pa.ChunkedArray, where: str, binary_dtype: BinaryDtype) -> NDArray[Any]:
-    """A column of lists or bytes as a matrix (N, D); without a copy where the column is one chunk."""
-    import pyarrow.types as kinds
-
-    if column.length() == 0:
-        raise DataError(f"{where}: found no rows, expected one a product. Write the file again.")
-    if kinds.is_list(column.type) or kinds.is_large_list(column.type) or kinds.is_fixed_size_list(column.type):
-        parts = [_list_values(chunk, where) for chunk in column.chunks]
-        lengths = _lengths(column, "list_value_length")
-    elif kinds.is_binary(column.type) or kinds.is_large_binary(column.type) or kinds.is_fixed_size_binary(column.type):
-        parts = [_binary_values(chunk, where, np.dtype(binary_dtype).newbyteorder("<")) for chunk in column.chunks]
-        lengths = _lengths(column, "binary_length")
-    else:
-        raise DataError(
-            f"{where}: found the type {column.type}, expected lists of floats, or bytes. Store one vector a row."
-        )
-    _refuse_ragged(lengths, where)
-    return (parts[0] if len(parts) == 1 else np.concatenate(parts)).reshape(column.length(), -1)
-
-
-def _list_values(chunk: pa.Array, where: str) -> NDArray[Any]:
-    """The numbers of all lists of a chunk, one after the other."""
-    import pyarrow.types as kinds
-
-    values = chunk.flatten()
-    if not kinds.is_floating(values.type):
-        raise DataError(
-            f"{where}: found lists of {values.type}, expected lists of floats. Store the vectors as floats."
-        )
-    if values.null_count:
-        raise DataError(
-            f"{where}: found {values.null_count} empty values inside the lists, expected numbers only. "
-            "Leave those products out of the file."
-        )
-    return np.asarray(values.to_numpy(zero_copy_only=True))
-
-
-def _binary_values(chunk: pa.Array, where: str, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """The numbers in all byte strings of a chunk, one after the other."""
-    import pyarrow as pa
-
-    # One layout for all kinds of bytes: 64-bit offsets into one buffer.
-    uniform = chunk.cast(pa.large_binary())
-    _, offsets_buffer, data = uniform.buffers()
-    offsets = np.frombuffer(offsets_buffer, dtype=np.int64)[uniform.offset : uniform.offset + len(uniform) + 1]
-    uneven = np.flatnonzero(np.diff(offsets) % dtype.itemsize)
-    if len(uneven):
-        raise DataError(
-            f"{where}: found {np.diff(offsets)[uneven[0]]} bytes in row {uneven[0]}, expected a multiple of "
-            f"{dtype.itemsize} ({dtype.name}). Set the dtype that the bytes were written with, or write the file again."
-        )
-    count = int(offsets[-1] - offsets[0]) // dtype.itemsize
-    return np.frombuffer(data or b"", dtype=dtype, count=count, offset=int(offsets[0]))
-
-
-def _lengths(column: pa.ChunkedArray, function: str) -> NDArray[Any]:
-    """Length of each row's list (in values) or byte string (in bytes), (N,)."""
-    import pyarrow.compute as pc
-
-    return np.asarray(pc.call_function(function, [column]).to_numpy())
-
-
-def _refuse_ragged(lengths: NDArray[Any], where: str) -> None:
-    rows = np.flatnonzero(lengths != lengths[0])
-    if len(rows) or lengths[0] == 0:
-        found = (
-            f"{lengths[rows[0]]} in row {rows[0]} and {len(rows) - 1} more like it" if len(rows) else "0 in each row"
-        )
-        raise DataError(
-            f"{where}: rows differ in length or are empty: found {lengths[0]} in row 0, {found}; expected one width. "
-            "Write the vectors of one encoder only."
-        )
-
-
-# --- messages -------------------------------------------------------------------------------------------------------
-
-
-def _unreadable(path: Path, expected: str, error: Exception) -> DataError:
-    reason = (str(error).strip().splitlines() or ["no details"])[0][:200]
-    return DataError(
-        f"{path}: could not be read ({type(error).__name__}: {reason}), expected {expected}. "
-        "It may be truncated or of another format: copy or write it again."
-    )
-
-
-def _first(rows: NDArray[Any]) -> str:
-    shown = ", ".join(map(str, rows[:5]))
-    return f"row {shown}" if len(rows) == 1 else f"rows {shown}{', ...' if len(rows) > 5 else ''}"
+    return read_parquet(path, embeddings, ids, options.binary_dtype)
 
 
 _READERS: dict[str, tuple[Callable[[Path, str, str, _Options], RawEmbeddings], str, str]] = {
@@ -269,3 +135,7 @@ _READERS: dict[str, tuple[Callable[[Path, str, str, _Options], RawEmbeddings], s
     "parquet": (_read_parquet, "embedding", "sample_id"),
 }
 """Format: its reader, and where that looks by default for vectors and for ids."""
+_EXPECTED = {"pickle": "a pickle", "parquet": "a parquet file"}
+"""Formats that are one file."""
+_SHOWN = 5
+"""Names in a folder that a message spells out."""

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from price_fusion.errors import DataError, ParameterError
+from price_fusion.errors import DataError, ParameterError, StorageError
 from price_fusion.fusion.tables.pickles import process
 from price_fusion.fusion.tables.pickles.process import Limits, exchange_folder, read_pickle
 from price_fusion.fusion.tables.pickles.unpickler import safe_load
@@ -25,6 +25,7 @@ PICKLES = sorted((Path(__file__).parent / "files").glob("*.pkl"))
 IDS = [30, 10, 20]
 VECTORS = np.arange(6, dtype=np.float32).reshape(3, 2)
 NAMES = ("embeddings", "sample_ids")
+NAMED = pd.Index(IDS, name="sample_id")
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +59,8 @@ def test_files_that_other_versions_wrote(path):
     from price_fusion.fusion.tables.pickles.embeddings import embeddings_in
 
     with path.open("rb") as file:
-        raw = embeddings_in(safe_load(file, str(path)), *NAMES, str(path))
+        names = ("embeddings", "index") if "numbered" in path.stem else NAMES
+        raw = embeddings_in(safe_load(file, str(path)), *names, str(path))
     assert raw.ids.tolist() == IDS
     assert raw.vectors.tolist() == VECTORS.tolist()
     assert raw.vectors.dtype == (np.float64 if "lists" in path.stem else np.float32)
@@ -95,7 +97,8 @@ def loaded_frame(frame, tmp_path, *names, protocol=5):
 def test_columns_of_any_name_keep_their_order(tmp_path_factory, names, protocol):
     names = [f"_{name}" for name in names]
     width = len(names)
-    frame = pd.DataFrame(np.arange(3 * width, dtype=np.float32).reshape(3, width), columns=names, index=IDS)
+    frame = pd.DataFrame(np.arange(3 * width, dtype=np.float32).reshape(3, width), columns=names)
+    frame.index = pd.Index(IDS, name="sample_id")
     # A column taken out and put back lies in a block of its own.
     frame.insert(0, "_moved", np.float32(7))
     raw = loaded_frame(frame, tmp_path_factory.getbasetemp(), protocol=protocol)
@@ -123,19 +126,69 @@ def test_text_however_pandas_stores_it(tmp_path, storage):
             NAMES,
             r"only '0', '1', 'sample_idx \(the index\)'",
         ),
-        (pd.DataFrame({"a": [1, 2, 3], "b": [1.0, 2.0, 3.0]}, index=IDS), NAMES, r"columns that are no floats \('a'\)"),
-        (pd.DataFrame({"v": ["x", "y", "z"]}, index=IDS), ("v", "sample_ids"), "found a str in row 0"),
+        (
+            pd.DataFrame({"a": [1, 2, 3], "b": [1.0, 2.0, 3.0]}, index=NAMED),
+            NAMES,
+            r"columns that are no floats \('a'\)",
+        ),
+        (pd.DataFrame({"v": ["x", "y", "z"]}, index=NAMED), ("v", "sample_ids"), "found a str in row 0"),
         (
             pd.DataFrame({"v": [[1.0], [1.0, 2.0], [1.0]]}, index=IDS),
-            ("v", "i"),
+            ("v", "index"),
             "found 2 numbers in row 1 and 1 in row 0",
         ),
-        (pd.DataFrame({"v": [[1.0], [1], [1.0]]}, index=IDS), ("v", "i"), "found a list in row 1"),
+        (pd.DataFrame({"v": [[1.0], [1], [1.0]]}, index=IDS), ("v", "index"), "found a list in row 1"),
     ],
 )
 def test_frames_that_are_refused(tmp_path, frame, names, found):
     with pytest.raises(DataError, match=found):
         loaded_frame(frame, tmp_path, *names)
+
+
+@pytest.mark.parametrize("index", [pd.RangeIndex(3), pd.Index([2, 0, 5]), pd.Index(["30", "10", "20"])])
+def test_labels_that_nobody_named_are_no_ids(tmp_path, index):
+    """What is left of row numbers after ``frame.sample`` or ``dropna`` would give products the vectors of others."""
+    frame = pd.DataFrame({"embedding": list(VECTORS)}, index=index)
+    with pytest.raises(DataError, match=r"no column 'sample_ids', only 'embedding'.* has no name, .*'ids: index'"):
+        loaded_frame(frame, tmp_path)
+    assert loaded_frame(frame, tmp_path, "embeddings", "index").ids.astype(str).tolist() == [str(i) for i in index]
+
+
+@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize(
+    ("rest", "said"),
+    [
+        (lambda protocol: pickle.dumps({"embeddings": VECTORS, "sample_ids": [7, 8, 9]}, protocol), None),
+        (lambda protocol: b"\0" * 999, "found 999 more bytes after the pickle, .*beginning with zeros"),
+        (lambda protocol: b"\n", "found 1 more bytes"),
+    ],
+)
+def test_what_follows_a_pickle_is_never_dropped(tmp_path, rest, said, protocol):
+    path = dumped(tmp_path / "a", {"embeddings": VECTORS, "sample_ids": IDS}, protocol)
+    with path.open("ab") as file:
+        file.write(rest(protocol))
+    with path.open("rb") as file, pytest.raises(DataError, match=said or "more bytes after the pickle") as caught:
+        safe_load(file, str(path))
+    assert ("another pickle" in str(caught.value)) == (said is None and protocol >= 2)
+
+
+def test_a_temporary_folder_without_room_is_named(tmp_path, monkeypatch, exchange):
+    """A limit of file size stands for the full disk: to the child both are an OSError."""
+    code = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); import signal; "
+    monkeypatch.setattr(process, "_START", code + "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); " + process._START)
+    path = dumped(tmp_path / "a", {"embeddings": np.ones((100, 100), np.float32), "sample_ids": list(range(100))})
+    with pytest.raises(StorageError) as caught:
+        read_pickle(path, *NAMES)
+    assert f"do not fit in the temporary folder {exchange} (TMPDIR; " in str(caught.value)
+    assert "Set TMPDIR" in str(caught.value)
+    assert "copy" not in str(caught.value)
+
+
+def test_a_temporary_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(StorageError, match=r"No such file.*/gone/.*Set TMPDIR"):
+        read_pickle(dumped(tmp_path / "a", {}), *NAMES)
+    (tmp_path / "exchange").mkdir(exist_ok=True)
 
 
 # --- limits ---

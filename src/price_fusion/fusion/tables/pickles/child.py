@@ -11,7 +11,8 @@ import os
 import resource
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from price_fusion.fusion.tables.pickles.embeddings import embeddings_in
 from price_fusion.fusion.tables.pickles.unpickler import safe_load
 
 OUTCOME, IDS, VECTORS = "outcome.json", "ids.npy", "vectors.npy"
+NOT_WRITTEN = 74
+"""Exit status if the folder has no room for them, or may not be written."""
 
 _PR_SET_PDEATHSIG = 1
 _OPEN_FILES = 32
@@ -83,7 +86,10 @@ def set_limits(memory: int, seconds: int) -> None:
 
 
 def serve(request: Request) -> None:
-    """Read the pickle and leave ``ids.npy``, ``vectors.npy`` and ``outcome.json``, or only an outcome that says why not."""
+    """Read the pickle and leave ``ids.npy``, ``vectors.npy`` and ``outcome.json``, or only an outcome that says why not.
+
+    Without room for them this process ends with the status ``NOT_WRITTEN``.
+    """
     try:
         outcome = _arrays(request)
     except DataError as error:
@@ -93,7 +99,8 @@ def serve(request: Request) -> None:
         outcome = {"limit": "memory"}
     except OSError as error:
         outcome = {"unreadable": f"{type(error).__name__}: {error.strerror or error}"}
-    (Path(request.folder) / OUTCOME).write_text(json.dumps(outcome), encoding="utf-8")
+    with _writing():
+        (Path(request.folder) / OUTCOME).write_text(json.dumps(outcome), encoding="utf-8")
 
 
 def _arrays(request: Request) -> dict[str, Any]:
@@ -101,10 +108,20 @@ def _arrays(request: Request) -> dict[str, Any]:
         content = safe_load(file, request.origin)
     raw = embeddings_in(content, request.embeddings, request.ids, request.origin)
     folder = Path(request.folder)
-    np.save(folder / IDS, raw.ids, allow_pickle=False)
-    # Rows are what is read later, so they lie together, however the file had them.
-    np.save(folder / VECTORS, np.ascontiguousarray(raw.vectors), allow_pickle=False)
+    with _writing():
+        np.save(folder / IDS, raw.ids, allow_pickle=False)
+        # Rows are what is read later, so they lie together, however the file had them.
+        np.save(folder / VECTORS, np.ascontiguousarray(raw.vectors), allow_pickle=False)
     return {"rows": len(raw.ids), "width": raw.vectors.shape[1], "dtype": raw.vectors.dtype.str}
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """End this process where its folder takes no more: an outcome could not be left there either."""
+    try:
+        yield
+    except OSError:
+        os._exit(NOT_WRITTEN)
 
 
 def _die_with(parent: int) -> None:

@@ -10,20 +10,22 @@ from numpy.typing import NDArray
 from price_fusion.errors import DataError
 from price_fusion.fusion.tables.names import absent
 from price_fusion.fusion.tables.pickles.frames import PickledFrame
-from price_fusion.fusion.tables.raw import RawEmbeddings
+from price_fusion.fusion.tables.raw import RawEmbeddings, described
 
 _SINGULAR = {"embeddings": "embedding", "sample_ids": "sample_id"}
 """A dict's usual keys, and the usual names of a frame's columns."""
+_UNNAMED = "index"
+"""What pandas calls an index without a name once it is a column."""
 
 
 def embeddings_in(content: object, embeddings: str, ids: str, origin: str) -> RawEmbeddings:
     """Find ids and vectors.
 
     Args:
-        content: a dict, or a frame. A frame has its ids in the column ``ids`` or as its row labels, and its vectors in
-            the column ``embeddings`` (arrays or lists) or in all columns that are not the ids.
+        content: a dict, or a frame. A frame has its ids in the column ``ids`` or in an index of that name, and its
+            vectors in the column ``embeddings`` (arrays or lists) or in all columns that are not the ids.
         embeddings: key or column of the vectors. ``embedding`` will do for the default ``embeddings`` in a frame.
-        ids: key, column or name of the row labels, likewise.
+        ids: key, column or name of the index, likewise; ``index`` for one without a name.
         origin: the file, for messages.
 
     Raises:
@@ -34,14 +36,42 @@ def embeddings_in(content: object, embeddings: str, ids: str, origin: str) -> Ra
         found_ids, vectors = _in_frame(content, embeddings, ids, origin)
         return RawEmbeddings.from_arrays(found_ids, vectors, origin)
     if not isinstance(content, dict):
-        raise DataError(
-            f"{origin}: found a pickled {type(content).__name__}, expected a dict with {embeddings!r} and {ids!r}, or a "
-            "data frame. Store the embeddings and their ids in such a dict."
-        )
+        raise _other_content(content, embeddings, ids, origin)
     for key in (embeddings, ids):
         if key not in content:
-            raise absent(origin, "key", key, [name for name in content if isinstance(name, str)])
+            raise _without_key(content, key, embeddings, ids, origin)
     return RawEmbeddings.from_arrays(content[ids], content[embeddings], origin)
+
+
+def _without_key(content: dict[Any, Any], key: str, embeddings: str, ids: str, origin: str) -> DataError:
+    first = next(iter(content.items()), None)
+    if first is not None and _is_vector(first[1]) and not isinstance(content.get(embeddings), np.ndarray):
+        return DataError(
+            f"{origin}: found a dict from ids to vectors ({described(content)}; the first holds "
+            f"{described(first[1])}), expected a dict with {embeddings!r} and {ids!r}. Write "
+            f"{{{embeddings!r}: numpy.stack(list(found.values())), {ids!r}: list(found)}}."
+        )
+    error = absent(origin, "key", key, [name for name in content if isinstance(name, str)])
+    if first is not None and isinstance(first[1], dict):
+        return DataError(f"{error} Its values are dicts: write each of them as a file of its own.")
+    return error
+
+
+def _other_content(content: object, embeddings: str, ids: str, origin: str) -> DataError:
+    dictionary = f"{{{embeddings!r}: vectors, {ids!r}: ids}}"
+    advice = f"Write {dictionary}, with one id for each row of the vectors."
+    if isinstance(content, list | tuple) and len(content) and isinstance(content[0], dict):
+        advice = f"Write {dictionary}, the vectors with numpy.stack and the ids as a list."
+    return DataError(
+        f"{origin}: found {described(content)} in the pickle, expected a dict with {embeddings!r} and {ids!r}, or a data frame. "
+        f"{advice}"
+    )
+
+
+def _is_vector(value: object) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.ndim == 1 and value.dtype.kind == "f"
+    return isinstance(value, list | tuple) and len(value) > 1 and all(type(one) is float for one in value)
 
 
 def _in_frame(frame: PickledFrame, embeddings: str, ids: str, origin: str) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -58,10 +88,21 @@ def _label(frame: PickledFrame, name: str) -> str | None:
 
 
 def _row_labels(frame: PickledFrame, ids: str, origin: str) -> NDArray[Any]:
-    if frame.row_name in (ids, _SINGULAR.get(ids)) or (frame.row_name is None and not frame.rows_are_numbered):
+    """The index, if its name or the catalog says that it holds the ids.
+
+    Labels that nobody named are mostly the row numbers that filtering, sorting or sampling left: taken for ids, they give
+    products the vectors of others.
+    """
+    if frame.row_name in (ids, _SINGULAR.get(ids)) or (frame.row_name is None and ids == _UNNAMED):
         return frame.row_labels()
-    named = [] if frame.row_name is None else [f"{frame.row_name} (the index)"]
-    raise absent(origin, "column", ids, [*map(str, frame.labels), *named])
+    labels = ", ".join(str(label) for label in frame.row_labels()[:3].tolist())
+    if frame.row_name is not None:
+        raise absent(origin, "column", ids, [*map(str, frame.labels), f"{frame.row_name} (the index)"])
+    error = absent(origin, "column", ids, map(str, frame.labels))
+    raise DataError(
+        f"{error} Its index ({labels}, ...) has no name, so it may hold row numbers. If it does hold the ids, write the frame "
+        f"again with frame.rename_axis('sample_id'), or set 'ids: {_UNNAMED}' in the catalog entry."
+    )
 
 
 def _stacked(rows: NDArray[Any], where: str) -> NDArray[Any]:

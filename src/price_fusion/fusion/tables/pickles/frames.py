@@ -80,11 +80,6 @@ class PickledFrame:
         """Name of the index of rows."""
         return self._rows.name
 
-    @property
-    def rows_are_numbered(self) -> bool:
-        """Whether the rows have no labels but their places."""
-        return isinstance(self._rows.values, range)
-
     def row_labels(self) -> NDArray[Any]:
         """The index of rows, (N,)."""
         return np.asarray(self._rows.values)

@@ -27,7 +27,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from price_fusion.errors import AlignmentError, DataError, ParameterError, UnsafePickleError
+from price_fusion.errors import AlignmentError, DataError, ParameterError, StorageError, UnsafePickleError
 from price_fusion.fusion.tables.pickles import child
 from price_fusion.fusion.tables.pickles.child import Request
 from price_fusion.fusion.tables.raw import RawEmbeddings
@@ -44,9 +44,12 @@ _CHILD_ERRORS: dict[str, type[DataError]] = {
     kind.__name__: kind for kind in (DataError, UnsafePickleError, AlignmentError)
 }
 _START = (
-    "import sys; [sys.path.append(path) for path in sys.argv[2:] if path not in sys.path]; "
+    "import importlib.util, sys; [sys.path.append(path) for path in sys.argv[3:] if path not in sys.path]; "
+    "spec = importlib.util.spec_from_file_location('price_fusion', sys.argv[2]); "
+    "package = sys.modules['price_fusion'] = importlib.util.module_from_spec(spec); spec.loader.exec_module(package); "
     "from price_fusion.fusion.tables.pickles.child import main; main(sys.argv[1])"
 )
+"""The child is of this very copy of the package: another one may be installed as well."""
 _ADVICE = "Do not use this copy: get it again from its author, best as .npy files."
 
 
@@ -106,6 +109,7 @@ def read_pickle(
         UnsafePickleError: if the pickle asks for more than arrays, frames and plain containers.
         DataError: if it is damaged, holds something else, crashes its reader, or takes more than the limits.
         AlignmentError: if an id occurs twice.
+        StorageError: if the temporary folder cannot be written, or has no room for the arrays.
     """
     if not path.is_file():
         raise DataError(f"{path}: could not be read: found no file, expected a pickle. Name the file in the catalog.")
@@ -126,12 +130,22 @@ def read_pickle(
 
 @contextmanager
 def exchange_folder() -> Iterator[Path]:
-    """An empty folder that nobody else can look into, gone afterwards; those of dead processes go first."""
-    root = Path(tempfile.gettempdir())
-    for stale in root.glob(f"{_FOLDER}.*"):
-        _remove_if_stale(stale)
-    folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}.{os.getpid()}."))
-    descriptor = os.open(folder, os.O_RDONLY)
+    """An empty folder that nobody else can look into, gone afterwards; those of dead processes go first.
+
+    Raises:
+        StorageError: if it cannot be made.
+    """
+    try:
+        root = Path(tempfile.gettempdir())  # checks TMPDIR and the usual places
+        for stale in root.glob(f"{_FOLDER}.*"):
+            _remove_if_stale(stale)
+        folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}.{os.getpid()}."))
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise StorageError(
+            f"the temporary folder cannot be written ({error}). Set TMPDIR to a folder that can, and give the "
+            "same command again."
+        ) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield folder
@@ -149,6 +163,8 @@ def collect(path: Path, folder: Path, status: int | Literal["late"], limits: Lim
         status: exit status of the child, minus a signal's number, or ``late``.
         limits: what it was given.
     """
+    if status == child.NOT_WRITTEN:
+        raise _no_room(path, folder)
     if status != 0:
         raise _ended_badly(path, folder, status, limits)
     outcome = _outcome(path, folder)
@@ -156,7 +172,7 @@ def collect(path: Path, folder: Path, status: int | Literal["late"], limits: Lim
         raise _over_memory(path, limits)
     if "unreadable" in outcome:
         raise DataError(
-            f"{path}: could not be read ({_printable(outcome['unreadable'])}), expected a pickle. Mend that."
+            f"{path}: could not be read ({_printable(outcome['unreadable'])}), expected a pickle. Check its permissions and its disk."
         )
     if "error" in outcome:
         raise _named_error(outcome)
@@ -169,7 +185,8 @@ def _run(request: Request, clock_seconds: float) -> int | Literal["late"]:
     folder = Path(request.folder)
     # Where this process found the two packages, which -I may hide (PYTHONPATH, packages of the user).
     roots = {str(Path(module).parents[depth]) for module, depth in ((np.__file__, 1), (__file__, 4))}
-    command = [sys.executable, "-I", "-B", "-c", _START, json.dumps(asdict(request)), *sorted(roots)]
+    package = Path(__file__).parents[3] / "__init__.py"
+    command = [sys.executable, "-I", "-B", "-c", _START, json.dumps(asdict(request)), str(package), *sorted(roots)]
     with (folder / "stderr").open("wb") as stderr:
         try:
             return subprocess.run(  # noqa: S603 - our own interpreter and our own module
@@ -279,6 +296,15 @@ def _ended_badly(path: Path, folder: Path, status: int | Literal["late"], limits
             f"or made to do harm. {_ADVICE}"
         )
     return _no_answer(path, _last_line(folder / "stderr") or f"exit status {status}")
+
+
+def _no_room(path: Path, folder: Path) -> StorageError:
+    free = shutil.disk_usage(folder).free / 1e6
+    return StorageError(
+        f"{path}: its arrays do not fit in the temporary folder {folder.parent} (TMPDIR; {free:,.1f} MB free), through which "
+        f"they pass; the file has {path.stat().st_size / 1e6:,.1f} MB. Set TMPDIR to a folder on a larger disk, or free some "
+        "space, and give the same command again."
+    )
 
 
 def _over_memory(path: Path, limits: Limits) -> DataError:

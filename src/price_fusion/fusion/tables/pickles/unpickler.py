@@ -14,6 +14,7 @@ until it crashes. ``process`` therefore calls it in a process of its own, with l
 
 from __future__ import annotations
 
+import os
 import pickle
 import struct
 from collections import OrderedDict
@@ -61,6 +62,10 @@ _DAMAGE = (
 """What garbled bytes raise on their way through pickle and numpy, collected by mutating pickles."""
 
 
+_PEEKED = 64
+"""Bytes that are looked at of what follows a pickle."""
+
+
 def safe_load(file: BinaryIO, origin: str) -> object:
     """Read one pickle that may name nothing but arrays, tensors and plain containers.
 
@@ -73,16 +78,39 @@ def safe_load(file: BinaryIO, origin: str) -> object:
 
     Raises:
         UnsafePickleError: if the pickle names anything else.
-        DataError: if the pickle is truncated or garbled.
+        DataError: if the pickle is truncated or garbled, or more follows it.
         MemoryError: if it asks for more memory than this process may have: a garbled length, or a file too large.
     """
     try:
-        return _AllowListUnpickler(file, origin).load()
+        content = _AllowListUnpickler(file, origin).load()
     except _DAMAGE as error:
         raise DataError(
             f"{origin}: found a pickle that breaks off or is damaged ({type(error).__name__}: {_first_line(error)}), "
             "expected a complete one of arrays, tensors, frames and plain containers. Copy or write the file again."
         ) from error
+    _refuse_rest(file, origin)
+    return content
+
+
+def _refuse_rest(file: BinaryIO, origin: str) -> None:
+    """Refuse what follows a pickle: chunks that were appended to one file are a pickle each, and only the first is read."""
+    end = file.tell()
+    rest = file.read(_PEEKED)
+    if not rest:
+        return
+    count = file.seek(0, os.SEEK_END) - end
+    what, advice = "of no known kind", "Copy or write the file again."
+    if rest[:1] == pickle.PROTO and len(rest) > 1 and rest[1] <= pickle.HIGHEST_PROTOCOL:
+        what = "another pickle, as if chunks had been appended to one file"
+        advice = (
+            "Read all of them (pickle.load until EOFError), join them with numpy.concatenate, and write one pickle."
+        )
+    elif not rest.strip(b"\0"):
+        what = "beginning with zeros"
+    raise DataError(
+        f"{origin}: found {count:,} more bytes after the pickle, which ends at byte {end:,} ({what}), expected one pickle and "
+        f"nothing else. {advice}"
+    )
 
 
 class _AllowListUnpickler(pickle.Unpickler):
