@@ -304,7 +304,7 @@ def test_folders_where_a_file_is_expected(tmp_path):
     [
         (
             {5: VECTORS[0], 7: VECTORS[1]},
-            r"a dict from ids to vectors \(a dict of 2 \(5, 7\); the first holds an array of",
+            r"a dict from ids to vectors \(of 2 products; the first vector is an array of",
         ),
         ({"x5": [0.5, 1.5]}, r"a dict from ids to vectors .*numpy\.stack\(list\(found\.values\(\)\)\)"),
         (VECTORS, r"found an array of shape \(3, 4\) and dtype float32 in the pickle"),

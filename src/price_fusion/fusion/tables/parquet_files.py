@@ -48,8 +48,8 @@ def refuse_other_columns(names: list[str], embeddings: str, ids: str, origin: Pa
         if column not in names:
             error = absent(origin, "column", column, names)
             raise DataError(
-                f"{error} Read are files with one column of ids and one of vectors, as lists of floats or as bytes; write a "
-                "column for each dimension as such a one: "
+                f"{error} A file has one column of ids and one of vectors (lists of floats, or bytes). If it has a column for "
+                "each dimension, write them as one: "
                 "pandas.DataFrame({'sample_id': ids, 'embedding': list(frame[columns].to_numpy('float32'))}).to_parquet(FILE)."
                 if column == embeddings
                 else str(error)

@@ -47,7 +47,7 @@ def _without_key(content: dict[Any, Any], key: str, embeddings: str, ids: str, o
     first = next(iter(content.items()), None)
     if first is not None and _is_vector(first[1]) and not isinstance(content.get(embeddings), np.ndarray):
         return DataError(
-            f"{origin}: found a dict from ids to vectors ({described(content)}; the first holds "
+            f"{origin}: found a dict from ids to vectors (of {len(content):,} products; the first vector is "
             f"{described(first[1])}), expected a dict with {embeddings!r} and {ids!r}. Write "
             f"{{{embeddings!r}: numpy.stack(list(found.values())), {ids!r}: list(found)}}."
         )
