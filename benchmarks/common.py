@@ -1,4 +1,4 @@
-"""What all benchmarks share: arguments, timing, the machine, result sections, and fabricated tables.
+"""What all benchmarks share: arguments, the machine, result sections, and fabricated tables.
 
 A benchmark ends in a ``Section``: tables of numbers with units, goals, and the command, data and machine they belong to.
 It is printed and written as JSON; ``report.py`` turns all of them into docs/benchmarks.md.
@@ -11,16 +11,14 @@ import json
 import os
 import platform
 import shlex
-import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -81,45 +79,6 @@ def command_line() -> str:
 def scratch_folder(options: argparse.Namespace) -> tempfile.TemporaryDirectory[str]:
     """A temporary folder that goes when its block ends."""
     return tempfile.TemporaryDirectory(prefix="price_fusion_", dir=options.scratch)
-
-
-# --- timing ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Timings:
-    """Seconds of repeats of one thing."""
-
-    seconds: list[float] = field(default_factory=list)
-
-    def add(self, function: Callable[[], object]) -> None:
-        """Run and time it once."""
-        started = perf_counter()
-        function()
-        self.seconds.append(perf_counter() - started)
-
-    @property
-    def median(self) -> float:
-        """Median seconds."""
-        return statistics.median(self.seconds)
-
-    def rate(self, amount: float) -> float:
-        """Amount per second, at the median."""
-        return amount / self.median
-
-    def spread(self) -> float:
-        """(longest - shortest) / median."""
-        return (max(self.seconds) - min(self.seconds)) / self.median
-
-
-def timed(function: Callable[[], object], repeats: int, *, warm_up: bool = True) -> Timings:
-    """Time a function some times, after one run that is not counted."""
-    if warm_up:
-        function()
-    timings = Timings()
-    for _ in range(repeats):
-        timings.add(function)
-    return timings
 
 
 # --- the machine ----------------------------------------------------------------------------------------------------
@@ -245,7 +204,11 @@ class Section:
             console.print(f"goal: {goal.name} {relation} {goal.wanted:,g} {goal.unit}: {measured}, {goal.verdict}")
 
     def write(self, options: argparse.Namespace) -> Path:
-        """Write the JSON; the file is whole or absent."""
+        """Write the JSON; the file is whole or absent.
+
+        Raises:
+            ValueError: if a figure is NaN or infinite.
+        """
         document = {
             "name": self.name,
             "title": self.title,
@@ -263,7 +226,7 @@ class Section:
         path: Path = options.output / f"{self.name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(json.dumps(_rounded(document), indent=1) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(_rounded(document), indent=1, allow_nan=False) + "\n", encoding="utf-8")
         partial.replace(path)
         return path
 

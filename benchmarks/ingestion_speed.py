@@ -15,6 +15,7 @@ import pickle
 import resource
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -36,21 +37,22 @@ from common import (
     read_yaml,
     scratch_folder,
     start,
-    timed,
 )
 from price_fusion.fusion.tables.alignment import align_products
 from price_fusion.fusion.tables.products import read_products
 from price_fusion.fusion.tables.readers import read_embeddings
 from price_fusion.fusion.tables.table import EmbeddingTable, draft_table, write_table
+from timing import Timings, best_seconds, timed
 
 SECONDS_GOAL, MEMORY_GOAL, START_GOAL = 6.0, 1.5, 2.0
 """Seconds; times the largest source; seconds."""
 SMOKE = {"rows": 600, "repeats": 1, "start_repeats": 1}
 COMMANDS = {
-    "kedro registry list": ["-m", "kedro", "registry", "list"],
-    "kedro --version": ["-m", "kedro", "--version"],
-    'python -c "import torch"': ["-c", "import torch"],
+    "kedro registry list": (["-m", "kedro", "registry", "list"], "predict_moe"),
+    "kedro --version": (["-m", "kedro", "--version"], "kedro, version"),
+    'python -c "import torch"': (["-c", "import torch; print(torch.__name__)"], "torch"),
 }
+"""Arguments, and what the command says."""
 ALL = "all four and alignment"
 
 
@@ -112,31 +114,40 @@ def write_products(raw: Path, rows: int) -> None:
 
 
 def work(folder: Path, sources: list[str], *, align: bool, repeat: int) -> dict[str, float]:
-    """Ingest sources, align them, or both; seconds of each part, and memory in bytes."""
-    at_start = peak_memory()
+    """Ingest sources, align them, or both; seconds of each part, rows of what was written, and memory in bytes."""
+    at_start, rows = peak_memory(), 0
     seconds = dict.fromkeys(("reading", "writing", "products", "alignment"), 0.0)
     for name in sources:
         started = perf_counter()
         entry = raw_entry(name, folder / "raw")
         raw = read_embeddings(entry.pop("path"), **entry)
         read = perf_counter()
-        write_table(folder / f"tables-{repeat}" / name, name, draft_table(raw, declared_sources()[name]))
+        table = folder / f"tables-{repeat}" / name
+        write_table(table, name, draft_table(raw, declared_sources()[name]))
         seconds["reading"] += read - started
         seconds["writing"] += perf_counter() - read
+        rows += json.loads((table / "manifest.json").read_text(encoding="utf-8"))["rows"]
         del raw
     if align:
-        seconds |= align_all(folder, repeat)
-    return seconds | {"total": sum(seconds.values()), "memory_at_start": at_start, "memory": peak_memory()}
+        aligned, taken = align_all(folder, repeat)
+        rows, seconds = rows + aligned, seconds | taken
+    return seconds | {
+        "total": sum(seconds.values()),
+        "rows": rows,
+        "memory_at_start": at_start,
+        "memory": peak_memory(),
+    }
 
 
-def align_all(folder: Path, repeat: int) -> dict[str, float]:
-    """Read the products and find them in all tables; seconds."""
+def align_all(folder: Path, repeat: int) -> tuple[int, dict[str, float]]:
+    """Read the products and find them in all tables; how many are in all of them, and seconds."""
     started = perf_counter()
     products = read_products(folder / "raw/dataset/train.csv", labelled=True)
     read = perf_counter()
     tables = {name: EmbeddingTable(folder / f"tables-{repeat}" / name) for name in declared_sources()}
-    align_products(products, tables, policy="keep", unknown_products="error", origin="train_products")
-    return {"products": read - started, "alignment": perf_counter() - read}
+    samples = align_products(products, tables, policy="keep", unknown_products="error", origin="train_products").samples
+    seconds = {"products": read - started, "alignment": perf_counter() - read}
+    return int((samples[[f"row_{name}" for name in tables]] >= 0).all(axis=1).sum()), seconds
 
 
 def peak_memory() -> int:
@@ -164,6 +175,8 @@ def in_fresh_process(folder: Path, sources: list[str], *, align: bool, repeat: i
 
 def measure_ingestion(options: argparse.Namespace) -> tuple[list[dict[str, Any]], int]:
     """One row per process, medians over repeats, and the bytes of the largest source."""
+    from peaks import COPIED_FLOATS, copy_rate  # brings torch, which the processes that are measured do without
+
     names = list(declared_sources())
     jobs = {name: ([name], False) for name in names} | {"alignment": ([], True), ALL: (names, True)}
     with scratch_folder(options) as scratch:
@@ -177,14 +190,31 @@ def measure_ingestion(options: argparse.Namespace) -> tuple[list[dict[str, Any]]
             for job, (sources, align) in jobs.items():
                 runs[job].append(in_fresh_process(folder, sources, align=align, repeat=repeat))
                 console.print(f"repeat {repeat + 1}, {job}: {runs[job][-1]['total']:.2f} s", style="dim")
+        csv_size = (folder / "raw/dataset/train.csv").stat().st_size
     largest = max(sizes.values())
+    bandwidth = copy_rate(COPIED_FLOATS, 0.1)
     rows = []
     for job, found in runs.items():
+        sources, align = jobs[job]
+        read = sum(sizes[name] for name in sources) + csv_size * align
+        refuse_impossible(job, found, options.rows * (len(sources) + align), read / bandwidth)
         medians = {key: float(np.median([run[key] for run in found])) for key in found[0]}
         rows.append({"job": job, "size": sizes.get(job), **medians})
     rows[-1]["size"] = sum(sizes.values())
     rows.insert(-1, sum_of_parts(rows[:-1]))
     return [with_units(row, largest) for row in rows], largest
+
+
+def refuse_impossible(job: str, runs: list[dict[str, float]], rows: int, floor: float) -> None:
+    """See that each process left all rows, and was no faster than copying what it read takes.
+
+    Raises:
+        ImpossibleFigureError: if one did not, or was.
+    """
+    times = Timings(f"ingestion, {job}", rows)
+    for run in runs:
+        times.note(int(run["rows"]), run["total"])
+    times.median(floor)
 
 
 def sum_of_parts(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -226,17 +256,26 @@ def ingestion_table(rows: list[dict[str, Any]], options: argparse.Namespace, lar
     return ResultTable(f"Ingestion of {options.rows:,} products", columns, rows, notes)
 
 
+def started(arguments: list[str], said: str) -> int:
+    """Start the interpreter; 1 if it said what it should."""
+    result = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=REPOSITORY,
+        env=os.environ | {"DO_NOT_TRACK": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(said in result.stdout)
+
+
 def start_up_table(repeats: int) -> ResultTable:
     """Seconds of starting commands."""
-    environment = os.environ | {"DO_NOT_TRACK": "1"}
+    floor = best_seconds(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True), 0.2)
     rows = []
-    for label, arguments in COMMANDS.items():
-        command = [sys.executable, *arguments]
-        times = timed(
-            lambda: subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, check=True),  # noqa: B023
-            repeats,
-        )
-        rows.append({"command": label, "seconds": times.median, "fastest": min(times.seconds)})
+    for label, (arguments, said) in COMMANDS.items():
+        times = timed(label, 1, partial(started, arguments, said), repeats, "commands")
+        rows.append({"command": label, "seconds": times.median(floor), "fastest": min(times.seconds)})
     columns = (
         Column("command", "command"),
         Column("seconds", "median, s", ".2f"),

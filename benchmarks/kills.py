@@ -8,6 +8,7 @@ Each start is the real ``kedro run`` in a project of its own, on a fabricated sa
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from common import REPOSITORY, Column, Goal, ResultTable, Section, console, parse_arguments, scratch_folder, start
 from killing import AIMS, SETTINGS, Kill, Ordeal, train, train_under_fire
+from timing import Timings
 
 EPOCHS = 80
 """So many that a training takes several kills."""
@@ -34,6 +36,7 @@ def main() -> None:
     with scratch_folder(options) as scratch:
         project = make_project(Path(scratch) / "project")
         expected, usual = train(project, settings=settings)
+        Timings("the training without kills", EPOCHS, "epochs").note(epochs_trained(project), usual)
         ordeals: list[Ordeal] = []
         while sum(len(one.kills) for one in ordeals) < options.kills:
             chance = random.Random(options.seed + len(ordeals))  # noqa: S311 - no secret
@@ -67,6 +70,12 @@ def make_project(path: Path) -> Path:
         command = [sys.executable, "-m", "kedro", "run", *arguments]
         subprocess.run(command, cwd=path, check=True, capture_output=True)
     return path
+
+
+def epochs_trained(project: Path) -> int:
+    """How many epochs the history of the last training has."""
+    history = project / "data/06_models/moe/training_history.json"
+    return len(json.loads(history.read_text(encoding="utf-8")))
 
 
 def of_aims(kills: list[Kill]) -> ResultTable:

@@ -8,14 +8,14 @@ The other benchmarks measure the same peaks in their own process, to say what th
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from time import perf_counter
 
 import torch
 from torch.nn import functional as F
 
 from common import Column, ResultTable, Section, parse_arguments, start
+from timing import best_seconds
 
 LAYER_SHAPES = (
     (256, 768, 512),
@@ -27,9 +27,12 @@ LAYER_SHAPES = (
 )
 """(rows, inputs, outputs) of layers at batch 256: projections, attention over 2 and over 4 tokens, the widest expert."""
 LARGE_SHAPES = ((2048, 2048, 2048), (4096, 2048, 2048))
+GPU_SHAPES = ((8192, 8192, 8192), (16_384, 8192, 8192))
+"""Large enough that launching them does not count."""
+CPU = torch.device("cpu")
 TENSOR_PARAMETERS = {"moe": 7_700_000, "hierarchical": 13_500_000}
 COPIED_FLOATS = 64 * 2**20
-"""256 MiB each way: beyond every cache."""
+"""256 MiB each way, on a GPU four times that: beyond every cache."""
 ADAMW_BYTES = 28
 """Bytes a parameter and step: weight, gradient and two moments are read, all but the gradient written; 4 bytes each."""
 
@@ -46,8 +49,8 @@ class Peaks:
     """Bytes a second, read and written ones together."""
 
     def of(self, precision: str) -> float:
-        """FLOP/s in a precision."""
-        return self.bf16 if precision == "bf16" else self.float32
+        """FLOP/s in a precision, ``float32`` or ``bf16``, which hardware without it may multiply as float32."""
+        return max(self.bf16, self.float32) if precision == "bf16" else self.float32
 
     def training_rate(self, parameters: int, batch: int, precision: str, flop_per_row: float | None = None) -> float:
         """Rows a second that the peaks allow: 6 P floating-point operations a row, and 28 P bytes a step."""
@@ -59,48 +62,52 @@ class Peaks:
         return self.of(precision) / (2 * parameters)
 
 
-def measure_peaks(seconds: float, *, small: bool = False) -> Peaks:
+def measure_peaks(seconds: float, *, small: bool = False, device: torch.device = CPU) -> Peaks:
     """Best rates over all shapes.
 
     Args:
         seconds: of measuring, per shape and precision.
         small: use tiny shapes, for smoke tests.
+        device: whose.
     """
-    shapes = LAYER_SHAPES[:1] if small else (*LAYER_SHAPES, *LARGE_SHAPES)
+    shapes = LAYER_SHAPES[:1] if small else GPU_SHAPES if device.type == "cuda" else (*LAYER_SHAPES, *LARGE_SHAPES)
+    floats = COPIED_FLOATS // 64 if small else COPIED_FLOATS * (4 if device.type == "cuda" else 1)
     return Peaks(
-        float32=max(product_rate(shape, torch.float32, seconds) for shape in shapes),
-        bf16=max(product_rate(shape, torch.bfloat16, seconds) for shape in shapes),
-        copy=copy_rate(COPIED_FLOATS // (64 if small else 1), seconds),
+        float32=max(product_rate(shape, torch.float32, seconds, device) for shape in shapes),
+        bf16=max(product_rate(shape, torch.bfloat16, seconds, device) for shape in shapes),
+        copy=copy_rate(floats, seconds, device),
     )
 
 
-def best_seconds(function: Callable[[], object], seconds: float) -> float:
-    """Shortest time of one call, over calls that together last so long; short calls are timed in bundles."""
-    function()
-    started = perf_counter()
-    function()
-    bundle = max(1, round(0.005 / max(perf_counter() - started, 1e-7)))
-    best, end = float("inf"), perf_counter() + seconds
-    while best == float("inf") or perf_counter() < end:
-        started = perf_counter()
-        for _ in range(bundle):
-            function()
-        best = min(best, (perf_counter() - started) / bundle)
-    return best
-
-
 @torch.inference_mode()
-def product_rate(shape: Sequence[int], dtype: torch.dtype, seconds: float) -> float:
+def product_rate(shape: Sequence[int], dtype: torch.dtype, seconds: float, device: torch.device = CPU) -> float:
     """FLOP/s of a linear layer without bias."""
     rows, inputs, outputs = shape
-    values, weights = torch.randn(rows, inputs, dtype=dtype), torch.randn(outputs, inputs, dtype=dtype)
-    return 2 * rows * inputs * outputs / best_seconds(lambda: F.linear(values, weights), seconds)
+    values = torch.randn(rows, inputs, dtype=dtype, device=device)
+    weights = torch.randn(outputs, inputs, dtype=dtype, device=device)
+
+    def multiply() -> None:
+        F.linear(values, weights)
+        wait_for(device)
+
+    return 2 * rows * inputs * outputs / best_seconds(multiply, seconds)
 
 
-def copy_rate(floats: int, seconds: float) -> float:
+def copy_rate(floats: int, seconds: float, device: torch.device = CPU) -> float:
     """Bytes a second, read and written ones together."""
-    source, target = torch.ones(floats), torch.zeros(floats)
-    return 2 * 4 * floats / best_seconds(lambda: target.copy_(source), seconds)
+    source, target = torch.ones(floats, device=device), torch.zeros(floats, device=device)
+
+    def copy() -> None:
+        target.copy_(source)
+        wait_for(device)
+
+    return 2 * 4 * floats / best_seconds(copy, seconds)
+
+
+def wait_for(device: torch.device) -> None:
+    """Wait until a device has done all that it was asked for."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def adamw_rate(parameters: int, seconds: float) -> float:
@@ -147,7 +154,7 @@ def memory_table(floats: int, parameters: dict[str, int], seconds: float) -> Res
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=1.0, help="of measuring, per shape and precision")
-    options = parse_arguments(parser, {"seconds": 0.01})
+    options = parse_arguments(parser, {"seconds": 0.05})
     start("peaks")
     section = Section("peaks", "Peaks of the machine", "random tensors")
     shapes: Sequence[tuple[int, int, int]]

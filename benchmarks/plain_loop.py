@@ -6,8 +6,9 @@ in float32 from the start, and it keeps no average of the weights.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from price_fusion.fusion.models.branches import SourceBatch
 from price_fusion.fusion.models.build import PriceModel
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import TrainParameters
+from timing import ImpossibleFigureError
 
 Item = dict[str, Any]
 
@@ -49,28 +51,56 @@ class ProductItems(Dataset[Item]):
 
 
 class PlainTraining:
-    """Training of a model, some steps at a time."""
+    """Training of a model, some steps at a time; where these exceed an epoch, the next begins.
 
-    def __init__(self, model: PriceModel, items: ProductItems, options: TrainParameters) -> None:
+    Args:
+        model: on the device on which to train.
+        items: to train on.
+        options: batch size, loss, AdamW and clipping.
+        workers: processes of the DataLoader; 0: this one alone.
+    """
+
+    def __init__(self, model: PriceModel, items: ProductItems, options: TrainParameters, workers: int = 0) -> None:
         self.model = model.train()
         self.options = options
         self.loss_function = LOSSES[options.loss]
-        self.loader = DataLoader(items, batch_size=options.batch_size, shuffle=True)
+        self.device = next(model.parameters()).device
+        self.batch_size = min(options.batch_size, len(items))
+        self.batches = endless(
+            DataLoader(
+                items,
+                batch_size=self.batch_size,
+                shuffle=True,
+                drop_last=True,
+                num_workers=workers,
+                persistent_workers=workers > 0,
+                pin_memory=self.device.type == "cuda",
+            )
+        )
         self.optimizer = torch.optim.AdamW(
             model.parameters(), lr=options.learning_rate, betas=options.betas, weight_decay=options.weight_decay
         )
 
-    def run(self, steps: int) -> float:
-        """Train for some steps; the sum of their losses."""
-        total = 0.0
-        for batch in islice(self.loader, steps):
-            loss = self.loss_function(self.model(model_input(batch)), batch["price"])
+    def run(self, steps: int) -> int:
+        """Train for some steps; the rows that they were taken on."""
+        rows = 0
+        for batch in islice(self.batches, steps):
+            prices = batch["price"].to(self.device, non_blocking=True)
+            loss = self.loss_function(self.model(model_input(batch, self.device)), prices)
             self.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.gradient_clip)
             self.optimizer.step()
-            total += loss.item()
-        return total
+            if not isfinite(loss.item()):
+                raise ImpossibleFigureError(f"the loss of the plain loop became {loss.item()}: it trains nothing.")
+            rows += len(prices)
+        return rows
+
+
+def endless(loader: DataLoader[Item]) -> Iterator[Item]:
+    """Batches of one epoch after another."""
+    while True:
+        yield from loader
 
 
 @torch.no_grad()
@@ -83,7 +113,10 @@ def plain_prices(model: PriceModel, items: ProductItems, batch_size: int = 256) 
     return prices
 
 
-def model_input(batch: Mapping[str, Any]) -> dict[str, SourceBatch]:
-    """A collated batch as the models take it."""
+def model_input(batch: Mapping[str, Any], device: torch.device | None = None) -> dict[str, SourceBatch]:
+    """A collated batch as the models take it, on a device."""
     sources: Mapping[str, Mapping[str, Tensor]] = batch["sources"]
-    return {name: SourceBatch(**values) for name, values in sources.items()}
+    return {
+        name: SourceBatch(**{part: tensor.to(device, non_blocking=True) for part, tensor in values.items()})
+        for name, values in sources.items()
+    }

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -43,8 +43,12 @@ from price_fusion.fusion.buckets.scoring import BucketPricing, packed, pricing_p
 from price_fusion.fusion.buckets.table import TableBuckets, rows_as_arrow, table_metadata
 from price_fusion.fusion.engines import engine_of
 from price_fusion.parameters import EngineParameters, SourceParameters, VariantParameters
+from timing import Timings
 
-SMOKE: dict[str, Any] = {"rows": [4_000], "train_rows": 4_000, "bucket_rows": 1_000}
+if TYPE_CHECKING:
+    from peaks import Peaks
+
+SMOKE: dict[str, Any] = {"rows": [4_000], "train_rows": 4_000, "bucket_rows": 1_000, "peak_seconds": 0.2}
 BLOCK_ROWS = 500_000
 """Rows of a part that is made up at a time."""
 SECONDS_GOAL, MEMORY_GOAL = 45.0, 2_000.0
@@ -159,8 +163,8 @@ def made_up(
     return TableBuckets(write_buckets(str(folder / name), plan, engine_of(engine)))
 
 
-def model_of(variant: VariantParameters, sources: dict[str, SourceParameters]) -> bytes:
-    """A checkpoint with random weights."""
+def model_of(variant: VariantParameters, sources: dict[str, SourceParameters]) -> tuple[bytes, int]:
+    """A checkpoint with random weights, and how many."""
     from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader, checkpoint_bytes
     from price_fusion.fusion.models.build import build_model
 
@@ -174,7 +178,9 @@ def model_of(variant: VariantParameters, sources: dict[str, SourceParameters]) -
         validation={},
         data={},
     )
-    return checkpoint_bytes(Checkpoint(header, dict(build_model(sources, variant.model).state_dict())))
+    model = build_model(sources, variant.model)
+    parameters = sum(weight.numel() for weight in model.parameters())
+    return checkpoint_bytes(Checkpoint(header, dict(model.state_dict()))), parameters
 
 
 # --- align and price ----------------------------------------------------------------------------------------------------
@@ -191,30 +197,54 @@ def measure(folder: Path, rows: int, options: argparse.Namespace) -> dict[str, A
     tables = {name: made_up(folder, rows, buckets, engine, (name, source)) for name, source in sources.items()}
     size = sum(path.stat().st_size for path in folder.rglob("*.parquet")) / 1e9
     console.print(f"{rows:,} products made up in {perf_counter() - began:.0f} s: {size:.1f} GB, {buckets} buckets")
-    model = packed(model_of(variant, sources))
-    row: dict[str, Any] = {"rows": rows, "buckets": buckets, "size": size}
+    contents, parameters = model_of(variant, sources)
+    model = packed(contents)
+    row: dict[str, Any] = {"rows": rows, "buckets": buckets, "size": size, "parameters": parameters}
+    row |= {what: Timings(f"{what}, {rows:,} products", rows) for what in ("align", "price")}
     with watched() as peak:
         began = perf_counter()
-        alignment = BucketAlignment(products, tables, "keep", "keep", "made up")
-        samples = write_buckets(str(folder / "samples"), alignment_plan(alignment), engine_of(engine))
-        merged_alignment(samples, "keep", "made up")
-        row["align"] = perf_counter() - began
+        samples = aligned(folder, products, tables, engine)
+        align = perf_counter() - began
         began = perf_counter()
-        priced = write_buckets(
-            str(folder / "priced"), pricing_plan(BucketPricing(model, samples, tables, ())), engine_of(engine)
-        )
-        row["price"] = perf_counter() - began
-    if priced.rows != rows:
-        raise ValueError(f"priced {priced.rows} of {rows} products")
-    row |= {"seconds": row["align"] + row["price"], "memory": peak.megabytes, "rate": rows / row["price"]}
-    return row
+        pricing = pricing_plan(BucketPricing(model, samples, tables, ()))
+        priced = write_buckets(str(folder / "priced"), pricing, engine_of(engine))
+        price = perf_counter() - began
+    row["align"].note(samples.rows, align)
+    row["price"].note(priced.rows, price)
+    return row | {"memory": peak.megabytes}
+
+
+def checked(row: dict[str, Any], peaks: Peaks) -> dict[str, Any]:
+    """Seconds and rates of a measurement, which must be possible.
+
+    Raises:
+        ImpossibleFigureError: if they are not: every id is copied at least, and every product multiplied by each weight.
+    """
+    align = row["align"].median(floor=8 * row["rows"] / peaks.copy)
+    rate = row["price"].rate(ceiling=peaks.scoring_rate(row["parameters"], "float32"))
+    price = row["rows"] / rate
+    return row | {"align": align, "price": price, "seconds": align + price, "rate": rate}
+
+
+def aligned(folder: Path, products: Buckets, tables: dict[str, TableBuckets], engine: EngineParameters) -> Buckets:
+    """The sample table, with its summaries merged."""
+    alignment = BucketAlignment(products, tables, "keep", "keep", "made up")
+    samples = write_buckets(str(folder / "samples"), alignment_plan(alignment), engine_of(engine))
+    merged_alignment(samples, "keep", "made up")
+    return samples
 
 
 # --- training -----------------------------------------------------------------------------------------------------------
 
 
 def training_rates(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Rows a second of an epoch, streamed from buckets and in memory."""
+    """Rows a second of an epoch, streamed from buckets and in memory.
+
+    Raises:
+        ImpossibleFigureError: if an epoch took steps on other rows than it has, or fewer seconds than it takes to multiply
+            by each weight and to compute its gradient (4 P operations a row).
+    """
+    from epochs import counted_rows, of_epochs
     from price_fusion.fusion.engine.run_folder import RunFolder
     from price_fusion.fusion.engines.training import train_buckets
 
@@ -222,34 +252,37 @@ def training_rates(folder: Path, options: argparse.Namespace) -> list[dict[str, 
     source = SourceParameters(width=256, group="text")
     buckets = max(1, rows // options.bucket_rows)
     engine = EngineParameters(buckets=buckets, workers=options.workers)
-    variant = VariantParameters.model_validate(
-        declared_variant("two_branch").model_dump(mode="json") | {"sources": ["vector"]}
-    )
-    variant = variant.model_copy(
-        update={"train": variant.train.model_copy(update={"epochs": 1, "early_stopping_patience": None})}
-    )
+    declared = declared_variant("two_branch").model_dump(mode="json") | {"sources": ["vector"]}
+    variant = of_epochs(VariantParameters.model_validate(declared), 1)
     products = made_up(folder, rows, buckets, engine, None)
     tables = {"vector": made_up(folder, rows, buckets, engine, ("vector", source))}
-    alignment = BucketAlignment(products, tables, "keep", "keep", "made up")
-    samples = write_buckets(str(folder / "samples"), alignment_plan(alignment), engine_of(engine))
-    found = []
+    samples = aligned(folder, products, tables, engine)
+    kept = min(rows, options.memory_rows)
     streamed = partial(train_buckets, "streamed", variant, samples, tables, seed=1, engine=engine)
-    for name, train in (
-        ("streamed from buckets", lambda run: streamed(run=run)),
-        ("in memory", in_memory(variant, source, min(rows, options.memory_rows), samples)),
-    ):
-        with watched() as peak:
-            run = RunFolder(name, folder / name.replace(" ", "_"))
-            record = train(run).history[-1]
-        count = trained_rows(samples) if name.startswith("streamed") else record["trained"]
-        rate = count / record["seconds"]
-        found.append({"engine": name, "rows": count, "rate": rate, "memory": peak.megabytes})
-    return found
+    runs = (
+        ("streamed from buckets", train_rows(samples), lambda run: streamed(run=run)),
+        ("in memory", kept - validation_rows(kept), in_memory(variant, source, kept, samples)),
+    )
+    found: list[dict[str, Any]] = []
+    for name, count, train in runs:
+        times = Timings(f"an epoch {name}", count)
+        with watched() as peak, counted_rows() as trained:
+            record = train(RunFolder(name, folder / name.replace(" ", "_"))).history[-1]
+        times.note(trained.rows, record["seconds"])
+        found.append({"engine": name, "rows": count, "memory": peak.megabytes, "times": times})
+    peaks, (_, parameters) = measured_peaks(options), model_of(variant, {"vector": source})
+    ceiling = peaks.training_rate(parameters, variant.train.batch_size, "bf16", flop_per_row=4 * parameters)
+    return [row | {"rate": row.pop("times").rate(ceiling)} for row in found]
 
 
-def trained_rows(samples: Buckets) -> int:
-    """Train rows of all buckets."""
+def train_rows(samples: Buckets) -> int:
+    """Train rows of all buckets, by their summaries."""
     return sum(part["splits"]["train"] for part in samples.summaries)
+
+
+def validation_rows(rows: int) -> int:
+    """Of so many rows in memory."""
+    return min(rows // 50, 50_000)
 
 
 def in_memory(
@@ -266,7 +299,7 @@ def in_memory(
     vectors = pool[torch.arange(rows) * 7 % len(pool)]
     features = Features({"vector": SourceFeatures(vectors, torch.empty(rows, 0), torch.arange(rows))})
     prices = torch.exp(torch.randn(rows) + 2.65)
-    validation = min(rows // 50, 50_000)
+    validation = validation_rows(rows)
     data = TrainingData(
         features=features,
         prices=prices,
@@ -277,12 +310,7 @@ def in_memory(
         fingerprints={"samples": samples.fingerprint},
     )
 
-    def train(run: Any) -> Any:
-        trained = train_variant("in_memory", variant, data, seed=1, run=run)
-        trained.history[-1]["trained"] = rows - validation
-        return trained
-
-    return train
+    return lambda run: train_variant("in_memory", variant, data, seed=1, run=run)
 
 
 # --- all ----------------------------------------------------------------------------------------------------------------
@@ -295,12 +323,20 @@ def main() -> None:
     parser.add_argument("--memory-rows", type=int, default=2_000_000, help="at most so many for the in-memory engine")
     parser.add_argument("--bucket-rows", type=int, default=31_250)
     parser.add_argument("--workers", type=int, default=None)
+    parser.add_argument("--peak-seconds", type=float, default=0.3, help="of measuring each peak")
     options = parse_arguments(parser, SMOKE)
     start("scale")
     if options.rows:
         pricing_section(options).finish(options)
     if options.train_rows:
         training_section(options).finish(options)
+
+
+def measured_peaks(options: argparse.Namespace) -> Peaks:
+    """What this machine can do; after the measurements, so that it adds nothing to their memory."""
+    from peaks import measure_peaks
+
+    return measure_peaks(options.peak_seconds, small=options.smoke)
 
 
 def pricing_section(options: argparse.Namespace) -> Section:
@@ -310,6 +346,8 @@ def pricing_section(options: argparse.Namespace) -> Section:
     for rows in options.rows:
         with scratch_folder(options) as folder:
             measured.append(measure(Path(folder), rows, options))
+    peaks = measured_peaks(options)
+    measured = [checked(row, peaks) for row in measured]
     columns = (
         Column("rows", "products", ",d"),
         Column("buckets", "buckets", ",d"),

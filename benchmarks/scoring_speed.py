@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -19,7 +21,6 @@ from common import (
     Goal,
     ResultTable,
     Section,
-    Timings,
     console,
     declared_sources,
     declared_variant,
@@ -27,7 +28,6 @@ from common import (
     random_samples,
     scratch_folder,
     start,
-    timed,
     write_random_tables,
 )
 from peaks import Peaks, measure_peaks
@@ -39,10 +39,11 @@ from price_fusion.fusion.models.build import PriceModel, build_model
 from price_fusion.fusion.predictor import Predictor
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import VariantParameters
+from timing import Timings, timed
 
 GOALS = {"two_branch": 300_000, "hierarchical": 60_000}
 """Rows a second on two cores."""
-SMOKE = {"rows": 600, "repeats": 1, "plain_rows": 256, "peak_seconds": 0.01}
+SMOKE = {"rows": 600, "repeats": 1, "plain_rows": 256, "peak_seconds": 0.2}
 
 PLAIN = "plain loop"
 Tables = dict[str, EmbeddingTable]
@@ -107,6 +108,11 @@ def predicted(predictor: Predictor, samples: pd.DataFrame, folders: dict[str, Pa
     return csv_ready(samples, predictor.predict_samples(samples, tables))
 
 
+def scored(priced: pd.DataFrame) -> int:
+    """How many products have a price."""
+    return int(np.isfinite(priced["price"].to_numpy(np.float64)).sum())
+
+
 def measure_variant(name: str, options: argparse.Namespace, peaks: Peaks) -> list[dict[str, Any]]:
     """One row per way of scoring."""
     variant = declared_variant(name)
@@ -117,7 +123,7 @@ def measure_variant(name: str, options: argparse.Namespace, peaks: Peaks) -> lis
         folders = {source: table.folder for source, table in tables.items()}
         model, checkpoint = fresh_checkpoint(name, variant, tables)
         predictor, few = Predictor(checkpoint), samples.iloc[:64]
-        ways: dict[str, tuple[str, Callable[[pd.DataFrame], object]]] = {}
+        ways: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame]]] = {}
         for label, call in {
             "Predictor.predict_samples": lambda chosen: predicted(predictor, chosen, folders),
             "engine.scoring.score(bf16=True)": lambda chosen: scored_in_bf16(model, chosen, folders),
@@ -126,26 +132,32 @@ def measure_variant(name: str, options: argparse.Namespace, peaks: Peaks) -> lis
         parameters = sum(weight.numel() for weight in model.parameters())
         rows = []
         for label, (precision, call) in ways.items():
-            times = timed(lambda: call(samples), options.repeats)  # noqa: B023 - called here
-            rows.append(result(name, label, parameters, precision, options.rows, times, peaks))
+            work = partial(lambda call: scored(call(samples)), call)
+            times = timed(f"{name}: {label}", options.rows, work, options.repeats)
+            rows.append(result(name, label, parameters, precision, times, peaks))
             console.print(f"{name}: {label}: {rows[-1]['rate']:,.0f} rows/s", style="dim")
         items = ProductItems(samples, tables, options.plain_rows)
-        times = timed(lambda: csv_ready(samples.iloc[: len(items)], plain_prices(model, items)), options.repeats)
-        rows.append(result(name, PLAIN, parameters, "float32", len(items), times, peaks))
+        part = samples.iloc[: options.plain_rows]
+        times = timed(
+            f"{name}: {PLAIN}",
+            len(part),
+            lambda: scored(csv_ready(part, plain_prices(model, items))),
+            options.repeats,
+        )
+        rows.append(result(name, PLAIN, parameters, "float32", times, peaks))
     return [row | {"ratio": row["rate"] / rows[-1]["rate"]} for row in rows]
 
 
-def result(
-    name: str, way: str, parameters: int, precision: str, rows: int, times: Timings, peaks: Peaks
-) -> dict[str, Any]:
+def result(name: str, way: str, parameters: int, precision: str, times: Timings, peaks: Peaks) -> dict[str, Any]:
     """A row of the table."""
-    rate, ceiling = times.rate(rows), peaks.scoring_rate(parameters, precision)
+    ceiling = peaks.scoring_rate(parameters, precision)
+    rate = times.rate(ceiling)
     return {
         "variant": name,
         "way": way,
         "parameters": parameters,
         "precision": precision,
-        "rows": rows,
+        "rows": times.amount,
         "rate": rate,
         "ceiling": ceiling,
         "share": 100 * rate / ceiling,

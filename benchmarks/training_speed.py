@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -25,7 +25,6 @@ from common import (
     Goal,
     ResultTable,
     Section,
-    Timings,
     console,
     declared_sources,
     declared_variant,
@@ -34,17 +33,17 @@ from common import (
     random_split,
     scratch_folder,
     start,
-    timed,
     write_random_tables,
 )
+from epochs import timed_epochs
 from peaks import Peaks, measure_peaks
 from plain_loop import PlainTraining, ProductItems
-from price_fusion.fusion.engine.run_folder import RunFolder
-from price_fusion.fusion.engine.trainer import Trainer, prepare_model
+from price_fusion.fusion.engine.trainer import prepare_model
 from price_fusion.fusion.engine.training_data import TrainingData, training_data
 from price_fusion.fusion.estimators.boosting import LIGHTGBM_PARAMETERS
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import VariantParameters
+from timing import Timings
 
 SHARE_GOAL, RATIO_GOAL = 80.0, 3.0
 """Percent of what the peaks allow; times the plain loop."""
@@ -55,7 +54,7 @@ SMOKE = {
     "growth": [300, 600],
     "growth_part": 300,
     "lightgbm_trees": 2,
-    "peak_seconds": 0.01,
+    "peak_seconds": 0.2,
 }
 
 
@@ -69,9 +68,10 @@ class Workload:
     tables: dict[str, EmbeddingTable]
     data: TrainingData
 
-    def trainer(self, run: Path) -> Trainer:
-        """The project's engine; nothing is written until ``train`` is called."""
-        return Trainer(self.name, self.variant, self.data, seed=0, run=RunFolder(self.name, run))
+    @property
+    def batch_size(self) -> int:
+        """Rows of a step."""
+        return min(self.variant.train.batch_size, len(self.data.train))
 
 
 @contextmanager
@@ -88,53 +88,45 @@ def workload(name: str, options: argparse.Namespace, rows: int, train_rows: int)
 
 def compare_loops(work: Workload, options: argparse.Namespace, peaks: Peaks) -> dict[str, Any]:
     """Engine and plain loop in turn, so that what disturbs one disturbs the other."""
-    batch = work.variant.train.batch_size
-    trainer = work.trainer(options.output)
     items = ProductItems(work.samples, work.tables, len(work.samples))
     plain = PlainTraining(prepare_model(work.variant, work.data), items, work.variant.train)
-    engine_times, plain_times = Timings(), Timings()
-    warm_up(work, options.output)
+    plain_times = Timings(f"the plain loop of {work.name}", options.plain_steps * plain.batch_size)
     plain.run(1)
-    for number in range(options.repeats):
-        engine_times.add(lambda: trainer._train_epoch(1))
+
+    def plain_repeat() -> None:
         plain_times.add(lambda: plain.run(options.plain_steps))
-        console.print(f"{work.name}: repeat {number + 1} of {options.repeats}", style="dim")
+        console.print(f"{work.name}: repeat {len(plain_times.seconds)} of {options.repeats}", style="dim")
+
+    trainer, times, _ = timed_epochs(work.name, work.variant, work.data, options.repeats, between=plain_repeat)
     parameters = sum(weight.numel() for weight in trainer.model.parameters())
     precision = "bf16" if trainer.bf16 else "float32"
-    flop = counted_flop(work) / batch
-    rate = engine_times.rate(len(work.data.train))
-    plain_rate = plain_times.rate(options.plain_steps * min(batch, len(items)))
-    allowed = peaks.training_rate(parameters, batch, precision)
+    flop = counted_flop(work)
+    allowed = peaks.training_rate(parameters, work.batch_size, precision)
+    allowed_counted = peaks.training_rate(parameters, work.batch_size, precision, flop)
+    rate = times.rate(allowed_counted)
+    plain_rate = plain_times.rate(peaks.training_rate(parameters, plain.batch_size, "float32", flop))
     return {
         "variant": work.name,
         "parameters": parameters,
         "precision": precision,
         "rate": rate,
-        "spread": 100 * engine_times.spread(),
+        "spread": 100 * times.spread,
         "plain_rate": plain_rate,
         "ratio": rate / plain_rate,
         "allowed": allowed,
         "share": 100 * rate / allowed,
         "excess": flop / (6 * parameters),
-        "allowed_counted": peaks.training_rate(parameters, batch, precision, flop),
-        "share_counted": 100 * rate / peaks.training_rate(parameters, batch, precision, flop),
+        "allowed_counted": allowed_counted,
+        "share_counted": 100 * rate / allowed_counted,
     }
 
 
-def warm_up(work: Workload, run: Path) -> None:
-    """A few steps of another trainer, not counted: kernels are chosen in them."""
-    few = replace(work.data, train=work.data.train[: 4 * work.variant.train.batch_size])
-    replace(work, data=few).trainer(run)._train_epoch(1)
-
-
 def counted_flop(work: Workload) -> float:
-    """Floating-point operations of one step's matrix products, forward and backward, as torch counts them."""
+    """Floating-point operations a row of a step's matrix products, forward and backward, as torch counts them."""
     model = prepare_model(work.variant, work.data).train()
     with FlopCounterMode(display=False) as counter:
-        model(
-            work.data.features.batch(torch.arange(work.variant.train.batch_size) % len(work.samples))
-        ).sum().backward()
-    return float(counter.get_total_flops())
+        model(work.data.features.batch(work.data.train[: work.batch_size])).sum().backward()
+    return counter.get_total_flops() / work.batch_size
 
 
 def comparison_tables(rows: Sequence[dict[str, Any]], options: argparse.Namespace, peaks: Peaks) -> list[ResultTable]:
@@ -149,9 +141,9 @@ def comparison_tables(rows: Sequence[dict[str, Any]], options: argparse.Namespac
         Column("ratio", "engine / plain", ".1f"),
     )
     notes = [
-        f"engine: median of {options.repeats} passes over {options.rows:,} rows, averaging of weights included, validation "
-        "not; spread is (slowest - fastest) / median",
-        f"plain loop: median of {options.repeats} runs of {options.plain_steps} steps, in turn with the engine's passes; "
+        f"engine: median of {options.repeats} epochs of one training, after one that is not counted, over the train rows of "
+        f"{options.rows:,}; validation on 1 % of the rows included; spread is (slowest - fastest) / median",
+        f"plain loop: median of {options.repeats} runs of {options.plain_steps} steps, in turn with the engine's epochs; "
         "float32, DataLoader (no workers) over per-item dictionaries, AdamW not fused, no averaging",
     ]
     beside_plain = ResultTable("Training beside a plain loop", columns, rows, notes)
@@ -174,7 +166,7 @@ def comparison_tables(rows: Sequence[dict[str, Any]], options: argparse.Namespac
     return [beside_plain, ResultTable("Training beside what the arithmetic allows", columns, rows, notes)]
 
 
-def growth_table(options: argparse.Namespace) -> ResultTable:
+def growth_table(options: argparse.Namespace, peaks: Peaks) -> ResultTable:
     """Rows a second of one variant as its tables grow."""
     rows: list[dict[str, Any]] = []
     for count in options.growth:
@@ -182,25 +174,25 @@ def growth_table(options: argparse.Namespace) -> ResultTable:
         started = perf_counter()
         with workload(options.growth_variant, options, count, train_rows) as work:
             written = perf_counter() - started
-            trainer = work.trainer(options.output)
-            warm_up(work, options.output)
-            times = timed(lambda: trainer._train_epoch(1), options.repeats, warm_up=False)  # noqa: B023 - called here
+            trainer, times, _ = timed_epochs(work.name, work.variant, work.data, options.repeats)
+            flop, precision = counted_flop(work), "bf16" if trainer.bf16 else "float32"
             size = sum(shard.nbytes for table in work.tables.values() for shard in table.vectors)
-        rate = times.rate(train_rows)
+        parameters = sum(weight.numel() for weight in trainer.model.parameters())
+        rate = times.rate(peaks.training_rate(parameters, work.batch_size, precision, flop))
         row = {"rows": count, "megabytes": size / 1e6, "measured": train_rows, "rate": rate, "epoch": count / rate}
         rows.append(row | {"relative": rate / (rows[0]["rate"] if rows else rate)})
         console.print(f"{count:,} rows: tables written in {written:.0f} s, {rate:,.0f} rows/s", style="dim")
     columns = (
         Column("rows", "rows of the tables", ",.0f"),
         Column("megabytes", "vectors, MB", ",.0f"),
-        Column("measured", "train rows a pass", ",.0f"),
+        Column("measured", "train rows an epoch", ",.0f"),
         Column("rate", "rows/s", ",.0f"),
         Column("relative", "of the first", ".2f"),
         Column("epoch", "s an epoch of all rows", ",.1f"),
     )
     sources = ", ".join(declared_variant(options.growth_variant).sources)
     notes = [
-        f"{options.growth_variant} with its sources ({sources}); medians of {options.repeats} passes over train rows drawn "
+        f"{options.growth_variant} with its sources ({sources}); medians of {options.repeats} epochs over train rows drawn "
         "at random from the whole tables; vectors repeat after 16,384 rows, the files are as long as they say",
     ]
     return ResultTable("Growth with the number of rows", columns, rows, notes)
@@ -251,7 +243,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--plain-steps", type=int, default=40, help="of the plain loop, per repeat")
     parser.add_argument("--growth", type=int, nargs="*", default=[7_500, 75_000, 750_000], help="sizes; none: left out")
-    parser.add_argument("--growth-part", type=int, default=30_000, help="train rows of a pass, at most")
+    parser.add_argument("--growth-part", type=int, default=30_000, help="train rows of an epoch, at most")
     parser.add_argument("--growth-variant", default="moe")
     parser.add_argument("--lightgbm-trees", type=int, default=100, help="0: left out")
     parser.add_argument("--peak-seconds", type=float, default=0.3, help="of measuring each peak")
@@ -279,7 +271,7 @@ def main() -> None:
         ]
     section.tables += comparison_tables(rows, options, peaks)
     if options.growth:
-        section.tables.append(growth_table(options))
+        section.tables.append(growth_table(options, peaks))
     section.tables += [extra] if extra else []
     section.finish(options)
 
