@@ -720,17 +720,17 @@ def table_of_first_fold(bench: Bench, outcomes: Sequence[Outcome]) -> ResultTabl
     """Outer fold 0, on which models that take long are measured, too; beside the ensemble."""
     first = [one for one in (each.on(bench.outer_folds[0]) for each in outcomes) if one.rows.any()]
     ensembles = [one for name in ("full", "quick") for one in first if one.name == f"ensemble {name}"]
-    yardstick = ensembles[0] if ensembles else best_variant(bench, first)
-    name = yardstick.name if yardstick else "nothing"
-    return accuracy_table("Accuracy on outer fold 0", name, bench, first, yardstick, ())
+    baseline = ensembles[0] if ensembles else best_variant(bench, first)
+    name = baseline.name if baseline else "nothing"
+    return accuracy_table("Accuracy on outer fold 0", name, bench, first, baseline, ())
 
 
 def accuracy_table(
     title: str,
-    yardstick_name: str,
+    baseline_name: str,
     bench: Bench,
     outcomes: Sequence[Outcome],
-    yardstick: Outcome | None,
+    baseline: Outcome | None,
     notes: Sequence[str],
 ) -> ResultTable:
     """Models from best to worst, each beside one of them."""
@@ -743,12 +743,12 @@ def accuracy_table(
         Column("high", "to", ".2f"),
         Column("mae", "MAE, USD", ".2f"),
         Column("rmse", "RMSE, USD", ".2f"),
-        Column("behind", f"behind {yardstick_name}", "+.2f"),
+        Column("behind", f"behind {baseline_name}", "+.2f"),
         Column("behind_low", "95 % from", "+.2f"),
         Column("behind_high", "to", "+.2f"),
         Column("seconds", "training, s", ",.1f"),
     )
-    rows = [accuracy_row(bench, one) | difference_to(bench, one, yardstick) for one in outcomes]
+    rows = [accuracy_row(bench, one) | difference_to(bench, one, baseline) for one in outcomes]
     return ResultTable(title, columns, sorted(rows, key=lambda row: row["smape"]), notes)
 
 
@@ -768,15 +768,15 @@ def accuracy_row(bench: Bench, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def difference_to(bench: Bench, outcome: Outcome, yardstick: Outcome | None) -> dict[str, float | None]:
+def difference_to(bench: Bench, outcome: Outcome, baseline: Outcome | None) -> dict[str, float | None]:
     """Paired difference of SMAPE on the rows that both priced."""
     nothing: dict[str, float | None] = {"behind": None, "behind_low": None, "behind_high": None}
-    if yardstick is None or outcome.name == yardstick.name:
+    if baseline is None or outcome.name == baseline.name:
         return nothing
-    rows = outcome.rows & yardstick.rows
+    rows = outcome.rows & baseline.rows
     if not rows.any():
         return nothing
-    own, other = (smape_per_product(one.prices[rows], bench.prices[rows]) for one in (outcome, yardstick))
+    own, other = (smape_per_product(one.prices[rows], bench.prices[rows]) for one in (outcome, baseline))
     found = paired_difference(own, other, bench.groups[rows])
     return {"behind": found.mean, "behind_low": found.low, "behind_high": found.high}
 

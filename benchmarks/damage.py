@@ -294,7 +294,7 @@ def _changed(kind: Kind, contents: bytes, generator: np.random.Generator) -> byt
 
 
 def outcomes(subject: Subject, count: int, seed: int = 0) -> Iterator[Result]:
-    """Mutate a subject again and again, read it each time, and mend it.
+    """Mutate a subject again and again, read it each time, and fix it.
 
     Args:
         subject: whole; it is so again in the end.

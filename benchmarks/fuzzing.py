@@ -273,7 +273,7 @@ def _as_read(ids: Any) -> list[str]:
 
 
 def _not_finite(value: Any, path: str) -> Iterator[str]:
-    """What is no number in nested containers. ``None`` says that there is none; as does NaN, of R2 of equal prices."""
+    """What is NaN or infinite in nested containers. ``None`` says that there is none; as does NaN, of R2 of equal prices."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
             yield from _not_finite(inner, f"{path}.{name}")

@@ -410,7 +410,7 @@ def _of_kind(raw: Raw) -> type[BaseModel]:
 
 
 def _outside(field: FieldInfo) -> list[Any]:
-    """Numbers that are just out of a field's range, and no numbers at all; none for fields of other types."""
+    """Numbers that are just out of a field's range, and values that are not numbers; none for fields of other types."""
     if field.annotation not in (int, float):
         return []
     bounds = _bounds(field.metadata)

@@ -232,7 +232,7 @@ def lightgbm_table(work: Workload, options: argparse.Namespace, rate: float) -> 
         Column("per_hundred", "s a hundred trees", ".1f"),
         Column("epoch", f"{work.name}: s an epoch", ".1f"),
     )
-    notes = ["LightGBM with the settings of the leaderboard's yardstick, a fixed number of trees and no early stopping"]
+    notes = ["LightGBM with the settings of the leaderboard's baseline, a fixed number of trees and no early stopping"]
     return ResultTable("LightGBM on the same rows", columns, [row], notes)
 
 

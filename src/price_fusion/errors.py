@@ -1,4 +1,4 @@
-"""What can go wrong, by what the reader of the message has to mend.
+"""What can go wrong, by what the reader of the message has to fix.
 
 Each message names the file, field, row or id concerned, what was found, what was expected, and what to do.
 """

@@ -161,5 +161,5 @@ def test_a_wild_learning_rate_is_named(sample_project: Project, copy_of: Callabl
     project = copy_of(sample_project)
     wild = f"{SHORT},moe.train.warmup_epochs=0,moe.train.learning_rate=1000000"
     result = project.kedro("run", "--pipelines", "train_moe", "--params", wild, fails=True)
-    assert "TrainingError: moe: after epoch 1 the model gives prices that are no numbers" in result.stderr
+    assert "TrainingError: moe: after epoch 1 the model predicts prices that are NaN or infinite" in result.stderr
     assert "Lower moe.train.learning_rate" in result.stderr

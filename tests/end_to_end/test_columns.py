@@ -107,7 +107,7 @@ def clip_ids(project: Project) -> Path:
         ),
         (
             with_facts(["red"], ["1", "heavy"]),
-            ["train_products: column 'weight' holds 150 value(s) that are no numbers", ": 'heavy'", ".categorical"],
+            ["train_products: column 'weight' holds 150 value(s) that are not numbers", ": 'heavy'", ".categorical"],
         ),
     ],
     ids=["missing columns", "text among numbers"],

@@ -21,7 +21,7 @@ from price_fusion.fusion.tables.products import read_products
 from price_fusion.fusion.tables.readers import read_embeddings
 from support.projects import FEW, REPOSITORY, SHORT, VARIABLES, VARIANTS, Project
 
-YARDSTICKS = ("lightgbm", "catboost", "neighbours", "ridge", "median")
+BASELINES = ("lightgbm", "catboost", "neighbours", "ridge", "median")
 
 
 def test_default_run_prices_each_product_of_test_csv_in_its_order(trained_project: Project) -> None:
@@ -110,13 +110,13 @@ def test_nodes_tags_and_single_stages_run_on_what_is_there(
     project.kedro("run", "--pipelines", "predict_moe")
 
 
-def test_compare_ranks_variants_and_yardsticks_on_the_same_rows(
+def test_compare_ranks_variants_and_baselines_on_the_same_rows(
     sample_project: Project, copy_of: Callable[[Project], Project]
 ) -> None:
     project = copy_of(sample_project)
     printed = project.kedro("run", "--pipelines", "compare", "--params", f"{SHORT},{FEW}").stdout
     leaderboard = pd.read_csv(project.path / "data/08_reporting/leaderboard.csv")
-    assert set(leaderboard["model"]) == {*VARIANTS, *YARDSTICKS}
+    assert set(leaderboard["model"]) == {*VARIANTS, *BASELINES}
     assert leaderboard["smape"].is_monotonic_increasing
     assert leaderboard["rows"].nunique() == leaderboard["split"].nunique() == 1
     assert (leaderboard["smape_low"] < leaderboard["smape"]).all()
@@ -144,7 +144,7 @@ def test_compare_trains_only_what_is_missing_and_refuses_what_is_stale(
     leaderboard = reports / "leaderboard.csv"
     made = [models / "moe/checkpoint.safetensors", reports / "moe/evaluation_results.csv", reports / "moe/metrics.json"]
     kept = [models / "two_branch/checkpoint.safetensors", reports / "two_branch/metrics.json"]
-    kept.append(reports / "yardstick_results.csv")
+    kept.append(reports / "baseline_results.csv")
     before, ranking = {path: path.stat().st_mtime_ns for path in (*made, *kept)}, pd.read_csv(leaderboard)
 
     again = project.kedro(*compare, f"{SHORT},{FEW}").stdout

@@ -25,7 +25,7 @@ def test_the_made_up_products_have_no_leak_by_text_or_image(
     assert not found
     informed = json.loads((reports / "leaks/informed_sources.json").read_text())
     assert not [check for check in informed["checks"] if check["is_suspect"]]
-    assert "may know prices" not in result.stdout + result.stderr
+    assert "may leak prices" not in result.stdout + result.stderr
     effect = json.loads((reports / "moe/leak_effect.json").read_text())
     results = pd.read_csv(reports / "moe/evaluation_results.csv")
     assert effect["rows"] == len(results)

@@ -59,7 +59,7 @@ def test_text_ids_change_nothing_but_the_ids(renamed: Project, trained_project: 
     submission = table(renamed.path / "data/07_model_output/moe/test_out.csv")
     assert [row[0] for row in submission] == [row[0] for row in wanted]
 
-    # The leaderboard reads evaluations and yardsticks back from CSV, and refuses those of other products.
+    # The leaderboard reads evaluations and baselines back from CSV, and refuses those of other products.
     renamed.kedro("run", "--pipelines", "compare", "--only-missing-outputs", "--params", SHORT + ",variants=[moe]")
     leaderboard = table(renamed.path / "data/08_reporting/leaderboard.csv")
     assert "moe" in [row[0] for row in leaderboard]

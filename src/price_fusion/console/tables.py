@@ -154,11 +154,11 @@ def importance_table(method: str, model: str, importance: pd.DataFrame) -> Table
 
 
 def leaks_table(report: Mapping[str, Any]) -> Table:
-    """Products that are on two sides at once; only what was found."""
+    """Duplicates across splits; only what was found."""
     found = [overlap for overlap in report["overlaps"] if overlap["products"]]
     left_out = ", ".join(f"{source} {count:,}" for source, count in report["left_out"].items() if count)
     table = Table(
-        title=f"Products on two sides at once: {len(found)} of {len(report['overlaps'])} comparisons found some"
+        title=f"Duplicates across splits: {len(found)} of {len(report['overlaps'])} comparisons found some"
         + (f"; embeddings that are common to many were left out: {left_out}" if left_out else ""),
         title_justify="left",
     )
@@ -174,10 +174,10 @@ def leaks_table(report: Mapping[str, Any]) -> Table:
 
 
 def informed_sources_table(report: Mapping[str, Any]) -> Table:
-    """Whether sources know prices; only what is suspicious."""
+    """Whether sources leak prices; only what is suspicious."""
     suspects = [check for check in report["checks"] if check["is_suspect"]]
     table = Table(
-        title=f"Sources that may know prices: {len(suspects)} of {len(report['checks'])} checks on {report['rows']:,} products",
+        title=f"Sources that may leak prices: {len(suspects)} of {len(report['checks'])} checks on {report['rows']:,} products",
         title_justify="left",
     )
     for column in ("source", "check", "where", "products", "SMAPE points", "p"):
@@ -190,7 +190,7 @@ def informed_sources_table(report: Mapping[str, Any]) -> Table:
 
 
 def leak_effect_table(model: str, effect: Mapping[str, Any]) -> Table:
-    """What products that are on two sides do to a model's SMAPE."""
+    """What duplicates across splits do to a model's SMAPE."""
     table = Table(
         title=f"Leaks and the SMAPE of {model}: {effect['smape']:.2f} % on {effect['rows']:,} {effect['split']} rows",
         title_justify="left",

@@ -33,7 +33,7 @@ class EmbeddingTableDataset(AbstractDataset[TableDraft, EmbeddingTable]):
     ) -> None:
         if check not in get_args(Check):
             raise ParameterError(
-                f"the table of {source!r}: check is {check!r}, expected one of {', '.join(get_args(Check))}. Mend check_tables "
+                f"the table of {source!r}: check is {check!r}, expected one of {', '.join(get_args(Check))}. Fix check_tables "
                 "in conf/<environment>/globals.yml, or check of the table in the catalog."
             )
         self._filepath = Path(filepath)

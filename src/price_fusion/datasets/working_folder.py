@@ -68,7 +68,7 @@ class TuningFolderDataset(_WorkingFolderDataset):
 
 
 class SpillFolderDataset(AbstractDataset[NoReturn, Path]):
-    """Where a node may put, for as long as it runs, what fits no memory.
+    """Where a node may put, for as long as it runs, what does not fit in memory.
 
     Args:
         filepath: the folder; made when first written to.

@@ -74,7 +74,7 @@ def fit_weights(
         (M,) at least 0, summing to 1.
 
     Raises:
-        DataError: if there is nothing to fit on, lengths differ, or a prediction or price is no number to fit with.
+        DataError: if there is nothing to fit on, lengths differ, or a prediction or price is NaN, infinite or negative.
     """
     members, true = _checked(log_prices, true_prices, names)
     greedy = _greedy_weights(members, true)

@@ -1,4 +1,4 @@
-"""Variants and yardsticks side by side, on the same rows or not at all."""
+"""Variants and baselines side by side, on the same rows or not at all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from price_fusion.fusion.tables.ids import same_ids
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import VariantParameters
 
-YARDSTICKS_FROM = "kedro run --pipelines compare --only-missing-outputs --from-nodes measure_yardsticks"
+BASELINES_FROM = "kedro run --pipelines compare --only-missing-outputs --from-nodes measure_baselines"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def contender(
     split_table: pd.DataFrame,
     tables: Mapping[str, EmbeddingTable],
 ) -> Contender:
-    """What the leaderboard says of a variant, and whether its files are of the data and configuration of now.
+    """What the leaderboard says of a variant, and whether its files come from the current data and configuration.
 
     Args:
         checkpoint: its trained model.
@@ -78,18 +78,18 @@ def contender(
 
 def compare(
     contenders: Sequence[Contender],
-    yardsticks: pd.DataFrame,
+    baselines: pd.DataFrame,
     samples: pd.DataFrame,
     split_table: pd.DataFrame,
     *,
     resamples: int,
     seed: int,
 ) -> pd.DataFrame:
-    """Rank variants and yardsticks by SMAPE on the evaluated rows.
+    """Rank variants and baselines by SMAPE on the evaluated rows.
 
     Args:
         contenders: the variants.
-        yardsticks: ``sample_id``, ``price`` and a column of prices per yardstick.
+        baselines: ``sample_id``, ``price`` and a column of prices per baseline.
         samples: the sample table; products of one ``group_key`` are resampled together.
         split_table: in the order of ``samples``.
         resamples: of the bootstrap.
@@ -97,21 +97,21 @@ def compare(
 
     Returns:
         best first, one row per model: ``model``, ``parameters``, ``seconds_per_epoch``, ``epochs``, ``best_epoch`` (missing
-        for yardsticks), ``split``, ``rows``, ``smape``, ``smape_low``, ``smape_high`` in percent, ``mae``, ``rmse`` in USD,
+        for baselines), ``split``, ``rows``, ``smape``, ``smape_low``, ``smape_high`` in percent, ``mae``, ``rmse`` in USD,
         ``r2``, and the difference to the best in points of SMAPE: ``behind_best``, ``behind_best_low``,
         ``behind_best_high``, ``reversed`` (share of resamples in which it is not behind; missing for the best).
 
     Raises:
-        ComparisonError: if a variant or the yardsticks are of other rows, data or configuration than those of now.
+        ComparisonError: if a variant or the baselines come from other rows, data or configuration than the current ones.
     """
     problems = [problem for one in contenders for problem in one.problems]
-    if not _covers(yardsticks, samples, split_table):
-        problems.append(f"yardstick_results: of other rows than those of the split; run: {YARDSTICKS_FROM}")
+    if not _covers(baselines, samples, split_table):
+        problems.append(f"baseline_results: of other rows than those of the split; run: {BASELINES_FROM}")
     _refuse(problems)
     split = evaluated_split(split_table)
     true, groups = (samples.loc[(split_table["split"] == split).to_numpy(), name] for name in ("price", "group_key"))
     predicted = {one.name: one.results["predicted"].to_numpy() for one in contenders}
-    predicted |= {name: yardsticks[name].to_numpy() for name in yardsticks.columns.drop(["sample_id", "price"])}
+    predicted |= {name: baselines[name].to_numpy() for name in baselines.columns.drop(["sample_id", "price"])}
     scores = _scores(predicted, true.to_numpy(), groups.to_numpy(), resamples, seed)
     known = {one.name: one for one in contenders}
     rows = [
@@ -228,6 +228,6 @@ def _refuse(problems: Sequence[str]) -> None:
     if problems:
         listing = "\n".join(f"  - {problem}" for problem in problems)
         raise ComparisonError(
-            f"{len(problems)} file(s) do not belong to the data and configuration of now:\n{listing}\n"
+            f"{len(problems)} file(s) are stale: they do not come from the current data and configuration:\n{listing}\n"
             "Then compare again with --only-missing-outputs; without it, 'kedro run --pipelines compare' makes everything anew."
         )

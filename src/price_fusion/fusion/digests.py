@@ -132,7 +132,7 @@ class CheckRecord:
         }
 
     def note(self, checked: Mapping[str, str]) -> None:
-        """Remember the digests of files, by name, in their versions of now; changes of moments ago are left out.
+        """Remember the digests of files, by name, in their current versions; changes of moments ago are left out.
 
         Raises:
             StorageError: if the record cannot be written.

@@ -4,7 +4,7 @@ Several purposes share a folder: an ensemble trains the same fold models as a cr
 them, and models of all rows. The manifest says which models the latest purpose is made of, and names the others that are
 there. A model stays until another takes its file (the same fold and seed by a newer recipe), or until a cross-validation of
 other data is complete: what was made of the data before is of no use to anyone then. So the folder holds at most one model
-for each fold and seed that was asked for on the data of now.
+for each fold and seed that was asked for on the current data.
 """
 
 from __future__ import annotations

@@ -164,7 +164,7 @@ class Predictor:
         """Prices in USD of N products, (N,): the median price of one that no source knows.
 
         Raises:
-            CheckpointError: if the model's price of a product is no number.
+            CheckpointError: if the model's price of a product is NaN or infinite.
         """
         log_prices, known = self.model.log_prices(features), features.known().numpy()
         lost = np.flatnonzero(known & np.isnan(log_prices))
@@ -236,7 +236,7 @@ class Predictor:
                 values = "infinite, beyond float32 or codes of no category"
             raise DataError(
                 f"source {name!r}: {len(wrong)} row(s) with values that are {values}, first "
-                f"row {wrong[0]}. Mend them, or predict those products without this source."
+                f"row {wrong[0]}. Fix them, or predict those products without this source."
             )
 
 

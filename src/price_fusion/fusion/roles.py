@@ -145,7 +145,7 @@ def rows_to_report(split_table: pd.DataFrame, model: TrainedModel | None = None)
             f"{model.name} was trained on another split than the one that is there now: rows that are held out now may be "
             "among those that it was fitted on, and its figures would flatter it. Train it again on this split (kedro run "
             f"--pipelines {again}), or make its own split again (kedro run --pipelines split, with the seed, the splitting "
-            "parameters and the files of then)."
+            "parameters and the files of that time)."
         )
     return np.flatnonzero(split_table["split"].to_numpy() == evaluated_split(split_table))
 

@@ -264,7 +264,7 @@ def _database_errors(studies: Path) -> Iterator[None]:
         reason = getattr(cause, "orig", cause)
         if isinstance(cause, sql.OperationalError):
             raise StorageError(
-                f"{studies}: could not be read or written ({reason}). Trials that ended are in it. Mend the disk or the "
+                f"{studies}: could not be read or written ({reason}). Trials that ended are in it. Fix the disk or the "
                 "folder's permissions, and run again to go on."
             ) from error
         raise DataError(

@@ -161,7 +161,7 @@ def store_errors(options: TrackingParameters) -> Iterator[None]:
         where = options.uri or "the SQLite file in <data>/mlflow"
         cause = " ".join(str(error).split())[:LONGEST_CAUSE]
         raise TrackingError(
-            f"tracking.uri: {where} cannot be written: {cause}. Mend it, name another store, or set tracking.mlflow to false."
+            f"tracking.uri: {where} cannot be written: {cause}. Fix it, name another store, or set tracking.mlflow to false."
         ) from error
 
 

@@ -67,7 +67,7 @@ class NodeLogHooks:
         command = command_with(None)
         again = command if ONLY_MISSING in command else f"{command} {ONLY_MISSING}"
         error.add_note(
-            f"What the {self._done} node(s) before it saved is kept. Once this is mended, go on with:\n{again}"
+            f"What the {self._done} node(s) before it saved is kept. Once this is fixed, go on with:\n{again}"
         )
 
     def _finish(self, node: Node) -> None:

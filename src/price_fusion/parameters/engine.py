@@ -43,7 +43,7 @@ class EngineParameters(Parameters):
 
     @property
     def bucket_count(self) -> int:
-        """``buckets``, for what there is nothing of without.
+        """The number of buckets, for code that runs only with buckets.
 
         Raises:
             ParameterError: if there are none.

@@ -14,7 +14,7 @@ ESTIMATOR_KINDS: tuple[EstimatorKind, ...] = get_args(EstimatorKind)
 
 
 class ComparisonParameters(Parameters):
-    """The leaderboard and its yardsticks."""
+    """The leaderboard and its baselines."""
 
     resamples: Annotated[int, Field(ge=100)] = 2_000
     """Resamples of the bootstrap intervals."""

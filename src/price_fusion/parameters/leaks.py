@@ -10,7 +10,7 @@ from price_fusion.parameters.base import Parameters, Positive
 
 
 class LeakParameters(Parameters):
-    """``check_leaks``: products that are on two sides at once, and sources that know prices."""
+    """``check_leaks``: duplicates across splits, and sources that leak prices."""
 
     near: Annotated[float, Field(ge=0.9, le=1.0)] = 0.999
     """Cosine from which on two different rows of embeddings are near-identical."""

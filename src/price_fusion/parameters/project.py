@@ -137,7 +137,7 @@ def parse_project_parameters(raw: Mapping[str, Any]) -> ProjectParameters:
         listing = "\n".join(f"  - {problem}" for problem in problems)
         raise ParameterError(
             f"{len(problems)} wrong parameter(s):\n{listing}\n"
-            "Mend them in conf/<environment>/**/parameters.yml or in --params; "
+            "Fix them in conf/<environment>/**/parameters.yml or in --params; "
             "src/price_fusion/parameters lists every field with its meaning."
         )
     return parsed

@@ -420,7 +420,9 @@ def test_a_loss_that_is_no_number_stops_before_the_update(
         with pytest.raises(TrainingError) as caught:
             fit(tmp_path / "bad", variant(state_every=0), data=data)
     message = str(caught.value)
-    assert f"the loss became nan, or its gradient no number, in epoch {steps // STEPS + 1}, step {steps}" in message
+    assert (
+        f"the loss became nan, or its gradient NaN or infinite, in epoch {steps // STEPS + 1}, step {steps}" in message
+    )
     assert f"learning rate 0.001), on the products p{trained_on[0]}, p{trained_on[1]}" in message
     assert "v.train.learning_rate" in message
     batch = (tmp_path / "bad" / "not_finite.json").read_text()

@@ -1,4 +1,4 @@
-"""Products on two sides at once are found, and only those."""
+"""Duplicates across splits are found, and nothing else."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_products_of_their_own_overlap_nowhere(look: Callable[..., Overlaps], ca
     assert len(found.report["overlaps"]) == 6 * 5
     with caplog.at_level(logging.INFO):
         warn_of_overlaps(found.report)
-    assert "no product is on two sides at once, in 30 comparisons" in caplog.text
+    assert "no duplicates across splits, in 30 comparisons" in caplog.text
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 

@@ -87,7 +87,7 @@ def test_declared_products_are_reported_and_not_warned_of(
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
     with caplog.at_level(logging.WARNING):
         warn_of_sources(report)
-    assert "source 'words' may know prices: knows what others miss" in caplog.text
+    assert "source 'words' may leak prices: knows what others miss" in caplog.text
     assert "tuned_on_ids: true" in caplog.text
 
 

@@ -38,14 +38,14 @@ def test_figures_and_what_is_not_stated(card: Any, results: pd.DataFrame) -> Non
     assert "| Owner | A \\<b\\>shop\\</b\\> \\| you |" in text
     assert "| Contact | not stated |" in text
     assert f"| SMAPE | {results['smape'].mean():.2f} % |" in text
-    assert "which nothing was fitted" in text
+    assert "which were not used for fitting" in text
     assert "holdout: 400 products in 390 groups, median price 14.00 USD" in text
     assert "validation" not in text
     assert 'Predictor.load("data/a.safetensors")' in text
 
 
 def test_rows_that_were_selected_on_are_no_honest_estimate(card: Any) -> None:
-    assert "**new products will see worse**" in card(ModelCardParameters(), split="validation")
+    assert "**expect worse on new products**" in card(ModelCardParameters(), split="validation")
 
 
 def test_escaped_text_is_on_one_line() -> None:

@@ -67,7 +67,7 @@ def test_text_among_numbers_is_refused_with_its_products() -> None:
     with pytest.raises(DataError) as caught:
         draft_columns(frame, FACTS, "train.csv")
     message = str(caught.value)
-    assert "train.csv: column 'weight' holds 7 value(s) that are no numbers" in message
+    assert "train.csv: column 'weight' holds 7 value(s) that are not numbers" in message
     assert "11: 'heavy', 13: '2 kg', 14: 'light', 15: 'light', 16: 'light')" in message
     assert "sources.<source>.categorical" in message
 

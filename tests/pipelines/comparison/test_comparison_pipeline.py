@@ -20,7 +20,7 @@ from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.hooks.node_times import NodeTimes
 from price_fusion.hooks.summary import RunSummary
 from price_fusion.parameters import ComparisonParameters, TrainParameters, VariantParameters
-from price_fusion.pipelines.comparison.nodes import describe_contender, measure_yardsticks, rank
+from price_fusion.pipelines.comparison.nodes import describe_contender, measure_baselines, rank
 
 if TYPE_CHECKING:
     from price_fusion.fusion.checkpoint import Checkpoint
@@ -89,8 +89,8 @@ def describe(data: Data, make_checkpoint: Callable[..., Checkpoint]) -> Callable
 
 
 @pytest.fixture
-def yardsticks(data: Data) -> pd.DataFrame:
-    return measure_yardsticks(data.samples, data.split_table, COMPARISON, 3, *data.tables.values())
+def baselines(data: Data) -> pd.DataFrame:
+    return measure_baselines(data.samples, data.split_table, COMPARISON, 3, *data.tables.values())
 
 
 def test_a_contender_says_how_it_was_trained(
@@ -105,13 +105,11 @@ def test_a_contender_says_how_it_was_trained(
     assert (one.seconds_per_epoch, one.epochs, one.best_epoch, one.problems) == (2.0, 3, 3, ())
 
 
-def test_ranks_variants_and_yardsticks(
-    data: Data, describe: Callable[..., Contender], yardsticks: pd.DataFrame
-) -> None:
+def test_ranks_variants_and_baselines(data: Data, describe: Callable[..., Contender], baselines: pd.DataFrame) -> None:
     contenders = [describe("far", error=0.5), describe("near", error=0.1), describe("twin", error=0.1)]
-    table, document, sentence = rank(yardsticks, data.samples, data.split_table, COMPARISON, 3, *contenders)
+    table, document, sentence = rank(baselines, data.samples, data.split_table, COMPARISON, 3, *contenders)
     assert table["model"].tolist()[:3] == ["near", "twin", "far"]
-    assert set(table["model"][3:]) == set(yardsticks.columns[2:])
+    assert set(table["model"][3:]) == set(baselines.columns[2:])
     assert table["smape"].is_monotonic_increasing
     assert set(table["rows"]) == {30}
     far = table.set_index("model").loc["far"]
@@ -130,11 +128,11 @@ def test_ranks_variants_and_yardsticks(
 
 
 def test_the_table_is_100_columns_wide_and_the_last_that_is_printed(
-    data: Data, describe: Callable[..., Contender], yardsticks: pd.DataFrame
+    data: Data, describe: Callable[..., Contender], baselines: pd.DataFrame
 ) -> None:
     one = replace(describe("hierarchical"), parameters=13_464_070, epochs=120, best_epoch=105, seconds_per_epoch=12.34)
     contenders = [one, describe("far", error=0.5)]
-    table, _, _ = rank(yardsticks, data.samples, data.split_table, COMPARISON, 3, *contenders)
+    table, _, _ = rank(baselines, data.samples, data.split_table, COMPARISON, 3, *contenders)
     console = Console(width=100)
     with console.capture() as captured:
         console.print(leaderboard_table(table))
@@ -153,7 +151,7 @@ def test_the_table_is_100_columns_wide_and_the_last_that_is_printed(
 
 
 def test_refuses_all_that_is_stale_at_once_and_says_what_to_run(
-    data: Data, describe: Callable[..., Contender], yardsticks: pd.DataFrame, make_checkpoint: Callable[..., Checkpoint]
+    data: Data, describe: Callable[..., Contender], baselines: pd.DataFrame, make_checkpoint: Callable[..., Checkpoint]
 ) -> None:
     other = make_checkpoint("concat").header.model
     fingerprints = data_fingerprints(data.samples, data.split_table, data.tables)
@@ -164,7 +162,7 @@ def test_refuses_all_that_is_stale_at_once_and_says_what_to_run(
         describe("repriced", results=data.results(0.1).assign(price=1.0)),
     ]
     with pytest.raises(ComparisonError) as caught:
-        rank(yardsticks.iloc[::-1], data.samples, data.split_table, COMPARISON, 3, *contenders)
+        rank(baselines.iloc[::-1], data.samples, data.split_table, COMPARISON, 3, *contenders)
     message = str(caught.value)
     assert message.startswith("4 file(s)")
     assert "fine." not in message
@@ -172,7 +170,7 @@ def test_refuses_all_that_is_stale_at_once_and_says_what_to_run(
     assert "reevaluate.evaluation_results: of other rows" in message
     assert "(29 rows); run: kedro run --pipelines evaluate_reevaluate" in message
     assert "repriced.evaluation_results" in message
-    assert "yardstick_results: of other rows" in message
+    assert "baseline_results: of other rows" in message
     assert other != make_checkpoint().header.model
 
 

@@ -11,7 +11,7 @@ from price_fusion.parameters import EngineParameters
 
 @dataclass(frozen=True)
 class BucketDraft:
-    """What a node gives instead of a table that fits no memory: saving it computes and writes it."""
+    """What a node gives instead of a table that does not fit in memory: saving it computes and writes it."""
 
     plan: BucketPlan
     engine: EngineParameters

@@ -1,4 +1,4 @@
-"""Groups of products that share an image or a text, and their splits, by DuckDB: of tables that fit no memory.
+"""Groups of products that share an image or a text, and their splits, by DuckDB: of tables that do not fit in memory.
 
 A group is named by the smallest ``row`` in it. Its split follows from a hash of that name and the seed, whatever else there
 is, so that any number of rows is divided without being sorted.

@@ -1,4 +1,4 @@
-"""One CSV file of a table in buckets, its rows in the order of the product file; sorted on the disk where they fit no memory."""
+"""One CSV file of a table in buckets, its rows in the order of the product file; sorted on the disk where they do not fit in memory."""
 
 from __future__ import annotations
 

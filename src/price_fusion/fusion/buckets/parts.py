@@ -40,7 +40,7 @@ ORIGIN = "origin"
 AGAIN = "Run the pipeline that makes it again."
 
 Tables = Mapping[int, pa.Table] | Iterator[tuple[int, pa.Table]]
-"""Rows by bucket; one at a time where all of them fit no memory."""
+"""Rows by bucket; one at a time where they do not all fit in memory."""
 Summary = Mapping[str, Any]
 """What JSON can hold."""
 Task = Callable[[int], tuple[Tables, Summary]]

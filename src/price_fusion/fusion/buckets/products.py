@@ -1,4 +1,4 @@
-"""Product tables in buckets, brought there by DuckDB: with their groups and splits, of files that fit no memory.
+"""Product tables in buckets, brought there by DuckDB: with their groups and splits, of files that do not fit in memory.
 
 DuckDB deals the file's rows out to one parquet file a bucket, finds the groups, and draws the splits; the rows of a bucket
 are then checked, and given their types, as those of a table in memory are.

@@ -139,7 +139,7 @@ def evaluation_plan(evaluation: BucketEvaluation, trained_on: Mapping[str, str])
         raise ComparisonError(
             f"{evaluation.samples.url}: not the samples that the model was trained on: rows that are held out now may be among "
             "those that it was fitted on, and its figures would flatter it. Train it again on these (kedro run --pipelines "
-            "train_<variant>), or make its own again (with the seed, the splitting parameters and the files of then)."
+            "train_<variant>), or make its own again (with the seed, the splitting parameters and the files of that time)."
         )
     return evaluation.plan(
         f"evaluation of {evaluation.split}", {"split": evaluation.split, "levels": list(evaluation.levels)}

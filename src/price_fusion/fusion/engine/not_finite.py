@@ -1,4 +1,4 @@
-"""What is known of a batch whose loss or gradient is no number, and what to say of it."""
+"""What is known of a batch whose loss or gradient is NaN or infinite, and what to say of it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class BadBatch:
             listed += f" and {len(self.ids) - SHOWN_IDS} more" + (f" (all in {run.not_finite})" if run else "")
         state = run.state if run is not None and run.state.exists() else "none"
         return TrainingError(
-            f"{name}: the loss became {self.loss:g}, or its gradient no number, in epoch {self.epoch}, step {self.step} (loss "
+            f"{name}: the loss became {self.loss:g}, or its gradient NaN or infinite, in epoch {self.epoch}, step {self.step} (loss "
             f"{options.loss_at(self.epoch)!r}, learning rate {self.learning_rate:g}), on the products {listed}. The weights "
             f"were not touched by it; the last state is {state}. Lower {name}.train.learning_rate or "
             f"{name}.train.gradient_clip, or look at these products."

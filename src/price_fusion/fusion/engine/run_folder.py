@@ -45,7 +45,7 @@ class RunFolder:
 
     @property
     def not_finite(self) -> Path:
-        """The batch on which loss or gradient were no numbers."""
+        """The batch on which loss or gradient were NaN or infinite."""
         return self.path / "not_finite.json"
 
     def periodic(self, epoch: int) -> Path:

@@ -66,7 +66,7 @@ class Steps:
             rows: (B,) int64, into the stretch's features; those of this rank, which may be none.
 
         Raises:
-            NotFiniteError: where steps wait for their loss, and it or its gradient is no number.
+            NotFiniteError: where steps wait for their loss, and it or its gradient is NaN or infinite.
             OutOfMemoryError: if there is none for a single product.
         """
         while True:

@@ -1,4 +1,4 @@
-"""Train rows streamed from hash buckets, for data that fits no memory: window after window, the next one read meanwhile."""
+"""Train rows streamed from hash buckets, for data that does not fit in memory: window after window, the next one read meanwhile."""
 
 from __future__ import annotations
 

@@ -285,7 +285,7 @@ class Trainer:
         raise Interruption(asked)
 
     def _not_finite(self, error: NotFiniteError, stretch: Stretch, first: int, epoch: int) -> TrainingError:
-        """What to say of a loss or gradient that is no number; ``first`` is the step of the stretch's first batch."""
+        """What to say of a loss or gradient that is NaN or infinite; ``first`` is the step of the stretch's first batch."""
         step = self.progress.step if error.step is None else self._resumed_step + error.step
         rows, _ = next(islice(stretch.batches(self.options.batch_size), step - first, None))
         ids = list(chain.from_iterable(self.ranks.gathered(self._ids(stretch, rows.cpu()))))

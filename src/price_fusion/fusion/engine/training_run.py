@@ -74,14 +74,14 @@ def check_selection(name: str, options: TrainParameters, validation_rows: int) -
 
 
 def check_judged(name: str, options: TrainParameters, values: Tensor, epoch: int) -> None:
-    """Refuse weights, or log prices by them, that are no numbers: nothing that comes after them could be.
+    """Refuse weights, or log prices by them, that are NaN or infinite: nothing that comes after them could be.
 
     Raises:
         TrainingError: if one of the values is NaN or infinite.
     """
     if not values.isfinite().all():
         raise TrainingError(
-            f"{name}: after epoch {epoch} the model gives prices that are no numbers: its weights grew too large. Lower "
+            f"{name}: after epoch {epoch} the model predicts prices that are NaN or infinite: its weights grew too large. Lower "
             f"{name}.train.learning_rate (now {options.learning_rate:g}), {name}.train.min_learning_rate (now "
             f"{options.min_learning_rate:g}) or {name}.train.weight_decay (now {options.weight_decay:g})."
         )

@@ -21,7 +21,7 @@ from price_fusion.parameters import TrainParameters
 
 
 class NotFiniteError(Exception):
-    """A loss or gradient is no number; the weights are as they were before it.
+    """A loss or gradient is NaN or infinite; the weights are as they were before it.
 
     Attributes:
         step: how many steps were taken before it since the weights were made or loaded; None: this is the last one asked
@@ -193,7 +193,7 @@ class FlatWeights:
 
 
 class _Trouble:
-    """On the device: whether a loss or gradient was no number, at which step first, and that loss."""
+    """On the device: whether a loss or gradient was NaN or infinite, at which step first, and that loss."""
 
     def __init__(self, device: torch.device) -> None:
         self.found, self.loss = (torch.zeros((), device=device) for _ in range(2))

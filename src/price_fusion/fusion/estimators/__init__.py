@@ -1,4 +1,4 @@
-"""Classical models on the same features as the networks: yardsticks to measure these against, and members beside them."""
+"""Classical models on the same features as the networks: baselines to measure these against, and members beside them."""
 
 from price_fusion.fusion.estimators.base import Estimator, EstimatorOptions, FitData, fit_data
 from price_fusion.fusion.estimators.design import Design, fit_design

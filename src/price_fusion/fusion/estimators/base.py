@@ -185,7 +185,7 @@ def _check(fit_rows: Rows, stop_rows: Rows, log_prices: Values) -> None:
     if len(both):
         raise DataError(
             f"estimator: {len(both)} row(s) are to be fitted and to be stopped on, the first row {both[0]}. Stop rows "
-            "choose penalties and rounds, so they must be rows that nothing was fitted on."
+            "choose penalties and rounds, so they must be rows that were not used for fitting."
         )
     wrong = np.flatnonzero(~np.isfinite(log_prices))
     if len(wrong):

@@ -1,1 +1,1 @@
-"""Leaks: products that are on two sides at once, sources that know prices, and what both do to SMAPE."""
+"""Leaks: duplicates across splits, sources that leak prices, and what both do to SMAPE."""

@@ -1,4 +1,4 @@
-"""What products that are on two sides do to the SMAPE that is reported.
+"""What duplicates across splits do to the SMAPE that is reported.
 
 Shapes: ``N`` reported products.
 """

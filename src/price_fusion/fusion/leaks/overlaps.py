@@ -1,4 +1,4 @@
-"""Products that are on two sides at once: the same id, text, image link or embedding, or nearly the same embedding.
+"""Duplicates across splits: the same id, text, image link or embedding, or nearly the same embedding.
 
 Shapes: ``N`` products, those with a price first, then those of ``test.csv``.
 """
@@ -99,7 +99,7 @@ def sides(
 def find_overlaps(
     page: Side, tables: Mapping[str, tuple[EmbeddingTable, Rows, EmbeddingTable, Rows]], *, near: float
 ) -> Overlaps:
-    """Look for products that are on two sides at once.
+    """Find duplicates across splits.
 
     Args:
         page: all products.
@@ -136,7 +136,7 @@ def warn_of_overlaps(report: Mapping[str, Any]) -> None:
         if count:
             logger.info("source %r: %d product(s) have an embedding that is common to many; left out", source, count)
     if not _by_sides(report["overlaps"]):
-        logger.info("no product is on two sides at once, in %d comparisons", len(report["overlaps"]))
+        logger.info("no duplicates across splits, in %d comparisons", len(report["overlaps"]))
     for (of, among), found in _by_sides(report["overlaps"]).items():
         logger.warning("products of %s have a counterpart in %s: %s", of, among, "; ".join(map(_told, found)))
     for source in report["not_searched"]:

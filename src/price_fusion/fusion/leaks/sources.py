@@ -1,4 +1,4 @@
-"""Sources that know prices: an encoder that was tuned on prices of some products is far too good on these.
+"""Sources that leak prices: an encoder that was tuned on prices of some products is far too good on these.
 
 Each source prices products out of fold by a ridge regression on it alone; holdout rows take no part. Of each group of products
 that share an image or text one is looked at, so that those looked at are independent. Then, per source:
@@ -125,7 +125,7 @@ def find_informed_sources(
     places = _independent(samples, split_table, tables)
     if len(places) < LEAST_ROWS:
         logger.info(
-            "%d products outside the holdout are in all sources of embeddings: too few to look for sources that know prices",
+            "%d products outside the holdout are in all sources of embeddings: too few to check for sources that leak prices",
             len(places),
         )
         return {"rows": len(places), "smape": {}, "tests": 0, "checks": []}
@@ -147,11 +147,11 @@ def find_informed_sources(
 def warn_of_sources(report: Mapping[str, Any]) -> None:
     """Log a warning for each suspicion that is not declared anyway; or that there is none."""
     if not any(check["is_suspect"] for check in report["checks"]):
-        logger.info("no source is suspected to know prices, in %d checks", len(report["checks"]))
+        logger.info("no source is suspected of leaking prices, in %d checks", len(report["checks"]))
     for check in report["checks"]:
         if check["is_suspect"] and check["check"] != DECLARED:
             logger.warning(
-                "source %r may know prices: %s%s, by %.1f points of SMAPE. If its encoder was tuned on prices, name the "
+                "source %r may leak prices: %s%s, by %.1f points of SMAPE. If its encoder was tuned on prices, name the "
                 "products in <source>.tuned_on_ids and set sources.%s.tuned_on_ids: true.",
                 check["source"], check["check"], f" ({check['where']})" if check["where"] else "", check["effect_points"],
                 check["source"],

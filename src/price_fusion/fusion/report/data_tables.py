@@ -51,7 +51,7 @@ def suspicions(checks: Mapping[str, Any]) -> list[str]:
 
 
 def overlaps_table(report: Mapping[str, Any]) -> Table:
-    """Products that are on two sides at once; only what was found."""
+    """Duplicates across splits; only what was found."""
     found = [overlap for overlap in report["overlaps"] if overlap["products"]]
     rows = [
         [
@@ -64,18 +64,18 @@ def overlaps_table(report: Mapping[str, Any]) -> Table:
         ]
         for overlap in found
     ]
-    title = f"Leaks: products on two sides at once ({len(found)} of {len(report['overlaps'])} comparisons found some)"
+    title = f"Leaks: duplicates across splits ({len(found)} of {len(report['overlaps'])} comparisons found some)"
     return Table(title, ("the same", "of", "among", "products", "%", "ids (first)"), rows)
 
 
 def informed_sources_table(report: Mapping[str, Any]) -> Table:
-    """Whether sources know prices; only what is suspicious."""
+    """Whether sources leak prices; only what is suspicious."""
     suspects = [check for check in report["checks"] if check["is_suspect"]]
     rows = [
         [check["source"], check["check"], check["where"], check["products"], check["effect_points"]]
         for check in suspects
     ]
-    title = f"Leaks: sources that may know prices ({len(suspects)} of {len(report['checks'])} checks are suspicious)"
+    title = f"Leaks: sources that may leak prices ({len(suspects)} of {len(report['checks'])} checks are suspicious)"
     return Table(title, ("source", "check", "where", "products", "SMAPE, points"), rows)
 
 
@@ -93,7 +93,7 @@ def data_section(
         alignment: report of the alignment.
         checks: likely mistakes in the inputs.
         overlaps: the leak report; None: leaks have not been looked for.
-        informed_sources: the report of sources that may know prices, likewise.
+        informed_sources: the report of sources that may leak prices, likewise.
     """
     tables = [split_table(split), alignment_table(alignment)]
     if overlaps is not None:

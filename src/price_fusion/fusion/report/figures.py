@@ -57,7 +57,7 @@ def learning_curves(history: Sequence[Mapping[str, Any]], kept_epoch: int) -> go
         figure,
         title="Learning curves",
         caption=f"Dotted: epoch {kept_epoch}, whose weights were kept. A validation SMAPE that rises while the loss still falls "
-        "says that the model learns its train rows by heart.",
+        "says that the model is overfitting.",
         alt=found + ".",
         table={
             "epoch": epochs.tolist(),
@@ -103,7 +103,7 @@ def true_against_predicted(price: NDArray[np.floating], predicted: NDArray[np.fl
     return described(
         figure,
         title="True and predicted prices",
-        caption="Solid: right. Dotted: twice and half the true price. A cloud that is flatter than the diagonal prices cheap "
+        caption="Solid line: perfect prediction. Dotted: twice and half the true price. A cloud that is flatter than the diagonal prices cheap "
         "products too high and dear ones too low.",
         alt=f"Of {len(price):,} products {within[1.25]:.0f} % are priced within a factor of 1.25 of the true price, "
         f"{within[2]:.0f} % within a factor of 2.",

@@ -129,7 +129,7 @@ def _frame(products: pd.DataFrame, declaration: ColumnSourceParameters, origin: 
     if missing:
         raise DataError(
             f"{origin}: lacks the column(s) {', '.join(missing)} that a source reads; found "
-            f"{', '.join(map(str, products.columns))}. Add them, or mend sources.<source>."
+            f"{', '.join(map(str, products.columns))}. Add them, or fix sources.<source>."
         )
     return pd.concat([parsed, products[wanted]], axis=1)
 
@@ -148,8 +148,8 @@ def _numbers(column: pd.Series[str], products: pd.DataFrame, name: str, origin: 
             ids = products["sample_id"] if "sample_id" in products else products.index.to_series()
             shown = ", ".join(f"{ids.iloc[row]}: {text.iloc[row][:40]!r}" for row in wrong[:SHOWN])
             raise DataError(
-                f"{origin}: column {name!r} holds {len(wrong):,} value(s) that are no numbers "
-                f"({shown}), expected numbers with a decimal point, or empty fields. Mend them, or declare the column "
+                f"{origin}: column {name!r} holds {len(wrong):,} value(s) that are not numbers "
+                f"({shown}), expected numbers with a decimal point, or empty fields. Fix them, or declare the column "
                 f"under sources.<source>.categorical."
             )
     return np.where(np.isfinite(numbers) & (np.abs(numbers) <= np.finfo(np.float32).max), numbers, np.nan).astype(

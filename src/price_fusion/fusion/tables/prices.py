@@ -26,8 +26,8 @@ _ADVICE = {
         "Say in the catalog entry of the file what separates them: 'decimal' (now {decimal!r}) and 'thousands' (now "
         "{thousands!r}), for example decimal: '.' and thousands: ',' for 1,299.99."
     ),
-    "beyond what models can hold": f"Mend these records, or remove them: a price is between {LOWEST:.1e} and {HIGHEST:.1e}.",
-    "that are no number above 0": "Mend these records, or remove them.",
+    "beyond what models can hold": f"Fix these records, or remove them: a price is between {LOWEST:.1e} and {HIGHEST:.1e}.",
+    "that are not a number above 0": "Fix these records, or remove them.",
 }
 
 
@@ -96,5 +96,7 @@ def _fault(text: str) -> str:
     ):
         return "with a currency sign"
     return (
-        "with separators that may mean several things" if _SEPARATED.fullmatch(text) else "that are no number above 0"
+        "with separators that may mean several things"
+        if _SEPARATED.fullmatch(text)
+        else "that are not a number above 0"
     )

@@ -45,7 +45,7 @@ def check_digests(path: Path, expected: str | Mapping[str, str], read: Sequence[
 def _check(file: Path, digest: str) -> None:
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
         raise ParameterError(
-            f"sha256 of {file}: found {digest!r:.80}, expected 64 hexadecimal digits. Mend the catalog."
+            f"sha256 of {file}: found {digest!r:.80}, expected 64 hexadecimal digits. Fix the catalog."
         )
     try:
         found = sha256(file)

@@ -235,7 +235,7 @@ def _last_field(texts: pd.Series[str], name: str) -> pd.Series[str]:
 
 
 def _stated(values: pd.Series[str], units: pd.Series[str]) -> _Measure:
-    """Kind and quantity in its base unit of the fields; NaN where the value is missing, no number, 0 or absurd."""
+    """Kind and quantity in its base unit of the fields; NaN where the value is missing, not a number, 0 or absurd."""
     kinds, factors = _parsed_units(units)
     unknown = units[(kinds == UNKNOWN) & ~units.str.lower().isin(_MISSING).to_numpy()]
     if len(unknown):

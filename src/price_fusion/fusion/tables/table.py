@@ -75,7 +75,7 @@ def refuse_other_width(raw: RawEmbeddings, declaration: SourceParameters) -> Non
     if found != declaration.width:
         raise DataError(
             f"{raw.origin}: found vectors of width {found}, expected {declaration.width} as parameters declare for this "
-            "source (sources.<source>.width). Mend the parameter, or the path of the file in the catalog."
+            "source (sources.<source>.width). Fix the parameter, or the path of the file in the catalog."
         )
 
 

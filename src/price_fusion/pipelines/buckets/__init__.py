@@ -1,4 +1,4 @@
-"""The stages from raw files to prices with ``engine.buckets``: for data that fits no memory."""
+"""The stages from raw files to prices with ``engine.buckets``: for data that does not fit in memory."""
 
 from price_fusion.pipelines.buckets.pipeline import (
     create_conversion,

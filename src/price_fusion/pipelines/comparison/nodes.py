@@ -16,7 +16,7 @@ from price_fusion.parameters import ComparisonParameters, VariantParameters
 logger = logging.getLogger(__name__)
 
 
-def measure_yardsticks(
+def measure_baselines(
     samples: pd.DataFrame,
     split_table: pd.DataFrame,
     comparison: ComparisonParameters,
@@ -24,9 +24,9 @@ def measure_yardsticks(
     *tables: EmbeddingTable,
 ) -> pd.DataFrame:
     """Prices of the evaluated rows by the median price, a ridge regression and, where it is installed, LightGBM."""
-    from price_fusion.fusion.yardsticks import yardstick_results
+    from price_fusion.fusion.baselines import baseline_results
 
-    return yardstick_results(
+    return baseline_results(
         samples,
         split_table,
         {table.source: table for table in tables},
@@ -45,13 +45,13 @@ def describe_contender(
     split_table: pd.DataFrame,
     *tables: EmbeddingTable,
 ) -> Contender:
-    """What the leaderboard says of a variant, and whether its files belong to the data and configuration of now."""
+    """What the leaderboard says of a variant, and whether its files come from the current data and configuration."""
     by_name = {table.source: table for table in tables}
     return contender(checkpoint, history, results, variant, samples, split_table, by_name)
 
 
 def rank(
-    yardsticks: pd.DataFrame,
+    baselines: pd.DataFrame,
     samples: pd.DataFrame,
     split_table: pd.DataFrame,
     comparison: ComparisonParameters,
@@ -60,8 +60,8 @@ def rank(
 ) -> tuple[pd.DataFrame, dict[str, Any], str]:
     """The leaderboard as a table, as a document, and in a sentence."""
     resamples = comparison.resamples
-    leaderboard = compare(contenders, yardsticks, samples, split_table, resamples=resamples, seed=seed)
-    rows = samples[are_among(samples["sample_id"], yardsticks["sample_id"])]
+    leaderboard = compare(contenders, baselines, samples, split_table, resamples=resamples, seed=seed)
+    rows = samples[are_among(samples["sample_id"], baselines["sample_id"])]
     document = leaderboard_document(leaderboard, rows["group_key"].nunique(), resamples)
     return leaderboard, document, verdict(leaderboard)
 
@@ -74,15 +74,15 @@ def draw_leaderboard(leaderboard: pd.DataFrame) -> Any:
 
 
 def write_comparison_report(
-    leaderboard: pd.DataFrame, figure: Any, sentence: str, yardsticks: pd.DataFrame, *contenders: Contender
+    leaderboard: pd.DataFrame, figure: Any, sentence: str, baselines: pd.DataFrame, *contenders: Contender
 ) -> str:
     """The page of all models, with links to those of the variants."""
     from price_fusion.fusion.report.comparison_page import comparison_page
 
     predicted = {one.name: one.results["predicted"].to_numpy() for one in contenders}
-    predicted |= {name: yardsticks[name].to_numpy() for name in yardsticks.columns.drop(["sample_id", "price"])}
+    predicted |= {name: baselines[name].to_numpy() for name in baselines.columns.drop(["sample_id", "price"])}
     pages = [one.name for one in contenders]
-    return comparison_page(leaderboard, figure, sentence, yardsticks["price"].to_numpy(), predicted, pages)
+    return comparison_page(leaderboard, figure, sentence, baselines["price"].to_numpy(), predicted, pages)
 
 
 def log_verdict(sentence: str) -> None:

@@ -10,30 +10,30 @@ from price_fusion.pipelines.comparison.nodes import (
     describe_contender,
     draw_leaderboard,
     log_verdict,
-    measure_yardsticks,
+    measure_baselines,
     rank,
     write_comparison_report,
 )
 
 
 def create_pipeline(variants: Mapping[str, Sequence[str]], sources: Sequence[str]) -> Pipeline:
-    """The leaderboard of these variants, next to yardsticks fitted on all these sources.
+    """The leaderboard of these variants, next to baselines fitted on all these sources.
 
     Args:
         variants: the sources of each variant, by its name.
-        sources: what the yardsticks are fitted on.
+        sources: what the baselines are fitted on.
     """
     data, settings = ["train_samples", "split_table"], ["params:comparison", "params:seed"]
     nodes = [
         Node(
-            measure_yardsticks,
+            measure_baselines,
             inputs=[*data, *settings, *(f"{source}.train_table" for source in sources)],
-            outputs="yardstick_results",
-            name="measure_yardsticks",
+            outputs="baseline_results",
+            name="measure_baselines",
         ),
         Node(
             rank,
-            inputs=["yardstick_results", *data, *settings, *(f"{name}.contender" for name in variants)],
+            inputs=["baseline_results", *data, *settings, *(f"{name}.contender" for name in variants)],
             outputs=["leaderboard", "leaderboard_json", "verdict"],
             name="rank",
         ),
@@ -44,7 +44,7 @@ def create_pipeline(variants: Mapping[str, Sequence[str]], sources: Sequence[str
                 "leaderboard",
                 "leaderboard_figure",
                 "verdict",
-                "yardstick_results",
+                "baseline_results",
                 *(f"{name}.contender" for name in variants),
             ],
             outputs="comparison_report",

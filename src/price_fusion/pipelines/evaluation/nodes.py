@@ -1,4 +1,4 @@
-"""How good a checkpoint is on rows that nothing was fitted or selected on."""
+"""How good a checkpoint is on rows not used for fitting or selection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether something is on two sides of a split, or in a source, that should not be."""
+"""Whether there are duplicates across splits, or prices in a source, that should not be there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_overlaps(
     leaks: LeakParameters,
     *tables: EmbeddingTable,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Products that are on two sides at once, and the report of them.
+    """Duplicates across splits, and the report of them.
 
     Args:
         train_products: as read.
@@ -44,7 +44,7 @@ def check_overlaps(
 def check_sources(
     samples: pd.DataFrame, split_table: pd.DataFrame, leaks: LeakParameters, seed: int, *tables: EmbeddingTable
 ) -> dict[str, Any]:
-    """Whether sources know prices that they should not know."""
+    """Whether sources leak prices."""
     from price_fusion.fusion.leaks.sources import find_informed_sources, warn_of_sources
 
     report = find_informed_sources(samples, split_table, {table.source: table for table in tables}, leaks, seed=seed)
@@ -59,7 +59,7 @@ def measure_effect(
     split_table: pd.DataFrame,
     comparison: ComparisonParameters,
 ) -> dict[str, Any]:
-    """What products that are on two sides do to the SMAPE of a model."""
+    """What duplicates across splits do to the SMAPE of a model."""
     return leak_effect(results, overlapping, samples, split_table, resamples=comparison.resamples)
 
 

@@ -76,7 +76,7 @@ def report_suspicions(
         lines = "\n".join(f"  {number}. {suspicion}" for number, suspicion in enumerate(found, start=1))
         raise DataError(
             f"{len(found)} likely mistake(s) in the inputs of {part}, and ingestion.on_suspicion is 'error':\n{lines}\n"
-            "Mend them, or set ingestion.on_suspicion to 'warn' if they are as they should be.",
+            "Fix them, or set ingestion.on_suspicion to 'warn' if they are as they should be.",
             [str(suspicion) for suspicion in found],
         )
     for suspicion in found:

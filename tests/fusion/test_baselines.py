@@ -1,4 +1,4 @@
-"""Yardsticks: fitted on train rows alone, evaluated where the variants are."""
+"""Baselines: fitted on train rows alone, evaluated where the variants are."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 
+from price_fusion.fusion.baselines import baseline_results
 from price_fusion.fusion.metrics import smape_per_product
 from price_fusion.fusion.tables.columns import draft_columns
 from price_fusion.fusion.tables.table import EmbeddingTable, write_table
-from price_fusion.fusion.yardsticks import yardstick_results
 from price_fusion.parameters import ColumnSourceParameters
 
 HAS_LIGHTGBM = importlib.util.find_spec("lightgbm") is not None
@@ -52,8 +52,8 @@ def make_case(make_table: Callable[..., EmbeddingTable]) -> Callable[..., Case]:
 def priced(
     samples: pd.DataFrame, split: pd.DataFrame, tables: dict[str, EmbeddingTable], rounds: int = 5, seed: int = 5
 ) -> pd.DataFrame:
-    """The yardsticks with few trees, on one thread."""
-    return yardstick_results(samples, split, tables, boosting_rounds=rounds, boosting_threads=1, seed=seed)
+    """The baselines with few trees, on one thread."""
+    return baseline_results(samples, split, tables, boosting_rounds=rounds, boosting_threads=1, seed=seed)
 
 
 def smape(results: pd.DataFrame, name: str) -> float:
@@ -137,7 +137,7 @@ def test_lightgbm_learns_and_gives_the_same_again_on_any_number_of_threads(make_
     many = priced(samples, split, tables, rounds=2_000)
     assert smape(many, "lightgbm") < 0.7 * smape(many, "median")
     few, again = (
-        yardstick_results(samples, split, tables, boosting_rounds=5, boosting_threads=threads, seed=5)
+        baseline_results(samples, split, tables, boosting_rounds=5, boosting_threads=threads, seed=5)
         for threads in (1, 2)
     )
     np.testing.assert_array_equal(few["lightgbm"], again["lightgbm"])

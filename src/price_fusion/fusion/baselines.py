@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 Prices = NDArray[np.float64]
 
 
-def yardstick_results(
+def baseline_results(
     samples: pd.DataFrame,
     split_table: pd.DataFrame,
     tables: Mapping[str, EmbeddingTable],
