@@ -338,7 +338,7 @@ def configuration(options: argparse.Namespace, tables: Mapping[str, EmbeddingTab
         reference={name: parsed_variant(theirs[name], options.epochs) for name in VARIANTS},
         ensemble=EnsembleParameters.model_validate(ensemble),
         splitting=SplittingParameters.model_validate(splitting),
-        rounds=read_conf("base/reporting/parameters.yml")["comparison"]["boosting_rounds"],
+        rounds=read_conf("base/comparison/parameters.yml")["comparison"]["boosting_rounds"],
     )
 
 

@@ -26,7 +26,7 @@ from price_fusion.fusion.checkpoint import (
     tensors_digest,
 )
 from price_fusion.fusion.sealed import SEAL, sealed
-from price_fusion.parameters import ColumnSourceParameters, SourceParameters
+from price_fusion.parameters import ColumnSourceParameters, SourceParameters, TrainParameters
 
 TINY_SOURCES = {
     "picture": SourceParameters(width=5, group="image"),
@@ -85,6 +85,18 @@ def test_columns_are_read_with_their_vocabulary(make_checkpoint: MakeCheckpoint,
     read = load_checkpoint(path)
     for name, tensor in written.weights.items():
         assert torch.equal(read.weights[name], tensor), name
+
+
+def test_a_header_from_before_averages_had_a_ramp_says_that_there_was_none(
+    make_checkpoint: MakeCheckpoint, tmp_path: Path
+) -> None:
+    header = json.loads(make_checkpoint().header.model_dump_json())
+    trained = json.loads(TrainParameters(ema_decay=0.995).model_dump_json())
+    write_with_fields(tmp_path / "new.safetensors", header | {"train": trained})
+    del trained["ema_ramp"]
+    write_with_fields(tmp_path / "old.safetensors", header | {"train": trained})
+    ramps = [read_header(tmp_path / f"{age}.safetensors").train for age in ("new", "old")]
+    assert [train and train.ema_ramp for train in ramps] == [True, False]
 
 
 def test_a_header_without_parameter_counts_is_read(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:

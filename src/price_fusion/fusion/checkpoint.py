@@ -210,6 +210,8 @@ def _parsed_header(path: Path, text: str) -> tuple[CheckpointHeader, str]:
             )
         bare = unsealed(contents)
         digest = str(bare.pop(TENSORS_DIGEST, "none"))
+        if bare.get("train"):
+            bare["train"].setdefault("ema_ramp", False)  # trained before averages had a ramp
         return CheckpointHeader.model_validate(bare), digest
     except ValueError as error:
         raise CheckpointError(f"{path}: damaged header ({error}). {ADVICE}") from error

@@ -54,6 +54,9 @@ class TrainParameters(Parameters):
     """Epochs without a better validation SMAPE before training ends; None: only the last epoch ends it."""
     ema_decay: Fraction = 0.0
     """Validate and keep an exponential moving average of the weights, with this decay per step; 0: the weights themselves."""
+    ema_ramp: bool = True
+    """Begin that average as the even mean of all steps so far, until its window of 1 / (1 - ``ema_decay``) steps is full;
+    else a short training keeps much of its random start."""
     source_dropout: Fraction = 0.0
     """Probability that a source of a product is hidden in a training step. The last one is never hidden."""
     checkpoint_every: PositiveInt = 100

@@ -80,6 +80,7 @@ CHANGES: list[dict[str, Any]] = [
     {"loss": "smape"},
     {"batch_size": 16},
     {"ema_decay": 0.9},
+    {"ema_decay": 0.9, "ema_ramp": False},
     {"source_dropout": 0.1},
     {"precision": "bf16"},
 ]

@@ -71,7 +71,7 @@ def test_the_last_epoch_is_kept_whatever_the_validation_says(tmp_path: Path, ema
 def test_the_average_that_is_kept_is_that_of_the_weights_of_all_steps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The moving average by hand: the weights after the first step, then half of it and half of those after each."""
+    """By hand: the mean of the first two steps fills the window, then half of it and half of the weights of each step."""
     name = "head.output.bias"
     seen: list[torch.Tensor] = []
     step = FlatWeights.step

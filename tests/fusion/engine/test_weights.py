@@ -58,7 +58,8 @@ def test_steps_are_those_of_adamw_with_clipping_and_averaging(clip: float) -> No
         clip_grad_norm_(plain.parameters(), clip)
         optimizer.step()
         state = {name: value.clone() for name, value in plain.state_dict().items()}
-        average = {name: average[name] * 0.9 + value * 0.1 for name, value in state.items()} if average else state
+        share = 1 / (step + 1)  # the even mean: six steps do not fill the window of ten
+        average = {name: average[name].lerp(value, share) for name, value in state.items()} if average else state
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(model.state_dict()[name], value, rtol=1e-4, atol=1e-6)
     # The average was taken as a copy before the steps, and follows them.
@@ -104,6 +105,18 @@ def test_state_carries_over() -> None:
     assert first.average is not None
     assert second.average is not None
     assert torch.equal(first.average, second.average)
+
+
+def test_a_state_from_before_the_ramp_keeps_its_moving_average() -> None:
+    weights = FlatWeights(make_model(), TrainParameters(ema_decay=0.9), bf16=False)
+    batch, target = make_batch(0)
+    weights.step((weights.worker(batch) - target).square().mean())
+    before = copy.deepcopy(weights.state())
+    del before["ramp"]
+    weights.load(before)
+    weights.step((weights.worker(batch) - target).square().mean())
+    torch.testing.assert_close(weights.average, before["average"].lerp(weights.values.detach(), 0.1))
+    assert weights.state()["ramp"] is False
 
 
 @pytest.mark.parametrize("spoilt", [None, 0, 3])

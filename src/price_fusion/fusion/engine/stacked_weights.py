@@ -10,6 +10,7 @@ from torch.func import stack_module_state
 from torch.nn import functional as F
 from torch.optim import AdamW
 
+from price_fusion.fusion.engine.averaging import newest_share
 from price_fusion.fusion.models.build import PriceModel
 from price_fusion.parameters import TrainParameters
 
@@ -49,7 +50,7 @@ class StackedWeights:
             capturable=values.device.type == "cuda",
         )
         self._place_rates()
-        self._steps = 0
+        self._steps = torch.zeros((), dtype=torch.int64, device=values.device)
 
     @property
     def judged(self) -> Tensor:
@@ -82,10 +83,10 @@ class StackedWeights:
         norms = torch.linalg.vector_norm(self.gradients, dim=1, keepdim=True)
         self.gradients.mul_((self.options.gradient_clip / (norms + 1e-6)).clamp_max(1.0))
         self.optimizer.step()
+        self._steps.add_(1)
         if self.average is not None:
-            # The first average is the weights themselves: nothing is left in it of the random ones.
-            self.average.lerp_(self.values, 1 - self.options.ema_decay if self._steps else 1.0)
-        self._steps += 1
+            share = newest_share(self._steps, self.options.ema_decay, ramp=self.options.ema_ramp)
+            self.average.lerp_(self.values, share)
 
     def keep(self, places: Sequence[int]) -> None:
         """Go on with the models at these places alone, in new buffers."""

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
+from price_fusion.fusion.engine.averaging import newest_share
 from price_fusion.fusion.models.build import PriceModel
 from price_fusion.parameters import TrainParameters
 
@@ -91,7 +92,8 @@ class FlatWeights:
             fused=True,
             capturable=device.type == "cuda",
         )
-        self._steps = 0
+        self._steps = torch.zeros((), dtype=torch.int64, device=device)
+        self._ramp = options.ema_ramp
         self._waits = device.type == "cpu" if waits is None else waits
         self._trouble = _Trouble(device)
         if not self._waits:
@@ -146,11 +148,10 @@ class FlatWeights:
         self._clip(norm)
         self.optimizer.step()
         self._refresh_matrices()
+        self._steps.add_(1)
         if self.average is not None:
-            # The first average is the weights themselves: nothing is left in it of the random ones.
-            share = 1 - self.options.ema_decay if self._steps else 1.0
+            share = newest_share(self._steps, self.options.ema_decay, ramp=self._ramp)
             self.average.lerp_(self.values.detach(), share if self._waits else share * (1 - self._trouble.found))
-        self._steps += 1
 
     def check(self) -> None:
         """Wait for the device, where steps do not.
@@ -167,17 +168,19 @@ class FlatWeights:
             "values": self.values.detach(),
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
-            "steps": self._steps,
+            "steps": int(self._steps),
+            "ramp": self._ramp,
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take over a state."""
+        """Take over a state. One that was saved before averages had a ramp goes on without."""
         with torch.no_grad():
             self.values.copy_(state["values"])
             if self.average is not None:
                 self.average.copy_(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self._steps = state["steps"]
+        self._steps.fill_(state["steps"])
+        self._ramp = state.get("ramp", False)
         self._trouble.steps.zero_()
         self._refresh_matrices()
 
