@@ -175,8 +175,8 @@ def cut(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Cut]:
 
     @cache
     def make(schedule: str) -> Cut:
-        # So fast that the best epoch is the fourth, and that the rate drops before and after the cut in the tenth.
-        options = LIVELY | {"epochs": 12, "learning_rate": 0.1, "plateau_patience": 2, "schedule": schedule}
+        # So fast that the best epoch is the second, and that the rate drops before and after the cut in the tenth.
+        options = LIVELY | {"epochs": 12, "learning_rate": 0.4, "plateau_patience": 2, "schedule": schedule}
         parameters, data, folder = (
             variant("mixture", state_every=0, **options),
             make_data(),
