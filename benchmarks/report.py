@@ -26,6 +26,7 @@ ORDER = (
     "scale",
     "scale_training",
     "losses",
+    "averaging",
     "accuracy",
     "choices",
 )

@@ -42,6 +42,7 @@ def run(script: str, *arguments: str, fails: bool = False) -> str:
         pytest.param("ingestion_speed", 5, marks=pytest.mark.slow),
         pytest.param("scale", 2, marks=pytest.mark.slow),
         pytest.param("losses", 0, marks=pytest.mark.slow),
+        pytest.param("averaging", 3, marks=pytest.mark.slow),
         pytest.param("accuracy", 2, marks=pytest.mark.slow),
         pytest.param("kills", 2, marks=pytest.mark.slow),
         pytest.param("mutations", 1, marks=pytest.mark.slow),
