@@ -1,4 +1,4 @@
-"""Which choices of composition and training pay: each change cross-validated on the real products, paired with the defaults.
+"""Which choices of composition and training help: each change cross-validated on the real products, paired with the defaults.
 
     PRICE_FUSION_RAW=<folder of the real products> kedro run --env amazon_subset --pipelines split
     python benchmarks/choices.py --seeds 2

@@ -144,12 +144,12 @@ def leaderboard_document(leaderboard: pd.DataFrame, groups: int, resamples: int)
 
 
 def verdict(leaderboard: pd.DataFrame) -> str:
-    """One sentence: the best, and which models cannot be told apart from it."""
+    """One sentence: the best, and which models are not significantly different from it."""
     best, others = leaderboard.iloc[0], leaderboard.iloc[1:]
     close = others.loc[others["behind_best_low"] <= 0, "model"]
     return (
         f"best: {best['model']}, SMAPE {best['smape']:.2f} % [{best['smape_low']:.2f}, {best['smape_high']:.2f}] on "
-        f"{best['rows']:,} {best['split']} rows; cannot be told apart from it: {', '.join(close) or 'none'}"
+        f"{best['rows']:,} {best['split']} rows; not significantly different from it: {', '.join(close) or 'none'}"
     )
 
 

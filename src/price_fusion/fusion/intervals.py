@@ -2,7 +2,7 @@
 
 A conformal predictive system (V. Vovk et al., "Nonparametric predictive distributions based on conformal prediction",
 *Machine Learning*, 2019), by the library crepes: normalised, and Mondrian by bins of the predicted log price. An interval
-runs between two ranks of residuals, so it is as skewed as they are: what is predicted cheap is more often dearer than said.
+runs between two ranks of residuals, so it is as skewed as they are: what is predicted cheap is more often more expensive than predicted.
 
 The bins hold equal numbers of calibration rows. Each gives the mean residual and the mean absolute deviation from it;
 between the bins' medians both are interpolated, beyond the outer ones they are constant. Residuals are standardised by

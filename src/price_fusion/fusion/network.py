@@ -67,7 +67,7 @@ class Network:
         """Log prices of N products, (N,), within the bounds of a price.
 
         Args:
-            features: of its sources; others are not looked at.
+            features: of its sources; others are not used.
         """
         own = Features({name: features.sources[name] for name in self.sources})
         logs: NDArray[np.float64] = score(self._model, own, torch.arange(len(own)), bf16=self._bf16).double().numpy()

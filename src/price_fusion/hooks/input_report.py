@@ -1,7 +1,7 @@
 """One report of all that is wrong with the inputs of a run that cannot use one of them.
 
 A run stops at the first input that cannot be used. Then the others are tried here as well, so that a user fixes them all
-at once. A run whose inputs can be used pays nothing for it.
+at once. A run whose inputs can be used loses nothing by it.
 """
 
 from __future__ import annotations

@@ -300,7 +300,7 @@ def test_a_fresh_training_keeps_the_state_of_an_unfinished_one(
     with caplog.at_level(logging.WARNING):
         fit(tmp_path, variant(epochs=2))
         fit(tmp_path, variant(epochs=2))  # that one was finished: nothing more to keep
-    assert caplog.text.count("an unfinished training, stopped in epoch 3, makes way") == 1
+    assert caplog.text.count("an unfinished training, stopped in epoch 3, is set aside") == 1
     assert f"Its state is kept as {run.unfinished}; to go on with it after all, name it state.bin again" in caplog.text
     run.unfinished.replace(run.state)
     assert same(fit(tmp_path, variant("mixture", resume=True, **LIVELY)), uninterrupted)

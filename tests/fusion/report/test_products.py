@@ -41,7 +41,7 @@ def products(link: str) -> pd.DataFrame:
 
 def test_texts_are_one_line_and_short(extremes: pd.DataFrame) -> None:
     found = extreme_products(extremes, products("https://shop.example/a.jpg"), None)
-    (worst,), (best,) = found["Furthest off"], found["Closest"]
+    (worst,), (best,) = found["Largest errors"], found["Closest"]
     assert (worst.sample_id, worst.text, worst.interval) == ("00x", "two lines", (2.0, 8.0))
     assert len(best.text) <= SNIPPET
     assert best.text.endswith("…")
@@ -50,7 +50,7 @@ def test_texts_are_one_line_and_short(extremes: pd.DataFrame) -> None:
 
 @pytest.mark.parametrize("link", ["javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "", "no link"])
 def test_only_links_to_the_web_are_shown(link: str, extremes: pd.DataFrame) -> None:
-    (worst,) = extreme_products(extremes, products(link), None)["Furthest off"]
+    (worst,) = extreme_products(extremes, products(link), None)["Largest errors"]
     assert worst.link is None
 
 
@@ -58,13 +58,13 @@ def test_products_without_intervals_text_or_row(extremes: pd.DataFrame) -> None:
     bare = extremes.drop(columns=["price_low", "price_high"]).assign(sample_id=["7", "unknown"])
     found = extreme_products(bare, products("https://shop.example/a.jpg"), None)
     assert [one.text for listed in found.values() for one in listed] == ["", ""]
-    assert found["Furthest off"][0].interval is None
+    assert found["Largest errors"][0].interval is None
 
 
 def test_pictures_are_made_small(extremes: pd.DataFrame, tmp_path: Path) -> None:
     Image.new("RGBA", (1000, 500), "red").save(tmp_path / "9.png")
     found = extreme_products(extremes, products("https://shop.example/a.jpg"), tmp_path)
-    assert found["Furthest off"][0].picture is None
+    assert found["Largest errors"][0].picture is None
     picture = found["Closest"][0].picture
     assert picture is not None
     with Image.open(io.BytesIO(base64.b64decode(picture.removeprefix("data:image/jpeg;base64,")))) as small:
@@ -76,7 +76,7 @@ def test_an_id_is_no_path(extremes: pd.DataFrame, tmp_path: Path) -> None:
     folder.mkdir()
     Image.new("RGB", (4, 4)).save(tmp_path / "secret.png")
     named = extremes.assign(sample_id=["../secret", "9"])
-    assert extreme_products(named, products("x"), folder)["Furthest off"][0].picture is None
+    assert extreme_products(named, products("x"), folder)["Largest errors"][0].picture is None
 
 
 def test_what_is_no_picture_is_named(extremes: pd.DataFrame, tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_ranks_variants_and_baselines(data: Data, describe: Callable[..., Conten
     assert document["models"][-1]["parameters"] is None
     assert document["models"][0] | {"reversed": None, "epochs": 3, "best_epoch": 3} == document["models"][0]
     assert sentence.startswith("best: near, SMAPE ")
-    assert sentence.endswith("cannot be told apart from it: twin")
+    assert sentence.endswith("not significantly different from it: twin")
 
 
 def test_the_table_is_100_columns_wide_and_the_last_that_is_printed(

@@ -79,7 +79,7 @@ class Store:
         Raises:
             StorageError: if the store does not answer.
         """
-        with self._errors(name, "looked at"):
+        with self._errors(name, "read"):
             try:
                 if self.is_local:
                     return (self.path / name).stat().st_size
@@ -91,9 +91,9 @@ class Store:
         """What tells a file from one that took its place: size, and time or tag of change.
 
         Raises:
-            StorageError: if it cannot be looked at.
+            StorageError: if it cannot be read.
         """
-        with self._errors(name, "looked at"):
+        with self._errors(name, "read"):
             if self.is_local:
                 found = (self.path / name).stat()
                 return [str(found.st_size), str(found.st_mtime_ns)]

@@ -62,7 +62,7 @@ class Workspace:
                 self.connection.execute(f"SET max_temp_directory_size = {quoted(spill_limit)}")
 
     def run(self, sql: str) -> None:
-        """Carry out a statement."""
+        """Execute a statement."""
         self.connection.execute(sql)
 
     def value(self, sql: str) -> Any:

@@ -57,7 +57,7 @@ def train_stacked(
         name: of the variant.
         parameters: its composition and training.
         members: what to train, in any number that the device's memory holds beside the features.
-        data: features and prices on the device; its own train and validation rows are not looked at.
+        data: features and prices on the device; its own train and validation rows are not used.
 
     Returns:
         the best checkpoint and the history of each member. ``seconds`` in a record are those of all members together.

@@ -410,7 +410,7 @@ def make_way(name: str, run: RunFolder) -> None:
     if epoch is not None:
         run.set_aside()
         logger.warning(
-            "%s: an unfinished training, stopped in epoch %d, makes way for a fresh one. Its state is kept as %s; to go on "
+            "%s: an unfinished training, stopped in epoch %d, is set aside for a fresh one. Its state is kept as %s; to go on "
             "with it after all, name it %s again and run with %s.train.resume=true",
             name,
             epoch,

@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 class Engine(Protocol):
-    """Carries out tasks, several at a time."""
+    """Runs tasks, several at a time."""
 
     def map(self, task: Callable[[Item], Result], items: Sequence[Item], label: str, unit: str) -> Iterator[Result]:
         """Results of the task for each item, in the order in which they come; with progress.
@@ -52,7 +52,7 @@ def engine_of(parameters: EngineParameters) -> Engine:
 
 
 def carry_out(task: Callable[[Item], Result], item: Item) -> Result:
-    """Carry out a task in a worker; an error that could not be sent back is described by another one that can."""
+    """Run a task in a worker; an error that could not be sent back is described by another one that can."""
     try:
         return task(item)
     except Exception as error:

@@ -76,7 +76,7 @@ class RayEngine:
         return self.workers or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
 
     def _result(self, future: Future[Result], label: str, left: str) -> Result:
-        """What a task returned; what it raised is raised as if it had been carried out here."""
+        """What a task returned; what it raised is raised as if it had run here."""
         errors = self._ray.exceptions
         try:
             return future.result()

@@ -155,7 +155,7 @@ def fit_data(
     Args:
         features: of N products, with each of ``sources``.
         sources: as declared.
-        log_prices: (N,); those of other rows are not looked at.
+        log_prices: (N,); those of other rows are not used.
         fit_rows: (F,) places among the N.
         stop_rows: (S,) places, none of them a fit row.
 

@@ -142,7 +142,7 @@ class Design(Parameters):
 
 
 def fit_design(features: Features, sources: Mapping[str, Source], rows: Rows) -> Design:
-    """Take the statistics of the rows that are fitted on; other rows are not looked at.
+    """Take the statistics of the rows that are fitted on; other rows are not used.
 
     Args:
         features: of products, with each of ``sources``.

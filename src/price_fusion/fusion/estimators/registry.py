@@ -33,7 +33,7 @@ def fit_estimator(
     options: EstimatorOptions | None = None,
     seed: int = 0,
 ) -> Estimator:
-    """Fit an estimator. The prices of other rows than those named are not looked at.
+    """Fit an estimator. The prices of other rows than those named are not used.
 
     Args:
         kind: a key of ``ESTIMATORS``.

@@ -1,7 +1,7 @@
 """Sources that leak prices: an encoder that was tuned on prices of some products is far too good on these.
 
 Each source prices products out of fold by a ridge regression on it alone; holdout rows take no part. Of each group of products
-that share an image or text one is looked at, so that those looked at are independent. Then, per source:
+that share an image or text one is used, so that those used are independent. Then, per source:
 
 ``best by far``
     its SMAPE is a fraction of the next best source's, or lower than anything that is honest.
@@ -12,12 +12,12 @@ that share an image or text one is looked at, so that those looked at are indepe
 ``better where tuned on``
     the same of the products that an encoder is declared to be tuned on.
 ``knows what others miss``
-    what makes a product dear or cheap beyond its description is missed by all sources alike: the residual of one is
+    what makes a product expensive or cheap beyond its description is missed by all sources alike: the residual of one is
     proportional to that of the others, plus noise. A source that knows some prices has a share of products where it is not, so
     that its squared deviation from proportionality grows with the others' squared residual: R. Koenker, "A note on
     studentizing a test for heteroscedasticity", *Journal of Econometrics* 17, 1981. It finds such products wherever they are.
 
-Shapes: ``N`` labelled products, ``M`` of them that are looked at, ``S`` sources. Residuals are of log1p of USD.
+Shapes: ``N`` labelled products, ``M`` of them that are used, ``S`` sources. Residuals are of log1p of USD.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Priced:
-    """Products that are looked at, with what each source makes of them."""
+    """Products that are used, with what each source makes of them."""
 
     places: Rows
     """(M,) in the sample table, ascending."""
@@ -112,7 +112,7 @@ def find_informed_sources(
     """Ask each source whether it knows prices that it should not know.
 
     Args:
-        samples: the sample table, labelled; prices of holdout rows are not looked at.
+        samples: the sample table, labelled; prices of holdout rows are not used.
         split_table: in the order of ``samples``.
         tables: of the sources.
         leaks: what counts as suspicious.

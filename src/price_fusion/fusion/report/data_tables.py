@@ -92,7 +92,7 @@ def data_section(
         split: report of the split.
         alignment: report of the alignment.
         checks: likely mistakes in the inputs.
-        overlaps: the leak report; None: leaks have not been looked for.
+        overlaps: the leak report; None: leaks have not been checked.
         informed_sources: the report of sources that may leak prices, likewise.
     """
     tables = [split_table(split), alignment_table(alignment)]
@@ -101,5 +101,5 @@ def data_section(
     if informed_sources is not None:
         tables.append(informed_sources_table(informed_sources))
     looked = overlaps is not None and informed_sources is not None
-    text = [] if looked else ["Leaks have not been looked for: kedro run --pipelines check_leaks does."]
+    text = [] if looked else ["Leaks have not been checked: kedro run --pipelines check_leaks does."]
     return Section("Data", text=text, warnings=suspicions(checks), tables=tables)

@@ -104,7 +104,7 @@ def true_against_predicted(price: NDArray[np.floating], predicted: NDArray[np.fl
         figure,
         title="True and predicted prices",
         caption="Solid line: perfect prediction. Dotted: twice and half the true price. A cloud that is flatter than the diagonal prices cheap "
-        "products too high and dear ones too low.",
+        "products too high and expensive ones too low.",
         alt=f"Of {len(price):,} products {within[1.25]:.0f} % are priced within a factor of 1.25 of the true price, "
         f"{within[2]:.0f} % within a factor of 2.",
         table={"within a factor of": list(within), "products, %": [round(share, 1) for share in within.values()]},
@@ -290,7 +290,7 @@ def gate_by_price(report: Mapping[str, Any]) -> go.Figure:
     return described(
         figure,
         title=title,
-        caption="Experts that specialise have other shares for cheap than for dear products. Equal shares everywhere: the experts "
+        caption="Experts that specialise have other shares for cheap than for expensive products. Equal shares everywhere: the experts "
         "are an average. One that takes all: the gate has collapsed.",
         alt=f"Mean weights: {means}.",
         table={
@@ -327,7 +327,7 @@ def importance(tables: Mapping[str, pd.DataFrame]) -> go.Figure:
     best = rows.iloc[int(rows["importance_points"].argmax())]
     return described(
         figure,
-        title="Which sources pay",
+        title="Which sources matter",
         caption="Permuted: the trained model sees another product's values. Left out: trained again without it. A source that costs "
         "nothing when it is left out need not be computed. Bars with bootstrap 95 % intervals.",
         alt=f"Most is lost without {best['part']}: {best['importance_points']:.1f} points of SMAPE ({best['how']}).",

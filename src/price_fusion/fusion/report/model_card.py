@@ -138,7 +138,9 @@ def _limits(metrics: Mapping[str, Any], groups: Sequence[Mapping[Any, Any]]) -> 
             found.append(
                 f"{group['group']} USD: SMAPE {group['smape']:.1f} %, bias {_bias(group):+.0f} %: do not rely on it for these prices."
             )
-    found.append("The cheapest products are priced too high and the dearest too low, as by every model that hedges.")
+    found.append(
+        "Predictions are too high for the cheapest products and too low for the most expensive, as with every model that hedges."
+    )
     found.append("Intervals hold as often as they say for products like those that calibrated them, not for others.")
     return found
 

@@ -19,7 +19,7 @@ DEFINITIONS = Section(
     text=(
         "SMAPE: mean of 200 · |predicted - true| / (|predicted| + |true|), from 0 % (right) to 200 %. An error of a dollar counts "
         "more for a cheap product, and too low a price costs more than one that is too high by as much.",
-        "MAE: mean absolute error in USD. RMSE: square root of the mean squared error in USD; few dear products decide it. R2: share "
+        "MAE: mean absolute error in USD. RMSE: square root of the mean squared error in USD; a few expensive products decide it. R2: share "
         "of the variance of prices that the model explains; 0 is what the mean price reaches, and it may be negative.",
         "Bias: mean predicted less mean true price. Numbers in square brackets: bootstrap intervals of 95 %; whole groups of "
         "products that share an image or a text are drawn, as these are not independent of each other.",

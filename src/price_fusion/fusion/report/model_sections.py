@@ -44,7 +44,7 @@ def inside_variant(
     }
     return Section(
         "Inside the model",
-        text=[] if found else [f"Which sources pay: kedro run --pipelines ablate_{name} finds out."],
+        text=[] if found else [f"Which sources matter: kedro run --pipelines ablate_{name} finds out."],
         warnings=[f"the gate has collapsed: {problem}." for problem in gate_collapse(dict(gate))],
         figures=[*([importance(found)] if found else []), gate_figure, curves],
     )

@@ -41,7 +41,7 @@ def extreme_products(
         )
     shown = products[are_among(products["sample_id"], extremes["sample_id"])]
     known = {str(row["sample_id"]): row for row in shown.to_dict(orient="records")}
-    headings = {"worst": "Furthest off", "best": "Closest"}
+    headings = {"worst": "Largest errors", "best": "Closest"}
     return {
         heading: [
             _product(row, known, pictures) for row in extremes[extremes["extreme"] == extreme].to_dict(orient="records")

@@ -131,7 +131,7 @@ def refuse_unrelated(
 
     Args:
         missing: ids that each source lacks.
-        tables: the sources; no more than their ids are looked at.
+        tables: the sources; only their ids are read.
         origin: what the products are called in messages.
         ids: of the products.
 

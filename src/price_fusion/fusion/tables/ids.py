@@ -114,7 +114,7 @@ def repeated_ids(ids: Ids, origin: str, *, place: str = "row", numbers: Sequence
         problems.append(
             AlignmentError(
                 f"{origin}: {len(twins):,} pair(s) of ids look the same and are written with other Unicode characters: "
-                f"{shown}; expected ids that can be told apart. Write each letter in one way (NFC) in all files."
+                f"{shown}; expected ids that are distinguishable. Write each letter in one way (NFC) in all files."
             )
         )
     return problems

@@ -152,7 +152,7 @@ def create_export(variant: str, sources: Sequence[str]) -> Pipeline:
 
 
 def create_conversion(sources: Sequence[str], *, to_buckets: bool) -> Pipeline:
-    """Tables of the in-memory engine from or to tables in buckets, of labelled products and of those to be priced."""
+    """Tables of the in-memory engine from or to tables in buckets, of labelled products and of those to be predicted."""
     return sum((_conversion(source, part, to_buckets=to_buckets) for source in sources for part in PARTS), Pipeline([]))
 
 

@@ -46,7 +46,7 @@ prices would be 30 USD; with this power it is the 23.7 USD of the real prices.""
 
 
 def prices_by_rank(worth: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Give the dearest product the highest real price, the next one the next, and so on down to the lowest.
+    """Give the most expensive product the highest real price, the next one the next, and so on down to the lowest.
 
     Args:
         worth: shape (N,), what each product is worth, in any unit; ties go by position.

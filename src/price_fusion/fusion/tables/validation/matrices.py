@@ -38,7 +38,7 @@ class MatrixFacts:
 
 
 def suspicions_of_table(table: EmbeddingTable, checks: CheckParameters) -> Iterator[Suspicion]:
-    """What is likely to be wrong with the embeddings of a source; of a source of columns, nothing is looked at.
+    """What is likely to be wrong with the embeddings of a source; of a source of columns, nothing is checked.
 
     Args:
         table: of the source.

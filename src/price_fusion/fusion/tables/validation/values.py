@@ -12,7 +12,7 @@ from price_fusion.errors import DataError
 from price_fusion.fusion.tables.raw import RawEmbeddings
 
 BLOCK_ROWS = 2_048
-"""Rows looked at at a time: a few megabytes, which stay in the processor's cache."""
+"""Rows checked at a time: a few megabytes, which stay in the processor's cache."""
 SHOWN = 5
 """Offenders that a message names; the rest are counted."""
 
