@@ -79,7 +79,7 @@ def cross_validate_variant(
         folder: takes the models as they come.
         seeds: models per fold.
         seed: of the first; the others follow it.
-        refits: models of all rows that are not held out, to price new products with.
+        refits: models of all rows that are not held out, to predict new products with.
 
     Raises:
         DataError: as ``check_folds``.

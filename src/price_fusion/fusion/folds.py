@@ -85,7 +85,7 @@ class FoldModels:
 
     @property
     def final(self) -> tuple[FoldModel, ...]:
-        """Models that price new products: those of all rows, where there are any, and else those of the folds."""
+        """Models that predict new products: those of all rows, where there are any, and else those of the folds."""
         return tuple(model for model in self.models if model.fold is None) or self.models
 
     @property

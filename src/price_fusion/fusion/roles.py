@@ -87,7 +87,7 @@ def roles_of_fold(samples: pd.DataFrame, split_table: pd.DataFrame, fold: int, *
 
 
 def roles_of_all_rows(samples: pd.DataFrame, split_table: pd.DataFrame, *, selects: bool, seed: int) -> Roles:
-    """Roles for a model that is to price new products: all rows but the holdout fit or stop, and none calibrate.
+    """Roles for a model that is to predict new products: all rows but the holdout fit or stop, and none calibrate.
 
     Args:
         samples: the sample table, labelled.

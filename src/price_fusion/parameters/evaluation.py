@@ -25,7 +25,7 @@ class ComparisonParameters(Parameters):
 
 
 class InferenceParameters(Parameters):
-    """How unlabelled products are priced."""
+    """How unlabelled products are predicted."""
 
     precision: Literal["float32", "bf16", "auto"] = "float32"
     """Of matrix products; ``auto``: bf16 where the machine has it."""

@@ -36,7 +36,7 @@ def make_shop(make_table: Callable[..., EmbeddingTable]) -> Callable[..., Shop]:
         generator = np.random.default_rng(seed)
         factors = generator.normal(size=(rows, 16))
         direction = generator.normal(size=16)
-        # Some products are harder to price than others, for every source.
+        # Some products are harder to predict than others, for every source.
         noise = generator.normal(size=rows) * np.exp(0.4 * generator.normal(size=rows))
         log_price = 2.7 + 0.55 * factors @ direction / np.linalg.norm(direction) + 0.7 * noise
         log_price = np.clip(log_price, 0.3, 8.0)

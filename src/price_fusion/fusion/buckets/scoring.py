@@ -1,4 +1,4 @@
-"""Prices bucket by bucket, of products to be priced and of those that a model is judged by."""
+"""Prices bucket by bucket, of products to be predicted and of those that a model is judged by."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PackedModel:
     precision: Precision
 
     def predictor(self) -> Predictor:
-        """Ready to price."""
+        """Ready to predict."""
         return _loaded(self)
 
     def __hash__(self) -> int:

@@ -1,6 +1,6 @@
-"""What all estimators share: the data they are fitted on, pricing of products by place, and the folder on disk.
+"""What all estimators share: the data they are fitted on, prediction of products by place, and the folder on disk.
 
-Shapes: ``N`` products of the features, ``F`` fit rows, ``S`` stop rows, ``M`` rows to price, ``D`` columns of the design.
+Shapes: ``N`` products of the features, ``F`` fit rows, ``S`` stop rows, ``M`` rows to predict, ``D`` columns of the design.
 Log prices are log1p of USD.
 """
 

@@ -59,7 +59,7 @@ def export_checkpoint(checkpoint: Checkpoint, samples: pd.DataFrame, tables: Map
 
     Args:
         checkpoint: of a variant.
-        samples: a sample table; its first products are priced for the comparison, with and without each source.
+        samples: a sample table; its first products are predicted for the comparison, with and without each source.
         tables: of the checkpoint's sources.
 
     Raises:

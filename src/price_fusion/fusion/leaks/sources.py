@@ -1,6 +1,6 @@
 """Sources that leak prices: an encoder that was tuned on prices of some products is far too good on these.
 
-Each source prices products out of fold by a ridge regression on it alone; holdout rows take no part. Of each group of products
+Each source predicts prices out of fold by a ridge regression on it alone; holdout rows take no part. Of each group of products
 that share an image or text one is used, so that those used are independent. Then, per source:
 
 ``best by far``
@@ -169,7 +169,7 @@ def _independent(samples: pd.DataFrame, split_table: pd.DataFrame, tables: Mappi
 
 
 def _price(samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable], places: Rows, seed: int) -> Priced:
-    """Price the products out of fold by each source alone."""
+    """Predict the products out of fold by each source alone."""
     chosen = samples.iloc[places].reset_index(drop=True)
     prices = chosen["price"].to_numpy(np.float64)
     parts = deal_groups(

@@ -103,9 +103,9 @@ def true_against_predicted(price: NDArray[np.floating], predicted: NDArray[np.fl
     return described(
         figure,
         title="True and predicted prices",
-        caption="Solid line: perfect prediction. Dotted: twice and half the true price. A cloud that is flatter than the diagonal prices cheap "
-        "products too high and expensive ones too low.",
-        alt=f"Of {len(price):,} products {within[1.25]:.0f} % are priced within a factor of 1.25 of the true price, "
+        caption="Solid line: perfect prediction. Dotted: twice and half the true price. A cloud flatter than "
+        "the diagonal: predictions are too high for cheap products and too low for expensive ones.",
+        alt=f"Of {len(price):,} products {within[1.25]:.0f} % are predicted within a factor of 1.25 of the true price, "
         f"{within[2]:.0f} % within a factor of 2.",
         table={"within a factor of": list(within), "products, %": [round(share, 1) for share in within.values()]},
         height=480,
@@ -133,8 +133,8 @@ def errors_by_price(metrics: pd.DataFrame) -> go.Figure:
     return described(
         figure,
         title="SMAPE and bias by price",
-        caption="Bias: mean predicted over mean true price, less 100 %. Every model prices the cheapest products too high and the "
-        "dearest too low, as it cannot know which of equal-looking products are extreme; how much is what tells models apart.",
+        caption="Bias: mean predicted over mean true price, less 100 %. Every model predicts the cheapest products too high and the "
+        "most expensive too low, as it cannot know which of equal-looking products are extreme; models differ in how much.",
         alt=f"Of bins with {fewest} or more products, SMAPE is highest for {worst['group']} USD: {worst['smape']:.1f} % of "
         f"{worst['rows']} products.",
         table=price_table(metrics),

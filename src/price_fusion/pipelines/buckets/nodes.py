@@ -83,7 +83,7 @@ def deal_out_labelled(
 
 
 def deal_out_unlabelled(files: ProductFiles, seed: int, engine: EngineParameters, spill: Path) -> BucketDraft:
-    """Products to be priced, to be dealt out."""
+    """Products to be predicted, to be dealt out."""
     folder = _spill(engine, spill)
     return BucketDraft(product_plan(files, engine=engine, spill=folder, splitting=None, tuned_on={}, seed=seed), engine)
 
@@ -105,14 +105,14 @@ def align_labelled(
 def align_unlabelled(
     products: Buckets, ingestion: IngestionParameters, engine: EngineParameters, *tables: TableBuckets
 ) -> BucketDraft:
-    """Samples of the products to be priced. Unless ``strict``, each of them is kept."""
+    """Samples of the products to be predicted. Unless ``strict``, each of them is kept."""
     by_source = {table.source: table for table in tables}
     policy = policy_of_unlabelled(ingestion)
     return BucketDraft(alignment_plan(BucketAlignment(products, by_source, policy, "keep", "test_products")), engine)
 
 
 def policy_of_unlabelled(ingestion: IngestionParameters) -> Policy:
-    """Unless ``strict``, each product is to be priced."""
+    """Unless ``strict``, each product is to be predicted."""
     return "strict" if ingestion.policy == "strict" else "keep"
 
 
@@ -122,12 +122,12 @@ def report_labelled(samples: Buckets, ingestion: IngestionParameters) -> tuple[d
 
 
 def report_unlabelled(samples: Buckets, ingestion: IngestionParameters) -> dict[str, Any]:
-    """Alignment report of the products to be priced."""
+    """Alignment report of the products to be predicted."""
     policy = policy_of_unlabelled(ingestion)
     report = merged_alignment(samples, policy, "test_products")
     if report["rows_in_no_source"]:
         logger.warning(
-            "%d product(s) to be priced are in no source of embeddings: they are priced from their columns where a variant "
+            "%d product(s) to be predicted are in no source of embeddings: they are predicted from their columns where a variant "
             "reads some, and else get the median price of the train rows",
             report["rows_in_no_source"],
         )

@@ -37,7 +37,7 @@ def create_ingestion(sources: Mapping[str, Source], part: str, tuned_sources: Se
 
     Args:
         sources: by name.
-        part: ``train`` (labelled) or ``test`` (to be priced).
+        part: ``train`` (labelled) or ``test`` (to be predicted).
         tuned_sources: sources that list the ids their encoder was tuned on.
     """
     labelled = part == "train"

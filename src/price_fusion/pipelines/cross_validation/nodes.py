@@ -34,7 +34,7 @@ def cross_validate(
 def predict_out_of_fold(
     models: FoldModels, samples: pd.DataFrame, split_table: pd.DataFrame, *tables: EmbeddingTable
 ) -> pd.DataFrame:
-    """Price each fold's rows by that fold's models.
+    """Predict each fold's rows with that fold's models.
 
     Returns:
         ``sample_id``, ``fold``, ``price``, ``predicted`` and ``seed_<n>`` in USD; no rows of a member that failed.

@@ -29,7 +29,7 @@ def predict_evaluated(
     intervals: IntervalParameters,
     *tables: EmbeddingTable,
 ) -> pd.DataFrame:
-    """Price the holdout (the validation rows where there is no holdout) by a ``Checkpoint`` or an ``Ensemble``.
+    """Predict the holdout (the validation rows where there is no holdout) with a ``Checkpoint`` or an ``Ensemble``.
 
     Returns:
         per product ``sample_id``, ``split``, ``tuned_on``, ``price``, ``predicted`` and ``absolute_error`` in USD,

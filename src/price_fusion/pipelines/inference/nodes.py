@@ -17,7 +17,7 @@ def price_products(
     intervals: IntervalParameters,
     *tables: EmbeddingTable,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Price each product of test.csv, in its order, by a ``Checkpoint`` or an ``Ensemble``.
+    """Predict each product of test.csv, in its order, with a ``Checkpoint`` or an ``Ensemble``.
 
     Returns:
         ``sample_id`` and ``price`` in USD, finite and positive; and the same with the bounds of intervals.

@@ -31,7 +31,7 @@ def prepare_labelled_columns(products: pd.DataFrame, source: ColumnSourceParamet
 
 
 def prepare_unlabelled_columns(products: pd.DataFrame, source: ColumnSourceParameters) -> TableDraft:
-    """Read a column source from the products to be priced."""
+    """Read a column source from the products to be predicted."""
     return draft_columns(products, source, "test_products")
 
 
@@ -41,7 +41,7 @@ def check_labelled(products: pd.DataFrame, ingestion: IngestionParameters, *tabl
 
 
 def check_unlabelled(products: pd.DataFrame, ingestion: IngestionParameters, *tables: EmbeddingTable) -> dict[str, Any]:
-    """Likely mistakes in the products to be priced and their embeddings."""
+    """Likely mistakes in the products to be predicted and their embeddings."""
     return _data_checks(products, ingestion, tables, "test")
 
 
@@ -62,7 +62,7 @@ def align_labelled(
 def align_unlabelled(
     products: pd.DataFrame, ingestion: IngestionParameters, data_checks: dict[str, Any], *tables: EmbeddingTable
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Sample table and alignment report of the products to be priced. Unless ``strict``, each of them is kept."""
+    """Sample table and alignment report of the products to be predicted. Unless ``strict``, each of them is kept."""
     alignment = align_products(
         products,
         {table.source: table for table in tables},
@@ -73,7 +73,7 @@ def align_unlabelled(
     unknown = alignment.report["rows_in_no_source"]
     if unknown:
         logger.warning(
-            "%d product(s) to be priced are in no source of embeddings: they are priced from their columns where a variant "
+            "%d product(s) to be predicted are in no source of embeddings: they are predicted from their columns where a variant "
             "reads some, and else get the median price of the train rows",
             unknown,
         )

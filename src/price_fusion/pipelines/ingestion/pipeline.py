@@ -27,7 +27,7 @@ def create_pipeline(sources: Mapping[str, Source], part: str) -> Pipeline:
 
     Args:
         sources: by name.
-        part: ``train`` (labelled) or ``test`` (to be priced).
+        part: ``train`` (labelled) or ``test`` (to be predicted).
     """
     tables = [
         _column_pipeline(name, part) if isinstance(source, ColumnSourceParameters) else _table_pipeline(name, part)
