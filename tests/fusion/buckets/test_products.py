@@ -20,6 +20,7 @@ from price_fusion.fusion.buckets.parts import write_buckets
 from price_fusion.fusion.buckets.product_files import ProductFiles
 from price_fusion.fusion.buckets.workspace import Workspace, duckdb_errors
 from price_fusion.fusion.engines import engine_of
+from price_fusion.fusion.splits import split_samples
 from price_fusion.fusion.tables.alignment import group_keys
 from price_fusion.fusion.tables.layout import Layout
 from price_fusion.fusion.tables.products import read_products
@@ -314,6 +315,19 @@ def test_tuned_ids_that_only_look_like_those_of_products(tmp_path, caplog):
     ids = np.array([*frame["sample_id"][:20], str(plain[30])])
     write(tmp_path, path, tuned_on={"clip": ids})
     assert "look alike" in caplog.text
+
+
+@pytest.mark.parametrize(("product", "tuned"), [("GRÖSSE{}", "größe{}"), ("x{}", "\uff38{}.0"), ("ﬂ-{}", "00FL-{}")])
+def test_tuned_ids_are_compared_in_buckets_as_in_memory(tmp_path, product, tuned):
+    """Every way that in-memory ``split_samples`` refuses; a product that is not recognised reaches the holdout."""
+    frame = catalog(30, text_ids=True).assign(sample_id=[product.format(number) for number in range(1, 31)])
+    frame.to_csv(tmp_path / "train.csv", index=False)
+    ids = np.array([tuned.format(number) for number in range(1, 9)])
+    with pytest.raises(AlignmentError, match=r"clip\.tuned_on_ids: 0 of its 8 ids .*8 id\(s\) look alike"):
+        write(tmp_path, tmp_path / "train.csv", tuned_on={"clip": ids})
+    samples = pd.DataFrame({"sample_id": frame["sample_id"], "price": 1.0, "group_key": range(30)})
+    with pytest.raises(AlignmentError, match=r"clip\.tuned_on_ids: 0 of its 8 ids .*8 id\(s\) look alike"):
+        split_samples(samples, fractions=[0.8, 0.1, 0.1], price_quantiles=2, folds=2, tuned_on={"clip": ids}, seed=1)
 
 
 def test_an_empty_split_is_refused(refusal, file):

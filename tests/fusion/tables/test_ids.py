@@ -12,6 +12,7 @@ from price_fusion.fusion.tables.ids import (
     id_column,
     ids_of,
     lacking,
+    likeness,
     listed,
     lookalikes,
     parse_ids,
@@ -119,6 +120,23 @@ def test_lookalikes():
     missing = np.array(["00123", "B7", "123.0", "A BC", "8"])
     assert lookalikes(missing, unmatched) == [("00123", "123"), ("B7", "b7"), ("123.0", "123"), ("A BC", "ABC")]
     assert lookalikes(np.array([1]), np.array([2])) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("GRÖSSE-4", "größe-4"),  # ß and SS fold alike
+        ("\uff21\uff22\uff11\uff12", "ab12"),  # full width
+        ("\u0394\u03a37", "\u03b4\u03c27"),  # a final sigma
+        ("ﬁg-03", "FIG-03"),  # a ligature
+        ("Caf\u00e9 1", "cafe\u03011"),  # composed or not
+        ("00x.000", "X"),
+        ("0042", "42.0"),
+    ],
+)
+def test_ways_to_write_an_id(one, other):
+    assert likeness(one) == likeness(other)
+    assert lookalikes(np.array([one]), np.array([other])) == [(one, other)]
 
 
 def test_frames_and_arrays():

@@ -14,14 +14,20 @@ from price_fusion.errors import AlignmentError, DataError, combined
 from price_fusion.fusion.buckets.product_files import ID, PRICE, ProductFiles, ProductSource
 from price_fusion.fusion.buckets.workspace import Workspace
 from price_fusion.fusion.tables.delimited import SHOWN
-from price_fusion.fusion.tables.ids import Ids, described_lookalikes, lookalikes, parse_ids, repeated_ids
+from price_fusion.fusion.tables.ids import (
+    Ids,
+    described_lookalikes,
+    likeness,
+    lookalikes,
+    parse_ids,
+    repeated_ids,
+)
 from price_fusion.fusion.tables.prices import parse_prices
 
 logger = logging.getLogger(__name__)
 
 MOST_TWINS = 10_000
 """Ids that are compared in memory; a file with more ids that look alike is refused for the first ones."""
-_LIKENESS = r"ltrim(regexp_replace(regexp_replace(lower(nfc_normalize({})), '\s', '', 'g'), '\.0+$', ''), '0')"
 
 
 def checked(table: pa.Table, files: ProductFiles, source: ProductSource, whole_numbers: bool) -> pa.Table:
@@ -95,20 +101,24 @@ def refuse_lookalikes(workspace: Workspace, products: str, ids: Ids, source: str
     Raises:
         AlignmentError: naming some of them. Fewer are a warning.
     """
+    from duckdb.func import PythonUDFType
+
     wanted = pa.table({"id": pa.array([*dict.fromkeys(map(str, ids.tolist()))], pa.string())})
     workspace.connection.register("wanted", wanted)
+    workspace.connection.create_function("likeness", _likenesses, ["VARCHAR"], "VARCHAR", type=PythonUDFType.ARROW)
     workspace.run(
         f"CREATE OR REPLACE TABLE known AS SELECT DISTINCT c0 FROM {products} WHERE c0 IN (SELECT id FROM wanted);"
-        f"CREATE OR REPLACE TABLE missing AS SELECT id, {_LIKENESS.format('id')} AS likeness FROM wanted "
+        "CREATE OR REPLACE TABLE missing AS SELECT id, likeness(id) AS likeness FROM wanted "
         "WHERE id NOT IN (SELECT c0 FROM known)"
     )
     missing = workspace.connection.execute("SELECT id FROM missing").fetchall()
     alike = workspace.connection.execute(
-        f"SELECT DISTINCT c0 FROM {products} WHERE {_LIKENESS.format('c0')} IN (SELECT likeness FROM missing) "
+        f"SELECT DISTINCT c0 FROM {products} WHERE likeness(c0) IN (SELECT likeness FROM missing) "
         f"AND c0 NOT IN (SELECT c0 FROM known) LIMIT {MOST_TWINS}"
     ).fetchall()
     workspace.run("DROP TABLE known; DROP TABLE missing")
     workspace.connection.unregister("wanted")
+    workspace.connection.remove_function("likeness")
     pairs = lookalikes(*(np.array([text for (text,) in texts], np.str_) for texts in (missing, alike)))
     found = len(wanted) - len(missing)
     if pairs and len(pairs) >= min(found, MOST_TWINS):
@@ -117,6 +127,10 @@ def refuse_lookalikes(workspace: Workspace, products: str, ids: Ids, source: str
         )
     if pairs:
         logger.warning("%s.tuned_on_ids: %s", source, described_lookalikes(pairs))
+
+
+def _likenesses(texts: pa.ChunkedArray) -> pa.Array:
+    return pa.array([likeness(text) for text in texts.to_pylist()], pa.string())
 
 
 def _nul_bytes(table: pa.Table, numbers: list[int], files: ProductFiles, source: ProductSource) -> list[DataError]:

@@ -178,8 +178,8 @@ def lookalikes(missing: Ids, unmatched: Ids) -> list[tuple[Any, Any]]:
     """
     if missing.dtype.kind != "U" and unmatched.dtype.kind != "U":
         return []
-    known = {_likeness(str(value)): value for value in unmatched.tolist()}
-    found = ((value, known.get(_likeness(str(value)))) for value in missing.tolist())
+    known = {likeness(str(value)): value for value in unmatched.tolist()}
+    found = ((value, known.get(likeness(str(value)))) for value in missing.tolist())
     return [(value, other) for value, other in found if other is not None]
 
 
@@ -198,9 +198,13 @@ def listed(ids: ArrayLike) -> str:
     return ", ".join(_named(value) for value in array[:SHOWN].tolist()) + (", ..." if len(array) > SHOWN else "")
 
 
-def _likeness(text: str) -> str:
-    plain = "".join(unicodedata.normalize("NFKC", text).casefold().split())
-    return _DECIMALS.sub("", plain).lstrip("0")
+def likeness(text: str) -> str:
+    """What is left of an id without leading zeros, a ``.0`` at the end, capitals, blanks and other ways to write a letter.
+
+    The one comparison of ids that look alike, in memory and in buckets; a microsecond each. Letters are compared as Unicode's compatibility caseless match does (NFKC, case folded): ``STRASSE`` and ``straße`` are alike.
+    """
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return _DECIMALS.sub("", "".join(folded.split())).lstrip("0")
 
 
 def _twins(texts: Sequence[str]) -> list[tuple[str, str]]:
