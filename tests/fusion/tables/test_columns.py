@@ -128,7 +128,7 @@ def test_quantities_come_before_the_tables_own_columns() -> None:
     assert whole.categorical == (*CATEGORICAL, "brand")
     assert whole.own_columns == ("stars", "brand")
     parsed = quantity_columns(frame["catalog_content"])
-    expected = np.column_stack([parsed[list(NUMERIC)].to_numpy(np.float32), np.array([1, 2, NAN], np.float32)])
+    expected = np.column_stack([*(parsed[name] for name in NUMERIC), [1, 2, NAN]]).astype(np.float32)
     np.testing.assert_array_equal(draft.raw.vectors[:, : len(whole.numeric)], expected)
     # What the parser calls unknown is an empty field.
     assert whole.vocabulary["unit_kind"] == ("count", "volume")

@@ -7,7 +7,8 @@ categorical column a code: 0 for an empty field or an unknown category, else 1 +
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -60,11 +61,11 @@ def completed(products: pd.DataFrame, declaration: ColumnSourceParameters, origi
         )
     numeric = (*parsed_numeric, *(name for name in declaration.numeric if name not in parsed_numeric))
     categorical = (*parsed_categorical, *(name for name in declaration.categorical if name not in parsed_categorical))
-    frame = _frame(products, declaration, origin)
+    columns = _read(products, declaration, origin)
     vocabulary = dict(declaration.vocabulary)
     for name in categorical:
         if name not in vocabulary:
-            vocabulary[name] = tuple(sorted({*_categories(frame[name])} - {""}))
+            vocabulary[name] = tuple(sorted({*_categories(columns[name])} - {""}))
         if len(vocabulary[name]) > MOST_CATEGORIES:
             raise DataError(
                 f"{origin}: column {name!r} has {len(vocabulary[name]):,} categories, expected at most "
@@ -91,18 +92,19 @@ def column_matrix(products: pd.DataFrame, declaration: ColumnSourceParameters, o
     Raises:
         DataError: if a column is missing or holds text where numbers are declared.
     """
-    frame = _frame(products, declaration, origin)
-    matrix = np.empty((len(frame), declaration.width), np.float32)
+    columns = _read(products, declaration, origin)
+    matrix = np.empty((len(products), declaration.width), np.float32)
     for place, name in enumerate(declaration.numeric):
-        matrix[:, place] = _numbers(frame[name], products, name, origin)
+        matrix[:, place] = _numbers(columns[name], products, name, origin)
     for place, name in enumerate(declaration.categorical, start=len(declaration.numeric)):
-        matrix[:, place] = codes(_categories(frame[name]), declaration.vocabulary[name])
+        matrix[:, place] = codes(_categories(columns[name]), declaration.vocabulary[name])
     return matrix
 
 
-def codes(values: pd.Series[str], vocabulary: Sequence[str]) -> NDArray[np.int64]:
+def codes(values: Iterable[str], vocabulary: Sequence[str]) -> NDArray[np.int64]:
     """1 + the place of each value in a vocabulary, (N,); 0 where it is not in it."""
-    return pd.Index(vocabulary).get_indexer(pd.Index(values)).astype(np.int64) + 1
+    places = {value: place for place, value in enumerate(vocabulary, start=1)}
+    return np.array([places.get(value, 0) for value in values], np.int64)
 
 
 def translated(matrix: Columns, stored: ColumnSourceParameters, wanted: ColumnSourceParameters) -> Columns:
@@ -111,19 +113,21 @@ def translated(matrix: Columns, stored: ColumnSourceParameters, wanted: ColumnSo
         return matrix
     matrix = np.array(matrix)
     for place, name in enumerate(wanted.categorical, start=len(wanted.numeric)):
-        known = np.concatenate([[0], codes(pd.Series(stored.vocabulary[name], dtype=object), wanted.vocabulary[name])])
+        known = np.concatenate([[0], codes(stored.vocabulary[name], wanted.vocabulary[name])])
         matrix[:, place] = known[matrix[:, place].astype(np.int64)]
     return matrix
 
 
-def _frame(products: pd.DataFrame, declaration: ColumnSourceParameters, origin: str) -> pd.DataFrame:
-    """The parser's columns beside the product table's own."""
-    if declaration.parse is None:
-        parsed = pd.DataFrame(index=products.index)
-    else:
+def _read(
+    products: pd.DataFrame, declaration: ColumnSourceParameters, origin: str
+) -> Mapping[str, pd.Series[Any] | NDArray[Any]]:
+    """The parser's columns, as arrays, beside the product table's own, row for row."""
+    parsed: dict[str, NDArray[Any]] = {}
+    if declaration.parse:
         if "catalog_content" not in products:
             raise DataError(f"{origin}: lacks the column 'catalog_content', which a source parses.")
-        parsed = quantity_columns(products["catalog_content"])
+        # Iterating over Arrow strings would take a tenth of the time.
+        parsed = quantity_columns(products["catalog_content"].to_numpy(object))
     wanted = [name for name in (*declaration.numeric, *declaration.categorical) if name not in parsed]
     missing = [name for name in wanted if name not in products]
     if missing:
@@ -131,29 +135,38 @@ def _frame(products: pd.DataFrame, declaration: ColumnSourceParameters, origin: 
             f"{origin}: lacks the column(s) {', '.join(missing)} that a source reads; found "
             f"{', '.join(map(str, products.columns))}. Add them, or fix sources.<source>."
         )
-    return pd.concat([parsed, products[wanted]], axis=1)
+    return parsed | {name: products[name] for name in wanted}
 
 
-def _categories(column: pd.Series[str]) -> pd.Series[str]:
+def _categories(column: pd.Series[Any] | NDArray[Any]) -> Iterable[str]:
     """Categories as text without outer blanks; what a parser does not know is an empty field."""
+    if isinstance(column, np.ndarray):
+        return np.where(column == UNKNOWN, "", column)
     return column.fillna("").astype(str).str.strip().replace(UNKNOWN, "")
 
 
-def _numbers(column: pd.Series[str], products: pd.DataFrame, name: str, origin: str) -> Columns:
-    numbers = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
-    if not pd.api.types.is_numeric_dtype(column):
-        text = column.fillna("").astype(str).str.strip()
-        wrong = np.flatnonzero(np.isnan(numbers) & ~text.str.lower().isin(["", "nan"]).to_numpy())
-        if len(wrong):
-            ids = products["sample_id"] if "sample_id" in products else products.index.to_series()
-            shown = ", ".join(f"{ids.iloc[row]}: {text.iloc[row][:40]!r}" for row in wrong[:SHOWN])
-            raise DataError(
-                f"{origin}: column {name!r} holds {len(wrong):,} value(s) that are not numbers "
-                f"({shown}), expected numbers with a decimal point, or empty fields. Fix them, or declare the column "
-                f"under sources.<source>.categorical."
-            )
-    return np.where(np.isfinite(numbers) & (np.abs(numbers) <= np.finfo(np.float32).max), numbers, np.nan).astype(
-        np.float32
+def _numbers(column: pd.Series[Any] | NDArray[Any], products: pd.DataFrame, name: str, origin: str) -> Columns:
+    """(N,) numbers of a column; NaN where a field is empty, infinite or beyond float32."""
+    numbers = np.asarray(pd.to_numeric(column, errors="coerce"), np.float64)
+    if np.isnan(numbers).any() and not pd.api.types.is_numeric_dtype(column):
+        _refuse_text(pd.Series(column), numbers, products, name, origin)
+    return np.where(np.abs(numbers) <= np.finfo(np.float32).max, numbers, np.nan).astype(np.float32)
+
+
+def _refuse_text(
+    column: pd.Series[Any], numbers: NDArray[np.float64], products: pd.DataFrame, name: str, origin: str
+) -> None:
+    """Refuse fields that are neither numbers nor empty."""
+    text = column.fillna("").astype(str).str.strip()
+    wrong = np.flatnonzero(np.isnan(numbers) & ~text.str.lower().isin(["", "nan"]).to_numpy())
+    if not len(wrong):
+        return
+    ids = products["sample_id"] if "sample_id" in products else products.index.to_series()
+    shown = ", ".join(f"{ids.iloc[row]}: {text.iloc[row][:40]!r}" for row in wrong[:SHOWN])
+    raise DataError(
+        f"{origin}: column {name!r} holds {len(wrong):,} value(s) that are not numbers "
+        f"({shown}), expected numbers with a decimal point, or empty fields. Fix them, or declare the column "
+        f"under sources.<source>.categorical."
     )
 
 
