@@ -36,6 +36,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "benchmarks" / "results"
 BUSY = 0.25
 """Load per core from which a machine counts as busy."""
+NOT_SHOWN = ("--output", "--scratch", "--revision")
 POOL_ROWS = 16_384
 """Different rows of a fabricated matrix; longer ones repeat them, which no kernel and no disk notices."""
 
@@ -46,7 +47,7 @@ console = Console(width=None if sys.stdout.isatty() else 160)
 
 
 def parse_arguments(parser: argparse.ArgumentParser, smoke: Mapping[str, Any]) -> argparse.Namespace:
-    """Add ``--output``, ``--scratch`` and ``--smoke``, and parse.
+    """Add ``--output``, ``--scratch``, ``--revision`` and ``--smoke``, and parse.
 
     Args:
         parser: with the benchmark's own options, whose defaults are the full sizes.
@@ -55,6 +56,7 @@ def parse_arguments(parser: argparse.ArgumentParser, smoke: Mapping[str, Any]) -
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, to see that it runs; figures mean nothing")
     parser.add_argument("--output", type=Path, help="folder for the JSON (default: benchmarks/results)")
     parser.add_argument("--scratch", type=Path, help="where temporary folders go (default: the system's)")
+    parser.add_argument("--revision", help="commit of the code, where it is a copy without git's history")
     options = parser.parse_args()
     if options.smoke:
         parser.set_defaults(**smoke)
@@ -65,13 +67,13 @@ def parse_arguments(parser: argparse.ArgumentParser, smoke: Mapping[str, Any]) -
 
 
 def command_line() -> str:
-    """The command as typed, without the options that say where files go."""
+    """The command as typed, without the options that say where files go and come from."""
     words = iter(sys.argv[1:])
     kept: list[str] = []
     for word in words:
-        if word in ("--output", "--scratch"):
+        if word in NOT_SHOWN:
             next(words, None)
-        elif not word.startswith(("--output=", "--scratch=")):
+        elif not word.startswith(tuple(f"{option}=" for option in NOT_SHOWN)):
             kept.append(word)
     return shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *kept])
 
@@ -188,12 +190,14 @@ class Section:
     goals: list[Goal] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
     """Numbers that other programs ask for by name."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Measurements that are not among the tables, and why."""
     machine: dict[str, Any] = field(default_factory=describe_machine)
     load: float = field(default_factory=lambda: os.getloadavg()[0])
     """Load average of the last minute when the benchmark started."""
 
     def show(self) -> None:
-        """Print tables and goals."""
+        """Print tables, goals and what was left out."""
         for table in self.tables:
             console.print(_printable(table))
             for note in table.notes:
@@ -202,6 +206,8 @@ class Section:
             relation = ">=" if goal.at_least else "<="
             measured = f"{goal.measured:,.0f}" if goal.measured >= 1000 else f"{goal.measured:.3g}"
             console.print(f"goal: {goal.name} {relation} {goal.wanted:,g} {goal.unit}: {measured}, {goal.verdict}")
+        for what, why in self.left_out.items():
+            console.print(f"left out: {what}: {why}", style="yellow", highlight=False)
 
     def write(self, options: argparse.Namespace) -> Path:
         """Write the JSON; the file is whole or absent.
@@ -215,13 +221,14 @@ class Section:
             "command": command_line(),
             "data": self.data,
             "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            "revision": revision(),
+            "revision": options.revision or revision(),
             "smoke": options.smoke,
             "machine": self.machine,
             "load_at_start": round(self.load, 2),
             "tables": [asdict(table) for table in self.tables],
             "goals": [asdict(goal) | {"met": bool(goal.met), "verdict": goal.verdict} for goal in self.goals],
             "values": self.values,
+            "left_out": self.left_out,
         }
         path: Path = options.output / f"{self.name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)

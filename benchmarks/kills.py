@@ -13,8 +13,10 @@ import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from itertools import cycle, pairwise
 from pathlib import Path
+from time import monotonic
 
 from common import REPOSITORY, Column, Goal, ResultTable, Section, console, parse_arguments, scratch_folder, start
 from killing import AIMS, SETTINGS, Kill, Ordeal, train, train_under_fire
@@ -23,6 +25,7 @@ from timing import Timings
 EPOCHS = 80
 """So many that a training takes several kills."""
 SAMPLE = "fabrication.labelled=300,fabrication.unlabelled=60"
+TABLES = (("--pipelines", "fabricate", "--params", SAMPLE), ("--pipelines", "split"))
 
 
 def main() -> None:
@@ -30,15 +33,20 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=120, help="at least so many in all")
     parser.add_argument("--most", type=int, default=15, help="kills of one training")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of a training")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no training after so many")
+    parser.add_argument("--name", default="kills", help="of the JSON")
+    parser.add_argument("--title", default="Kills")
     options = parse_arguments(parser, {"kills": 2, "most": 2})
-    settings = [*SETTINGS, f"moe.train.epochs={EPOCHS}"]
+    ending = monotonic() + options.seconds
+    settings = [*SETTINGS, f"moe.train.epochs={options.epochs}"]
     start("Kills")
     with scratch_folder(options) as scratch:
         project = make_project(Path(scratch) / "project")
         expected, usual = train(project, settings=settings)
-        Timings("the training without kills", EPOCHS, "epochs").note(epochs_trained(project), usual)
+        Timings("the training without kills", options.epochs, "epochs").note(epochs_trained(project), usual)
         ordeals: list[Ordeal] = []
-        while sum(len(one.kills) for one in ordeals) < options.kills:
+        while sum(len(one.kills) for one in ordeals) < options.kills and monotonic() < ending:
             chance = random.Random(options.seed + len(ordeals))  # noqa: S311 - no secret
             ordeals.append(train_under_fire(project, cycle(AIMS), chance, usual, most=options.most, settings=settings))
             same = "the same" if ordeals[-1].digests == expected else "ANOTHER"
@@ -47,26 +55,34 @@ def main() -> None:
             )
     kills = [kill for one in ordeals for kill in one.kills]
     others = sum(one.digests != expected for one in ordeals)
-    Section(
-        "kills",
-        "Kills",
-        f"trainings of a small moe of {len(ordeals)} x {EPOCHS} epochs on a fabricated sample of 300 products",
+    section = Section(
+        options.name,
+        options.title,
+        f"trainings of a small moe of {len(ordeals)} x {options.epochs} epochs on a fabricated sample of 300 products",
         tables=[of_aims(kills), of_trainings(ordeals, expected)],
         goals=[
-            Goal("kills by SIGKILL", 100, len(kills), "kills"),
+            Goal("kills by SIGKILL", min(100, options.kills), len(kills), "kills"),
             Goal("trainings that ended otherwise", 0, others, "trainings", at_least=False),
         ],
         values={"kills": len(kills), "trainings": len(ordeals), "others": others},
-    ).finish(options)
+    )
+    if len(kills) < options.kills:
+        section.left_out["kills"] = f"{options.kills - len(kills)} of {options.kills}, as time was up"
+    section.finish(options)
 
 
-def make_project(path: Path) -> Path:
-    """The repository's configuration, a fabricated sample, its tables and its split."""
+def make_project(path: Path, runs: Sequence[Sequence[str]] = TABLES) -> Path:
+    """The repository's configuration in a folder of its own, and what some runs of ``kedro run`` make there.
+
+    Args:
+        path: of the new project.
+        runs: arguments of each; by default those of a fabricated sample, its tables and its split.
+    """
     shutil.copytree(REPOSITORY / "conf", path / "conf")
     for name in ("pyproject.toml", ".telemetry"):
         shutil.copy(REPOSITORY / name, path / name)
     (path / "src").mkdir()
-    for arguments in (("--pipelines", "fabricate", "--params", SAMPLE), ("--pipelines", "split")):
+    for arguments in runs:
         command = [sys.executable, "-m", "kedro", "run", *arguments]
         subprocess.run(command, cwd=path, check=True, capture_output=True)
     return path

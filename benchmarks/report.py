@@ -29,6 +29,11 @@ ORDER = (
     "averaging",
     "accuracy",
     "choices",
+    "gpu_speed",
+    "gpu_run",
+    "gpu_ensemble",
+    "gpu_tests",
+    "gpu_kills",
 )
 RELIABILITY = ("kills", "mutations", "csv_mutations", "pickle_mutations", "fuzzing")
 """Sections of docs/reliability.md; all others are of docs/benchmarks.md."""
@@ -91,7 +96,7 @@ def machines(sections: Sequence[Document]) -> str:
 
 def _machine_key(section: Document) -> str:
     machine = section["machine"]
-    return json.dumps([machine.get(field) for field in ("cpu", "cores", "memory_gib", "torch")])
+    return json.dumps([machine.get(field) for field in ("cpu", "cores", "memory_gib", "torch", "gpu")])
 
 
 def _machines(sections: Sequence[Document]) -> dict[str, dict[str, Any]]:
@@ -146,6 +151,9 @@ def describe(section: Document, number: int, machine_count: int, remarks: Path) 
     for table in section["tables"]:
         parts += [f"### {table['title']}", markdown_table(table["columns"], table["rows"])]
         parts += ["\n".join(f"- {note}" for note in table["notes"])] if table["notes"] else []
+    left_out = section.get("left_out", {})
+    if left_out:
+        parts += ["Left out:", "\n".join(f"- {what}: {why}" for what, why in left_out.items())]
     remark = remarks / f"{section['name']}.md"
     if remark.exists():
         parts += ["### Remarks", remark.read_text(encoding="utf-8").strip()]

@@ -100,7 +100,7 @@ def compare_loops(work: Workload, options: argparse.Namespace, peaks: Peaks) -> 
     trainer, times, _ = timed_epochs(work.name, work.variant, work.data, options.repeats, between=plain_repeat)
     parameters = sum(weight.numel() for weight in trainer.model.parameters())
     precision = "bf16" if trainer.bf16 else "float32"
-    flop = counted_flop(work)
+    flop = counted_flop(work.variant, work.data, work.batch_size)
     allowed = peaks.training_rate(parameters, work.batch_size, precision)
     allowed_counted = peaks.training_rate(parameters, work.batch_size, precision, flop)
     rate = times.rate(allowed_counted)
@@ -121,12 +121,12 @@ def compare_loops(work: Workload, options: argparse.Namespace, peaks: Peaks) -> 
     }
 
 
-def counted_flop(work: Workload) -> float:
+def counted_flop(variant: VariantParameters, data: TrainingData, batch_size: int) -> float:
     """Floating-point operations a row of a step's matrix products, forward and backward, as torch counts them."""
-    model = prepare_model(work.variant, work.data).train()
+    model = prepare_model(variant, data).to(data.device).train()
     with FlopCounterMode(display=False) as counter:
-        model(work.data.features.batch(work.data.train[: work.batch_size])).sum().backward()
-    return counter.get_total_flops() / work.batch_size
+        model(data.features.batch(data.train[:batch_size], data.device)).sum().backward()
+    return counter.get_total_flops() / batch_size
 
 
 def comparison_tables(rows: Sequence[dict[str, Any]], options: argparse.Namespace, peaks: Peaks) -> list[ResultTable]:
@@ -175,7 +175,8 @@ def growth_table(options: argparse.Namespace, peaks: Peaks) -> ResultTable:
         with workload(options.growth_variant, options, count, train_rows) as work:
             written = perf_counter() - started
             trainer, times, _ = timed_epochs(work.name, work.variant, work.data, options.repeats)
-            flop, precision = counted_flop(work), "bf16" if trainer.bf16 else "float32"
+            flop = counted_flop(work.variant, work.data, work.batch_size)
+            precision = "bf16" if trainer.bf16 else "float32"
             size = sum(shard.nbytes for table in work.tables.values() for shard in table.vectors)
         parameters = sum(weight.numel() for weight in trainer.model.parameters())
         rate = times.rate(peaks.training_rate(parameters, work.batch_size, precision, flop))
