@@ -1,6 +1,8 @@
 """Product prices from stored embeddings of images and texts."""
 
 import os
+import sys
+import warnings
 
 __version__ = "0.1.0"
 
@@ -10,3 +12,11 @@ __version__ = "0.1.0"
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+    if sys.platform == "linux" and "torch" in sys.modules and os.environ.get("OMP_NUM_THREADS") != "1":
+        warnings.warn(
+            "torch was imported before price_fusion, so its threads spin while they wait. Beside other processes, training "
+            "and large batches then take many times as long. Import price_fusion first, or set OMP_WAIT_POLICY=PASSIVE and "
+            "GOMP_SPINCOUNT=3000 in the environment.",
+            RuntimeWarning,
+            stacklevel=2,
+        )

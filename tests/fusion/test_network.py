@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from price_fusion.errors import CheckpointError
+from price_fusion.fusion import network as network_module
 from price_fusion.fusion.checkpoint import HIGHEST_LOG_PRICE, LOWEST_LOG_PRICE, Checkpoint
 from price_fusion.fusion.engine.features import Features, features_from_arrays
-from price_fusion.fusion.network import Network
+from price_fusion.fusion.engine.scoring import score
+from price_fusion.fusion.network import FEW_PRODUCTS, Network
 
 MakeCheckpoint = Callable[..., Checkpoint]
 
@@ -59,3 +62,24 @@ def test_weights_that_do_not_fit_are_refused_by_name(make_checkpoint: MakeCheckp
     checkpoint.weights["more"] = torch.zeros(1)
     with pytest.raises(CheckpointError, match="checkpoint of 'tiny': weights do not fit its header"):
         Network(checkpoint)
+
+
+@pytest.mark.parametrize(("rows", "threads"), [(1, 1), (FEW_PRODUCTS, 1), (FEW_PRODUCTS + 1, 2)])
+def test_few_products_are_scored_on_one_thread_which_is_then_given_back(
+    make_checkpoint: MakeCheckpoint, monkeypatch: pytest.MonkeyPatch, rows: int, threads: int
+) -> None:
+    seen = []
+
+    def noted(*arguments: Any, **options: Any) -> torch.Tensor:
+        seen.append(torch.get_num_threads())
+        return score(*arguments, **options)
+
+    monkeypatch.setattr(network_module, "score", noted)
+    network = Network(make_checkpoint())
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        network.log_prices(features(network, rows))
+        assert (seen, torch.get_num_threads()) == ([threads], 2)
+    finally:
+        torch.set_num_threads(before)

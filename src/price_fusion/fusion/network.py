@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Literal
 
 import numpy as np
@@ -11,12 +12,15 @@ from numpy.typing import NDArray
 
 from price_fusion.errors import CheckpointError
 from price_fusion.fusion.checkpoint import HIGHEST_LOG_PRICE, LOWEST_LOG_PRICE, Checkpoint
-from price_fusion.fusion.engine.device import uses_bf16
+from price_fusion.fusion.engine.device import one_thread, uses_bf16
 from price_fusion.fusion.engine.features import Features
 from price_fusion.fusion.engine.scoring import gate_weights, score
 from price_fusion.fusion.intervals import Calibration
 from price_fusion.fusion.models.build import build_model
 from price_fusion.parameters import Source
+
+FEW_PRODUCTS = 64
+"""Up to so many, one thread scores: several would wait for each other longer than they compute."""
 
 
 class Network:
@@ -70,7 +74,9 @@ class Network:
             features: of its sources; others are not used.
         """
         own = Features({name: features.sources[name] for name in self.sources})
-        logs: NDArray[np.float64] = score(self._model, own, torch.arange(len(own)), bf16=self._bf16).double().numpy()
+        with one_thread() if len(own) <= FEW_PRODUCTS else nullcontext():
+            scored = score(self._model, own, torch.arange(len(own)), bf16=self._bf16)
+        logs: NDArray[np.float64] = scored.double().numpy()
         return np.clip(logs, LOWEST_LOG_PRICE, HIGHEST_LOG_PRICE)
 
     def gate_weights(self, features: Features) -> NDArray[np.float32]:

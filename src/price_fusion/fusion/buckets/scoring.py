@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -55,19 +54,6 @@ def _loaded(model: PackedModel) -> Predictor:
     return Predictor(checkpoint_of(model.contents), model.precision)
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let torch compute on one thread: how a matrix product is divided among threads shows in its last bits."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 @dataclass(frozen=True)
 class BucketPricing:
     """The task of a bucket: prices of all of its products."""
@@ -87,9 +73,11 @@ class BucketPricing:
 
     def priced(self, samples: pd.DataFrame, bucket: int) -> pd.DataFrame:
         """Prices and bounds of some products of a bucket, as ``Predictor.price_samples`` gives them."""
+        from price_fusion.fusion.engine.device import one_thread
+
         predictor = self.model.predictor()
         tables = {name: self.tables[name].bucket(bucket) for name in predictor.model.sources}
-        with _one_thread():
+        with one_thread():
             return predictor.price_samples(samples, tables, self.levels)
 
     def plan(self, kind: str, metadata: Mapping[str, Any]) -> BucketPlan:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal
 
 import torch
@@ -60,3 +61,17 @@ def uses_bf16(wanted: Literal["auto", "bf16", "float32"], device: torch.device) 
 def autocast(device: torch.device, bf16: bool) -> AbstractContextManager[object]:
     """Context in which matrix products run in bf16, if they shall."""
     return torch.autocast(device.type, dtype=torch.bfloat16) if bf16 else nullcontext()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread: no waking of threads, no waiting for them, and the same bits on any machine.
+
+    How a matrix product is divided among threads shows in its last bits.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
