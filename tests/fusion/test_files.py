@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from price_fusion.errors import StorageError
-from price_fusion.fusion.files import sha256, sync, whole_file
+from price_fusion.fusion.files import sha256, whole_file
 
 
 def test_takes_its_name_only_when_it_is_done(tmp_path: Path) -> None:
@@ -68,11 +68,6 @@ def test_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
     path = tmp_path / "b"
     path.write_bytes(b"abc" * 100_000)
     assert sha256(path) == hashlib.sha256(b"abc" * 100_000).hexdigest()
-
-
-def test_flushing_what_is_not_there_fails(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        sync(tmp_path / "nothing")
 
 
 def test_a_folder_that_is_removed_while_a_file_is_written_is_named(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from kedro.io import AbstractDataset
 from numpy.typing import NDArray
 
 from price_fusion.datasets.errors import DatasetFileError, kedro_errors
-from price_fusion.fusion.files import sha256, storage_errors, sync
+from price_fusion.fusion.disks import sync
+from price_fusion.fusion.files import sha256, storage_errors
 
 MARKER_NAME = "fabricated.json"
 _MADE_BY = "price_fusion fabricate"
@@ -186,8 +187,7 @@ class FabricatedSampleDataset(AbstractDataset[FabricatedSample, dict[str, Any]])
         temporary.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             write(file)
-            file.flush()
-            os.fsync(file.fileno())
+        sync(temporary)
         return sha256(temporary)
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from price_fusion.datasets.errors import DatasetFileError
 from price_fusion.fusion.digests import digest_of
-from price_fusion.fusion.files import sync, write_whole
+from price_fusion.fusion.disks import sync
+from price_fusion.fusion.files import write_whole
 
 _LINE = re.compile(r"\\?(?P<digest>[0-9a-f]{64}) [ *].+")
 

@@ -23,7 +23,8 @@ from kedro_datasets.yaml import YAMLDataset
 from price_fusion.datasets.errors import DatasetFileError, is_whole, kedro_errors
 from price_fusion.datasets.formulas import IDS, quoting_of, without_formulas
 from price_fusion.datasets.sidecar import Sidecar
-from price_fusion.fusion.files import sha256, sync, whole_file
+from price_fusion.fusion.disks import sync
+from price_fusion.fusion.files import sha256, whole_file
 from price_fusion.fusion.tables.ids import id_column
 
 _UNSUPPORTED = ("version", "credentials", "fs_args")

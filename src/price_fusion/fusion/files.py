@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from price_fusion.errors import PriceFusionError, StorageError
+from price_fusion.fusion.disks import sync
 
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.\d+\.(?P<kind>partial|replaced)")
 _ADVICE = {
@@ -128,15 +129,6 @@ def storage_errors(path: Path) -> Iterator[None]:
             f"{path}: could not be written ({error.strerror or error}; {_space_left(path)}). What was there before is as it "
             f"was. {advice}, and give the same command again."
         ) from error
-
-
-def sync(path: Path) -> None:
-    """Wait until a file's or folder's contents are on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def sha256(path: Path) -> str:

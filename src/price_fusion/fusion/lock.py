@@ -13,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from price_fusion.errors import BusyError
+from price_fusion.fusion.disks import can_lock
 from price_fusion.fusion.files import storage_errors, write_whole
 
 LOCK = ".run.lock"
@@ -23,7 +24,8 @@ HOLDER = ".run.json"
 def only_writer(folder: Path) -> Iterator[None]:
     """Be the only process that writes below a folder, made if it is not there.
 
-    The operating system lets go of the lock when the process ends, however it ends.
+    The operating system lets go of the lock when the process ends, however it ends. A disk that cannot lock files gets a
+    warning instead.
 
     Raises:
         BusyError: if another process is; with its id, its start and its command.
@@ -33,7 +35,8 @@ def only_writer(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)
         try:
-            lock.acquire(timeout=0)
+            if can_lock(folder / LOCK):
+                lock.acquire(timeout=0)
         except Timeout as error:
             raise BusyError(
                 f"{folder.resolve()}: {_holder(folder)} is writing here; two runs would spoil each other's files. Wait for "
