@@ -53,9 +53,16 @@ def main() -> None:
             console.print(
                 f"training {len(ordeals)}: {len(ordeals[-1].kills)} kills, {same} in the end", highlight=False
             )
+            found(ordeals, expected, options).write(options)
+    found(ordeals, expected, options).finish(options)
+
+
+def found(ordeals: list[Ordeal], expected: dict[str, str], options: argparse.Namespace) -> Section:
+    """The section of the trainings so far."""
     kills = [kill for one in ordeals for kill in one.kills]
     others = sum(one.digests != expected for one in ordeals)
-    section = Section(
+    left = options.kills - len(kills)
+    return Section(
         options.name,
         options.title,
         f"trainings of a small moe of {len(ordeals)} x {options.epochs} epochs on a fabricated sample of 300 products",
@@ -65,10 +72,8 @@ def main() -> None:
             Goal("trainings that ended otherwise", 0, others, "trainings", at_least=False),
         ],
         values={"kills": len(kills), "trainings": len(ordeals), "others": others},
+        left_out={"kills": f"{left} of {options.kills} before the time was up"} if left > 0 else {},
     )
-    if len(kills) < options.kills:
-        section.left_out["kills"] = f"{options.kills - len(kills)} of {options.kills}, as time was up"
-    section.finish(options)
 
 
 def make_project(path: Path, runs: Sequence[Sequence[str]] = TABLES) -> Path:
