@@ -8,6 +8,7 @@ from price_fusion.errors import ParameterError
 from price_fusion.hooks.current_project import CurrentProject
 from price_fusion.hooks.guard import RunGuardHooks
 from price_fusion.hooks.input_report import InputReportHooks
+from price_fusion.hooks.made_from import MadeFromHooks
 from price_fusion.hooks.mlflow_tracking import MlflowHooks
 from price_fusion.hooks.node_log import NodeLogHooks
 from price_fusion.hooks.node_times import NodeTimes
@@ -43,6 +44,7 @@ HOOKS = (
     RunRecordHooks(_project, _times),
     MlflowHooks(_project),
     InputReportHooks(),
+    MadeFromHooks(),
 )
 
 CONFIG_LOADER_ARGS = {

@@ -83,3 +83,19 @@ def test_a_sidecar_of_another_form_is_refused_by_name(tmp_path: Path, contents: 
     assert not sidecar.is_current()
     with pytest.raises(DatasetFileError, match=r"\.table\.csv\.sha256: its first line is .* expected a sha256 digest"):
         sidecar.check()
+
+
+@pytest.mark.skipif(shutil.which("sha256sum") is None, reason="needs coreutils")
+def test_facts_are_kept_with_the_file_that_they_are_of(tmp_path: Path) -> None:
+    path, sidecar = made(tmp_path, origins=("a.bin",))
+    assert sidecar.made_from() is None
+    facts = {"params:text": ("a\nb \u2028 ü",), "products": ({"files": {"p.csv": "0f"}},)}
+    sidecar.write(digest_of(path), facts)
+    assert sidecar.made_from() == facts
+    assert sidecar.is_current()
+    command = ["sha256sum", "--check", "--strict", "--status", sidecar.path.name]
+    assert subprocess.run(command, cwd=path.parent, check=False).returncode == 0
+    path.write_bytes(b"another file in its place")
+    assert sidecar.made_from() is None
+    path.unlink()
+    assert sidecar.made_from() is None

@@ -137,3 +137,25 @@ def test_a_model_is_not_evaluated_on_rows_of_another_split(
     assert (project.path / "data/08_reporting/moe/metrics.json").read_bytes() == before
     project.kedro("run", "--pipelines", "split")  # its own split is the same again
     project.kedro("run", "--pipelines", "evaluate_moe")
+
+
+def test_changed_parameters_and_raw_files_are_noticed_and_named(
+    trained_project: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    project = copy_of(trained_project)
+    data = project.path / "data"
+    assert "Skipping all" in project.kedro(*GO_ON).stdout
+    checkpoint = data / "06_models/moe/checkpoint.safetensors"
+    trained, submission = checkpoint.stat().st_mtime_ns, data / "07_model_output/moe/test_out.csv"
+    products = len(submission.read_text().splitlines())
+    with (data / "01_raw/dataset/test.csv").open("a") as file:
+        file.write("987654321,a plain mug,https://images.price-fusion.example/I/1.jpg\n")
+    said = "".join(project.kedro(*GO_ON).stdout.split())
+    assert "test_products(test.csv)haschanged:" in said
+    assert len(submission.read_text().splitlines()) == products + 1
+    assert checkpoint.stat().st_mtime_ns == trained  # a file of test products has no part in it
+    longer = SHORT.replace("moe.train.epochs=2", "moe.train.epochs=3")
+    said = "".join(project.kedro("run", "--only-missing-outputs", "--params", longer).stdout.split())
+    assert "moe.train.epochsis3,was2:moe.checkpoint,moe.history" in said
+    assert checkpoint.stat().st_mtime_ns != trained
+    assert "Skipping all" in project.kedro("run", "--only-missing-outputs", "--params", longer).stdout

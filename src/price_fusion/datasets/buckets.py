@@ -2,18 +2,51 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from kedro.io import AbstractDataset
 
 from price_fusion.datasets.errors import kedro_errors
+from price_fusion.datasets.made_from import Facts, as_text, from_text
+from price_fusion.datasets.recorded import RecordedOutput
+from price_fusion.errors import PriceFusionError
 from price_fusion.fusion.buckets.drafts import BucketDraft, write_draft
 from price_fusion.fusion.buckets.parts import Buckets, is_finished
 from price_fusion.fusion.buckets.scatter import write_table_buckets
 from price_fusion.fusion.buckets.table import TableBuckets
 
+RECORD = "_made_from.json"
+"""Beside the manifest: the recipe of the table, and what it was made from."""
 
-class BucketsDataset(AbstractDataset[BucketDraft, Buckets]):
+
+class _BucketsRecord(RecordedOutput):
+    """The record of a table in buckets lies in its folder, which may be in an object store."""
+
+    _filepath: str
+
+    def made_from(self) -> Facts | None:
+        """What the record says, if it is of the table that is there."""
+        try:
+            buckets = Buckets(self._filepath)
+            record = json.loads(buckets.store.read(RECORD))
+        except (PriceFusionError, FileNotFoundError, ValueError):
+            return None
+        return from_text(record["facts"]) if record["recipe"] == buckets.recipe else None
+
+    def _record(self) -> None:
+        facts, buckets = self.facts(), Buckets(self._filepath)
+        if facts is None:
+            buckets.store.remove(RECORD)
+            return
+        buckets.store.write(RECORD, json.dumps({"recipe": buckets.recipe, "facts": as_text(facts)}).encode())
+
+    def _exists(self) -> bool:
+        with kedro_errors():
+            return not self.is_stale and is_finished(self._filepath)
+
+
+class BucketsDataset(_BucketsRecord, AbstractDataset[BucketDraft, Buckets]):
     """A table in hash buckets. Loading gives its manifest; no rows are read.
 
     Saving takes a ``BucketDraft`` and has its engine compute and write what is missing of it.
@@ -36,16 +69,13 @@ class BucketsDataset(AbstractDataset[BucketDraft, Buckets]):
         """Compute and write the table, or what is missing of it."""
         with kedro_errors():
             write_draft(self._filepath, data)
-
-    def _exists(self) -> bool:
-        with kedro_errors():
-            return is_finished(self._filepath)
+            self._record()
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": self._filepath}
 
 
-class TableBucketsDataset(AbstractDataset[BucketDraft, TableBuckets]):
+class TableBucketsDataset(_BucketsRecord, AbstractDataset[BucketDraft, TableBuckets]):
     """An embedding table in hash buckets.
 
     Args:
@@ -68,10 +98,7 @@ class TableBucketsDataset(AbstractDataset[BucketDraft, TableBuckets]):
         """Deal out the raw embeddings, or what is missing of them."""
         with kedro_errors():
             write_table_buckets(self._filepath, self._source, data)
-
-    def _exists(self) -> bool:
-        with kedro_errors():
-            return is_finished(self._filepath)
+            self._record()
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": self._filepath, "source": self._source}

@@ -8,10 +8,11 @@ from typing import Any
 from kedro.io import AbstractDataset
 
 from price_fusion.datasets.errors import is_whole, kedro_errors
+from price_fusion.datasets.recorded import FileRecord
 from price_fusion.fusion.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 
-class CheckpointDataset(AbstractDataset[Checkpoint, Checkpoint]):
+class CheckpointDataset(FileRecord, AbstractDataset[Checkpoint, Checkpoint]):
     """One safetensors file: weights, and a header that is enough to predict with them.
 
     Args:
@@ -32,9 +33,14 @@ class CheckpointDataset(AbstractDataset[Checkpoint, Checkpoint]):
         """Replace the file, whole or not at all."""
         with kedro_errors():
             save_checkpoint(self._filepath, data)
+            self._record()
+
+    @property
+    def _recorded_file(self) -> Path:
+        return self._filepath
 
     def _exists(self) -> bool:
-        return self._filepath.is_file() and is_whole(self.load)
+        return not self.is_stale and self._filepath.is_file() and is_whole(self.load)
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath)}

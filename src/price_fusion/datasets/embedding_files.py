@@ -10,7 +10,7 @@ from kedro.io import AbstractDataset, DatasetError
 
 from price_fusion.datasets.errors import kedro_errors
 from price_fusion.fusion.tables.raw import RawEmbeddings
-from price_fusion.fusion.tables.readers import read_embeddings
+from price_fusion.fusion.tables.readers import files_of_embeddings, read_embeddings
 
 
 class EmbeddingFilesDataset(AbstractDataset[NoReturn, RawEmbeddings]):
@@ -65,6 +65,10 @@ class EmbeddingFilesDataset(AbstractDataset[NoReturn, RawEmbeddings]):
                 memory_gb=self._memory_gb,
                 seconds=self._seconds,
             )
+
+    def files(self) -> list[Path]:
+        """The files that are read."""
+        return files_of_embeddings(self._filepath, self._file_format, self._embeddings, self._ids)
 
     def save(self, data: NoReturn) -> None:
         """Refuse: raw data is never written."""

@@ -8,11 +8,12 @@ from typing import Any, get_args
 from kedro.io import AbstractDataset
 
 from price_fusion.datasets.errors import is_whole, kedro_errors
+from price_fusion.datasets.recorded import FileRecord
 from price_fusion.errors import ParameterError
 from price_fusion.fusion.tables.table import Check, EmbeddingTable, TableDraft, write_table
 
 
-class EmbeddingTableDataset(AbstractDataset[TableDraft, EmbeddingTable]):
+class EmbeddingTableDataset(FileRecord, AbstractDataset[TableDraft, EmbeddingTable]):
     """A folder with ids, a memory-mapped matrix and a manifest.
 
     Saving takes a ``TableDraft``, so that a matrix is converted block by block on its way to the disk; loading gives an
@@ -50,9 +51,14 @@ class EmbeddingTableDataset(AbstractDataset[TableDraft, EmbeddingTable]):
         """Replace the table."""
         with kedro_errors():
             write_table(self._filepath, self._source, data)
+            self._record()
+
+    @property
+    def _recorded_file(self) -> Path:
+        return self._filepath / "manifest.json"
 
     def _exists(self) -> bool:
-        return (self._filepath / "manifest.json").is_file() and is_whole(self.load)
+        return not self.is_stale and self._recorded_file.is_file() and is_whole(self.load)
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath), "source": self._source, "check": self._check}

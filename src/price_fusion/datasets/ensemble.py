@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from kedro.io import AbstractDataset
 
 from price_fusion.datasets.errors import is_whole, kedro_errors
+from price_fusion.datasets.recorded import FileRecord
 
 if TYPE_CHECKING:
     from price_fusion.fusion.ensemble import Ensemble, EnsembleDraft
 
 
-class EnsembleDataset(AbstractDataset["EnsembleDraft", "Ensemble"]):
+class EnsembleDataset(FileRecord, AbstractDataset["EnsembleDraft", "Ensemble"]):
     """One folder with all models of an ensemble, its calibration and a manifest.
 
     Args:
@@ -38,9 +39,14 @@ class EnsembleDataset(AbstractDataset["EnsembleDraft", "Ensemble"]):
 
         with kedro_errors():
             save_ensemble(self._filepath, data)
+            self._record()
+
+    @property
+    def _recorded_file(self) -> Path:
+        return self._filepath / "manifest.json"
 
     def _exists(self) -> bool:
-        return (self._filepath / "manifest.json").is_file() and is_whole(self.load)
+        return not self.is_stale and self._recorded_file.is_file() and is_whole(self.load)
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath)}

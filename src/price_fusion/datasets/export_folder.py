@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from kedro.io import AbstractDataset
 
 from price_fusion.datasets.errors import DatasetFileError, is_whole, kedro_errors
+from price_fusion.datasets.recorded import FileRecord
 from price_fusion.fusion.sealed import json_object, unsealed
 
 if TYPE_CHECKING:
     from price_fusion.fusion.export.export import Exported
 
 
-class ExportDataset(AbstractDataset["Exported", dict[str, Any]]):
+class ExportDataset(FileRecord, AbstractDataset["Exported", dict[str, Any]]):
     """A folder with ``model.onnx``, ``model.pt2`` and ``export.json``, which says what they are; loading gives the latter.
 
     Args:
@@ -32,7 +33,7 @@ class ExportDataset(AbstractDataset["Exported", dict[str, Any]]):
         Raises:
             DatasetFileError: if it is missing or damaged.
         """
-        path = self._filepath / "export.json"
+        path = self._recorded_file
         try:
             return unsealed(json_object(path.read_bytes()))
         except FileNotFoundError as error:
@@ -48,9 +49,14 @@ class ExportDataset(AbstractDataset["Exported", dict[str, Any]]):
 
         with kedro_errors():
             save_export(self._filepath, data)
+            self._record()
+
+    @property
+    def _recorded_file(self) -> Path:
+        return self._filepath / "export.json"
 
     def _exists(self) -> bool:
-        return (self._filepath / "export.json").is_file() and is_whole(self.load)
+        return not self.is_stale and self._recorded_file.is_file() and is_whole(self.load)
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath)}

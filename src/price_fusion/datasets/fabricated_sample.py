@@ -18,6 +18,8 @@ from kedro.io import AbstractDataset
 from numpy.typing import NDArray
 
 from price_fusion.datasets.errors import DatasetFileError, kedro_errors
+from price_fusion.datasets.made_from import Facts
+from price_fusion.datasets.recorded import RecordedOutput
 from price_fusion.fusion.disks import sync
 from price_fusion.fusion.files import sha256, storage_errors
 
@@ -70,7 +72,7 @@ class FabricatedSample:
     test: SamplePart
 
 
-class FabricatedSampleDataset(AbstractDataset[FabricatedSample, dict[str, Any]]):
+class FabricatedSampleDataset(RecordedOutput, AbstractDataset[FabricatedSample, dict[str, Any]]):
     """Writes a fabricated sample into a folder, beside whatever is there, and never over it.
 
     The folder gets ``dataset/``, ``embeddings/`` and a marker, ``fabricated.json``, with the seed, the parameters and
@@ -138,9 +140,16 @@ class FabricatedSampleDataset(AbstractDataset[FabricatedSample, dict[str, Any]])
             )
         return marker
 
+    def made_from(self) -> Facts | None:
+        """What the marker says: it holds seed and parameters for readers, too."""
+        if not self._exists():
+            return None
+        marker = self._read_marker()
+        return {"params:fabrication": (marker["parameters"],), "params:seed": (marker["seed"],)}
+
     def _exists(self) -> bool:
         """Whether a finished marker and all files that it lists are there."""
-        if not self._marker.exists():
+        if self.is_stale or not self._marker.exists():
             return False
         marker = self._read_marker()
         return marker["state"] == "finished" and all((self._folder / name).is_file() for name in marker["files"])

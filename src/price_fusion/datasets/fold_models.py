@@ -8,10 +8,11 @@ from typing import Any
 from kedro.io import AbstractDataset
 
 from price_fusion.datasets.errors import kedro_errors
+from price_fusion.datasets.recorded import FileRecord
 from price_fusion.fusion.folds import FoldFolder, FoldModels
 
 
-class FoldModelsDataset(AbstractDataset[FoldModels, FoldModels]):
+class FoldModelsDataset(FileRecord, AbstractDataset[FoldModels, FoldModels]):
     """The manifest of a cross-validation; it exists while all its models are there and whole.
 
     Args:
@@ -34,9 +35,14 @@ class FoldModelsDataset(AbstractDataset[FoldModels, FoldModels]):
         """Replace the manifest; the models are there already."""
         with kedro_errors():
             self._folder.write(data)
+            self._record()
+
+    @property
+    def _recorded_file(self) -> Path:
+        return self._folder.manifest
 
     def _exists(self) -> bool:
-        return self._folder.is_complete
+        return not self.is_stale and self._folder.is_complete
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath)}

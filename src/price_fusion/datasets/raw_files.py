@@ -8,7 +8,7 @@ from kedro.io import AbstractDataset, DatasetError
 
 from price_fusion.datasets.errors import kedro_errors
 from price_fusion.fusion.buckets.parquet_embeddings import ParquetEmbeddings
-from price_fusion.fusion.buckets.product_files import ProductFiles
+from price_fusion.fusion.buckets.product_files import ProductFiles, found_files
 from price_fusion.fusion.buckets.store import Store
 from price_fusion.fusion.tables.layout import Layout
 
@@ -60,6 +60,11 @@ class ProductFilesDataset(_RawFilesDataset):
         """The handle."""
         return ProductFiles(self._filepath, self._labelled, self._layout)
 
+    def version(self) -> dict[str, Any]:
+        """What tells these files from others, by their names: sizes, and times or tags of change."""
+        with kedro_errors():
+            return {one.url.rpartition("/")[2]: list(one.version) for one in found_files(self.load())}
+
     def _exists(self) -> bool:
         store, _, name = self._filepath.rpartition("/")
         with kedro_errors():
@@ -93,6 +98,11 @@ class ParquetEmbeddingsDataset(_RawFilesDataset):
     def load(self) -> ParquetEmbeddings:
         """The handle."""
         return self._embeddings
+
+    def version(self) -> dict[str, Any]:
+        """What tells these files from others: names, sizes, and times or tags of change."""
+        with kedro_errors():
+            return {"files": self._embeddings.version()}
 
     def _exists(self) -> bool:
         with kedro_errors():

@@ -1,7 +1,8 @@
-"""The hidden file beside a saved file: its digest, and the digests of what it was made from, as ``sha256sum`` writes them.
+"""The hidden file beside a saved file: its digest, and what it was made from, as ``sha256sum`` writes and reads it.
 
 ``.metrics.json.sha256`` belongs to ``metrics.json``. Its first line is of that file; each further line is of an origin, by
-its path from there. ``sha256sum -c .metrics.json.sha256``, given in that folder, checks all of them.
+its path from there; a comment at the end holds the parameters and raw files that led to it (``made_from.py``).
+``sha256sum -c .metrics.json.sha256``, given in that folder, checks all files.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from price_fusion.datasets.errors import DatasetFileError
+from price_fusion.datasets.made_from import Facts, as_text, from_text
 from price_fusion.fusion.digests import digest_of
 from price_fusion.fusion.disks import sync
 from price_fusion.fusion.files import write_whole
 
 _LINE = re.compile(r"\\?(?P<digest>[0-9a-f]{64}) [ *].+")
+_MADE_FROM = "# made from: "
+"""sha256sum passes over comments."""
 
 
 class Sidecar:
@@ -38,16 +42,18 @@ class Sidecar:
             self.path.unlink()
             sync(self.path.parent)
 
-    def write(self, digest: str) -> None:
+    def write(self, digest: str, facts: Facts | None = None) -> None:
         """Vouch for the file.
 
         Args:
             digest: its sha256, in hexadecimal.
+            facts: the parameters and raw files that led to it; None: not known.
 
         Raises:
             StorageError: if it cannot be written.
         """
         lines = [_line(digest, self._file.name), *self._lines_of_origins()]
+        lines += [] if facts is None else [_MADE_FROM + as_text(facts)]
         write_whole(self.path, os.fsencode("".join(f"{line}\n" for line in lines)))
 
     def check(self) -> None:
@@ -80,6 +86,15 @@ class Sidecar:
         if not lines or not self._file.is_file() or not all(path.is_file() for path in self._made_from):
             return False
         return _LINE.fullmatch(lines[0]) is not None and set(self._lines_of_origins()) <= set(lines[1:])
+
+    def made_from(self) -> Facts | None:
+        """The parameters and raw files that led to the file; None where that is not known, or there is another file."""
+        lines = self._lines()
+        match = _LINE.fullmatch(lines[0]) if lines else None
+        if match is None or not self._file.is_file() or digest_of(self._file) != match["digest"]:
+            return None
+        comments = [line.removeprefix(_MADE_FROM) for line in lines if line.startswith(_MADE_FROM)]
+        return from_text(comments[-1]) if comments else None
 
     def _lines(self) -> list[str]:
         """Without their ends; none if there is no sidecar."""

@@ -22,6 +22,8 @@ from kedro_datasets.yaml import YAMLDataset
 
 from price_fusion.datasets.errors import DatasetFileError, is_whole, kedro_errors
 from price_fusion.datasets.formulas import IDS, quoting_of, without_formulas
+from price_fusion.datasets.made_from import Facts
+from price_fusion.datasets.recorded import RecordedOutput
 from price_fusion.datasets.sidecar import Sidecar
 from price_fusion.fusion.disks import sync
 from price_fusion.fusion.files import sha256, whole_file
@@ -30,7 +32,7 @@ from price_fusion.fusion.tables.ids import id_column
 _UNSUPPORTED = ("version", "credentials", "fs_args")
 
 
-class WholeFile:
+class WholeFile(RecordedOutput):
     """Makes a Kedro dataset of one local file save it whole; stands before that dataset among the bases of a class.
 
     Loading checks the digest. A file without one, such as a user's own, is loaded as it is.
@@ -79,7 +81,11 @@ class WholeFile:
                 sync(temporary)
                 digest = sha256(temporary)
                 self._sidecar.remove()
-            self._sidecar.write(digest)
+            self._sidecar.write(digest, self.facts())
+
+    def made_from(self) -> Facts | None:
+        """As the sidecar says."""
+        return self._sidecar.made_from()
 
     def _write(self, data: Any, path: Path, **changed: Any) -> None:
         """Let the Kedro dataset, with some of its attributes changed, write to another path."""
@@ -88,7 +94,7 @@ class WholeFile:
         inspect.unwrap(super().save)(elsewhere, data)  # type: ignore[misc]
 
     def _exists(self) -> bool:
-        return self._sidecar.is_current() and is_whole(self._sidecar.check)
+        return not self.is_stale and self._sidecar.is_current() and is_whole(self._sidecar.check)
 
 
 class WholeCSVDataset(WholeFile, CSVDataset):  # type: ignore[misc]

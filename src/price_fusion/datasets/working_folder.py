@@ -18,7 +18,7 @@ from price_fusion.fusion.study import TuningFolder
 Handle = RunFolder | FoldFolder | TuningFolder
 
 
-class _WorkingFolderDataset(AbstractDataset[NoReturn, Handle]):
+class WorkingFolderDataset(AbstractDataset[NoReturn, Handle]):
     """Gives a node a handle on a folder.
 
     Args:
@@ -49,19 +49,19 @@ class _WorkingFolderDataset(AbstractDataset[NoReturn, Handle]):
         return {"filepath": str(self._filepath)}
 
 
-class RunFolderDataset(_WorkingFolderDataset):
+class RunFolderDataset(WorkingFolderDataset):
     """Of a training: the checkpoint kept so far, periodic ones, state and history."""
 
     handle = RunFolder
 
 
-class FoldFolderDataset(_WorkingFolderDataset):
+class FoldFolderDataset(WorkingFolderDataset):
     """Of a cross-validation: each model as soon as it is trained."""
 
     handle = FoldFolder
 
 
-class TuningFolderDataset(_WorkingFolderDataset):
+class TuningFolderDataset(WorkingFolderDataset):
     """Of tuning: each trial as soon as it ends."""
 
     handle = TuningFolder

@@ -131,6 +131,23 @@ class CheckRecord:
             if name not in self._entries or self._entries[name] != self._entry(name, digest)
         }
 
+    def digest_of(self, name: str) -> str:
+        """sha256 of a file; it is read only if its version is another than the one that is remembered.
+
+        Args:
+            name: its path from the folder.
+
+        Raises:
+            OSError: if it cannot be read.
+            StorageError: if the record cannot be written.
+        """
+        known = self._entries.get(name)
+        if known is not None and known == self._entry(name, known["sha256"]):
+            return str(known["sha256"])
+        digest = digest_of(self._folder / name)
+        self.note({name: digest})
+        return digest
+
     def note(self, checked: Mapping[str, str]) -> None:
         """Remember the digests of files, by name, in their current versions; changes of moments ago are left out.
 

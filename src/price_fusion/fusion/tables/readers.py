@@ -84,6 +84,17 @@ def read_embeddings(
     return reader(path, *names, _Options(binary_dtype, memory_gb, seconds))
 
 
+def files_of_embeddings(path: Path, file_format: FileFormat, embeddings: str | None, ids: str | None) -> list[Path]:
+    """The files that ``read_embeddings`` reads, which has arguments of the same names."""
+    if file_format != "npy":
+        return [path]
+    _, default_embeddings, default_ids = _READERS[file_format]
+    return [path / (embeddings or default_embeddings), path / (ids or default_ids)]
+
+
+# --- pickle ---------------------------------------------------------------------------------------------------------
+
+
 def _refuse_other_file(path: Path, file_format: FileFormat, embeddings: str, ids: str) -> None:
     """Refuse a file whose first bytes are those of another format, or that stands where a folder is expected."""
     kind = kind_of_file(path)

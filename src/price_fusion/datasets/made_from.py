@@ -1,0 +1,107 @@
+"""What an output was made from: parameters and raw files of the nodes that led to it, by their names in the catalog.
+
+A node adds its own to those of its inputs, so that an output knows the whole way to it, whichever runs it was made in. Of a
+name there may be several values: the split was made with one seed, and the model was trained with another.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+PARAMETERS = "params:"
+"""What names of parameters begin with in Kedro."""
+FILES, SETTINGS = "files", "read with"
+"""What is known of a raw dataset: digests or versions of its files by name, and the arguments of its catalog entry."""
+
+Facts = Mapping[str, tuple[Any, ...]]
+"""Values that JSON can hold, by the name of a parameter (``params:seed``) or of a raw dataset (``train_products``)."""
+
+
+class Recorded(Protocol):
+    """An output whose record can be read."""
+
+    def made_from(self) -> Facts | None:
+        """What it was made from; None where that is not known."""
+
+
+@dataclass(frozen=True)
+class Origins:
+    """What the node that makes an output reads.
+
+    Attributes:
+        own: parameters and raw files.
+        inputs: saved outputs of other nodes, whose own records count, too.
+    """
+
+    own: Facts = field(default_factory=dict)
+    inputs: tuple[Recorded, ...] = ()
+
+    def facts(self) -> Facts:
+        """What an output is made from that is saved now."""
+        return merged(self.own, *(one.made_from() or {} for one in self.inputs))
+
+
+def merged(*several: Facts) -> Facts:
+    """All names with all their values, each value once."""
+    found: dict[str, list[Any]] = {}
+    for facts in several:
+        for name, values in facts.items():
+            known = found.setdefault(name, [])
+            known += [value for value in values if value not in known]
+    return {name: tuple(values) for name, values in found.items()}
+
+
+def as_text(facts: Facts) -> str:
+    """JSON in one line."""
+    return json.dumps({name: list(facts[name]) for name in sorted(facts)}, separators=(",", ":"))
+
+
+def from_text(text: str) -> Facts | None:
+    """The facts of a text as ``as_text`` writes it; None if it is no such text."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(found, dict) or not all(isinstance(values, list) for values in found.values()):
+        return None
+    return {name: tuple(values) for name, values in found.items()}
+
+
+def differences(recorded: Facts, current: Facts) -> list[str]:
+    """What an output was made from that is another now, in words; names that its record does not know are left out."""
+    return [
+        text
+        for name in current
+        for value in current[name]
+        for was in recorded.get(name, ())
+        for text in _differences(name, was, value)
+    ]
+
+
+def not_known(recorded: Facts, current: Facts) -> list[str]:
+    """Names that an output would be made from now and that its record does not know."""
+    return [name for name in current if name not in recorded]
+
+
+def _differences(name: str, was: Any, value: Any) -> Iterator[str]:
+    is_parameter = name.startswith(PARAMETERS)
+    for path in dict.fromkeys([*(old := _flat(was)), *(new := _flat(value))]):
+        before, now = old.get(path), new.get(path)
+        is_new_setting = path[:1] == (SETTINGS,) and path not in old  # of a later release
+        if before == now or is_new_setting:
+            continue
+        place = ".".join([name.removeprefix(PARAMETERS), *path])
+        yield f"{place} is {_shown(now)}, was {_shown(before)}" if is_parameter else f"{name} ({path[-1]}) has changed"
+
+
+def _flat(value: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    if not isinstance(value, Mapping) or not value:
+        return {path: value}
+    return {place: leaf for name, part in value.items() for place, leaf in _flat(part, (*path, str(name))).items()}
+
+
+def _shown(value: Any) -> str:
+    return "not there" if value is None else json.dumps(value)

@@ -1,0 +1,53 @@
+"""What tells the raw files of a dataset from others: their digests, and how they are read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from kedro.io import MemoryDataset
+
+from price_fusion.datasets.if_there import IfThereDataset
+from price_fusion.datasets.made_from import FILES, SETTINGS
+from price_fusion.datasets.raw_digests import RawDigests
+from price_fusion.datasets.recorded import RecordedOutput
+from price_fusion.datasets.working_folder import SpillFolderDataset, WorkingFolderDataset
+from price_fusion.errors import PriceFusionError
+
+_NOT_RAW = (MemoryDataset, RecordedOutput, IfThereDataset, SpillFolderDataset, WorkingFolderDataset)
+_WITHOUT_EFFECT = ("filepath", "metadata", "sha256", "memory_gb", "seconds")
+"""Arguments of raw datasets that do not change what is read, beside the path: a project may move."""
+
+
+def raw_facts(dataset: Any, digests: RawDigests) -> dict[str, Any] | None:
+    """Files and settings of a dataset that pipelines read and do not write.
+
+    Args:
+        dataset: of the catalog.
+        digests: of raw files.
+
+    Returns:
+        what JSON can hold; None for a dataset that is not raw, or whose files are not there.
+    """
+    if isinstance(dataset, _NOT_RAW) or not hasattr(dataset, "_filepath"):
+        return None
+    try:
+        files = dataset.version() if hasattr(dataset, "version") else _digests(dataset, digests)
+    except (PriceFusionError, OSError):
+        return None  # whoever reads them will say what is wrong
+    if not files:
+        return None
+    arguments = getattr(dataset, "_init_args", None) or {}
+    settings = {name: value for name, value in arguments.items() if name not in _WITHOUT_EFFECT}
+    found: dict[str, Any] = json.loads(json.dumps({FILES: files, SETTINGS: settings}, default=str))
+    return found
+
+
+def _digests(dataset: Any, digests: RawDigests) -> dict[str, str]:
+    paths = dataset.files() if hasattr(dataset, "files") else _files_at(Path(str(dataset._filepath)))
+    return {path.name: digests.digest_of(path) for path in paths}
+
+
+def _files_at(path: Path) -> list[Path]:
+    return sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]

@@ -1,0 +1,83 @@
+"""What an output was made from: facts of several nodes together, and what differs from the record in words."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from price_fusion.datasets.made_from import Facts, Origins, as_text, differences, from_text, merged, not_known
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda parts: st.lists(parts, max_size=3) | st.dictionaries(st.text(), parts, max_size=3),
+    max_leaves=8,
+)
+FACTS = st.dictionaries(st.text(), st.lists(JSON, min_size=1, max_size=3).map(tuple), max_size=4)
+
+
+class Known:
+    """An output with a record."""
+
+    def __init__(self, facts: Facts | None) -> None:
+        self._facts = facts
+
+    def made_from(self) -> Facts | None:
+        return self._facts
+
+
+@given(FACTS)
+def test_facts_come_back_from_their_text_which_is_one_line(facts: Facts) -> None:
+    text = as_text(facts)
+    assert "\n" not in text
+    assert text.isascii()
+    assert from_text(text) == facts
+    assert not differences(facts, {name: values[:1] for name, values in facts.items() if len(values) == 1})
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"params:seed": 3}'])
+def test_another_text_holds_no_facts(text: str) -> None:
+    assert from_text(text) is None
+
+
+def test_an_output_is_made_from_what_its_inputs_were_made_from() -> None:
+    split = Known({"params:seed": (41,), "products": ({"files": {"a.csv": "0f"}},)})
+    origins = Origins({"params:seed": (41,), "params:moe": ({"epochs": 2},)}, (split, Known(None)))
+    assert origins.facts() == {
+        "params:seed": (41,),
+        "params:moe": ({"epochs": 2},),
+        "products": ({"files": {"a.csv": "0f"}},),
+    }
+
+
+def test_two_values_of_one_name_are_both_kept_and_neither_is_current_alone() -> None:
+    both = merged({"params:seed": (41,)}, {"params:seed": (5,)})
+    assert both == {"params:seed": (41, 5)}
+    assert differences(both, {"params:seed": (41,)}) == ["seed is 41, was 5"]
+    assert differences(both, {"params:seed": (5,)}) == ["seed is 5, was 41"]
+
+
+def test_differences_name_the_parameter_and_the_file() -> None:
+    recorded: Facts = {
+        "params:moe": ({"train": {"epochs": 20, "keep": "last"}, "sources": ["a", "b"]},),
+        "test_products": ({"files": {"test.csv": "0f"}, "read with": {"decimal": "."}},),
+        "params:seed": (41,),
+    }
+    current: Facts = {
+        "params:moe": ({"train": {"epochs": 30, "keep": "last", "ema": None}, "sources": ["a"]},),
+        "test_products": ({"files": {"test.csv": "1e"}, "read with": {"decimal": ",", "sheet": "first"}},),
+        "params:levels": (0.8,),
+    }
+    assert differences(recorded, current) == [
+        "moe.train.epochs is 30, was 20",
+        'moe.sources is ["a"], was ["a", "b"]',
+        "test_products (test.csv) has changed",
+        "test_products (decimal) has changed",
+    ]
+    assert not_known(recorded, current) == ["params:levels"]
+
+
+def test_a_parameter_that_comes_or_goes_is_a_difference() -> None:
+    few, more = {"params:sources": ({"a": 1},)}, {"params:sources": ({"a": 1, "b": 2},)}
+    assert differences(few, more) == ["sources.b is 2, was not there"]
+    assert differences(more, few) == ["sources.b is not there, was 2"]
