@@ -14,6 +14,7 @@ from price_fusion.hooks.node_log import NodeLogHooks
 from price_fusion.hooks.node_times import NodeTimes
 from price_fusion.hooks.parameters import ParameterHooks
 from price_fusion.hooks.run_record import RunRecordHooks
+from price_fusion.hooks.stale_leaderboard import StaleLeaderboardHooks
 from price_fusion.hooks.summary import SummaryHooks
 
 
@@ -45,6 +46,7 @@ HOOKS = (
     MlflowHooks(_project),
     InputReportHooks(),
     MadeFromHooks(),
+    StaleLeaderboardHooks(),
 )
 
 CONFIG_LOADER_ARGS = {

@@ -282,3 +282,22 @@ def test_installed_package_prices_with_an_archive_of_conf_and_no_project(
     assert misspelt.stderr.splitlines()[-2].startswith(
         "UsageError: there is no pipeline 'predict_mo'; did you mean 'predict_moe'"
     )
+
+
+def test_a_leaderboard_says_which_lines_are_of_an_earlier_run(
+    compared_project: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    project = copy_of(compared_project)
+    reports = project.path / "data/08_reporting"
+    page = reports / "report.html"
+    assert 'id="notice"' not in page.read_text()
+    train = ("run", "--pipelines", "train_moe,evaluate_moe", "--params")
+    said = project.kedro(*train, SHORT.replace("moe.train.epochs=2", "moe.train.epochs=3")).stdout
+    assert "leaderboard:Stale:figuresofmoearefromanearlierrun" in "".join(said.split())
+    stale = pd.read_csv(reports / "leaderboard.csv").set_index("model")["stale"]
+    assert stale["moe"] == "stale: made from an earlier run of moe; run: kedro run --pipelines compare"
+    assert stale.drop("moe").isna().all()
+    assert "Stale: figures of moe are from an earlier run" in page.read_text()
+    project.kedro(*train, SHORT)  # the weights of the leaderboard's own run
+    assert pd.read_csv(reports / "leaderboard.csv")["stale"].isna().all()
+    assert 'id="notice"' not in page.read_text()

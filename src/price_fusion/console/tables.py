@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 
 from price_fusion.fusion.intervals import JUDGED_ROWS
+from price_fusion.fusion.stale_lines import STALE
 
 
 def report_table(kind: str, model: str, data: Any) -> Table | None:
@@ -231,7 +232,8 @@ def leaderboard_table(leaderboard: pd.DataFrame) -> Table:
     for heading in headings:
         table.add_column(heading, justify="right")
     for row in leaderboard.to_dict(orient="records"):
-        table.add_row(str(row["model"]), *_leaderboard_cells(row))
+        name = f"{row['model']} (stale)" if row.get(STALE) else str(row["model"])
+        table.add_row(name, *_leaderboard_cells(row))
     return table
 
 

@@ -52,8 +52,24 @@ class Sidecar:
         Raises:
             StorageError: if it cannot be written.
         """
-        lines = [_line(digest, self._file.name), *self._lines_of_origins()]
-        lines += [] if facts is None else [_MADE_FROM + as_text(facts)]
+        lines = self._lines_of_origins()
+        self.rewrite(digest, lines if facts is None else [*lines, _MADE_FROM + as_text(facts)])
+
+    def origins(self) -> list[str]:
+        """What it says of origins, line by line, for ``rewrite``."""
+        return self._lines()[1:]
+
+    def rewrite(self, digest: str, origins: Sequence[str]) -> None:
+        """Vouch for another file that was made from the same.
+
+        Args:
+            digest: its sha256, in hexadecimal.
+            origins: as ``origins`` gives them.
+
+        Raises:
+            StorageError: if it cannot be written.
+        """
+        lines = [_line(digest, self._file.name), *origins]
         write_whole(self.path, os.fsencode("".join(f"{line}\n" for line in lines)))
 
     def check(self) -> None:

@@ -76,12 +76,28 @@ class WholeFile(RecordedOutput):
             DatasetFileError: if it cannot be written; an earlier file is then as it was.
         """
         with kedro_errors():
-            with whole_file(self._path) as temporary:
-                self._write(data, temporary)
-                sync(temporary)
-                digest = sha256(temporary)
-                self._sidecar.remove()
+            digest = self._replace(data)
             self._sidecar.write(digest, self.facts())
+
+    def amend(self, data: Any) -> None:
+        """Replace the file by itself with a remark: what it was made from stays what it was.
+
+        Raises:
+            DatasetFileError: if it cannot be written; an earlier file is then as it was.
+        """
+        with kedro_errors():
+            origins = self._sidecar.origins()
+            digest = self._replace(data)
+            self._sidecar.rewrite(digest, origins)
+
+    def _replace(self, data: Any) -> str:
+        """Replace the file, and give its digest, which is still to be written."""
+        with whole_file(self._path) as temporary:
+            self._write(data, temporary)
+            sync(temporary)
+            digest = sha256(temporary)
+            self._sidecar.remove()
+        return digest
 
     def made_from(self) -> Facts | None:
         """As the sidecar says."""

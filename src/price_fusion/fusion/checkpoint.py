@@ -107,18 +107,27 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 def checkpoint_bytes(checkpoint: Checkpoint) -> bytes:
     """A checkpoint as the contents of a file; the same checkpoint is the same bytes."""
-    import torch
     from safetensors.torch import save
 
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.weights.items()}
-    if checkpoint.calibration is not None:
-        weights |= {
-            f"{CALIBRATION}{name}": torch.from_numpy(values) for name, values in vars(checkpoint.calibration).items()
-        }
+    weights = _tensors(checkpoint)
     header = json.loads(checkpoint.header.model_dump_json()) | {TENSORS_DIGEST: tensors_digest(weights)}
     # One entry of metadata: several would come in any order, and the same checkpoint would not be the same bytes.
     contents: bytes = save(weights, metadata={HEADER_KEY: sealed(header)})
     return contents
+
+
+def checkpoint_digest(checkpoint: Checkpoint) -> str:
+    """Hexadecimal sha256 of weights and calibration: what ``saved_digest`` reads in its file."""
+    return tensors_digest(_tensors(checkpoint))
+
+
+def saved_digest(path: Path) -> str:
+    """``checkpoint_digest`` of a checkpoint on disk, as its header says: no weights are read, torch is not imported.
+
+    Raises:
+        CheckpointError: as ``read_header``.
+    """
+    return _read_header(path)[1]
 
 
 def checkpoint_of(contents: bytes) -> Checkpoint:
@@ -167,6 +176,17 @@ def load_checkpoint(path: Path) -> Checkpoint:
         if name.startswith(CALIBRATION)
     }
     return Checkpoint(header, weights, Calibration(**stored) if stored else None)
+
+
+def _tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """Weights and calibration as they are saved."""
+    import torch
+
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.weights.items()}
+    if checkpoint.calibration is not None:
+        errors = vars(checkpoint.calibration).items()
+        tensors |= {f"{CALIBRATION}{name}": torch.from_numpy(values) for name, values in errors}
+    return tensors
 
 
 def tensors_digest(tensors: Mapping[str, Tensor]) -> str:

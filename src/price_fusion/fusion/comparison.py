@@ -12,10 +12,11 @@ import pandas as pd
 
 from price_fusion.errors import ComparisonError
 from price_fusion.fusion.bootstrap import CONFIDENCE, bootstrap_means, difference, interval
-from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader
+from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader, checkpoint_digest
 from price_fusion.fusion.engine.recipe import data_fingerprints
 from price_fusion.fusion.metrics import price_metrics, smape_per_product
 from price_fusion.fusion.splits import evaluated_split
+from price_fusion.fusion.stale_lines import NOT_STALE, STALE, short_digest
 from price_fusion.fusion.tables.ids import same_ids
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import VariantParameters
@@ -34,6 +35,8 @@ class Contender:
     """Mean over all epochs."""
     epochs: int
     best_epoch: int
+    checkpoint: str
+    """Digest of the checkpoint that was evaluated, as ``stale_lines`` compares it."""
     results: pd.DataFrame
     """Per evaluated product ``sample_id``, ``price`` and ``predicted``, in USD."""
     problems: tuple[str, ...]
@@ -68,6 +71,7 @@ def contender(
         seconds_per_epoch=float(np.mean([record["seconds"] for record in history])),
         epochs=len(history),
         best_epoch=header.epoch,
+        checkpoint=short_digest(checkpoint_digest(checkpoint)),
         results=results,
         problems=(
             *_training_problems(header, declared, data),
@@ -96,10 +100,12 @@ def compare(
         seed: of the bootstrap.
 
     Returns:
-        best first, one row per model: ``model``, ``parameters``, ``seconds_per_epoch``, ``epochs``, ``best_epoch`` (missing
-        for baselines), ``split``, ``rows``, ``smape``, ``smape_low``, ``smape_high`` in percent, ``mae``, ``rmse`` in USD,
+        best first, one row per model: ``model``, ``parameters``, ``seconds_per_epoch``, ``epochs``, ``best_epoch``,
+        ``checkpoint`` (its digest; these are missing for baselines), ``split``, ``rows``, ``smape``, ``smape_low``,
+        ``smape_high`` in percent, ``mae``, ``rmse`` in USD,
         ``r2``, and the difference to the best in points of SMAPE: ``behind_best``, ``behind_best_low``,
-        ``behind_best_high``, ``reversed`` (share of resamples in which it is not behind; missing for the best).
+        ``behind_best_high``, ``reversed`` (share of resamples in which it is not behind; missing for the best), and
+        ``stale``, empty until a variant has another checkpoint (``stale_lines.py``).
 
     Raises:
         ComparisonError: if a variant or the baselines come from other rows, data or configuration than the current ones.
@@ -115,7 +121,14 @@ def compare(
     scores = _scores(predicted, true.to_numpy(), groups.to_numpy(), resamples, seed)
     known = {one.name: one for one in contenders}
     rows = [
-        {"model": name, **_training_facts(known.get(name)), "split": split, "rows": len(true), **score}
+        {
+            "model": name,
+            **_training_facts(known.get(name)),
+            "split": split,
+            "rows": len(true),
+            **score,
+            STALE: NOT_STALE,
+        }
         for name, score in scores.items()
     ]
     whole = dict.fromkeys(("parameters", "epochs", "best_epoch"), "Int64")
@@ -179,7 +192,7 @@ def _scores(
 
 
 def _training_facts(one: Contender | None) -> dict[str, Any]:
-    names = ("parameters", "seconds_per_epoch", "epochs", "best_epoch")
+    names = ("parameters", "seconds_per_epoch", "epochs", "best_epoch", "checkpoint")
     return {name: getattr(one, name, None) for name in names}
 
 

@@ -92,9 +92,6 @@ def files_of_embeddings(path: Path, file_format: FileFormat, embeddings: str | N
     return [path / (embeddings or default_embeddings), path / (ids or default_ids)]
 
 
-# --- pickle ---------------------------------------------------------------------------------------------------------
-
-
 def _refuse_other_file(path: Path, file_format: FileFormat, embeddings: str, ids: str) -> None:
     """Refuse a file whose first bytes are those of another format, or that stands where a folder is expected."""
     kind = kind_of_file(path)

@@ -1,0 +1,65 @@
+"""A leaderboard that is there says at the end of each run which of its lines have become stale: its file, document and page."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+
+from price_fusion.datasets.leaderboard import LeaderboardDataset
+from price_fusion.datasets.whole_files import WholeFile
+from price_fusion.errors import PriceFusionError
+from price_fusion.fusion.report.notice import with_notice
+from price_fusion.fusion.stale_lines import NOT_STALE, STALE, notice
+
+logger = logging.getLogger(__name__)
+
+Catalog = CatalogProtocol[Any, Any]
+
+
+class StaleLeaderboardHooks:
+    """Marks what is stale. A killed run leaves it to the next one; loading the leaderboard tells in any case."""
+
+    @hook_impl(tryfirst=True)  # while the run still holds the data folder
+    def after_pipeline_run(self, catalog: Catalog) -> None:
+        """Mark what has become stale by this run."""
+        mark_leaderboard(catalog)
+
+    @hook_impl(tryfirst=True)
+    def on_pipeline_error(self, catalog: Catalog) -> None:
+        """Likewise: nodes before the error may have trained a model."""
+        mark_leaderboard(catalog)
+
+
+def mark_leaderboard(catalog: Catalog) -> None:
+    """Write into leaderboard, document and page which lines are stale, where they do not say so yet, and log it."""
+    board = catalog.get("leaderboard") if "leaderboard" in catalog else None
+    if not isinstance(board, LeaderboardDataset) or not board.exists():
+        return
+    try:
+        saved, current = board.load_saved(), board.load()
+        if STALE not in current:
+            return
+        if text := notice(current):
+            logger.warning("leaderboard: %s", text)
+        if saved[STALE].where(saved[STALE].notna(), NOT_STALE).tolist() != current[STALE].tolist():
+            stale = dict(zip(current["model"], current[STALE], strict=True))
+            _amend(catalog, "comparison_report", lambda page: with_notice(page, text))
+            _amend(catalog, "leaderboard_json", lambda document: _marked_document(document, stale))
+            board.amend(current)  # last: until then the next run marks them again
+    except PriceFusionError as error:
+        logger.warning("the leaderboard could not be marked as stale where it is: %s", error)
+
+
+def _amend(catalog: Catalog, name: str, change: Any) -> None:
+    dataset = catalog.get(name) if name in catalog else None
+    if isinstance(dataset, WholeFile) and Path(dataset._filepath).is_file():
+        dataset.amend(change(dataset.load()))
+
+
+def _marked_document(document: dict[str, Any], stale: dict[str, str]) -> dict[str, Any]:
+    models = [one | {STALE: stale.get(one["model"], NOT_STALE)} for one in document["models"]]
+    return document | {"models": models}
