@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import partial, update_wrapper
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,31 @@ def test_each_version_of_a_raw_file_is_hashed_once(small: Small, monkeypatch: py
         monkeypatch.setattr(digests, "_known", {})  # as in another process
         small.run()
     assert [path.name for path in hashed].count("products.json") == 1
+
+
+def test_what_the_pipeline_gives_a_node_counts_too(tmp_path: Path) -> None:
+    def sources(given: list[str]) -> bool:
+        """Whether the table is made again for these."""
+        catalog = DataCatalog(
+            {
+                "raw_digests": RawDigestsDataset(filepath=str(tmp_path)),
+                "table": WholeJSONDataset(filepath=str(tmp_path / "table.json")),
+                "params:seed": MemoryDataset(3),
+            }
+        )
+        node = Node(
+            update_wrapper(partial(given_sources, sources=given), given_sources), "params:seed", "table", name="make"
+        )
+        MadeFromHooks().before_pipeline_run({"only_missing_outputs": True}, Pipeline([node]), catalog)
+        is_missing = not catalog.exists("table")
+        SequentialRunner().run(Pipeline([node]), catalog)
+        return is_missing
+
+    assert [sources(["a"]), sources(["a"]), sources(["a", "b"])] == [True, False, True]
+
+
+def given_sources(seed: int, *, sources: list[str]) -> list[str]:
+    return sources
 
 
 def test_what_only_says_how_training_goes_on_changes_no_output(small: Small) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from price_fusion.errors import MissingPackageError
 from price_fusion.fusion.engine.features import features_from_tables
 from price_fusion.fusion.estimators import ESTIMATORS, EstimatorOptions, FitData, fit_data
 from price_fusion.fusion.estimators.design import Matrix
+from price_fusion.fusion.estimators.ridge import Ridge
 from price_fusion.fusion.splits import evaluated_split
 from price_fusion.fusion.tables.table import EmbeddingTable
 
@@ -29,6 +30,7 @@ def baseline_results(
     boosting_rounds: int = 2_000,
     boosting_threads: int = 0,
     seed: int = 0,
+    ridges: Mapping[str, Sequence[str]] | None = None,
 ) -> pd.DataFrame:
     """Prices of the evaluated rows by the median price and by each kind of estimator (``fusion/estimators``).
 
@@ -42,9 +44,10 @@ def baseline_results(
         boosting_rounds: trees of LightGBM and of CatBoost at most.
         boosting_threads: threads of boosting; 0: all cores. LightGBM's result does not depend on them.
         seed: of what is random in boosting.
+        ridges: sources of further ridge regressions, by their names, as ``ridges_of`` gives them.
 
     Returns:
-        per evaluated product ``sample_id``, ``price``, ``median`` and a column a kind, prices in USD.
+        per evaluated product ``sample_id``, ``price``, ``median``, a column a kind and one a further ridge, prices in USD.
     """
     split = split_table["split"].to_numpy()
     train, validation = (np.flatnonzero(split == name) for name in ("train", "validation"))
@@ -55,10 +58,16 @@ def baseline_results(
     features = features_from_tables(samples, tables, sources)
     data = fit_data(features, sources, np.log1p(price), train, validation)
     matrix = data.stop if name == "validation" else data.design.matrix(features, evaluated)
+    fewer: dict[str, Prices] = {}
     options = EstimatorOptions(rounds=boosting_rounds, threads=boosting_threads)
+    for ridge, own in (ridges or {}).items():
+        own_data = fit_data(features, {one: sources[one] for one in own}, np.log1p(price), train, validation)
+        fitted = Ridge.fit(own_data, options, seed)
+        fewer[ridge] = np.expm1(fitted.log_prices(features, evaluated))
     predicted = {
         "median": np.full(len(evaluated), np.median(price[train])),
         **_predicted(data, matrix, options, seed),
+        **fewer,
     }
     return pd.DataFrame(
         {"sample_id": samples["sample_id"].to_numpy()[evaluated], "price": price[evaluated], **predicted}

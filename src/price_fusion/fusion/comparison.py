@@ -15,12 +15,17 @@ from price_fusion.fusion.bootstrap import CONFIDENCE, bootstrap_means, differenc
 from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader, checkpoint_digest
 from price_fusion.fusion.engine.recipe import data_fingerprints
 from price_fusion.fusion.metrics import price_metrics, smape_per_product
+from price_fusion.fusion.own_ridges import RIDGE, ridge_of, ridges_of
 from price_fusion.fusion.splits import evaluated_split
 from price_fusion.fusion.stale_lines import NOT_STALE, STALE, short_digest
 from price_fusion.fusion.tables.ids import same_ids
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import VariantParameters
 
+BASELINES_AGAIN = "kedro run --pipelines compare --nodes measure_baselines"
+BEHIND_RIDGE = ("behind_ridge", "behind_ridge_low", "behind_ridge_high")
+MEDIAN = "median"
+"""The baseline that reads no source."""
 BASELINES_FROM = "kedro run --pipelines compare --only-missing-outputs --from-nodes measure_baselines"
 
 
@@ -29,6 +34,7 @@ class Contender:
     """A trained and evaluated variant."""
 
     name: str
+    sources: tuple[str, ...]
     parameters: int
     """Trained weights."""
     seconds_per_epoch: float
@@ -67,6 +73,7 @@ def contender(
     data = data_fingerprints(samples, split_table, tables)
     return Contender(
         name=header.variant,
+        sources=tuple(header.sources),
         parameters=_count(checkpoint),
         seconds_per_epoch=float(np.mean([record["seconds"] for record in history])),
         epochs=len(history),
@@ -100,11 +107,13 @@ def compare(
         seed: of the bootstrap.
 
     Returns:
-        best first, one row per model: ``model``, ``parameters``, ``seconds_per_epoch``, ``epochs``, ``best_epoch``,
+        best first, one row per model: ``model``, ``sources`` (joined by commas), ``parameters``, ``seconds_per_epoch``, ``epochs``, ``best_epoch``,
         ``checkpoint`` (its digest; these are missing for baselines), ``split``, ``rows``, ``smape``, ``smape_low``,
         ``smape_high`` in percent, ``mae``, ``rmse`` in USD,
         ``r2``, and the difference to the best in points of SMAPE: ``behind_best``, ``behind_best_low``,
-        ``behind_best_high``, ``reversed`` (share of resamples in which it is not behind; missing for the best), and
+        ``behind_best_high``, ``reversed`` (share of resamples in which it is not behind; missing for the best),
+        ``own_ridge`` (name of the ridge of the same sources; missing for baselines), ``behind_ridge``,
+        ``behind_ridge_low``, ``behind_ridge_high`` (the difference to it in points of SMAPE; negative: better), and
         ``stale``, empty until a variant has another checkpoint (``stale_lines.py``).
 
     Raises:
@@ -113,16 +122,23 @@ def compare(
     problems = [problem for one in contenders for problem in one.problems]
     if not _covers(baselines, samples, split_table):
         problems.append(f"baseline_results: of other rows than those of the split; run: {BASELINES_FROM}")
+    variants = {one.name: one.sources for one in contenders}
+    ridges = ridges_of(variants)
+    if lacking := [name for name in ridges if name not in baselines]:
+        problems.append(f"baseline_results: without {', '.join(lacking)}; run: {BASELINES_AGAIN}")
     _refuse(problems)
     split = evaluated_split(split_table)
     true, groups = (samples.loc[(split_table["split"] == split).to_numpy(), name] for name in ("price", "group_key"))
     predicted = {one.name: one.results["predicted"].to_numpy() for one in contenders}
     predicted |= {name: baselines[name].to_numpy() for name in baselines.columns.drop(["sample_id", "price"])}
-    scores = _scores(predicted, true.to_numpy(), groups.to_numpy(), resamples, seed)
+    own = {name: ridge_of(sources, ridges) for name, sources in variants.items()}
+    scores = _scores(predicted, true.to_numpy(), groups.to_numpy(), own, resamples, seed)
+    read = {**dict.fromkeys(predicted, ridges[RIDGE]), MEDIAN: (), **ridges, **variants}
     known = {one.name: one for one in contenders}
     rows = [
         {
             "model": name,
+            "sources": ", ".join(read[name]),
             **_training_facts(known.get(name)),
             "split": split,
             "rows": len(true),
@@ -167,8 +183,8 @@ def verdict(leaderboard: pd.DataFrame) -> str:
 
 
 def _scores(
-    predicted: Mapping[str, Any], true: Any, groups: Any, resamples: int, seed: int
-) -> dict[str, dict[str, float]]:
+    predicted: Mapping[str, Any], true: Any, groups: Any, own_ridges: Mapping[str, str], resamples: int, seed: int
+) -> dict[str, dict[str, Any]]:
     """Metrics with intervals by model, best first."""
     metrics = {name: price_metrics(prices, true) for name, prices in predicted.items()}
     names = sorted(metrics, key=lambda name: metrics[name]["smape"])
@@ -187,8 +203,19 @@ def _scores(
             "behind_best_low": behind.low,
             "behind_best_high": behind.high,
             "reversed": behind.reversed if place else math.nan,
+            **_against_ridge(name, own_ridges.get(name), metrics, {one: means[:, at] for at, one in enumerate(names)}),
         }
     return scores
+
+
+def _against_ridge(
+    model: str, ridge: str | None, metrics: Mapping[str, Mapping[str, float]], means: Mapping[str, Any]
+) -> dict[str, Any]:
+    """How far a variant is behind the ridge of the same sources, product by product; nothing for other models."""
+    if ridge is None:
+        return {"own_ridge": None, **dict.fromkeys(BEHIND_RIDGE, math.nan)}
+    behind = difference(metrics[model]["smape"] - metrics[ridge]["smape"], means[model] - means[ridge])
+    return {"own_ridge": ridge, **dict(zip(BEHIND_RIDGE, (behind.mean, behind.low, behind.high), strict=True))}
 
 
 def _training_facts(one: Contender | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol, MemoryDataset
 from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
 from pydantic import BaseModel
 
 from price_fusion.datasets.made_from import PARAMETERS, Facts, Origins, differences, merged, not_known
@@ -78,7 +79,7 @@ def outputs_of(pipeline: Pipeline, catalog: Catalog) -> dict[str, Output]:
         reads = [name for name in node.inputs if name in facts]
         through = [passed[name] for name in node.inputs if name in passed]
         saved = [dataset for name in node.inputs if isinstance(dataset := catalog.get(name), RecordedOutput)]
-        own = merged({name: facts[name] for name in reads}, *(origins.own for origins, _ in through))
+        own = merged({name: facts[name] for name in reads}, _bound(node), *(origins.own for origins, _ in through))
         inputs = [*saved, *(one for origins, _ in through for one in origins.inputs)]
         origins = Origins(own, tuple(dict.fromkeys(inputs)))
         way = merged(
@@ -134,6 +135,12 @@ def _facts_of_inputs(pipeline: Pipeline, catalog: Catalog) -> Facts:
         elif (raw := raw_facts(catalog.get(name), digests)) is not None:
             found[name] = (raw,)
     return found
+
+
+def _bound(node: Node) -> Facts:
+    """Arguments that the pipeline gave to a node's function when it was built: they follow from parameters, too."""
+    arguments = getattr(node.func, "keywords", None)
+    return {f"{PARAMETERS}{node.name}": (_plain(arguments),)} if arguments else {}
 
 
 def _plain(value: Any) -> Any:

@@ -15,7 +15,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from price_fusion.console.tables import intervals_table, leaderboard_table, metrics_table, report_table
+from price_fusion.console.tables import intervals_table, leaderboard_table, metrics_table, report_table, variants_table
 from price_fusion.hooks.node_times import NodeTime, NodeTimes
 
 
@@ -88,7 +88,7 @@ class RunSummary:
         if self._intervals:
             tables.append(intervals_table(self._intervals))
         if self._leaderboard is not None:
-            tables.append(leaderboard_table(self._leaderboard))
+            tables += [leaderboard_table(self._leaderboard), variants_table(self._leaderboard)]
         for table in tables:
             console.print(table)
         if next_step := self._next_step():

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from price_fusion.console.tables import leaderboard_table
+from price_fusion.console.tables import leaderboard_table, variants_table
 from price_fusion.errors import ComparisonError
 from price_fusion.fusion.comparison import Contender
 from price_fusion.fusion.engine.recipe import data_fingerprints
@@ -138,8 +138,14 @@ def test_the_table_is_100_columns_wide_and_the_last_that_is_printed(
         console.print(leaderboard_table(table))
     lines = captured.get().splitlines()
     assert max(map(len, lines)) <= 100
-    assert len(lines) == 4 + len(table)  # no cell is wrapped
-    assert "hierarchical 13.5 M 12 120 (105)" in " ".join(captured.get().split())
+    assert len(lines) == 5 + len(table)  # no cell is wrapped; the last line says what the letter stands for
+    assert lines[-1].rstrip() == "A: picture, words"
+    with console.capture() as captured:
+        console.print(variants_table(table))
+    lines = captured.get().splitlines()
+    assert max(map(len, lines)) <= 100
+    assert len(lines) == 4 + 2
+    assert "hierarchical 13.5 M 12 120 (105) ridge" in " ".join(captured.get().split())
     times = NodeTimes()
     times.start("rank")
     times.finish("rank", ["leaderboard"])
@@ -191,3 +197,35 @@ def test_refuses_a_checkpoint_of_another_composition(
     assert "sources picture, words (declared: words, picture)" in one.problems[0]
     assert "another composition than the declared one" in one.problems[0]
     assert "other data (samples, split)" in one.problems[0]
+
+
+def test_each_variant_is_held_against_a_ridge_of_its_own_sources(
+    data: Data, describe: Callable[..., Contender]
+) -> None:
+    variants = {"all": ("picture", "words"), "few": ("picture",), "twin": ("picture",)}
+    tables = data.tables.values()
+    baselines = measure_baselines(data.samples, data.split_table, COMPARISON, 3, *tables, variants=variants)
+    alone = measure_baselines(data.samples, data.split_table, COMPARISON, 3, data.tables["picture"])
+    ridge = "ridge of few's sources"
+    np.testing.assert_allclose(baselines[ridge], alone["ridge"], rtol=1e-5)
+    assert not np.allclose(baselines["ridge"], alone["ridge"])
+    contenders = [replace(describe(name, error=0.3), sources=sources) for name, sources in variants.items()]
+    table, _, _ = rank(baselines, data.samples, data.split_table, COMPARISON, 3, *contenders)
+    found = table.set_index("model")
+    assert found.loc[[*variants, ridge, "ridge", "median"], "sources"].tolist() == [
+        "picture, words",
+        "picture",
+        "picture",
+        "picture",
+        "picture, words",
+        "",
+    ]
+    assert found.loc[list(variants), "own_ridge"].tolist() == ["ridge", ridge, ridge]
+    few = found.loc["few"]
+    assert few["behind_ridge"] == pytest.approx(few["smape"] - found.loc[ridge, "smape"])
+    assert few["behind_ridge_low"] < few["behind_ridge"] < few["behind_ridge_high"]
+    assert found.drop(index=list(variants))[["own_ridge", "behind_ridge"]].isna().all(axis=None)
+    with pytest.raises(
+        ComparisonError, match="baseline_results: without ridge of few's sources; run: kedro run .* --nodes"
+    ):
+        rank(baselines.drop(columns=ridge), data.samples, data.split_table, COMPARISON, 3, *contenders)

@@ -43,12 +43,17 @@ def leaderboard_figure(leaderboard: pd.DataFrame) -> go.Figure:
     figure.update_xaxes(title_text=f"SMAPE, % ({best['rows']:,} {best['split']} rows)")
     columns = {
         "model": "model",
+        "sources": "sources",
         "smape": "SMAPE, %",
         "smape_low": "from",
         "smape_high": "to",
         "behind_best": "behind the best, points",
         "behind_best_low": "behind, from",
         "behind_best_high": "behind, to",
+        "own_ridge": "its ridge",
+        "behind_ridge": "behind its ridge, points",
+        "behind_ridge_low": "behind its ridge, from",
+        "behind_ridge_high": "behind its ridge, to",
         "mae": "MAE, USD",
         "rmse": "RMSE, USD",
         "r2": "R2",
@@ -62,7 +67,8 @@ def leaderboard_figure(leaderboard: pd.DataFrame) -> go.Figure:
         figure,
         title="Models by SMAPE",
         caption="With bootstrap 95 % intervals over groups of products. Intervals of two models overlap more than the models "
-        "differ, as both are wrong about the same products: the columns 'behind' of the table compare them product by product.",
+        "differ, as both are wrong about the same products: the columns 'behind' of the table compare them product by product. "
+        "The ridge of a variant is a linear model of the same sources.",
         alt=f"{best['model']} is best with a SMAPE of {best['smape']:.2f} %.",
         table={name: shown[name].tolist() for name in columns.values()},
         height=180 + 32 * len(leaderboard),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from price_fusion.fusion.checkpoint import Checkpoint
 from price_fusion.fusion.comparison import Contender, compare, contender, leaderboard_document, verdict
+from price_fusion.fusion.own_ridges import RIDGE, ridges_of
 from price_fusion.fusion.tables.ids import are_among
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import ComparisonParameters, VariantParameters
@@ -22,10 +24,22 @@ def measure_baselines(
     comparison: ComparisonParameters,
     seed: int,
     *tables: EmbeddingTable,
+    variants: Mapping[str, Sequence[str]] | None = None,
 ) -> pd.DataFrame:
-    """Prices of the evaluated rows by the median price, a ridge regression and, where it is installed, LightGBM."""
+    """Prices of the evaluated rows by the baselines of ``baseline_results``.
+
+    Args:
+        samples: the sample table.
+        split_table: in its order.
+        comparison: what boosting may spend.
+        seed: of boosting.
+        tables: all sources.
+        variants: the sources of each variant, for a ridge of the same sources.
+    """
     from price_fusion.fusion.baselines import baseline_results
 
+    ridges = ridges_of(variants or {})
+    del ridges[RIDGE]  # is among the baselines anyway
     return baseline_results(
         samples,
         split_table,
@@ -33,6 +47,7 @@ def measure_baselines(
         boosting_rounds=comparison.boosting_rounds,
         boosting_threads=comparison.boosting_threads,
         seed=seed,
+        ridges=ridges,
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial, update_wrapper
+from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
@@ -26,7 +28,7 @@ def create_pipeline(variants: Mapping[str, Sequence[str]], sources: Sequence[str
     data, settings = ["train_samples", "split_table"], ["params:comparison", "params:seed"]
     nodes = [
         Node(
-            measure_baselines,
+            _of_variants(variants),
             inputs=[*data, *settings, *(f"{source}.train_table" for source in sources)],
             outputs="baseline_results",
             name="measure_baselines",
@@ -54,6 +56,11 @@ def create_pipeline(variants: Mapping[str, Sequence[str]], sources: Sequence[str
     ]
     described = sum((_describe(*variant) for variant in variants.items()), Pipeline([]))
     return described + Pipeline(nodes, tags=["report"])
+
+
+def _of_variants(variants: Mapping[str, Sequence[str]]) -> Callable[..., Any]:
+    """The node's function, which knows the sources of each variant; of the module, so that it can be pickled."""
+    return update_wrapper(partial(measure_baselines, variants=variants), measure_baselines)
 
 
 def _describe(variant: str, sources: Sequence[str]) -> Pipeline:
