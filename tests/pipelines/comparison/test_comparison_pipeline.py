@@ -226,6 +226,7 @@ def test_each_variant_is_held_against_a_ridge_of_its_own_sources(
     assert few["behind_ridge_low"] < few["behind_ridge"] < few["behind_ridge_high"]
     assert found.drop(index=list(variants))[["own_ridge", "behind_ridge"]].isna().all(axis=None)
     with pytest.raises(
-        ComparisonError, match="baseline_results: without ridge of few's sources; run: kedro run .* --nodes"
+        ComparisonError,
+        match="baseline_results: without ridge of few's sources; run: kedro run --pipelines compare --nodes",
     ):
         rank(baselines.drop(columns=ridge), data.samples, data.split_table, COMPARISON, 3, *contenders)
