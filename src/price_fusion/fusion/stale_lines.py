@@ -51,7 +51,7 @@ def notice(leaderboard: pd.DataFrame) -> str | None:
 
 
 def _problem(model: str, digest: object, models: Path) -> str:
-    if pd.isna(digest):  # a model without a checkpoint
+    if not isinstance(digest, str):  # a model without a checkpoint
         return NOT_STALE
     try:
         current = short_digest(saved_digest(models / model / _FILE))

@@ -47,7 +47,7 @@ class MadeFromHooks:
         for output in outputs.values():
             output.dataset.origins = output.origins
         if run_params.get("only_missing_outputs"):
-            mark_stale(outputs)
+            mark_stale(outputs, catalog)
             _say_unrecorded([name for name in pipeline.all_outputs() - outputs.keys() if _is_kept(name, catalog)])
 
 
@@ -94,11 +94,12 @@ def outputs_of(pipeline: Pipeline, catalog: Catalog) -> dict[str, Output]:
     return recorded
 
 
-def mark_stale(outputs: Mapping[str, Output]) -> None:
+def mark_stale(outputs: Mapping[str, Output], catalog: Catalog) -> None:
     """Let those outputs count as missing that are made from other parameters or raw files, and say which and why.
 
     Args:
         outputs: by name.
+        catalog: that has them.
     """
     causes: dict[str, list[str]] = {}
     unknown = []
@@ -108,7 +109,7 @@ def mark_stale(outputs: Mapping[str, Output]) -> None:
         output.dataset.is_stale = bool(changed)
         for cause in changed:
             causes.setdefault(cause, []).append(name)
-        if not changed and (record is None or not_known(record, output.way)) and output.dataset.exists():
+        if not changed and (record is None or not_known(record, output.way)) and catalog.exists(name):
             unknown.append(name)
     for cause, names in causes.items():
         logger.warning("%s: %s made again", cause, _listed(names, "is", "are"))
