@@ -53,13 +53,13 @@ def kedro_killed(project: Project, name: str, moment: str) -> None:
 
 
 def saved(project: Project) -> dict[str, bytes]:
-    """Contents of all files that nodes saved, with their digests; without temporaries of the dead."""
+    """Contents of all files that nodes saved, with their digests; without temporaries of the dead and notes."""
     data = project.path / "data"
     return {
         str(path.relative_to(data)): path.read_bytes()
         for stage in ("03_primary", "05_model_input", "07_model_output", "08_reporting")
         for path in sorted((data / stage).rglob("*"))
-        if path.is_file() and path.suffix != ".partial" and path.name != "run.json"
+        if path.is_file() and path.suffix != ".partial" and path.name not in ("run.json", "checked.json")
     }
 
 
