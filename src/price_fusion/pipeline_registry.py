@@ -71,6 +71,7 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
     declared = {name: parameters.sources[name] for name in used}
     ingest_train = ingestion.create_pipeline(declared, "train")
     ingest_test = ingestion.create_pipeline(declared, "test")
+    ingest_test_alone = ingestion.create_pipeline(declared, "test", alone=True)
     split = ingest_train + splitting.create_pipeline([name for name in used if parameters.sources[name].tuned_on_ids])
 
     pipelines = {"fabricate": fabrication.create_pipeline(), "ingest": ingest_train + ingest_test, "split": split}
@@ -80,7 +81,7 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
         sources = parameters.variant(variant).sources
         train = split + training.create_pipeline(variant, sources)
         evaluate = evaluation.create_pipeline(variant, sources)
-        predict = ingest_test + inference.create_pipeline(variant, sources)
+        predict = inference.create_pipeline(variant, sources)
         report = reporting.create_pipeline(variant, is_variant=True)
         own = {
             f"cross_validate_{variant}": split + cross_validation.create_pipeline(variant, sources),
@@ -89,10 +90,10 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
             f"ablate_{variant}": train + ablation.create_pipeline(variant, sources),
             f"evaluate_{variant}": evaluate,
             f"leak_effect_{variant}": leaks.create_effect_pipeline(variant),
-            f"predict_{variant}": predict,
+            f"predict_{variant}": ingest_test_alone + predict,
             f"report_{variant}": report,
             f"export_{variant}": export.create_pipeline(variant, sources),
-            variant: train + evaluate + report + predict,
+            variant: train + evaluate + report + ingest_test + predict,
         }
         _refuse_taken(variant, own.keys() & {*pipelines, *_JOINT})
         pipelines |= own

@@ -117,6 +117,8 @@ class CheckParameters(Parameters):
     """An embedding, a text or an image link is suspicious if it is that of more than this share of the rows, ..."""
     repeated_least: Annotated[int, Field(ge=2)] = 10
     """... and of at least this many: a share of a small table is next to nothing."""
+    missing_share: Fraction = 0.5
+    """A source is suspicious if it lacks more than this share of the products."""
 
 
 class IngestionParameters(Parameters):

@@ -12,8 +12,9 @@ import pytest
 
 from price_fusion.errors import DataError
 from price_fusion.fusion.tables.table import EmbeddingTable
-from price_fusion.parameters import IngestionParameters
+from price_fusion.parameters import IngestionParameters, SourceParameters
 from price_fusion.pipelines.ingestion.nodes import align_labelled, check_labelled, check_unlabelled
+from price_fusion.pipelines.ingestion.pipeline import create_pipeline
 
 
 @pytest.fixture
@@ -59,4 +60,27 @@ def test_clean_inputs_are_no_error(inputs: tuple[pd.DataFrame, EmbeddingTable]) 
     strict = IngestionParameters(on_suspicion="error")
     assert check_unlabelled(clean, strict) == {"part": "test", "suspicions": []}
     with pytest.raises(DataError, match=r"inputs of test.*\n.*zeros"):
-        check_unlabelled(clean, strict, table)
+        check_unlabelled(clean, strict, table, None)
+
+
+def test_test_tables_are_compared_with_the_train_tables_of_their_sources(
+    make_table: Callable[..., EmbeddingTable],
+) -> None:
+    rows = np.random.default_rng(0).normal(size=(300, 8))
+    train, test = make_table(np.arange(150), rows[:150]), make_table(np.arange(150), 5 * rows[150:])
+    names = [f"product {number}" for number in range(150)]
+    products = pd.DataFrame({"sample_id": np.arange(150), "catalog_content": names, "image_link": names})
+
+    def found(*tables: EmbeddingTable | None) -> list[str]:
+        return [one["check"] for one in check_unlabelled(products, IngestionParameters(), *tables)["suspicions"]]
+
+    assert found(test, train) == ["test_unlike_train"]
+    assert found(test, None) == []
+    assert found(train, train) == []
+
+
+def test_predicting_alone_reads_the_train_tables_of_an_earlier_run() -> None:
+    source = {"words": SourceParameters(width=8, group="text")}
+    together, alone = (create_pipeline(source, "test", alone=alone).inputs() for alone in (False, True))
+    assert "words.train_table" in together
+    assert alone - together == {"words.train_table_if_there"}

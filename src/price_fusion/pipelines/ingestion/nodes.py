@@ -10,11 +10,13 @@ import pandas as pd
 
 from price_fusion.fusion.tables.alignment import align_products
 from price_fusion.fusion.tables.columns import draft_columns
+from price_fusion.fusion.tables.ids import ids_of
 from price_fusion.fusion.tables.raw import RawEmbeddings
 from price_fusion.fusion.tables.table import EmbeddingTable, TableDraft, draft_table
-from price_fusion.fusion.tables.validation.matrices import suspicions_of_table
+from price_fusion.fusion.tables.validation.matrices import suspicions_of_coverage, suspicions_of_table
 from price_fusion.fusion.tables.validation.products import suspicions_of_products
-from price_fusion.fusion.tables.validation.suspicions import report_suspicions
+from price_fusion.fusion.tables.validation.shift import suspicions_of_shift
+from price_fusion.fusion.tables.validation.suspicions import Suspicion, report_suspicions
 from price_fusion.parameters import ColumnSourceParameters, IngestionParameters, SourceParameters
 
 logger = logging.getLogger(__name__)
@@ -37,12 +39,27 @@ def prepare_unlabelled_columns(products: pd.DataFrame, source: ColumnSourceParam
 
 def check_labelled(products: pd.DataFrame, ingestion: IngestionParameters, *tables: EmbeddingTable) -> dict[str, Any]:
     """Likely mistakes in the labelled products and their embeddings."""
-    return _data_checks(products, ingestion, tables, "train")
+    found = _suspicions(products, ingestion, tables, "train")
+    return report_suspicions(found, part="train", on_suspicion=ingestion.on_suspicion)
 
 
-def check_unlabelled(products: pd.DataFrame, ingestion: IngestionParameters, *tables: EmbeddingTable) -> dict[str, Any]:
-    """Likely mistakes in the products to be predicted and their embeddings."""
-    return _data_checks(products, ingestion, tables, "test")
+def check_unlabelled(
+    products: pd.DataFrame, ingestion: IngestionParameters, *tables: EmbeddingTable | None
+) -> dict[str, Any]:
+    """Likely mistakes in the products to be predicted and their embeddings.
+
+    Args:
+        products: to be predicted.
+        ingestion: thresholds, and what to do.
+        tables: the test table of each source, and then the train table of each, or None where there is none.
+    """
+    known = [table for table in tables if table is not None]
+    tests, train_tables = known[: len(tables) // 2], {table.source: table for table in known[len(tables) // 2 :]}
+    found = _suspicions(products, ingestion, tests, "test")
+    for test in tests:
+        if test.source in train_tables:
+            found += suspicions_of_shift(train_tables[test.source], test)
+    return report_suspicions(found, part="test", on_suspicion=ingestion.on_suspicion)
 
 
 def align_labelled(
@@ -80,10 +97,12 @@ def align_unlabelled(
     return alignment.samples, alignment.report | {"suspicions": len(data_checks["suspicions"])}
 
 
-def _data_checks(
+def _suspicions(
     products: pd.DataFrame, ingestion: IngestionParameters, tables: Sequence[EmbeddingTable], part: str
-) -> dict[str, Any]:
-    suspicions = list(suspicions_of_products(products, ingestion.checks, f"{part}_products"))
+) -> list[Suspicion]:
+    origin, ids = f"{part}_products", ids_of(products["sample_id"])
+    found = list(suspicions_of_products(products, ingestion.checks, origin))
     for table in tables:
-        suspicions += suspicions_of_table(table, ingestion.checks)
-    return report_suspicions(suspicions, part=part, on_suspicion=ingestion.on_suspicion)
+        found += suspicions_of_table(table, ingestion.checks)
+        found += suspicions_of_coverage(table, ids, ingestion.checks, origin)
+    return found

@@ -22,21 +22,23 @@ ALIGNING = (align_labelled, align_unlabelled)
 """Functions of the nodes that join products (first input) with the tables of all sources."""
 
 
-def create_pipeline(sources: Mapping[str, Source], part: str) -> Pipeline:
+def create_pipeline(sources: Mapping[str, Source], part: str, *, alone: bool = False) -> Pipeline:
     """Tables of these sources and the sample table.
 
     Args:
         sources: by name.
         part: ``train`` (labelled) or ``test`` (to be predicted).
+        alone: whether the train tables that test embeddings are compared with are those of an earlier run, if any.
     """
     tables = [
         _column_pipeline(name, part) if isinstance(source, ColumnSourceParameters) else _table_pipeline(name, part)
         for name, source in sources.items()
     ]
     table_names = [f"{source}.{part}_table" for source in sources]
+    train_tables = [f"{source}.train_table{'_if_there' if alone else ''}" for source in sources]
     check = Node(
         check_labelled if part == "train" else check_unlabelled,
-        inputs=[f"{part}_products", "params:ingestion", *table_names],
+        inputs=[f"{part}_products", "params:ingestion", *table_names, *(train_tables if part == "test" else [])],
         outputs=f"{part}_data_checks",
         name=f"check_{part}",
         tags=[TAG],

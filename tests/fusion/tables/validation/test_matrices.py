@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.fusion.tables.validation import matrices
-from price_fusion.fusion.tables.validation.matrices import matrix_facts, row_hashes, suspicions_of_table
+from price_fusion.fusion.tables.validation.matrices import (
+    matrix_facts,
+    row_hashes,
+    suspicions_of_coverage,
+    suspicions_of_table,
+)
 from price_fusion.fusion.tables.validation.suspicions import Suspicion
 from price_fusion.parameters import CheckParameters
 
@@ -113,6 +118,17 @@ def test_constant_columns_are_found_structural_ones_too(make_table: MakeTable) -
 
 def test_one_product_has_no_constant_columns(make_table: MakeTable) -> None:
     assert found(make_table([5], vectors()[:1])) == {}
+
+
+def test_a_source_that_lacks_most_products_is_found(make_table: MakeTable) -> None:
+    table = make_table(IDS[:100], vectors()[:100])
+    checks = CheckParameters()
+    (suspicion,) = suspicions_of_coverage(table, IDS, checks, "train_products")
+    assert (suspicion.check, suspicion.count, suspicion.of) == ("missing_products", 300, 400)
+    assert suspicion.examples == tuple(IDS[100:105].tolist())
+    assert "lacks 75% of the products of train_products: 300 of 400 products" in str(suspicion)
+    assert list(suspicions_of_coverage(table, IDS[:200], checks, "train_products")) == []
+    assert list(suspicions_of_coverage(table, IDS, CheckParameters(missing_share=0.75), "train_products")) == []
 
 
 @given(width=st.integers(1, 11), dtype=st.sampled_from(["float16", "float32"]), seed=st.integers(0, 9))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from price_fusion.fusion.tables.ids import Ids, are_among
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.fusion.tables.validation.products import repeats_of_note
 from price_fusion.fusion.tables.validation.suspicions import Suspicion, first
@@ -74,6 +75,33 @@ def suspicions_of_table(table: EmbeddingTable, checks: CheckParameters) -> Itera
             "columns",
             first(columns),
             "Check that the file was written whole; a model learns nothing from them.",
+        )
+
+
+def suspicions_of_coverage(
+    table: EmbeddingTable, ids: Ids, checks: CheckParameters, origin: str
+) -> Iterator[Suspicion]:
+    """A source that lacks many of the products: mostly a file of a part of them.
+
+    Args:
+        table: of the source.
+        ids: of the products, (N,).
+        checks: thresholds.
+        origin: what the products are called in messages.
+    """
+    if not table.width:
+        return
+    missing = np.flatnonzero(~are_among(ids, table.ids))
+    if len(missing) > checks.missing_share * len(ids):
+        yield Suspicion(
+            f"{table.source} ({table.origin})",
+            "missing_products",
+            f"lacks {len(missing) / len(ids):.0%} of the products of {origin}",
+            len(missing),
+            len(ids),
+            "products",
+            first(ids[missing]),
+            "Check that the file is whole and of these products; a model learns little from a source that most of them lack.",
         )
 
 

@@ -27,7 +27,7 @@ class Suspicion:
         count: how many rows, products or columns.
         of: out of how many.
         unit: what is counted: ``products``, ``rows`` or ``columns``.
-        examples: the first ids, or numbers of columns.
+        examples: the first ids, or numbers of columns; none where all rows are meant.
         advice: what to do about it.
     """
 
@@ -44,10 +44,8 @@ class Suspicion:
         """One line for a log."""
         further = ", ..." if self.count > len(self.examples) else ""
         names = "columns" if self.unit == "columns" else "ids"
-        return (
-            f"{self.where}: {self.found}: {self.count:,} of {self.of:,} {self.unit} "
-            f"({names} {', '.join(map(str, self.examples))}{further}). {self.advice}"
-        )
+        shown = f" ({names} {', '.join(map(str, self.examples))}{further})" if self.examples else ""
+        return f"{self.where}: {self.found}: {self.count:,} of {self.of:,} {self.unit}{shown}. {self.advice}"
 
 
 def first(values: NDArray[Any] | Sequence[Any]) -> tuple[int | str, ...]:
