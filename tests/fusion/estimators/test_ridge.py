@@ -10,6 +10,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from price_fusion.fusion.estimators import Estimator
+from price_fusion.fusion.estimators.ridge import _equations_in_columns, _equations_in_rows
 from price_fusion.fusion.metrics import smape_per_product
 
 
@@ -28,6 +29,18 @@ def test_is_that_of_scikit_learn(made: Any, fitted: Callable[..., Estimator], mo
     np.testing.assert_allclose(
         estimator.log_prices(made.features, rows), reference(made, estimator, 0.7)[rows], rtol=1e-5
     )
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(30, 200), (200, 30)])
+def test_fewer_rows_than_columns_or_more_is_the_same_regression(rows: int, columns: int) -> None:
+    rng = np.random.default_rng(0)
+    matrix = (rng.standard_normal((rows, columns)) + 3).astype(np.float32)
+    target = matrix[:, :5].sum(axis=1).astype(np.float64) + rng.standard_normal(rows)
+    mean, centred = matrix.mean(axis=0), target - target.mean()
+    for penalty in (0.03, 1.0, 100.0):
+        expected = Ridge(alpha=penalty).fit(matrix.astype(np.float64), target).coef_
+        for equations in (_equations_in_rows, _equations_in_columns):
+            np.testing.assert_allclose(equations(matrix, mean, centred)(penalty), expected, atol=2e-3)
 
 
 def test_the_stop_rows_choose_the_penalty(made: Any, fitted: Callable[..., Estimator]) -> None:

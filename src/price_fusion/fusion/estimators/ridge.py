@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
 from scipy import linalg
+from threadpoolctl import threadpool_limits
 
 from price_fusion.fusion.estimators.base import Estimator, EstimatorOptions, FitData, Values
 from price_fusion.fusion.estimators.design import Matrix, blocks
@@ -17,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 """Of the squared weights; the stop rows choose one by SMAPE."""
+ONE_THREAD_FLOP = 2e11
+"""Floating-point operations, a few seconds of one core, up to which a fit takes one thread: threads of BLAS wait for each
+other by spinning, which beside other processes takes many times what they save (docs/decisions/0004-waiting-threads.md)."""
 
 
 class Ridge(Estimator):
@@ -41,12 +47,15 @@ class Ridge(Estimator):
         """Fit with each penalty, all of which share one matrix of products; there is nothing random in it."""
         mean = data.fit.mean(axis=0, dtype=np.float64)
         level = float(data.fit_log_prices.mean())
-        gram, moment = _products(data.fit, mean.astype(np.float32), data.fit_log_prices - level)
+        # The weights are a sum of the rows: with fewer rows than columns, the equations in rows are the smaller ones.
+        equations = _equations_in_rows if len(data.fit) < data.fit.shape[1] else _equations_in_columns
         fits = []
-        for penalty in PENALTIES:
-            weights = _solved(gram, moment, penalty)
-            intercept = level - float(mean @ weights)
-            fits.append((data.stop_smape(_linear(data.stop, weights, intercept)), penalty, weights, intercept))
+        with _threads_for(*data.fit.shape):
+            solve = equations(data.fit, mean.astype(np.float32), data.fit_log_prices - level)
+            for penalty in PENALTIES:
+                weights = solve(penalty)
+                intercept = level - float(mean @ weights)
+                fits.append((data.stop_smape(_linear(data.stop, weights, intercept)), penalty, weights, intercept))
         error, penalty, weights, intercept = min(fits, key=lambda fit: fit[:2])
         logger.debug("ridge: penalty %g, SMAPE of the stop rows %.2f %%", penalty, error)
         return cls(data.described(penalty=penalty), weights, intercept)
@@ -70,11 +79,31 @@ def _linear(matrix: Matrix, weights: Matrix, intercept: float) -> Values:
     return (matrix @ weights).astype(np.float64) + intercept
 
 
-def _solved(gram: Values, moment: Values, penalty: float) -> Matrix:
+def _threads_for(rows: int, columns: int) -> AbstractContextManager[object]:
+    """One thread of BLAS for a small fit, as many as there are for a large one."""
+    smaller = min(rows, columns)
+    flop = 2 * rows * columns * smaller + len(PENALTIES) * smaller**3 / 3
+    return threadpool_limits(1, user_api="blas") if flop < ONE_THREAD_FLOP else nullcontext()
+
+
+def _equations_in_columns(matrix: Matrix, mean: Matrix, target: Values) -> Callable[[float], Matrix]:
+    """A function from penalties to weights: w of (X'X + penalty I) w = X'y, for the centred rows X (N, D)."""
+    gram, moment = _products(matrix, mean, target)
+    return lambda penalty: _solved(gram, moment, penalty).astype(np.float32)
+
+
+def _equations_in_rows(matrix: Matrix, mean: Matrix, target: Values) -> Callable[[float], Matrix]:
+    """The same weights as X'a of (XX' + penalty I) a = y, which takes N^3 operations instead of D^3."""
+    centred = matrix - mean
+    gram = (centred @ centred.T).astype(np.float64)
+    return lambda penalty: _solved(gram, target, penalty).astype(np.float32) @ centred
+
+
+def _solved(gram: Values, moment: Values, penalty: float) -> Values:
     penalised = gram.copy()
     penalised.flat[:: len(gram) + 1] += penalty
-    weights: Matrix = linalg.solve(penalised, moment, assume_a="pos", overwrite_a=True).astype(np.float32)
-    return weights
+    solution: Values = linalg.solve(penalised, moment, assume_a="pos", overwrite_a=True)
+    return solution
 
 
 def _products(matrix: Matrix, mean: Matrix, target: Values) -> tuple[Values, Values]:
