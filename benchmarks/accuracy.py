@@ -15,6 +15,8 @@ RealMLP and TabM are pytabkit's: pip install pytabkit.
 
 from __future__ import annotations
 
+import price_fusion  # noqa: F401  # isort: skip - before torch: it sets how torch's threads wait
+
 import argparse
 import hashlib
 import importlib

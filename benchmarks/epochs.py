@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import price_fusion  # noqa: F401  # isort: skip - before torch: it sets how torch's threads wait
+
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import price_fusion  # noqa: F401  # isort: skip - before torch: it sets how torch's threads wait
+
 import argparse
 from collections.abc import Callable
 from dataclasses import replace

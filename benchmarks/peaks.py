@@ -7,6 +7,8 @@ The other benchmarks measure the same peaks in their own process, to say what th
 
 from __future__ import annotations
 
+import price_fusion  # noqa: F401  # isort: skip - before torch: it sets how torch's threads wait
+
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -6,6 +6,8 @@ in float32 from the start, and it keeps no average of the weights.
 
 from __future__ import annotations
 
+import price_fusion  # noqa: F401  # isort: skip - before torch: it sets how torch's threads wait
+
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from math import isfinite

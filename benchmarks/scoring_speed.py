@@ -5,6 +5,8 @@ python benchmarks/scoring_speed.py
 
 from __future__ import annotations
 
+import price_fusion  # noqa: F401  # isort: skip - before torch: it sets how torch's threads wait
+
 import argparse
 from collections.abc import Callable
 from functools import partial

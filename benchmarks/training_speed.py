@@ -7,6 +7,8 @@ Random tables of the reference's widths are written to a temporary folder as ing
 
 from __future__ import annotations
 
+import price_fusion  # noqa: F401  # isort: skip - before torch: it sets how torch's threads wait
+
 import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
