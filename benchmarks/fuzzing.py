@@ -41,6 +41,7 @@ from kedro.io import CatalogProtocol, DatasetError
 from kedro.pipeline import Pipeline
 from kedro.runner import SequentialRunner
 from kedro.validation.parameter_validator import ParameterValidator
+from price_fusion.hooks.node_times import NodeTimes
 
 from common import REPOSITORY, Column, Goal, ResultTable, Section, parse_arguments, scratch_folder, start
 from price_fusion.console.errors import own_error
@@ -48,7 +49,6 @@ from price_fusion.errors import ParameterError, PriceFusionError
 from price_fusion.fusion.intervals import interval_columns
 from price_fusion.fusion.tables.products import read_products
 from price_fusion.hooks.input_report import InputReportHooks
-from price_fusion.hooks.node_times import NodeTimes
 from price_fusion.hooks.summary import SummaryHooks
 from price_fusion.parameters import ProjectParameters, VariantParameters, parse_project_parameters
 from price_fusion.pipeline_registry import build_pipelines

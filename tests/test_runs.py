@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from price_fusion.errors import UsageError
+from price_fusion.fusion.lock import only_writer
 from price_fusion.runs import comparison_tables, find_run, parameter_differences, past_runs, runs_table
 
 
@@ -42,11 +41,13 @@ def test_runs_come_in_the_order_of_their_start(tmp_path: Path) -> None:
     assert past_runs(tmp_path / "elsewhere") == []
 
 
-def test_a_run_whose_process_is_gone_was_killed(tmp_path: Path) -> None:
-    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    write(tmp_path, record("a", status="running"))
-    write(tmp_path, record("b", status="running", process=int(gone.stdout)))
-    assert [run["status"] for run in past_runs(tmp_path)] == ["running", "killed"]
+def test_only_the_run_that_holds_the_folder_is_running(tmp_path: Path) -> None:
+    for identity in ("a", "b"):
+        write(tmp_path, record(identity, status="running"))  # this process, as after a start of another container
+    assert [run["status"] for run in past_runs(tmp_path)] == ["killed", "killed"]
+    with only_writer(tmp_path, "b"):
+        assert [run["status"] for run in past_runs(tmp_path)] == ["killed", "running"]
+    assert [run["status"] for run in past_runs(tmp_path)] == ["killed", "killed"]
 
 
 def test_a_record_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:

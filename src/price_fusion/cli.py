@@ -28,7 +28,7 @@ def price_fusion() -> None:
 
 
 @price_fusion.group(invoke_without_command=True)
-@click.option("--env", "-e", default=None, help="Environment of conf/.")
+@click.option("--env", "-e", envvar="KEDRO_ENV", default=None, help="Environment of conf/; $KEDRO_ENV if not given.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.option("--all", "all_runs", is_flag=True, help=f"All, not only the last {MOST_RUNS}.")
 @click.pass_context

@@ -1,19 +1,21 @@
 """The pipelines that a user can name.
 
-Which sources and variants there are is configuration, and Kedro builds pipelines without it: ``hooks/parameters.py`` hands over
-the parameters of the run. Where no run has begun (``kedro registry list``), they are read from ``conf/`` here.
+Which sources and variants there are is configuration, and Kedro builds pipelines without it: ``hooks/current_project.py``
+hands over the parameters of the run. Where no run has begun (``kedro registry list``), they are read from ``conf/`` here.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 import warnings
-from collections.abc import Set
+from collections.abc import Callable, Set
 from pathlib import Path
 
 from kedro.framework.project import pipelines as kedro_pipelines
 from kedro.framework.project import settings
 from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
 from kedro.utils import find_kedro_project
 
 from price_fusion.errors import ParameterError
@@ -38,15 +40,57 @@ from price_fusion.pipelines import (
 
 _JOINT = ("compare", "ensemble", "leak_effect_ensemble", "report_ensemble")
 """Pipelines of all variants together."""
+MOST_NAMES = 5
+"""Of pipelines, that a message lists."""
 _parameters: ProjectParameters | None = None
+_of_server: ProjectParameters | None = None
+_lock = threading.Lock()
 
 
 def use_parameters(parameters: ProjectParameters) -> None:
-    """Build the pipelines of these parameters from now on."""
+    """Have the pipelines of these parameters from now on."""
     global _parameters
-    if parameters != _parameters:
-        _parameters = parameters
-        kedro_pipelines.configure(__name__)
+    with _lock:
+        if _parameters is None or different_pipelines(_parameters, parameters):
+            _parameters = parameters
+            kedro_pipelines.configure(__name__)
+
+
+def use_of_server(parameters: ProjectParameters, configured: Callable[[], ProjectParameters]) -> None:
+    """See that the pipelines of a server, which all its runs share, are those of these parameters.
+
+    Args:
+        parameters: of a run.
+        configured: gives those of ``conf/`` alone, which decide what pipelines the server has.
+
+    Raises:
+        ParameterError: if the run would need others.
+    """
+    global _parameters, _of_server
+    with _lock:
+        if _of_server is None:
+            _parameters = _of_server = configured()
+            kedro_pipelines.configure(__name__)
+    different = different_pipelines(_of_server, parameters)
+    if different:
+        changed = [name for name, value in parameters if getattr(_of_server, name, None) != value]
+        shown = ", ".join(different[:MOST_NAMES]) + ("" if len(different) <= MOST_NAMES else ", ...")
+        raise ParameterError(
+            f"the parameters of this request would change pipelines ({shown}), and a server keeps those that it started "
+            f"with. Leave what you set of {', '.join(changed)} as conf/ has it, or set it there and start the server anew."
+        )
+
+
+def different_pipelines(before: ProjectParameters, after: ProjectParameters) -> list[str]:
+    """Names of the pipelines that are not the same with other parameters."""
+    if before == after:
+        return []
+    old, new = _quietly_built(before), _quietly_built(after)
+    return [name for name in {**old, **new} if _nodes(old.get(name)) != _nodes(new.get(name))]
+
+
+def _nodes(pipeline: Pipeline | None) -> set[Node] | None:
+    return None if pipeline is None else set(pipeline.nodes)
 
 
 def in_buckets() -> bool:
@@ -56,11 +100,15 @@ def in_buckets() -> bool:
 
 def register_pipelines() -> dict[str, Pipeline]:
     """All pipelines by name."""
+    return _quietly_built(_parameters or _read_parameters())
+
+
+def _quietly_built(parameters: ProjectParameters) -> dict[str, Pipeline]:
     with warnings.catch_warnings():
         # Sources and variants have namespaces of their own, and what joins them (alignment, training, the leaderboard)
         # reads from several: that is what the dots are for.
         warnings.filterwarnings("ignore", message="One or more dataset names contain '.'")
-        return build_pipelines(_parameters or _read_parameters())
+        return build_pipelines(parameters)
 
 
 def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:

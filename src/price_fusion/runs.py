@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from rich import box
 from rich.table import Table
 
 from price_fusion.errors import UsageError
+from price_fusion.fusion.lock import writer_of
 
 RECORD = "run.json"
 Record = Mapping[str, Any]
@@ -33,9 +33,12 @@ def past_runs(data: Path) -> list[Record]:
             record = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             record = {"id": path.parent.name, "status": "unreadable"}
-        if record["status"] == "running" and not _is_alive(record["process"]):
-            record["status"] = "killed"
         found.append(record)
+    if any(record["status"] == "running" for record in found):
+        writer = writer_of(data)
+        for record in found:
+            if record["status"] == "running" and record["id"] != writer:
+                record["status"] = "killed"
     return found
 
 
@@ -104,17 +107,6 @@ def comparison_tables(runs: Sequence[Record]) -> list[Table]:
     for path, values in parameter_differences(runs).items():
         parameters.add_row(path, *(_formatted(value) for value in values))
     return [metrics, parameters]
-
-
-def _is_alive(process: int) -> bool:
-    """Whether a process of that number runs; it may be another one by now."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _commit(run: Record) -> str:

@@ -5,15 +5,13 @@ import os
 from price_fusion.console.errors import show_own_errors_plainly
 from price_fusion.console.log import take_over_console
 from price_fusion.errors import ParameterError
-from price_fusion.hooks.current_project import CurrentProject
-from price_fusion.hooks.guard import RunGuardHooks
+from price_fusion.hooks.active_runs import ActiveRuns, RunHooks
+from price_fusion.hooks.config_loader import TurnTakingConfigLoader
+from price_fusion.hooks.current_project import ParameterHooks
 from price_fusion.hooks.input_report import InputReportHooks
 from price_fusion.hooks.made_from import MadeFromHooks
 from price_fusion.hooks.mlflow_tracking import MlflowHooks
 from price_fusion.hooks.node_log import NodeLogHooks
-from price_fusion.hooks.node_times import NodeTimes
-from price_fusion.hooks.parameters import ParameterHooks
-from price_fusion.hooks.run_record import RunRecordHooks
 from price_fusion.hooks.stale_leaderboard import StaleLeaderboardHooks
 from price_fusion.hooks.summary import SummaryHooks
 
@@ -36,19 +34,19 @@ def required_environment_variable(name: str) -> str:
 show_own_errors_plainly()
 take_over_console()
 
-_project, _times = CurrentProject(), NodeTimes()
+_runs = ActiveRuns()
 HOOKS = (
-    ParameterHooks(_project),
-    RunGuardHooks(_project),
-    NodeLogHooks(_times),
-    SummaryHooks(_times),
-    RunRecordHooks(_project, _times),
-    MlflowHooks(_project),
+    ParameterHooks(),
+    RunHooks(_runs),
+    NodeLogHooks(),
+    SummaryHooks(),
+    MlflowHooks(_runs),
     InputReportHooks(),
     MadeFromHooks(),
     StaleLeaderboardHooks(),
 )
 
+CONFIG_LOADER_CLASS = TurnTakingConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",

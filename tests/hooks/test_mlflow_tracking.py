@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +14,8 @@ import pytest
 from price_fusion.errors import MissingPackageError, TrackingError
 from price_fusion.fusion import Predictor
 from price_fusion.hooks import mlflow_tracking
+from price_fusion.hooks.active_runs import ActiveRuns
+from price_fusion.hooks.journal import NodeTime, journal_of
 from price_fusion.hooks.mlflow_tracking import (
     LONGEST_VALUE,
     MlflowHooks,
@@ -24,9 +25,6 @@ from price_fusion.hooks.mlflow_tracking import (
     store_errors,
 )
 from price_fusion.parameters import TrackingParameters
-
-if TYPE_CHECKING:
-    pass
 
 pytest.importorskip("mlflow")
 pytestmark = [
@@ -49,40 +47,38 @@ def mlflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 @pytest.fixture
-def hooks(tmp_path: Path) -> Callable[..., MlflowHooks]:
-    """A function that makes the hooks of a project with these tracking options, and opens a run."""
+def tracked(runs: ActiveRuns, stepped: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that begins a run that is logged; its outputs are those of the names that are given."""
 
-    def make(raw: dict[str, Any] | None = None, **options: Any) -> MlflowHooks:
-        tracking = TrackingParameters(**{"mlflow": True, **options})
-        facts = SimpleNamespace(
-            data=tmp_path / "data", raw=raw or {"seed": 1}, parameters=SimpleNamespace(tracking=tracking)
-        )
-        made = MlflowHooks(SimpleNamespace(facts=facts))  # type: ignore[arg-type]
-        made.after_context_created()
-        made.before_pipeline_run({"pipeline_names": ["moe"]})
-        return made
+    def make(outputs: dict[str, Any] | None = None, **options: Any) -> Any:
+        run = stepped("3", MlflowHooks(runs), mlflow=True, **options)
+        run.begin()
+        for name, data in (outputs or {}).items():
+            run.catalog[name] = data
+            journal_of(run.catalog).add(NodeTime(name, [name], 1.0, None))  # type: ignore[union-attr]
+        return run
 
     return make
 
 
-def runs(mlflow: Any) -> list[Any]:
+def logged_runs(mlflow: Any) -> list[Any]:
     client = mlflow.MlflowClient()
     return [run for one in client.search_experiments() for run in client.search_runs([one.experiment_id])]
 
 
-def test_parameters_metrics_and_pages_are_logged(
-    hooks: Callable[..., MlflowHooks], mlflow: Any, tmp_path: Path
-) -> None:
-    one = hooks({"seed": 3, "_anchor": 1, "moe": {"train": {"epochs": 2}, "sources": ["a", "b"]}})
-    history = [{"epoch": 1, "loss": 0.5, "smape": None}, {"epoch": 2, "loss": 0.25, "smape": 51.0}]
-    one.after_node_run({"moe.history": history, "moe.report": "<p>page</p>"})
-    one.after_node_run({"moe.metrics": {"split": "holdout", "rows": 9, "smape": 53.5, "r2": None, "by_tuning": {}}})
-    one.after_node_run({"leaderboard": pd.DataFrame({"model": ["moe"], "smape": [53.5]})})
-    one.after_pipeline_run({})  # type: ignore[arg-type]
-    (run,) = runs(mlflow)
+def test_parameters_metrics_and_pages_are_logged(tracked: Callable[..., Any], mlflow: Any, tmp_path: Path) -> None:
+    tracked(
+        {
+            "moe.history": [{"epoch": 1, "loss": 0.5, "smape": None}, {"epoch": 2, "loss": 0.25, "smape": 51.0}],
+            "moe.report": "<p>page</p>",
+            "wide.metrics": {"split": "holdout", "rows": 9, "smape": 53.5, "r2": None, "by_tuning": {}},
+            "leaderboard": pd.DataFrame({"model": ["moe"], "smape": [53.5]}),
+        }
+    ).end()
+    (run,) = logged_runs(mlflow)
     assert (run.info.run_name, run.info.status) == ("moe", "FINISHED")
-    assert run.data.params == {"seed": "3", "moe.train.epochs": "2", "moe.sources": "['a', 'b']"}
-    assert run.data.metrics["moe/holdout_smape"] == 53.5
+    assert run.data.params == {"seed": "3"}
+    assert run.data.metrics["wide/holdout_smape"] == 53.5
     assert run.data.metrics["best_smape"] == 53.5
     client = mlflow.MlflowClient()
     losses = client.get_metric_history(run.info.run_id, "moe/loss")
@@ -96,38 +92,38 @@ def test_nothing_is_imported_while_it_is_off(modules_after: Callable[[str], set[
     assert "mlflow" not in modules_after("import price_fusion.settings")
 
 
-def test_a_run_that_fails_is_closed_as_failed(hooks: Callable[..., MlflowHooks], mlflow: Any) -> None:
-    hooks().on_pipeline_error()
-    assert [run.info.status for run in runs(mlflow)] == ["FAILED"]
-    hooks()._close("KILLED")
-    assert sorted(run.info.status for run in runs(mlflow)) == ["FAILED", "KILLED"]
+def test_a_run_that_fails_is_closed_as_failed(tracked: Callable[..., Any], mlflow: Any, runs: ActiveRuns) -> None:
+    tracked().fail(ValueError("no"))
+    assert [run.info.status for run in logged_runs(mlflow)] == ["FAILED"]
+    tracked()
+    runs._at_exit()
+    assert sorted(run.info.status for run in logged_runs(mlflow)) == ["FAILED", "KILLED"]
 
 
 def test_a_store_that_cannot_be_used_stops_the_run_by_name(
-    hooks: Callable[..., MlflowHooks], mlflow: Any, tmp_path: Path
+    tracked: Callable[..., Any], mlflow: Any, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(TrackingError, match=r"^tracking.uri: sqlite.*cannot be written: .*tracking.mlflow to false"):
-        hooks(uri=f"sqlite:///{tmp_path}/file/mlflow.db")
+        tracked(uri=f"sqlite:///{tmp_path}/file/mlflow.db")
     with pytest.raises(TrackingError, match=r"http://127.0.0.1:9 cannot be written"):
-        hooks(uri="http://127.0.0.1:9")
+        tracked(uri="http://127.0.0.1:9")
 
 
 def test_a_store_that_is_lost_ends_the_logging_and_not_the_run(
-    hooks: Callable[..., MlflowHooks], mlflow: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tracked: Callable[..., Any], mlflow: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    one = hooks()
+    one = tracked({"moe.history": [{"epoch": 1, "loss": 0.5}]})
 
     def fail(*_: object, **__: object) -> None:
         raise OSError("no space left")
 
     monkeypatch.setattr(mlflow, "log_metrics", fail)
     with caplog.at_level(logging.WARNING, "price_fusion"):
-        for _ in range(2):
-            one.after_node_run({"moe.history": [{"epoch": 1, "loss": 0.5}]})
+        one.end()
     (said,) = caplog.messages
-    assert said.startswith("the run goes on, but nothing more of it is logged in MLflow: tracking.uri: ")
-    one.after_pipeline_run({})  # type: ignore[arg-type]
+    assert said.startswith("the run is over, but not all of it is logged in MLflow: tracking.uri: ")
+    assert one.records[0]["status"] == "finished"
 
 
 def test_other_errors_stay_what_they_are(mlflow: Any) -> None:
@@ -136,11 +132,11 @@ def test_other_errors_stay_what_they_are(mlflow: Any) -> None:
 
 
 def test_without_the_package_it_says_what_to_install(
-    hooks: Callable[..., MlflowHooks], monkeypatch: pytest.MonkeyPatch
+    tracked: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mlflow_tracking, "find_spec", lambda _: None)
     with pytest.raises(MissingPackageError, match=r"\[mlflow\]"):
-        hooks()
+        tracked()
 
 
 def test_long_values_are_cut() -> None:

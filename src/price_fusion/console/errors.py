@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copyreg
 import os
 import sys
 from collections.abc import Iterator
 from types import TracebackType
+from typing import Any
 
 from kedro.io import DatasetError
 from rich.console import Console
@@ -19,10 +21,13 @@ DOCUMENTATION = "docs/errors.md"
 """Where each class of errors has a section."""
 NODE_NOTE = "in node "
 """Start of the note that says in which node an error was raised."""
+_OWN = "price_fusion_error"
+"""Attribute of an error of another process that was raised from one of ours."""
 
 
 def show_own_errors_plainly() -> None:
     """Let the interpreter end on one of our errors with its message alone. Other errors keep their traceback."""
+    copyreg.pickle(DatasetError, _with_own_error)  # for errors of ParallelRunner's processes
     previous = sys.excepthook
 
     def excepthook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
@@ -69,7 +74,12 @@ def _all_notes(error: BaseException) -> list[str]:
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
-        error = error.__cause__ or error.__context__
+        error = getattr(error, _OWN, None) or error.__cause__ or error.__context__
+
+
+def _with_own_error(error: DatasetError) -> tuple[type[DatasetError], tuple[Any, ...], dict[str, Any]]:
+    """How to pickle an error of Kedro's with ours that it was raised from: causes are lost on the way to another process."""
+    return type(error), error.args, {**error.__dict__, _OWN: own_error(error)}
 
 
 def _misspelt(error: BaseException) -> PriceFusionError | None:

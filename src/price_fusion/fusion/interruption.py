@@ -1,6 +1,6 @@
 """Being asked to stop: a signal says so, and whoever can save its work first listens.
 
-Nothing here installs a handler of signals; ``hooks/guard.py`` does for ``kedro run``. Elsewhere, as in notebooks,
+Nothing here installs a handler of signals; ``hooks/active_runs.py`` does for ``kedro run``. Elsewhere, as in notebooks,
 nobody asks, and Ctrl-C does what it always does.
 """
 
@@ -21,6 +21,11 @@ class Interruption(SystemExit):
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
+        self.number = number
+
+    def __reduce__(self) -> tuple[type[Interruption], tuple[int]]:
+        """Pickle with the number, not with the exit status, which is what ``SystemExit`` would be made of again."""
+        return type(self), (self.number,)
 
 
 @dataclass

@@ -1,14 +1,18 @@
-"""What hooks know of the project that runs: read once, as its configuration takes a while to read."""
+"""What hooks know of the project of a run, and what its parameters do to the pipelines."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.framework.project import settings
 
+from price_fusion import pipeline_registry
 from price_fusion.parameters import ProjectParameters, parse_project_parameters
 
 
@@ -29,21 +33,34 @@ class ProjectFacts:
     parameters: ProjectParameters
 
 
-class CurrentProject:
-    """The facts of the project of the run at hand."""
+current_project: ContextVar[ProjectFacts | None] = ContextVar("current_project", default=None)
+"""Of the context that this thread loaded last: a session loads it and begins its run in one thread."""
 
-    def __init__(self) -> None:
-        self.facts: ProjectFacts | None = None
-        """None before a project is loaded, and for a runner without one."""
 
-    def read(self, context: KedroContext) -> ProjectFacts:
+class ParameterHooks:
+    """Checks all parameters, and builds the pipelines of the sources and variants that they name."""
+
+    @hook_impl(tryfirst=True)
+    def after_context_created(self, context: KedroContext) -> None:
         """Read and check the configuration.
 
         Raises:
-            ParameterError: if any parameter is wrong.
+            ParameterError: if any parameter is wrong, or a server would need other pipelines for them.
         """
-        raw = context.config_loader["parameters"]
+        loader = context.config_loader
+        raw = loader["parameters"]
         folder = Path(context.project_path)
-        data = folder / context.config_loader["globals"]["data"]
-        self.facts = ProjectFacts(folder, data, raw, parse_project_parameters(raw))
-        return self.facts
+        parameters = parse_project_parameters(raw)
+        if getattr(loader, "restrict_runtime_params_type_selection", False):  # Kedro's mark of a session that serves
+            pipeline_registry.use_of_server(parameters, lambda: _without_request(context))
+        else:
+            pipeline_registry.use_parameters(parameters)
+        current_project.set(ProjectFacts(folder, folder / loader["globals"]["data"], raw, parameters))
+
+
+def _without_request(context: KedroContext) -> ProjectParameters:
+    """What ``conf/`` alone says."""
+    loader = settings.CONFIG_LOADER_CLASS(
+        conf_source=context.config_loader.conf_source, env=context.env, **settings.CONFIG_LOADER_ARGS
+    )
+    return parse_project_parameters(loader["parameters"])

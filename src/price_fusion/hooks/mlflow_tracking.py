@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
-from kedro.io import CatalogProtocol
 
 from price_fusion.errors import MissingPackageError, TrackingError
-from price_fusion.hooks.current_project import CurrentProject
+from price_fusion.hooks.active_runs import ActiveRuns, Run
+from price_fusion.hooks.current_project import ProjectFacts
 from price_fusion.parameters import TrackingParameters
 
 if TYPE_CHECKING:
@@ -39,110 +37,82 @@ BATCH = 100
 """Parameters that MLflow takes at a time."""
 
 
+LOGGED = (".history", ".metrics", ".report", "comparison_report", "leaderboard")
+"""How the names of datasets end that are logged."""
+STATUSES = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+"""MLflow's, by our own."""
+
+
 class MlflowHooks:
     """Logs parameters, metrics per epoch and of evaluations, the leaderboard, reports and checkpoints.
 
     A store that cannot be reached at the start stops the run. One that is lost later ends the logging, not the run.
 
     Args:
-        project: whose parameters say whether and where.
+        runs: of this process, whose parameters say whether and where.
     """
 
-    def __init__(self, project: CurrentProject) -> None:
-        self._project = project
-        self._is_active = False
-        self._listens = False
-        self._saved: list[str] = []
+    def __init__(self, runs: ActiveRuns) -> None:
+        self._runs = runs
 
     @hook_impl
-    def after_context_created(self) -> None:
-        """See whether runs can be logged.
+    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+        """Open a run, with all parameters, that is closed when the run ends.
 
         Raises:
-            MissingPackageError: if they are to be, and MLflow is not installed.
+            MissingPackageError: if MLflow is not installed.
+            TrackingError: if the store cannot be used.
         """
-        if self._options.mlflow and find_spec("mlflow") is None:
+        run = self._runs.of(run_params)
+        if run is None or not run.facts.parameters.tracking.mlflow:
+            return
+        if find_spec("mlflow") is None:
             raise MissingPackageError(
                 "tracking.mlflow is true, but MLflow is not installed. Install it: "
                 'pip install --constraint requirements.lock --editable ".[mlflow]"; or set tracking.mlflow to false.'
             )
+        opened = open_run(run.facts, " ".join(run_params.get("pipeline_names") or ["__default__"]))
+        run.closers.append(lambda status, _: close_run(run, opened, STATUSES[status]))
 
-    @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
-        """Open a run, with all parameters.
 
-        Raises:
-            TrackingError: if the store cannot be used.
-        """
-        project = self._project.facts
-        if project is None or not self._options.mlflow:
-            return
-        for name, value in SETTINGS.items():
-            os.environ.setdefault(name, value)
-        import mlflow
+def open_run(project: ProjectFacts, name: str) -> str:
+    """Open a run in MLflow, with all parameters.
 
-        logging.getLogger("mlflow").setLevel(logging.WARNING)
-        with store_errors(self._options):
-            open_experiment(self._options, project.data)
-            mlflow.start_run(run_name=" ".join(run_params.get("pipeline_names") or ["__default__"]))
-            self._is_active = True
-            fields = flat_fields(project.raw)
-            names = sorted(fields)
-            for start in range(0, len(names), BATCH):
-                mlflow.log_params({name: fields[name] for name in names[start : start + BATCH]})
-        if not self._listens:
-            self._listens = True
-            atexit.register(self._close, "KILLED")
+    Returns:
+        its id there.
 
-    @hook_impl
-    def after_node_run(self, outputs: dict[str, Any]) -> None:
-        """Log what a node found. Metrics per epoch are logged once training is over, from its history."""
-        self._try(partial(log_outputs, outputs))
+    Raises:
+        TrackingError: if the store cannot be used.
+    """
+    for setting, value in SETTINGS.items():
+        os.environ.setdefault(setting, value)
+    import mlflow
 
-    @hook_impl
-    def after_dataset_saved(self, dataset_name: str) -> None:
-        """Note checkpoints whose files are there."""
-        if dataset_name.endswith(".checkpoint"):
-            self._saved.append(dataset_name)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    options, fields = project.parameters.tracking, flat_fields(project.raw)
+    with store_errors(options):
+        experiment = open_experiment(options, project.data)
+        run: str = mlflow.MlflowClient().create_run(experiment, run_name=name).info.run_id
+        names = sorted(fields)
+        for start in range(0, len(names), BATCH):
+            mlflow.log_params({name: fields[name] for name in names[start : start + BATCH]}, run_id=run)
+    return run
 
-    @hook_impl(tryfirst=True)
-    def after_pipeline_run(self, catalog: CatalogProtocol[Any, Any]) -> None:
-        """Log checkpoints and close the run."""
-        paths = {name: Path(str(getattr(catalog.get(name), "_filepath", ""))) for name in self._saved}
-        self._try(partial(log_checkpoints, paths))
-        if self._is_active:
-            import mlflow
 
-            logger.info("logged in MLflow: mlflow ui --backend-store-uri %s", mlflow.get_tracking_uri())
-        self._close("FINISHED")
+def close_run(run: Run, opened: str, status: str) -> None:
+    """Log what the nodes of a run saved, and close it."""
+    import mlflow
 
-    @hook_impl(tryfirst=True)
-    def on_pipeline_error(self) -> None:
-        """Close the run as failed."""
-        self._close("FAILED")
-
-    @property
-    def _options(self) -> TrackingParameters:
-        return self._project.facts.parameters.tracking if self._project.facts else TrackingParameters()
-
-    def _try(self, log: Callable[[], None]) -> None:
-        """Log, if the run is logged; the first thing that cannot be is the last that is tried."""
-        if not self._is_active:
-            return
-        try:
-            with store_errors(self._options):
-                log()
-        except TrackingError as error:
-            logger.warning("the run goes on, but nothing more of it is logged in MLflow: %s", error)
-            self._is_active = False
-
-    def _close(self, status: str) -> None:
-        """Close the run, if it is open."""
-        if self._is_active:
-            import mlflow
-
-            self._try(partial(mlflow.end_run, status))
-        self._is_active, self._saved = False, []
+    try:
+        with store_errors(run.facts.parameters.tracking), mlflow.start_run(run_id=opened):
+            log_outputs(run.journal.outputs(run.catalog, LOGGED))
+            saved = {name for node in run.journal.nodes() for name in node.outputs if name.endswith(".checkpoint")}
+            log_checkpoints({name: Path(str(getattr(run.catalog.get(name), "_filepath", ""))) for name in saved})
+        mlflow.MlflowClient().set_terminated(opened, status)
+    except TrackingError as error:
+        logger.warning("the run is over, but not all of it is logged in MLflow: %s", error)
+    else:
+        logger.info("logged in MLflow: mlflow ui --backend-store-uri %s", mlflow.get_tracking_uri())
 
 
 @contextmanager
@@ -165,12 +135,15 @@ def store_errors(options: TrackingParameters) -> Iterator[None]:
         ) from error
 
 
-def open_experiment(options: TrackingParameters, data: Path) -> None:
+def open_experiment(options: TrackingParameters, data: Path) -> str:
     """Point MLflow to its store, and make the experiment if there is none of that name.
 
     Args:
         options: where.
         data: folder of the store where none is named.
+
+    Returns:
+        its id.
     """
     import mlflow
 
@@ -183,7 +156,7 @@ def open_experiment(options: TrackingParameters, data: Path) -> None:
     if mlflow.get_experiment_by_name(options.experiment) is None:
         artifacts = (folder / "artifacts").as_uri() if options.uri is None else None
         mlflow.create_experiment(options.experiment, artifact_location=artifacts)
-    mlflow.set_experiment(options.experiment)
+    return str(mlflow.set_experiment(options.experiment).experiment_id)
 
 
 def flat_fields(parameters: Mapping[str, Any], path: str = "") -> dict[str, str]:

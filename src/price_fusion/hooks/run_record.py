@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import logging
 import os
@@ -17,10 +16,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from kedro.framework.hooks import hook_impl
-from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
-from kedro.pipeline.node import Node
 
 from price_fusion import __version__
 from price_fusion.console.errors import own_error
@@ -28,8 +24,8 @@ from price_fusion.errors import StorageError
 from price_fusion.fusion.code_digest import code_digest
 from price_fusion.fusion.digests import digest_of
 from price_fusion.fusion.files import write_whole
-from price_fusion.hooks.current_project import CurrentProject
-from price_fusion.hooks.node_times import NodeTimes
+from price_fusion.hooks.current_project import ProjectFacts
+from price_fusion.hooks.journal import Catalog, Journal
 from price_fusion.runs import RECORD, runs_folder
 
 logger = logging.getLogger(__name__)
@@ -41,40 +37,29 @@ MANIFESTS = ("manifest.json", "_manifest.json")
 """What names all files of a folder: of embedding tables and ensembles, of tables in buckets."""
 ERROR_LENGTH = 500
 """Characters of an error's message at most."""
+METRICS = (".metrics", ".out_of_fold_metrics")
+"""How the names of datasets end that the record repeats under ``metrics``."""
+LEADERBOARD = "leaderboard_json"
 
 
-class RunRecordHooks:
-    """Writes the record at the start of a run and at its end.
+class RunRecord:
+    """The record of one run, written at its start and at its end.
 
     Args:
         project: that runs.
-        times: of the nodes.
+        run_params: as Kedro gives them to hooks.
     """
 
-    def __init__(self, project: CurrentProject, times: NodeTimes) -> None:
-        self._project = project
-        self._times = times
-        self._record: dict[str, Any] | None = None
-        self._path = Path()
-        self._started = 0.0
-        self._listens = False
-
-    @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
-        """Write down what begins."""
-        project = self._project.facts
-        if project is None:
-            return
+    def __init__(self, project: ProjectFacts, run_params: Mapping[str, Any]) -> None:
         names = run_params.get("pipeline_names") or ["__default__"]
-        began = datetime.now(UTC)
         short = "-".join(names).replace("_", "")[:40]
-        identity = f"{began.strftime('%Y%m%dT%H%M%S')}-{short}-{secrets.token_hex(2)}"
-        self._path = runs_folder(project.data) / identity / RECORD
-        self._started = perf_counter()
-        self._record = {
-            "id": identity,
+        self.id = f"{datetime.now(UTC).strftime('%Y%m%dT%H%M%S')}-{short}-{secrets.token_hex(2)}"
+        self.path = runs_folder(project.data) / self.id / RECORD
+        self._started = 0.0
+        self._contents: dict[str, Any] = {
+            "id": self.id,
             "status": "running",
-            "started": began.isoformat(timespec="seconds"),
+            "run_id": run_params["run_id"],
             "process": os.getpid(),
             "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
             "pipelines": list(names),
@@ -87,61 +72,54 @@ class RunRecordHooks:
             "machine": {"system": platform.platform(), "processor": platform.machine(), "cpus": os.cpu_count()},
             "metrics": {},
         }
-        if not self._listens:
-            self._listens = True
-            atexit.register(self._at_exit)
+
+    def begin(self) -> None:
+        """Write down what begins."""
+        self._started = perf_counter()
+        self._contents["started"] = datetime.now(UTC).isoformat(timespec="seconds")
         self._write()
 
-    @hook_impl
-    def after_node_run(self, node: Node, outputs: dict[str, Any]) -> None:
-        """Note metrics."""
-        if self._record is None:
-            return
-        for name, data in outputs.items():
-            model, _, kind = name.rpartition(".")
-            if kind in ("metrics", "out_of_fold_metrics"):
-                self._record["metrics"].setdefault(model, {})[kind] = data
-            elif name == "leaderboard_json":
-                self._record["leaderboard"] = data
+    def end(
+        self, status: str, error: BaseException | None, journal: Journal, pipeline: Pipeline, catalog: Catalog
+    ) -> None:
+        """Write down what came of it.
 
-    @hook_impl(tryfirst=True)
-    def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
-        """Write down what came of it."""
-        if self._record is not None:
-            self._record["digests"] = _digests(pipeline, catalog)
-        self._end("finished")
-
-    @hook_impl(tryfirst=True)
-    def on_pipeline_error(self, error: Exception) -> None:
-        """Write down why it failed."""
-        own = own_error(error) or error
-        self._end("failed", {"class": type(own).__name__, "message": str(own)[:ERROR_LENGTH]})
-
-    def _at_exit(self) -> None:
-        """A run that neither ended nor failed was stopped by a signal or by its user."""
-        self._end("interrupted")
-
-    def _end(self, status: str, error: Mapping[str, str] | None = None) -> None:
-        if self._record is None:
-            return
-        self._record |= {
+        Args:
+            status: how it ended.
+            error: why it failed.
+            journal: of its nodes.
+            pipeline: that ran.
+            catalog: with what its nodes saved.
+        """
+        self._contents |= {
             "status": status,
             "ended": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(perf_counter() - self._started, 2),
-            "nodes": {node.name: round(node.seconds, 3) for node in self._times.nodes},
+            "nodes": {node.name: round(node.seconds, 3) for node in journal.nodes()},
             "gpu": _gpu(),
-            **({"error": error} if error else {}),
         }
-        self._write()
-        self._record = None
+        if error is not None:
+            own = own_error(error) or error
+            self._contents["error"] = {"class": type(own).__name__, "message": str(own)[:ERROR_LENGTH]}
+        for name, data in journal.outputs(catalog, METRICS).items():
+            model, _, kind = name.rpartition(".")
+            self._contents["metrics"].setdefault(model, {})[kind] = data
+        for board in journal.outputs(catalog, [LEADERBOARD]).values():
+            self._contents["leaderboard"] = board
+        if status == "finished":
+            self._contents["digests"] = _digests(pipeline, catalog)
+        if self._write():
+            journal.path.unlink(missing_ok=True)
 
-    def _write(self) -> None:
-        """A record that cannot be written is no reason for a run to fail."""
-        text = json.dumps(self._record, indent=1, default=str)
+    def _write(self) -> bool:
+        """Whether the record could be written. One that cannot is no reason for a run to fail."""
+        text = json.dumps(self._contents, indent=1, default=str)
         try:
-            write_whole(self._path, f"{text}\n".encode())
+            write_whole(self.path, f"{text}\n".encode())
         except StorageError as error:
             logger.warning("no record of this run: %s", error)
+            return False
+        return True
 
 
 def _given(run_params: Mapping[str, Any]) -> dict[str, Any]:
@@ -186,7 +164,7 @@ def _gpu() -> str | None:
     return torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else None
 
 
-def _digests(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> dict[str, str]:
+def _digests(pipeline: Pipeline, catalog: Catalog) -> dict[str, str]:
     """sha256 of what the run saved or read between stages: of a folder, that of its manifest, which names all its files."""
     found = {}
     for name in sorted(pipeline.datasets()):

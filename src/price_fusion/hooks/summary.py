@@ -9,65 +9,70 @@ from typing import Any
 import pandas as pd
 import rich
 from kedro.framework.hooks import hook_impl
-from kedro.io import CatalogProtocol
-from kedro.pipeline.node import Node
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from price_fusion.console.tables import intervals_table, leaderboard_table, metrics_table, report_table, variants_table
-from price_fusion.hooks.node_times import NodeTime, NodeTimes
+from price_fusion.hooks.journal import Catalog, NodeTime, journal_of
+
+SHOWN = (
+    "_alignment_report",
+    "split_report",
+    ".gate_report",
+    ".members",
+    "_importance",
+    "leak_report",
+    "informed_sources",
+    ".leak_effect",
+    "leaderboard",
+    ".interval_summary",
+    ".metrics",
+    ".out_of_fold_metrics",
+)
+"""How the names of datasets end that have a table."""
 
 
 class SummaryHooks:
     """Prints what a run found, and the paths of what it wrote."""
 
-    def __init__(self, times: NodeTimes) -> None:
-        self._summary = RunSummary(times)
-
     @hook_impl
-    def after_node_run(self, node: Node, catalog: CatalogProtocol[Any, Any], outputs: dict[str, Any]) -> None:
-        """Note outputs worth printing and where they were saved."""
-        for name, data in outputs.items():
-            path = getattr(catalog.get(name), "_filepath", None)
-            self._summary.add(name, data, path)
-
-    @hook_impl
-    def after_pipeline_run(self) -> None:
-        """Print the summary."""
-        self._summary.print()
-
-    @hook_impl
-    def on_pipeline_error(self) -> None:
-        """Forget what there was: another run of this process begins anew."""
-        self._summary.forget()
+    def after_pipeline_run(self, catalog: Catalog) -> None:
+        """Print the summary, of what the nodes of this run saved."""
+        journal = journal_of(catalog)
+        if journal is None:
+            return
+        nodes = journal.nodes()
+        summary = RunSummary(nodes)
+        for name in dict.fromkeys(name for node in nodes for name in node.outputs):
+            summary.add_path(name, getattr(catalog.get(name), "_filepath", None))
+        for name, data in journal.outputs(catalog, SHOWN).items():
+            summary.add(name, data)
+        summary.print()
 
 
 class RunSummary:
     """Collects outputs of nodes and prints those that a person wants to see.
 
     Args:
-        times: of the nodes.
+        nodes: that ran.
     """
 
-    def __init__(self, times: NodeTimes | None = None) -> None:
-        self._times = times or NodeTimes()
+    def __init__(self, nodes: Sequence[NodeTime] = ()) -> None:
+        self._nodes = nodes
         self._reports: list[Table] = []
         self._leaderboard: pd.DataFrame | None = None
         self._metrics: dict[str, Mapping[str, Any]] = {}
         self._intervals: dict[str, Mapping[str, Any]] = {}
         self._paths: dict[str, Path] = {}
 
-    def add(self, dataset: str, data: Any, path: object) -> None:
-        """Take note of an output.
-
-        Args:
-            dataset: its name in the catalog.
-            data: what the node gave.
-            path: where the catalog keeps it, if in a file.
-        """
+    def add_path(self, dataset: str, path: object) -> None:
+        """Take note of where the catalog keeps an output, if in a file."""
         if path is not None:
             self._paths[dataset] = Path(str(path))
+
+    def add(self, dataset: str, data: Any) -> None:
+        """Take note of an output, by its name in the catalog."""
         model, _, kind = dataset.rpartition(".")
         if table := report_table(kind, model, data):
             self._reports.append(table)
@@ -79,9 +84,9 @@ class RunSummary:
             self._metrics[model] = data
 
     def print(self, console: Console | None = None) -> None:
-        """Print all tables, the metrics and the leaderboard last, and what to do next; forget them."""
+        """Print all tables, the metrics and the leaderboard last, and what to do next."""
         console = console or rich.get_console()
-        tables = [nodes_table(self._times.nodes, self._paths)] if self._times.nodes else []
+        tables = [nodes_table(self._nodes, self._paths)] if self._nodes else []
         tables += self._reports
         if self._metrics:
             tables.append(metrics_table(self._metrics))
@@ -93,12 +98,6 @@ class RunSummary:
             console.print(table)
         if next_step := self._next_step():
             console.print(next_step, soft_wrap=True)
-        self.forget()
-
-    def forget(self) -> None:
-        """Begin anew."""
-        self._times.forget()
-        self.__init__(self._times)  # type: ignore[misc]
 
     def _next_step(self) -> str | None:
         """What a user most likely wants to do with what was made."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -43,9 +41,9 @@ def importance(**columns: list[object]) -> pd.DataFrame:
 
 def test_a_run_ends_with_both_tables() -> None:
     summary, console = RunSummary(), Console(width=100)
-    summary.add("moe.permutation_importance", importance(), Path("/somewhere/permutation.csv"))
+    summary.add("moe.permutation_importance", importance())
     skipped = importance(skipped=[None, NOT_ASKED_FOR], importance_points=[3.5, np.nan])
-    summary.add("moe.retraining_importance", skipped, Path("/somewhere/retraining.csv"))
+    summary.add("moe.retraining_importance", skipped)
     with console.capture() as captured:
         summary.print(console)
     printed = captured.get()

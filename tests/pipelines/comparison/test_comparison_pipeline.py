@@ -17,7 +17,7 @@ from price_fusion.fusion.comparison import Contender
 from price_fusion.fusion.engine.recipe import data_fingerprints
 from price_fusion.fusion.metrics import price_metrics
 from price_fusion.fusion.tables.table import EmbeddingTable
-from price_fusion.hooks.node_times import NodeTimes
+from price_fusion.hooks.journal import NodeTime
 from price_fusion.hooks.summary import RunSummary
 from price_fusion.parameters import ComparisonParameters, TrainParameters, VariantParameters
 from price_fusion.pipelines.comparison.nodes import describe_contender, measure_baselines, rank
@@ -146,11 +146,9 @@ def test_the_table_is_100_columns_wide_and_the_last_that_is_printed(
     assert max(map(len, lines)) <= 100
     assert len(lines) == 4 + 2
     assert "hierarchical 13.5 M 12 120 (105) ridge" in " ".join(captured.get().split())
-    times = NodeTimes()
-    times.start("rank")
-    times.finish("rank", ["leaderboard"])
-    summary = RunSummary(times)
-    summary.add("leaderboard", table, "/somewhere/leaderboard.csv")
+    summary = RunSummary([NodeTime("rank", ["leaderboard"], 1.0, None)])
+    summary.add_path("leaderboard", "/somewhere/leaderboard.csv")
+    summary.add("leaderboard", table)
     with console.capture() as captured:
         summary.print(console)
     assert captured.get().index("/somewhere/leaderboard.csv") < captured.get().index("Leaderboard on 30 holdout rows")

@@ -53,7 +53,7 @@ def printed(**outputs: object) -> str:
     """What a run that gave these outputs prints."""
     summary, console = RunSummary(), Console(width=200, record=True, quiet=False, file=None, force_terminal=False)
     for name, data in outputs.items():
-        summary.add(name.replace("__", "."), data, None)
+        summary.add(name.replace("__", "."), data)
     with console.capture() as capture:
         summary.print(console)
     return " ".join(capture.get().split())

@@ -89,7 +89,7 @@ def test_what_is_found_goes_from_the_tables_to_the_effect_on_smape(
 def printed(**outputs: Mapping[str, Any]) -> str:
     summary, console = RunSummary(), Console(file=io.StringIO(), width=140)
     for name, data in outputs.items():
-        summary.add(name.replace("__", "."), data, None)
+        summary.add(name.replace("__", "."), data)
     summary.print(console)
     assert isinstance(console.file, io.StringIO)
     return " ".join(console.file.getvalue().split())

@@ -1,0 +1,24 @@
+"""Configuration that several runs of one process may read."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from kedro.config import OmegaConfigLoader
+
+_lock = threading.RLock()
+
+
+class TurnTakingConfigLoader(OmegaConfigLoader):
+    """Reads for one run at a time: resolvers are the whole process's, and answer for the loader that was made last."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        with _lock:
+            super().__init__(*arguments, **options)
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """Configuration of a kind, with the globals and the ``--params`` of this loader."""
+        with _lock:
+            self._register_globals_resolver()
+            return super().__getitem__(key)

@@ -1,0 +1,91 @@
+"""What each node of a run took: a line per node in a file beside the run's record.
+
+Threads and processes of a run append to the same file. The catalog, which the runner hands to all of them, says where it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from kedro.io import CatalogProtocol
+
+NODES = "nodes.jsonl"
+JOURNAL = "run_journal"
+"""Name in the catalog."""
+
+Catalog = CatalogProtocol[Any, Any]
+
+
+@dataclass(frozen=True)
+class NodeTime:
+    """A node that is done.
+
+    Attributes:
+        name: of the node.
+        outputs: names of its datasets.
+        seconds: with loading and saving; with ``--async``, without loading.
+        peak_bytes: most memory that its process had held by then; None where the system does not say.
+    """
+
+    name: str
+    outputs: Sequence[str]
+    seconds: float
+    peak_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Journal:
+    """The nodes of a run that are done.
+
+    Attributes:
+        path: of the file; its folder is there.
+        expected: how many nodes there will be; None where that is not known.
+    """
+
+    path: Path
+    expected: int | None = None
+
+    def add(self, node: NodeTime) -> int | None:
+        """Note that a node is done.
+
+        Returns:
+            how many are done by now; None where the file cannot be written, which is no reason for a run to fail.
+        """
+        line = json.dumps(asdict(node)).encode() + b"\n"
+        try:
+            with self.path.open("ab+", buffering=0) as file:
+                file.write(line)
+                end = file.tell()  # of this line, whoever else has appended meanwhile
+                file.seek(0)
+                return file.read(end).count(b"\n")
+        except OSError:
+            return None
+
+    def nodes(self) -> list[NodeTime]:
+        """The nodes that are done, in the order of their ends."""
+        found = []
+        with suppress(OSError):
+            for line in self.path.read_bytes().splitlines():
+                with suppress(ValueError, TypeError):  # half a line, where the disk was full
+                    found.append(NodeTime(**json.loads(line)))
+        return found
+
+    def outputs(self, catalog: Catalog, kinds: Sequence[str]) -> dict[str, Any]:
+        """Outputs of these nodes, as the catalog keeps them.
+
+        Args:
+            catalog: of the run.
+            kinds: last parts of the names that are wanted.
+        """
+        names = dict.fromkeys(name for node in self.nodes() for name in node.outputs)
+        return {name: catalog.load(name) for name in names if name.endswith(tuple(kinds)) and catalog.exists(name)}
+
+
+def journal_of(catalog: Catalog) -> Journal | None:
+    """The journal of the run of a catalog; None for a run without a project."""
+    return catalog.load(JOURNAL) if JOURNAL in catalog else None
