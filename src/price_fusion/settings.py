@@ -4,6 +4,7 @@ import os
 
 from price_fusion.console.errors import show_own_errors_plainly
 from price_fusion.console.log import take_over_console
+from price_fusion.console.output import outlast_readers
 from price_fusion.errors import ParameterError
 from price_fusion.hooks.active_runs import ActiveRuns, RunHooks
 from price_fusion.hooks.config_loader import TurnTakingConfigLoader
@@ -31,6 +32,7 @@ def required_environment_variable(name: str) -> str:
     return value
 
 
+outlast_readers()
 show_own_errors_plainly()
 take_over_console()
 

@@ -29,6 +29,7 @@ _IN_MEMORY = ("cross", "tune", "ablate", "leak", "check", "report", "compare", "
 """How the names of pipelines begin that there are none of with ``engine.buckets``."""
 _ENSEMBLE = ("ensemble", "report_ensemble", "leak_effect_ensemble")
 """Pipelines that depend on which variants there are."""
+RUNNERS = ("ParallelRunner", "SequentialRunner", "ThreadRunner")
 SHOWN = 12
 """Names that a message lists where none is near."""
 
@@ -37,6 +38,8 @@ def explained(error: BaseException) -> UsageError | None:
     """What a misspelt name should have been; None for an error of another kind."""
     if isinstance(error, MissingConfigException):
         return _environment(str(error))
+    if isinstance(error, AttributeError | ImportError):
+        return _runner(str(error))
     if not isinstance(error, ValueError):
         return None
     message = str(error)
@@ -44,7 +47,7 @@ def explained(error: BaseException) -> UsageError | None:
         return _pipeline(match["names"])
     for pattern, kind, listing, known in _KINDS:
         if match := pattern.search(message):
-            return UsageError(_unknown(kind, re.findall(r"'([^']*)'", match["names"]), known(), listing))
+            return UsageError(unknown(kind, re.findall(r"'([^']*)'", match["names"]), known(), listing))
     return _tags() if message.startswith(_NOTHING_LEFT) else None
 
 
@@ -59,7 +62,7 @@ def _pipeline(name: str) -> UsageError:
             f"there is no pipeline {name!r} with engine.buckets: it wants all rows in memory. Run it without "
             "(engine.buckets=null, engine.kind=local), on fewer products if these do not fit; docs/scale.md says what there is."
         )
-    return UsageError(_unknown("pipeline", [name], [str(one) for one in pipelines], "kedro registry list"))
+    return UsageError(unknown("pipeline", [name], [str(one) for one in pipelines], "kedro registry list"))
 
 
 def _environment(message: str) -> UsageError | None:
@@ -68,7 +71,15 @@ def _environment(message: str) -> UsageError | None:
         return None
     folder = Path(match["path"])
     known = [path.name for path in folder.parent.glob("*") if path.is_dir() and path.name != "base"]
-    return UsageError(_unknown("environment", [folder.name], known, f"ls {folder.parent.name}"))
+    return UsageError(unknown("environment", [folder.name], known, f"ls {folder.parent.name}"))
+
+
+def _runner(message: str) -> UsageError | None:
+    for name in [*_option("--runner"), *_option("-r")]:
+        module, _, own = name.rpartition(".")
+        if f"has no attribute '{own}'" in message or f"No module named '{module}'" in message:
+            return UsageError(unknown("runner", [name], RUNNERS, "kedro run --help"))
+    return None
 
 
 def _tags() -> UsageError:
@@ -76,15 +87,22 @@ def _tags() -> UsageError:
     asked = _option("--tags") or _option("-t")
     wrong = [tag for tag in asked if tag not in known]
     if wrong:
-        return UsageError(_unknown("tag", wrong, known, "kedro registry describe <pipeline>"))
+        return UsageError(unknown("tag", wrong, known, "kedro registry describe <pipeline>"))
     return UsageError(
         "no node of these pipelines is left after --from-nodes, --to-nodes, --nodes and --tags. See which there are: "
         "kedro registry describe <pipeline>"
     )
 
 
-def _unknown(kind: str, names: Iterable[str], known: Iterable[str], listing: str) -> str:
-    """A sentence per name with the nearest, or with what there is."""
+def unknown(kind: str, names: Iterable[str], known: Iterable[str], listing: str) -> str:
+    """A sentence per name that there is not, with the nearest, or with what there is.
+
+    Args:
+        kind: of what the names are.
+        names: that there are none of.
+        known: names that there are.
+        listing: command that lists them.
+    """
     known = sorted(known)
     parts = []
     for name in names:

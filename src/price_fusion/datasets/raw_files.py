@@ -13,7 +13,7 @@ from price_fusion.fusion.buckets.store import Store
 from price_fusion.fusion.tables.layout import Layout
 
 
-class _RawFilesDataset(AbstractDataset[NoReturn, Any]):
+class RawFilesDataset(AbstractDataset[NoReturn, Any]):
     """Gives a handle on raw files; nothing of them is read."""
 
     _filepath: str
@@ -26,7 +26,7 @@ class _RawFilesDataset(AbstractDataset[NoReturn, Any]):
         return {"filepath": self._filepath}
 
 
-class ProductFilesDataset(_RawFilesDataset):
+class ProductFilesDataset(RawFilesDataset):
     """Products of a CSV or parquet file, or of a folder of parquet files, for runs with ``engine.buckets``.
 
     Args:
@@ -71,7 +71,7 @@ class ProductFilesDataset(_RawFilesDataset):
             return Store(store).size(name) is not None or bool(Store(self._filepath).names())
 
 
-class ParquetEmbeddingsDataset(_RawFilesDataset):
+class ParquetEmbeddingsDataset(RawFilesDataset):
     """Embeddings in parquet files of one folder, for runs with ``engine.buckets``.
 
     Args:

@@ -12,7 +12,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 
@@ -92,7 +92,8 @@ def say(text: str) -> None:
 
     Without Python's buffers, which a signal may have come in the middle of.
     """
-    os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, f"{text}\n".encode())
+    with suppress(OSError):  # a terminal that has gone
+        os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, f"{text}\n".encode())
 
 
 def _with(parameters: str, parameter: str) -> str:

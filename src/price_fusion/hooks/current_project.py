@@ -11,8 +11,10 @@ from typing import Any
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import settings
+from kedro.io import CatalogProtocol
 
 from price_fusion import pipeline_registry
+from price_fusion.errors import UsageError
 from price_fusion.parameters import ProjectParameters, parse_project_parameters
 
 
@@ -38,7 +40,7 @@ current_project: ContextVar[ProjectFacts | None] = ContextVar("current_project",
 
 
 class ParameterHooks:
-    """Checks all parameters, and builds the pipelines of the sources and variants that they name."""
+    """Checks what a run is asked for, and builds the pipelines of the sources and variants that its parameters name."""
 
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
@@ -56,6 +58,21 @@ class ParameterHooks:
         else:
             pipeline_registry.use_parameters(parameters)
         current_project.set(ProjectFacts(folder, folder / loader["globals"]["data"], raw, parameters))
+
+    @hook_impl
+    def after_catalog_created(self, catalog: CatalogProtocol[Any, Any], load_versions: dict[str, str] | None) -> None:
+        """Refuse a version of a dataset without versions, which Kedro would ignore.
+
+        Raises:
+            UsageError: naming it.
+        """
+        for name, version in (load_versions or {}).items():
+            if getattr(catalog.get(name), "_version", None) is None:
+                raise UsageError(
+                    f"--load-versions: {name} has no versions, so {version} cannot be loaded. Leave the option out for what "
+                    "is there now; to keep several, give each run a data folder of its own (data: in "
+                    "conf/<environment>/globals.yml)."
+                )
 
 
 def _without_request(context: KedroContext) -> ProjectParameters:

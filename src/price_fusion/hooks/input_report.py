@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
-from kedro.io import CatalogProtocol, DatasetError
+from kedro.io import DatasetError
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
@@ -21,11 +21,13 @@ from price_fusion.console.errors import own_error
 from price_fusion.datasets.embedding_files import EmbeddingFilesDataset
 from price_fusion.datasets.id_list import IdListDataset
 from price_fusion.datasets.product_table import ProductTableDataset
+from price_fusion.datasets.raw_files import RawFilesDataset
 from price_fusion.errors import DataError, PriceFusionError
 from price_fusion.fusion.tables.alignment import refuse_unrelated
 from price_fusion.fusion.tables.ids import are_among, ids_of
 from price_fusion.fusion.tables.raw import RawEmbeddings
 from price_fusion.fusion.tables.validation.values import refuse_unusable
+from price_fusion.hooks.journal import Catalog
 from price_fusion.pipelines.ingestion.pipeline import ALIGNING, TAG
 
 logger = logging.getLogger(__name__)
@@ -33,11 +35,35 @@ logger = logging.getLogger(__name__)
 REPORT = "validation_report"
 _RAW = (EmbeddingFilesDataset, IdListDataset, ProductTableDataset)
 
-Catalog = CatalogProtocol[Any, Any]
-
 
 class InputReportHooks:
     """Says all that is wrong with the inputs when one of them stops a run, and keeps it in ``validation_report``."""
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: Catalog) -> None:
+        """Look for the files, which nodes may ask for hours later only.
+
+        With ``--only-missing-outputs``, nodes whose files may have been removed since are left out: nothing is looked for.
+
+        Raises:
+            DataError: if one is missing, listing everything that is wrong with the inputs.
+        """
+        if run_params.get("only_missing_outputs"):
+            return
+        handles = {name: catalog.get(name) for name in sorted(pipeline.inputs()) if not name.startswith("params:")}
+        problems = [
+            Problem(
+                name, dataset._filepath, f"{dataset._filepath}: is not there. Put it there, or correct catalog.yml."
+            )
+            for name, dataset in handles.items()
+            if isinstance(dataset, RawFilesDataset) and not dataset.exists()
+        ]
+        inputs = raw_inputs(pipeline, catalog)
+        if not all(dataset.exists() for dataset in inputs.values()):
+            problems += InputTrial(pipeline, catalog, inputs).problems()
+        if problems:
+            _save(catalog, problems)
+            raise _error(problems)
 
     @hook_impl(trylast=True)
     def on_pipeline_error(self, error: Exception, pipeline: Pipeline, catalog: Catalog) -> None:
@@ -57,7 +83,7 @@ class InputReportHooks:
         _save(catalog, problems)
         is_news = any(problem.text not in own.problems for problem in found)
         if is_news and len(problems) > 1:
-            raise DataError(_message(problems), [problem.text for problem in problems]) from error
+            raise _error(problems) from error
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: Catalog) -> None:
@@ -171,10 +197,13 @@ def _not_among(error: DataError, found: list[Problem]) -> list[Problem]:
     ]
 
 
-def _message(problems: list[Problem]) -> str:
+def _error(problems: list[Problem]) -> DataError:
+    texts = [problem.text for problem in problems]
+    if len(texts) == 1:
+        return DataError(texts[0])
     files = len({problem.file or problem.text for problem in problems})
-    listed = "\n".join(f"  {number}. {problem.text}" for number, problem in enumerate(problems, start=1))
-    return f"{len(problems)} problems in {files} input(s) of this run:\n{listed}"
+    listed = "\n".join(f"  {number}. {text}" for number, text in enumerate(texts, start=1))
+    return DataError(f"{len(texts)} problems in {files} input(s) of this run:\n{listed}", texts)
 
 
 def _save(catalog: Catalog, problems: list[Problem]) -> None:

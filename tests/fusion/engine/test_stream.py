@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -178,6 +179,31 @@ def test_a_run_cut_anywhere_ends_as_if_it_had_not_been(
         torch.equal(weight, whole.checkpoint.weights[name]) for name, weight in resumed.checkpoint.weights.items()
     )
     assert [record["loss"] for record in resumed.history] == [record["loss"] for record in whole.history]
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+def test_a_run_goes_on_with_the_windows_that_it_began_with(
+    bucketed: Bucketed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, schedule: str
+) -> None:
+    whole = fit(bucketed, tmp_path / "whole", bucketed_variant(schedule=schedule), rows=300)
+    assert fit(bucketed, tmp_path / "other", bucketed_variant(schedule=schedule), rows=900).history != whole.history
+    between = Trainer._between_steps
+
+    def cut(self: Trainer) -> None:
+        between(self)
+        if self.progress.step >= 20:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_between_steps", cut)
+        with pytest.raises(KeyboardInterrupt):
+            fit(bucketed, tmp_path / "parts", bucketed_variant(state_every=0, schedule=schedule), rows=300)
+    with caplog.at_level(logging.WARNING, "price_fusion"):
+        resumed = fit(bucketed, tmp_path / "parts", bucketed_variant(resume=True, schedule=schedule), rows=900)
+    assert all(
+        torch.equal(weight, whole.checkpoint.weights[name]) for name, weight in resumed.checkpoint.weights.items()
+    )
+    assert any("windows of 300 products" in words and "windows of 900" in words for words in caplog.messages)
 
 
 def test_samples_in_memory_are_bounded(bucketed: Bucketed, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,14 @@ class Stretch(NamedTuple):
 
 
 class TrainFeed(Protocol):
-    """Train products in random order, a stretch at a time."""
+    """Train products in random order, a stretch at a time.
+
+    Attributes:
+        window: products that are in memory at a time, at most, in each process; None: all. It decides their order, so a
+            continuation sets it to what it was.
+    """
+
+    window: int | None
 
     @property
     def products(self) -> int:
@@ -102,17 +109,26 @@ class Feed:
         self.prices = prices
         self.train = train
         self.device = device
-        self.window_products = window_products
         self.products = len(train)
+        self.window = window_products
+
+    @property
+    def window(self) -> int | None:
+        """As in ``TrainFeed``."""
+        return self._window
+
+    @window.setter
+    def window(self, products: int | None) -> None:
+        self._window = products
         self._blocks: tuple[Tensor, ...] = ()
-        if window_products is not None:
-            by_place = train[torch.argsort(_place(features, train), stable=True)]
-            self._blocks = torch.split(by_place, max(1, min(BLOCK_PRODUCTS, window_products)))
-            self._blocks_per_window = max(1, window_products // len(self._blocks[0]))
+        if products is not None:
+            by_place = self.train[torch.argsort(_place(self.features, self.train), stable=True)]
+            self._blocks = torch.split(by_place, max(1, min(BLOCK_PRODUCTS, products)))
+            self._blocks_per_window = max(1, products // len(self._blocks[0]))
 
     def steps(self, batch_size: int) -> int:
         """Batches of an epoch; with windows one more or less, as the last block may be short."""
-        if self.window_products is None:
+        if self.window is None:
             return -(-len(self.train) // batch_size)
         full = len(self._blocks[0]) * self._blocks_per_window
         windows, rest = divmod(len(self.train), full)
@@ -120,7 +136,7 @@ class Feed:
 
     def epoch(self, shuffler: torch.Generator, done: int = 0) -> Iterator[Stretch]:
         """As in ``TrainFeed``."""
-        if self.window_products is None:
+        if self.window is None:
             order = self.train[torch.randperm(len(self.train), generator=shuffler).to(self.device)][done:]
             if len(order):
                 yield Stretch(self.features, order, self.prices)

@@ -27,13 +27,14 @@ from price_fusion.parameters import VariantParameters
 
 logger = logging.getLogger(__name__)
 
-MAGIC = b"price-fusion state 4"
+MAGIC = b"price-fusion state 5"
 FREE_TO_CHANGE = ("epochs", "early_stopping_patience", "checkpoint_every", "resume", "state_every", "cuda_graph")
 """Training parameters that a continuation may have otherwise: they say when to stop and what to write."""
 LARGEST_SHARE = 0.05
 """Of the time, that saving at the end of epochs may take."""
 _REASONS = {
-    "train.epochs": " (the learning rate falls over all of them: with schedule 'cosine' they are part of the run)"
+    "train.epochs": " (the learning rate falls over all of them: with schedule 'cosine' they are part of the run)",
+    "threads": " (of one process, OMP_NUM_THREADS sets their number)",
 }
 
 

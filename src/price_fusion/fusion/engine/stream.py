@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -135,7 +136,7 @@ class BucketFeed:
         self.ranks = ranks or Ranks()
         self._counts = [int(summary["splits"].get("train", 0)) for summary in samples.summaries]
         self._filled = [bucket for bucket, count in enumerate(self._counts) if count]
-        self._window_rows = max(1, window_bytes // max(1, sum(table.bytes_per_row for table in tables.values())))
+        self.window: int | None = max(1, window_bytes // max(1, sum(table.bytes_per_row for table in tables.values())))
         self.products = sum(self._counts)
 
     def steps(self, batch_size: int) -> int:
@@ -203,7 +204,7 @@ class BucketFeed:
         for bucket in order:
             rows = self._rows_by_rank(tuple(map(tuple, hands)))
             poorest = int(np.argmin(rows))
-            if rows[poorest] and rows[poorest] + self._counts[bucket] > self._window_rows:
+            if rows[poorest] and rows[poorest] + self._counts[bucket] > (self.window or math.inf):
                 windows.append(tuple(map(tuple, hands)))
                 hands, poorest = [[] for _ in range(self.ranks.size)], 0
             hands[poorest].append(bucket)

@@ -135,7 +135,7 @@ class Trainer:
         self.feed: TrainFeed = data.feed or Feed(
             data.features, data.prices, data.train, data.device, data.window_products
         )
-        self.schedule = Schedule(options, steps_per_epoch=self.feed.steps(options.batch_size))
+        self.schedule = self._new_schedule()
         self.progress = RunProgress()
         self.steps = Steps(name, self.weights, options, data.features, self.progress, bf16=self.bf16, ranks=self.ranks)
         self.kept: Checkpoint | None = None
@@ -170,6 +170,9 @@ class Trainer:
         self._shown.kept(kept.epoch, kept.validation.get("smape"), is_best=options.keep == "best")
         self._warn_if_nothing_was_learnt()
         return Trained(self.kept, progress.history)
+
+    def _new_schedule(self) -> Schedule:
+        return Schedule(self.options, steps_per_epoch=self.feed.steps(self.options.batch_size))
 
     def _prepared_model(self) -> PriceModel:
         """The model at its start, the same for all ranks; from here on each draws random numbers of its own."""
@@ -344,6 +347,7 @@ class Trainer:
             "progress": progress,
             "loss_sum": self.steps.loss_sum,
             "shuffler": self._epoch_shuffler,
+            "window": self.feed.window,
             "random": torch.stack(self.ranks.gathered(torch.get_rng_state())),
             "cuda_random": self._cuda_random(),
             "over": self.progress.is_over(self.options),
@@ -385,6 +389,7 @@ class Trainer:
     def _load(self, parts: dict[str, Any]) -> None:
         """Take over the parts of a state."""
         self.weights.load(parts["weights"])
+        self._go_on_with_windows_of(parts["window"])
         self.schedule.load(parts["schedule"])
         vars(self.progress).update(parts["progress"])
         self._resumed_step = self.progress.step
@@ -397,6 +402,32 @@ class Trainer:
         kept = parts["kept"]
         if kept is not None:
             self.kept = Checkpoint(CheckpointHeader.model_validate_json(kept["header"]), kept["weights"])
+
+    def _go_on_with_windows_of(self, products: int | None) -> None:
+        """Read train rows in the windows that the run began with: others would repeat some rows and skip others.
+
+        Raises:
+            TrainingError: if all rows were in memory at once, and do not fit any more.
+        """
+        now = self.feed.window
+        if products == now:
+            return
+        if products is None:
+            raise TrainingError(
+                f"{self.name}: the state is of a training that had the features of all products on the device; now {now:,} "
+                f"products fit, and windows of these would come in another order. Free memory of {self.device} or raise "
+                f"{self.name}.train.features_gb, or start afresh with {self.name}.train.resume=false."
+            )
+        logger.warning(
+            "%s: going on with windows of %s products, as the training began; by the memory that it is given now, it would "
+            "have windows of %s. Only a fresh training takes those (%s.train.resume=false)",
+            self.name,
+            f"{products:,}",
+            "all" if now is None else f"{now:,}",
+            self.name,
+        )
+        self.feed.window = products
+        self.schedule = self._new_schedule()
 
 
 def make_way(name: str, run: RunFolder) -> None:
