@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from kedro.io import DatasetNotFoundError
 
 from price_fusion.console.misspelt import explained
 
@@ -47,3 +48,23 @@ def test_tags_are_read_from_the_command(monkeypatch: pytest.MonkeyPatch) -> None
     assert "there is no tag 'trian'; did you mean 'train'?" in str(explained(nothing))
     monkeypatch.setattr("sys.argv", ["kedro", "run", "--tags", "train"])
     assert "no node of these pipelines is left" in str(explained(nothing))
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("SequentialRuner", AttributeError("module 'kedro.runner' has no attribute 'SequentialRuner'")),
+        ("kedro.runer.ThreadRunner", ModuleNotFoundError("No module named 'kedro.runer'")),
+    ],
+)
+def test_a_runner_is_read_from_the_command(name: str, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["kedro", "run", "--runner", name])
+    assert str(explained(error)).startswith(f"there is no runner {name!r}; ")
+    monkeypatch.setattr("sys.argv", ["kedro", "run"])
+    assert explained(error) is None
+
+
+def test_a_version_of_a_dataset_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("price_fusion.console.misspelt._datasets", lambda: {"moe.checkpoint"})
+    error = DatasetNotFoundError("'load_versions' keys [moe.chekpoint] are not found in the catalog.")
+    assert str(explained(error)).startswith("there is no dataset 'moe.chekpoint'; did you mean 'moe.checkpoint'?")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from kedro.config import MissingConfigException
 from kedro.framework.project import pipelines
+from kedro.io import DatasetNotFoundError
 from kedro.pipeline.node import Node
 
 from price_fusion.errors import UsageError
@@ -23,6 +24,7 @@ _PIPELINE = re.compile(r"Failed to find the pipeline named '(?P<names>[^']*)'")
 _NODES = re.compile(r"Pipeline does not contain nodes named \[(?P<names>[^\]]*)\]")
 _NAMESPACES = re.compile(r"nodes with the following namespaces: \[(?P<names>[^\]]*)\]")
 _DATASETS = re.compile(r"Pipeline does not contain datasets named [\[{](?P<names>[^\]}]*)[\]}]")
+_VERSIONS = re.compile(r"'load_versions' keys \[(?P<names>[^\]]*)\]")
 _NOTHING_LEFT = "Pipeline contains no nodes after applying all provided filters"
 _ENVIRONMENT = re.compile(r"not a valid directory: (?P<path>.+)")
 _IN_MEMORY = ("cross", "tune", "ablate", "leak", "check", "report", "compare", "ensemble")
@@ -40,6 +42,9 @@ def explained(error: BaseException) -> UsageError | None:
         return _environment(str(error))
     if isinstance(error, AttributeError | ImportError):
         return _runner(str(error))
+    if isinstance(error, DatasetNotFoundError) and (match := _VERSIONS.search(str(error))):
+        names = match["names"].split(", ")
+        return UsageError(unknown("dataset", names, _datasets(), "kedro catalog describe-datasets"))
     if not isinstance(error, ValueError):
         return None
     message = str(error)

@@ -238,8 +238,8 @@ def variants_table(leaderboard: pd.DataFrame) -> Table:
     for heading in headings:
         table.add_column(heading, justify="right")
     for row in leaderboard.dropna(subset="parameters").to_dict(orient="records"):
-        epochs = f"{row['epochs']} ({row['best_epoch']})"
-        trained = (_count(row["parameters"]), f"{row['seconds_per_epoch']:.2g}", epochs)
+        epochs = f"{row['epochs']:.0f} ({row['best_epoch']:.0f})"  # floats, as a CSV gives columns with gaps
+        trained = (_count(int(row["parameters"])), f"{row['seconds_per_epoch']:.2g}", epochs)
         table.add_row(_name(row), *trained, str(row["own_ridge"]), _difference(row, "behind_ridge"))
     return table
 
@@ -251,7 +251,7 @@ def _plain_table(title: str) -> Table:
 
 def _letters(sources: pd.Series) -> dict[str, str]:
     """A letter for each set of sources."""
-    named = [one for one in dict.fromkeys(sources) if one]
+    named = [one for one in dict.fromkeys(sources) if isinstance(one, str) and one]
     return {one: chr(ord("A") + place) for place, one in enumerate(named)}
 
 

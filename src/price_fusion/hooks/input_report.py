@@ -133,7 +133,8 @@ class InputTrial:
         """All that is wrong, product tables first."""
         order = sorted(self._inputs, key=lambda name: not isinstance(self._inputs[name], ProductTableDataset))
         found = [problem for name in order for problem in self._problems_of(name)]
-        return found + [problem for node in self._nodes if node.func in ALIGNING for problem in self._unrelated(node)]
+        found += [problem for node in self._nodes if node.func in ALIGNING for problem in self._unrelated(node)]
+        return list({problem.text: problem for problem in found}.values())  # a file may be of two datasets
 
     def _problems_of(self, name: str) -> Iterator[Problem]:
         loaded: list[Any] = []

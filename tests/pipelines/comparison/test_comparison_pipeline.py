@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from price_fusion.console.tables import leaderboard_table, variants_table
+from price_fusion.datasets.leaderboard import LeaderboardDataset
 from price_fusion.errors import ComparisonError
 from price_fusion.fusion.comparison import Contender
 from price_fusion.fusion.engine.recipe import data_fingerprints
@@ -128,7 +130,7 @@ def test_ranks_variants_and_baselines(data: Data, describe: Callable[..., Conten
 
 
 def test_the_table_is_100_columns_wide_and_the_last_that_is_printed(
-    data: Data, describe: Callable[..., Contender], baselines: pd.DataFrame
+    data: Data, describe: Callable[..., Contender], baselines: pd.DataFrame, tmp_path: Path
 ) -> None:
     one = replace(describe("hierarchical"), parameters=13_464_070, epochs=120, best_epoch=105, seconds_per_epoch=12.34)
     contenders = [one, describe("far", error=0.5)]
@@ -146,9 +148,16 @@ def test_the_table_is_100_columns_wide_and_the_last_that_is_printed(
     assert max(map(len, lines)) <= 100
     assert len(lines) == 4 + 2
     assert "hierarchical 13.5 M 12 120 (105) ridge" in " ".join(captured.get().split())
+    LeaderboardDataset(filepath=tmp_path / "leaderboard.csv", models={"filepath": tmp_path}).save(table)
+    loaded = pd.read_csv(tmp_path / "leaderboard.csv").assign(stale="")
+    with console.capture() as again:
+        console.print(leaderboard_table(table), variants_table(table))
+    with console.capture() as captured:
+        console.print(leaderboard_table(loaded), variants_table(loaded))
+    assert captured.get() == again.get()
     summary = RunSummary([NodeTime("rank", ["leaderboard"], 1.0, None)])
     summary.add_path("leaderboard", "/somewhere/leaderboard.csv")
-    summary.add("leaderboard", table)
+    summary.add("leaderboard", loaded)
     with console.capture() as captured:
         summary.print(console)
     assert captured.get().index("/somewhere/leaderboard.csv") < captured.get().index("Leaderboard on 30 holdout rows")
