@@ -28,6 +28,8 @@ def test_reads_numbers_and_text_once_each(tmp_path):
         ("1\n=2\n", "formula.*line 2: '=2'"),
         ("1\n2 3\n4, 5\n", "line 2 and 1 more hold several numbers"),
         ("a\x07", "seen"),
+        ("[5, 7]", "found JSON, expected one product id a line"),
+        ("PK\x03\x04", "found a zip archive"),
     ],
 )
 def test_names_what_is_no_id(tmp_path, text, said):

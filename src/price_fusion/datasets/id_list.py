@@ -11,6 +11,7 @@ from kedro.io import AbstractDataset, DatasetError
 
 from price_fusion.datasets.errors import kedro_errors
 from price_fusion.errors import AlignmentError, DataError, combined
+from price_fusion.fusion.tables.file_kinds import kind_of_file, refuse_other_kind
 from price_fusion.fusion.tables.ids import Ids, parse_ids
 
 _SEVERAL = re.compile(r"-?[0-9]+(?:[\s,;]+-?[0-9]+)+")
@@ -45,6 +46,7 @@ class IdListDataset(AbstractDataset[NoReturn, Ids]):
 
 
 def _read_ids(path: Path) -> Ids:
+    refuse_other_kind(kind_of_file(path), path, ("text", "empty"), "one product id a line", "write its ids one a line")
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:

@@ -349,7 +349,7 @@ def test_an_empty_split_is_refused(refusal, file):
         (HEADER.encode() + b"1,x,y,2\n2,\xe4,y,2\n", "line 3"),
         (HEADER + "1,x,y,2\n2,tea,green,y,\n3,x,y,2,\n", "record 2 (beginning '2,tea,green,y,') has 5; record 3"),
         (HEADER + '1,x,y,2\n2,"' + "x" * 17_000_000 + '",y,2\n', "line 3 has a field of more than"),
-        (b"\x1f\x8b\x08" + bytes(40), "this is gzip"),
+        (b"\x1f\x8b\x08" + bytes(40), "compressed with gzip, expected delimited text"),
         (HEADER + "1,x\0,y,2\n", "NUL byte"),
         (HEADER.encode() + b"1,x" + b" " * 1_100_000 + b"\0,y,2\n", "record(s) hold a NUL byte: record 1"),
         ((HEADER + "1,x,y,2\n").encode("utf-16"), "UTF-16"),

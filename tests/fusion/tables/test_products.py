@@ -1,6 +1,8 @@
 """The product CSV: what is read, and what each refusal says."""
 
+import gzip
 import hashlib
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -280,3 +282,24 @@ def test_refuses_prices_that_no_model_can_hold(write, value):
 def test_counts_further_offenders(write):
     message = refusal(write(HEADER + "".join(f"{number},x,y,free\n" for number in range(8))))
     assert "and 3 further records" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            gzip.compress(b"sample_id,catalog_content,image_link\n"),
+            "compressed with gzip, .*Unpack it \\(gunzip FILE\\)",
+        ),
+        (b"PAR1\x15\x04", "a parquet file, .*pandas.read_parquet\\(FILE\\) and write it with .to_csv"),
+        (b'[{"sample_id": 5}]', "found JSON"),
+        (b"<!doctype html>", "a web page"),
+        (pickle.dumps([1]), "found a pickle"),
+    ],
+)
+@pytest.mark.parametrize("encoding", [None, "cp1252"])
+def test_products_in_other_formats_are_named(tmp_path, content, said, encoding):
+    path = tmp_path / "train.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=f"{said}"):
+        read_products(path, labelled=False, layout=Layout(encoding=encoding))

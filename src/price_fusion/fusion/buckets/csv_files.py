@@ -28,7 +28,7 @@ from price_fusion.fusion.tables.delimited import (
     swallowed_records,
     swallowing,
 )
-from price_fusion.fusion.tables.layout import Layout, as_utf8, is_utf8, undecodable
+from price_fusion.fusion.tables.layout import Layout, as_utf8, is_utf8, refuse_other_file, undecodable
 
 Opened = Callable[[], AbstractContextManager[BinaryIO]]
 """Opens the file at its beginning."""
@@ -102,6 +102,7 @@ class CsvFile:
         """The first lines, in UTF-8."""
         with self._opened() as stream:
             head = stream.read(_HEAD)
+        refuse_other_file(head, self._origin)
         if not is_utf8(layout.encoding):
             return self._recoded(head)
         if len(head) == _HEAD:

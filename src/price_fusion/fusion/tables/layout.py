@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from price_fusion.errors import DataError, ParameterError
+from price_fusion.fusion.tables.file_kinds import AS_CSV, HEAD, kind_of, refuse_other_kind
 
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -15,18 +16,6 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _UTF8 = ("utf-8", "utf-8-sig")
-_SIGNATURES = {
-    b"\x1f\x8b": "gzip",
-    b"PK\x03\x04": "a zip archive or an Excel workbook",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ\x00": "xz",
-    b"\x28\xb5\x2f\xfd": "Zstandard",
-    b"PAR1": "Parquet",
-    b"ARROW1": "Arrow or Feather",
-    b"SQLite format 3\x00": "an SQLite database",
-}
-"""First bytes of files that are not delimited text, and what they are."""
 
 
 @dataclass(frozen=True)
@@ -68,18 +57,22 @@ def is_utf8(encoding: str | None) -> bool:
     return encoding is None or codecs.lookup(encoding).name in _UTF8
 
 
+def refuse_other_file(content: bytes, path: Path | str) -> None:
+    """Refuse what begins as no text does.
+
+    Raises:
+        DataError: naming its format, and what to do.
+    """
+    refuse_other_kind(kind_of(content[:HEAD]), path, ("text", "empty"), "delimited text (CSV)", AS_CSV)
+
+
 def as_utf8(content: bytes, path: Path | str, said: str | None) -> bytes:
     """The same text in UTF-8; what is in UTF-8 already is given back as it is, and not decoded yet.
 
     Raises:
         DataError: if it is not text at all, marked as something else, not what it is said to be, or holds NUL bytes.
     """
-    kind = next((kind for signature, kind in _SIGNATURES.items() if content.startswith(signature)), None)
-    if kind is not None:
-        raise DataError(
-            f"{path}: this is {kind}, expected delimited text (CSV). Unpack or export it as CSV, and name that file in the "
-            "catalog entry."
-        )
+    refuse_other_file(content, path)
     marked = next((encoding for mark, encoding in _MARKS if content.startswith(mark)), None)
     if marked and said is None:
         raise DataError(
