@@ -41,7 +41,6 @@ from kedro.io import CatalogProtocol, DatasetError
 from kedro.pipeline import Pipeline
 from kedro.runner import SequentialRunner
 from kedro.validation.parameter_validator import ParameterValidator
-from price_fusion.hooks.node_times import NodeTimes
 
 from common import REPOSITORY, Column, Goal, ResultTable, Section, parse_arguments, scratch_folder, start
 from price_fusion.console.errors import own_error
@@ -49,6 +48,8 @@ from price_fusion.errors import ParameterError, PriceFusionError
 from price_fusion.fusion.intervals import interval_columns
 from price_fusion.fusion.tables.products import read_products
 from price_fusion.hooks.input_report import InputReportHooks
+from price_fusion.hooks.journal import JOURNAL, Journal
+from price_fusion.hooks.node_log import NodeLogHooks
 from price_fusion.hooks.summary import SummaryHooks
 from price_fusion.parameters import ProjectParameters, VariantParameters, parse_project_parameters
 from price_fusion.pipeline_registry import build_pipelines
@@ -151,11 +152,12 @@ def run(example: Example, folder: Path) -> tuple[ProjectParameters, CatalogProto
         pipelines = build_pipelines(parameters)
         pipeline = sum((pipelines[name] for name in _names(example, pipelines)), Pipeline([]))
     manager = _create_hook_manager()
-    _register_hooks(manager, (SummaryHooks(NodeTimes()), InputReportHooks()))
+    _register_hooks(manager, (NodeLogHooks(), SummaryHooks(), InputReportHooks()))
     config: Raw = {"catalog": _catalog(folder, entries), "parameters": example.raw, "credentials": {}}
     context = _Context(folder, config, "base", "price_fusion", manager)
     context.pipelines = {"run": pipeline}
     catalog = context.catalog
+    catalog[JOURNAL] = Journal(folder / "nodes.jsonl")
     about: Raw = {"run_params": {}, "pipeline": pipeline, "catalog": catalog}
     manager.hook.before_pipeline_run(**about)
     try:
