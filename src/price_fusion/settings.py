@@ -2,6 +2,7 @@
 
 import os
 
+from price_fusion.configuration.loader import CONF_VARIABLE
 from price_fusion.console.errors import show_own_errors_plainly
 from price_fusion.console.log import take_over_console
 from price_fusion.console.output import outlast_readers
@@ -48,6 +49,7 @@ HOOKS = (
     StaleLeaderboardHooks(),
 )
 
+CONF_SOURCE = os.environ.get(CONF_VARIABLE, "conf")
 CONFIG_LOADER_CLASS = TurnTakingConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

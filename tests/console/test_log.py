@@ -57,7 +57,7 @@ def test_only_kedros_own_handler_is_replaced(monkeypatch: pytest.MonkeyPatch) ->
     other = logging.StreamHandler()
     for handler in (RichHandler(), other):
         root.addHandler(handler)
-    monkeypatch.setattr(logging, "getLogger", lambda: root)
+    monkeypatch.setattr(logging, "getLogger", lambda name=None: logging.Logger(name) if name else root)
     take_over_console()
     assert [type(handler) for handler in root.handlers] == [logging.StreamHandler, ConsoleHandler]
     take_over_console()

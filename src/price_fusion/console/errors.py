@@ -84,6 +84,7 @@ def _with_own_error(error: DatasetError) -> tuple[type[DatasetError], tuple[Any,
 
 def _misspelt(error: BaseException) -> PriceFusionError | None:
     # Not above: it asks Kedro for the project, which is being configured while this module is loaded.
-    from price_fusion.console.misspelt import explained
+    from price_fusion.configuration import catalog_entries
+    from price_fusion.console import misspelt
 
-    return explained(error)
+    return misspelt.explained(error) or catalog_entries.explained(error)

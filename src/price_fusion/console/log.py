@@ -7,9 +7,11 @@ import os
 from datetime import datetime
 
 import rich
+from kedro.framework.project import LOGGING
 from kedro.logging import RichHandler
 from rich.text import Text
 
+PACKAGE = "price_fusion"
 PLAIN_WIDTH = 140
 """Columns of tables where there is no terminal."""
 _WORTH_SAYING = ("Running ", "Skipping ")
@@ -61,7 +63,13 @@ class KedroChatter(logging.Filter):
 
 
 def take_over_console() -> None:
-    """Put our handler in the place of Kedro's; handlers that a user configured otherwise stay."""
+    """Put our handler in the place of Kedro's; handlers that a user configured otherwise stay.
+
+    Where conf/logging.yml is elsewhere, Kedro would configure logging once more after the settings are loaded, for this
+    package to be among the loggers, and so put its own handler and its own tracebacks above ours.
+    """
+    LOGGING.data.setdefault("loggers", {}).setdefault(PACKAGE, {"level": "INFO"})
+    logging.getLogger(PACKAGE).setLevel(LOGGING.data["loggers"][PACKAGE].get("level", "INFO"))
     root = logging.getLogger()
     for handler in list(root.handlers):
         if type(handler) is RichHandler:

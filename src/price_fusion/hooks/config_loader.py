@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from kedro.config import OmegaConfigLoader
+from price_fusion.configuration.loader import ProjectConfigLoader
 
 _lock = threading.RLock()
 
 
-class TurnTakingConfigLoader(OmegaConfigLoader):
+class TurnTakingConfigLoader(ProjectConfigLoader):
     """Reads for one run at a time: resolvers are the whole process's, and answer for the loader that was made last."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

@@ -121,7 +121,7 @@ def parse_project_parameters(raw: Mapping[str, Any]) -> ProjectParameters:
     variants = raw.get("variants")
     declared = [str(name) for name in variants] if isinstance(variants, list | tuple) else []
     problems = [
-        f"{key}: neither a section nor a variant{_did_you_mean(key, [*known, *declared])}"
+        f"{key}: neither a section nor a variant{did_you_mean(key, [*known, *declared])}"
         for key in raw
         if key not in known and key not in declared and not _looks_like_variant(raw[key])
     ]
@@ -150,7 +150,7 @@ def _looks_like_variant(value: object) -> bool:
 def _inconsistencies(parameters: ProjectParameters) -> list[str]:
     defined = list(parameters.__pydantic_extra__)
     problems = [
-        f"variants: {name!r} has no section of its own{_did_you_mean(name, defined)}"
+        f"variants: {name!r} has no section of its own{did_you_mean(name, defined)}"
         for name in parameters.variants
         if name not in defined
     ]
@@ -158,7 +158,7 @@ def _inconsistencies(parameters: ProjectParameters) -> list[str]:
         f"variants: {name!r} is listed twice" for name, count in Counter(parameters.variants).items() if count > 1
     ]
     problems += [
-        f"{name}.sources: {source!r} is not declared under sources{_did_you_mean(source, parameters.sources)}"
+        f"{name}.sources: {source!r} is not declared under sources{did_you_mean(source, parameters.sources)}"
         for name in parameters.variants
         if name in defined
         for source in parameters.variant(name).sources
@@ -166,7 +166,7 @@ def _inconsistencies(parameters: ProjectParameters) -> list[str]:
     ]
     members = [*parameters.variants, *ESTIMATOR_KINDS]
     problems += [
-        f"ensemble.presets.{name}.members: {member!r} is neither in variants nor an estimator{_did_you_mean(member, members)}"
+        f"ensemble.presets.{name}.members: {member!r} is neither in variants nor an estimator{did_you_mean(member, members)}"
         for name, preset in parameters.ensemble.presets.items()
         for member in preset.members
         if member not in members and member not in defined
@@ -208,7 +208,7 @@ def _space_problems(parameters: ProjectParameters) -> list[str]:
     problems = []
     for path, dimension in parameters.tuning.dimensions.items():
         if path not in known:
-            problems.append(f"tuning.space: {path!r} is no field of a variant{_did_you_mean(path, known)}")
+            problems.append(f"tuning.space: {path!r} is no field of a variant{did_you_mean(path, known)}")
         problems += [
             f"tuning.space.{path}: {name} refuses it: {refusal}"
             for name in defined
@@ -225,7 +225,7 @@ def _describe(error: ValidationError, raw: Mapping[str, Any]) -> list[str]:
         path = _path(problem["loc"], raw, absent=problem["type"] == "missing")
         if problem["type"] == "extra_forbidden":
             name = str(problem["loc"][-1])
-            lines.append(f"{path}: unknown parameter{_did_you_mean(name, sorted(_all_fields() - {name}))}")
+            lines.append(f"{path}: unknown parameter{did_you_mean(name, sorted(_all_fields() - {name}))}")
         elif problem["type"] == "missing":
             lines.append(f"{path}: missing")
         elif problem["type"] == "union_tag_invalid":
@@ -265,7 +265,8 @@ def _all_fields() -> set[str]:
     return {field for model in Parameters.__subclasses__() for field in model.model_fields}
 
 
-def _did_you_mean(name: str, candidates: Iterable[str]) -> str:
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    """The end of a message on a name that there is not: the nearest one, or all."""
     known = list(candidates)
     matches = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {matches[0]!r}?" if matches else f"; known: {', '.join(known)}"

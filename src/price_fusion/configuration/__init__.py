@@ -1,0 +1,1 @@
+"""How ``conf/`` is read, and what is said of mistakes in it."""

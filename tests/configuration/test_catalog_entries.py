@@ -1,0 +1,69 @@
+"""Mistakes in catalog entries are named with the nearest class and argument; Kedro raises the real errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from kedro.io import DataCatalog, DatasetError
+
+from price_fusion.configuration.catalog_entries import explained
+from price_fusion.errors import MissingPackageError, ParameterError
+
+PRODUCTS = "price_fusion.datasets.product_table.ProductTableDataset"
+
+
+def said_of(entry: dict[str, Any], name: str = "goods") -> str:
+    with pytest.raises((DatasetError, KeyError)) as raised:
+        DataCatalog.from_config({name: entry}, credentials={}).get(name)
+    found = explained(raised.value)
+    assert isinstance(found, ParameterError | MissingPackageError), raised.value
+    return str(found)
+
+
+@pytest.mark.parametrize(
+    ("kind", "near"),
+    [
+        ("pandas.ParqetDataset", "pandas.ParquetDataset"),
+        ("panda.CSVDataset", "pandas.CSVDataset"),
+        ("CSVDataset", "pandas.CSVDataset"),
+        ("json.JsonDataset", "json.JSONDataset"),
+        ("MemoryDatset", "kedro.io.MemoryDataset"),
+        ("price_fusion.datasets.id_lists.IdListDataset", "price_fusion.datasets.id_list.IdListDataset"),
+        ("price_fusion.datasets.checkpoint.ChekpointDataset", "price_fusion.datasets.checkpoint.CheckpointDataset"),
+    ],
+)
+def test_the_nearest_class_is_said(kind: str, near: str) -> None:
+    said = said_of({"type": kind, "filepath": "a.csv"})
+    assert said.startswith("catalog, goods: type is")
+    assert f"did you mean {near!r}?" in said
+
+
+def test_a_class_that_is_like_none_gets_examples() -> None:
+    assert "such as pandas.CSVDataset" in said_of({"type": "zzz.Qqq"})
+
+
+def test_a_class_whose_package_is_missing_gets_the_command() -> None:
+    assert "pip install 'kedro-datasets[ibis-tabledataset]'" in said_of({"type": "ibis.TableDataset"})
+
+
+def test_arguments_are_said_with_the_nearest() -> None:
+    said = said_of({"type": PRODUCTS, "filepath": "a.csv", "labelled": True, "delimeter": ";"})
+    assert said == "catalog, goods: ProductTableDataset takes no argument 'delimeter'; did you mean 'delimiter'?"
+    assert (
+        said_of({"type": PRODUCTS, "filepath": "a.csv"})
+        == "catalog, goods: ProductTableDataset needs 'labelled' as well."
+    )
+
+
+def test_credentials_and_patterns() -> None:
+    assert "names the credentials 'shop'" in said_of(
+        {"type": "pandas.CSVDataset", "filepath": "a", "credentials": "shop"}
+    )
+    said = said_of({"type": "pandas.CSVDataset", "filepath": "{shp}.csv"}, name="{shop}.goods")
+    assert "uses '{shp}', which its own name does not have" in said
+
+
+def test_other_errors_are_not_ours_to_explain() -> None:
+    assert explained(DatasetError("Failed while loading data from dataset")) is None
+    assert explained(KeyError("a")) is None
