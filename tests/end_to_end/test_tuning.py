@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -50,13 +52,17 @@ def test_what_tuning_finds_is_a_configuration_that_runs(
     assert "goes on after 3 finished trials" in " ".join((again.stdout + again.stderr).split())
     pd.testing.assert_frame_equal(pd.read_csv(reports / "tuning_trials.csv"), trials)
 
-    found = models / "tuning/parameters_two_branch.yml"
-    best = yaml.safe_load(found.read_text())["two_branch"]
-    # Within one environment a field may stand in one file only: the found layers take the place of the written ones.
+    best = yaml.safe_load((models / "tuning/parameters_two_branch.yml").read_text())["two_branch"]
+    advice = again.stdout[again.stdout.index("To train with these parameters") :].splitlines()
+    assert (
+        "remove two_branch.model.head.hidden from conf/small/parameters.yml (a field may be in one file of" in advice[0]
+    )
     written = CONFIGURATION | {"two_branch": {"sources": ["qwen_text", "quantity"], "model": {"branch": {"width": 32}}}}
     (small / "parameters.yml").write_text(yaml.safe_dump(written))
-    (small / found.name).write_bytes(found.read_bytes())
-    project.kedro("run", "--pipelines", "train_two_branch", "--from-nodes", "two_branch.train", environment=VARIABLES)
+    copy, run = (shlex.split(line) for line in advice[1:3])
+    assert (copy[0], run) == ("cp", ["kedro", "run", "--pipelines", "two_branch", "--env", "small"])
+    shutil.copy(project.path / copy[1], project.path / copy[2])
+    project.kedro(*run[1:], "--from-nodes", "two_branch.train", "--to-nodes", "two_branch.train")
     history = json.loads((models / "training_history.json").read_text())
     assert len(history) == best["train"]["epochs"]
     assert history[-1]["smape"] == pytest.approx(summary["best_smape"])

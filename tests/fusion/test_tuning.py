@@ -268,7 +268,7 @@ def test_the_best_is_no_worse_than_configured_and_the_variant_takes_it(
     assert set(tuned.best["train"]) == {"learning_rate", "epochs"}
     assert "small trial 5 (6 of 6)" in caplog.text
     assert "about 0 s left" in caplog.text
-    assert "kedro run --pipelines small" in caplog.text
+    assert "judged rows SMAPE" in caplog.text
     assert [path.name for path in tmp_path.iterdir()] == ["studies.db"]
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -83,7 +82,7 @@ def tune_variant(
                 f"{study.finished[0].failure}"
             )
         tuned = Tuned(nested(best.values), study.table(), _summary(study, best, judge, tuning))
-    _log_next_step(folder, tuned.summary)
+    _log_outcome(folder.variant, tuned.summary)
     return tuned
 
 
@@ -272,17 +271,15 @@ def _log(name: str, attempt: Attempt, best: Attempt | None, count: str, left: fl
     )
 
 
-def _log_next_step(folder: TuningFolder, summary: Mapping[str, Any]) -> None:
-    configured, path = summary["configured_smape"], folder.best_parameters
+def _log_outcome(name: str, summary: Mapping[str, Any]) -> None:
+    configured = summary["configured_smape"]
     logger.info(
-        "%s: SMAPE %s as configured, %.2f %% at best (trial %d). To take these parameters, copy %s to conf/local/ (with "
-        "--env <name>: to conf/<name>/), then: kedro run --pipelines %s",
-        folder.variant,
+        "%s: on %d judged rows SMAPE %s as configured, %.2f %% at best (trial %d)",
+        name,
+        summary["rows"],
         "unknown" if configured is None else f"{configured:.2f} %",
         summary["best_smape"],
         summary["best_trial"],
-        path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path,
-        folder.variant,
     )
 
 

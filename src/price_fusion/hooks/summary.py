@@ -9,11 +9,13 @@ from typing import Any
 import pandas as pd
 import rich
 from kedro.framework.hooks import hook_impl
+from kedro.framework.project import settings
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from price_fusion.console.tables import intervals_table, leaderboard_table, metrics_table, report_table, variants_table
+from price_fusion.console.tuned import how_to_take
 from price_fusion.hooks.journal import Catalog, NodeTime, journal_of
 
 SHOWN = (
@@ -32,12 +34,15 @@ SHOWN = (
 )
 """How the names of datasets end that have a table."""
 
+BEST_PARAMETERS = ".best_parameters"
+"""Likewise, of what tuning found."""
+
 
 class SummaryHooks:
     """Prints what a run found, and the paths of what it wrote."""
 
     @hook_impl
-    def after_pipeline_run(self, catalog: Catalog) -> None:
+    def after_pipeline_run(self, run_params: dict[str, Any], catalog: Catalog) -> None:
         """Print the summary, of what the nodes of this run saved."""
         journal = journal_of(catalog)
         if journal is None:
@@ -49,6 +54,11 @@ class SummaryHooks:
         for name, data in journal.outputs(catalog, SHOWN).items():
             summary.add(name, data)
         summary.print()
+        conf = Path(run_params["project_path"]) / settings.CONF_SOURCE
+        for name in (name for node in nodes for name in node.outputs if name.endswith(BEST_PARAMETERS)):
+            tuned = Path(str(getattr(catalog.get(name), "_filepath", "")))
+            advice = how_to_take(tuned, name.removesuffix(BEST_PARAMETERS), conf, run_params["env"])
+            rich.get_console().print(advice, soft_wrap=True, markup=False, highlight=False)
 
 
 class RunSummary:

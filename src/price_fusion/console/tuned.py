@@ -1,0 +1,59 @@
+"""How to take the parameters that ``tune_<variant>`` found."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kedro_datasets.yaml import YAMLDataset
+
+DEFAULT_ENVIRONMENT = "local"
+PATTERNS = ("**/parameters*.y*ml", "parameters*/**/*.y*ml")
+"""Files of an environment that Kedro reads parameters from."""
+
+
+def how_to_take(tuned: Path, variant: str, conf: Path, environment: str | None) -> str:
+    """What to do so that a variant is trained with what was found.
+
+    Args:
+        tuned: file with the tuned fields alone.
+        variant: whose fields they are.
+        conf: the folder of configuration.
+        environment: of the run; None: the default one.
+
+    Returns:
+        commands; before them the fields that another file of the environment has, too, which Kedro refuses.
+    """
+    folder = conf / (environment or DEFAULT_ENVIRONMENT)
+    fields = _fields(tuned)
+    files = {path for pattern in PATTERNS for path in folder.glob(pattern)} - {folder / tuned.name}
+    repeated = {path: sorted(fields & _fields(path)) for path in sorted(files)}
+    removals = [f"{', '.join(found)} from {_shown(path)}" for path, found in repeated.items() if found]
+    option = "" if environment is None else f" --env {shlex.quote(environment)}"
+    commands = (
+        f"cp {shlex.quote(_shown(tuned))} {shlex.quote(_shown(folder))}/\nkedro run --pipelines {variant}{option}"
+    )
+    if not removals:
+        return f"To train with these parameters:\n{commands}"
+    listed = "; ".join(removals)
+    return f"To train with these parameters, remove {listed} (a field may be in one file of an environment), then:\n{commands}"
+
+
+def _fields(path: Path) -> set[str]:
+    """Fields of a YAML file by their path."""
+    return set(_flat(YAMLDataset(filepath=str(path)).load() or {}))
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> list[str]:
+    found: list[str] = []
+    for name, value in values.items():
+        path = f"{prefix}{name}"
+        found += _flat(value, f"{path}.") if isinstance(value, Mapping) else [path]
+    return found
+
+
+def _shown(path: Path) -> str:
+    """Relative to the working folder where possible."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
