@@ -17,7 +17,15 @@ from price_fusion.errors import DataError, MissingPackageError, ParameterError, 
 from price_fusion.fusion.cross_validation import LabelledData
 from price_fusion.fusion.study import Report, TuningFolder, Values, open_study
 from price_fusion.fusion.tables.table import EmbeddingTable
-from price_fusion.fusion.tuning import Judge, Tuned, after_each_tenth, space_of, tune_variant
+from price_fusion.fusion.tuning import (
+    Judge,
+    Tuned,
+    _warn_of_chance,
+    after_each_tenth,
+    gain_standard_error,
+    space_of,
+    tune_variant,
+)
 from price_fusion.parameters import Dimension, TuningParameters, VariantParameters
 
 pytest.importorskip("optuna")
@@ -262,6 +270,7 @@ def test_the_best_is_no_worse_than_configured_and_the_variant_takes_it(
         tuned = tune(tmp_path, labelled)
     assert tuned.summary["best_smape"] <= tuned.summary["configured_smape"]
     assert tuned.summary["rows"] == ROWS // 5
+    assert tuned.summary["gain_standard_error"] >= 0
     assert tuned.summary["complete"] + tuned.summary["pruned"] == 6
     assert tuned.trials["smape"][0] == tuned.summary["configured_smape"]
     assert set(tuned.best) == {"train", "model"}
@@ -350,3 +359,26 @@ def test_fields_that_a_variant_lacks_are_left_out(caplog: pytest.LogCaptureFixtu
     with caplog.at_level(logging.INFO, logger="price_fusion"):
         assert list(space_of("small", small(), tuning(space=space))) == list(SPACE)
     assert "small has no model.head.experts: not tuned" in caplog.text
+
+
+# --- chance ---
+
+
+def test_the_error_of_a_gain_is_of_pairs() -> None:
+    judged = {'{"a": 1}': np.array([50.0, 40, 30, 20]), '{"a": 2}': np.array([48.0, 36, 30, 18])}
+    # Differences 2, 4, 0, 2: mean 2, variance (0 + 4 + 4 + 0) / 3, over four rows.
+    assert gain_standard_error(judged, {"a": 1}, {"a": 2}) == pytest.approx((8 / 3 / 4) ** 0.5)
+    assert gain_standard_error(judged, {"a": 1}, {"a": 3}) is None
+    assert gain_standard_error({'{"a": 1}': np.array([50.0])}, {"a": 1}, {"a": 1}) is None
+
+
+@pytest.mark.parametrize(
+    ("gain", "trials", "warned"), [(2.8, 20, True), (2.8, 2, False), (6.0, 20, False), (0.0, 20, False)]
+)
+def test_a_gain_that_chance_gives_is_said(
+    gain: float, trials: int, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error of 2 points: the best of 20 equal trials seems better by up to 4.9 points, of 2 trials by up to 2.4."""
+    summary = {"configured_smape": 24.4, "best_smape": 24.4 - gain, "gain_standard_error": 2.0, "rows": 65}
+    _warn_of_chance("moe", summary | {"complete": trials})
+    assert ("no more than chance gives: on 65 rows its standard error is 2.00" in caplog.text) is warned

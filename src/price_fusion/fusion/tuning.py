@@ -6,7 +6,9 @@ and ensemble weights calibrated on them later. Figures of the holdout are not to
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -83,6 +85,7 @@ def tune_variant(
             )
         tuned = Tuned(nested(best.values), study.table(), _summary(study, best, judge, tuning))
     _log_outcome(folder.variant, tuned.summary)
+    _warn_of_chance(folder.variant, tuned.summary)
     return tuned
 
 
@@ -136,6 +139,8 @@ class Judge:
         self._tuning = tuning
         self._folder = folder
         self._seed = seed
+        self.judged: dict[str, NDArray[np.float64]] = {}
+        """SMAPE of each judged row in the trials of this process, by their values as JSON."""
         self._folds: list[int] = []
         if tuning.judged_on == "folds":
             self._folds = check_folds(labelled.samples, labelled.split_table)[: tuning.folds]
@@ -185,24 +190,30 @@ class Judge:
         except ValidationError as error:
             problems = "; ".join(problem["msg"] for problem in error.errors(include_url=False))
             raise ParameterError(f"{self._folder.variant} cannot have these values together: {problems}") from error
-        return self._of_folds(parameters, report) if self._folds else self._of_split(parameters, report)
+        judge = self._of_folds if self._folds else self._of_split
+        smape, self.judged[_key(values)] = judge(parameters, report)
+        return smape
 
-    def _of_split(self, parameters: VariantParameters, report: Report) -> float:
+    def _of_split(self, parameters: VariantParameters, report: Report) -> tuple[float, NDArray[np.float64]]:
         (roles,) = self._roles(selects=False)
         trained = self._train(parameters, roles, after_each_tenth(report, parameters.train.epochs))
-        return trained.checkpoint.header.validation["smape"]
+        return trained.checkpoint.header.validation["smape"], self._per_row(trained, roles)
 
-    def _of_folds(self, parameters: VariantParameters, report: Report) -> float:
+    def _of_folds(self, parameters: VariantParameters, report: Report) -> tuple[float, NDArray[np.float64]]:
         judged: list[NDArray[np.float64]] = []
         for number, roles in enumerate(self._roles(selects=parameters.train.selects)):
             if number:
                 report(number - 1, float(np.concatenate(judged).mean()))
-            trained = self._train(parameters, roles)
-            samples = self._labelled.samples.iloc[roles.calibrate]
-            network = Network(trained.checkpoint)
-            logs = network.log_prices(features_from_tables(samples, self._labelled.tables, network.sources))
-            judged.append(smape_per_product(np.expm1(logs), samples["price"].to_numpy(np.float64)))
-        return float(np.concatenate(judged).mean())
+            judged.append(self._per_row(self._train(parameters, roles), roles))
+        per_row = np.concatenate(judged)
+        return float(per_row.mean()), per_row
+
+    def _per_row(self, trained: Trained, roles: Roles) -> NDArray[np.float64]:
+        """SMAPE of each row that judges, in percent."""
+        samples = self._labelled.samples.iloc[roles.calibrate]
+        network = Network(trained.checkpoint)
+        logs = network.log_prices(features_from_tables(samples, self._labelled.tables, network.sources))
+        return smape_per_product(np.expm1(logs), samples["price"].to_numpy(np.float64))
 
     def _train(self, parameters: VariantParameters, roles: Roles, after_epoch: AfterEpoch | None = None) -> Trained:
         home = self._data.prices.device
@@ -283,6 +294,48 @@ def _log_outcome(name: str, summary: Mapping[str, Any]) -> None:
     )
 
 
+def _warn_of_chance(name: str, summary: Mapping[str, Any]) -> None:
+    """Say so if as many trials of equal worth would have gained as much."""
+    error, configured = summary["gain_standard_error"], summary["configured_smape"]
+    if not error or configured is None:
+        return
+    gain, trials = configured - summary["best_smape"], summary["complete"]
+    by_chance = error * math.sqrt(2 * math.log(trials))
+    if 0 < gain < by_chance:
+        logger.warning(
+            "%s: the gain of %.2f points is no more than chance gives: on %d rows its standard error is %.2f points, and the "
+            "best of %d trials of equal worth would seem better by up to %.2f. Judge on more rows (tuning.judged_on: folds; "
+            "a larger share for validation in splitting.proportions), or keep the parameters that you have.",
+            name,
+            gain,
+            summary["rows"],
+            error,
+            trials,
+            by_chance,
+        )
+
+
+def gain_standard_error(judged: Mapping[str, NDArray[np.float64]], before: Values, after: Values) -> float | None:
+    """Standard error of the difference in mean SMAPE of two trials on the same rows, in points.
+
+    Args:
+        judged: SMAPE of each row, by values as JSON.
+        before: values of one trial.
+        after: of the other one.
+
+    Returns:
+        None where one of them was judged by an earlier process, or there are fewer than two rows.
+    """
+    if not {_key(before), _key(after)} <= judged.keys():
+        return None
+    differences = judged[_key(before)] - judged[_key(after)]
+    return float(differences.std(ddof=1) / math.sqrt(len(differences))) if len(differences) > 1 else None
+
+
+def _key(values: Values) -> str:
+    return json.dumps(dict(values), sort_keys=True)
+
+
 def _summary(study: Study, best: Attempt, judge: Judge, tuning: TuningParameters) -> dict[str, Any]:
     states = [attempt.state for attempt in study.attempts]
     configured = study.as_configured
@@ -292,6 +345,7 @@ def _summary(study: Study, best: Attempt, judge: Judge, tuning: TuningParameters
         "configured_smape": configured.smape if configured and configured.state == "complete" else None,
         "best_smape": best.smape,
         "best_trial": best.number,
+        "gain_standard_error": gain_standard_error(judge.judged, study.configured, best.values),
         "best": dict(best.values),
         "complete": states.count("complete"),
         "pruned": states.count("pruned"),
