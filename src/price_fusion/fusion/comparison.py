@@ -107,7 +107,7 @@ def compare(
         seed: of the bootstrap.
 
     Returns:
-        best first, one row per model: ``model``, ``sources`` (joined by commas), ``parameters``, ``seconds_per_epoch``, ``epochs``, ``best_epoch``,
+        best first, one row per model: ``model``, ``sources`` (in alphabetical order, joined by commas), ``parameters``, ``seconds_per_epoch``, ``epochs``, ``best_epoch``,
         ``checkpoint`` (its digest; these are missing for baselines), ``split``, ``rows``, ``smape``, ``smape_low``,
         ``smape_high`` in percent, ``mae``, ``rmse`` in USD,
         ``r2``, and the difference to the best in points of SMAPE: ``behind_best``, ``behind_best_low``,
@@ -138,7 +138,7 @@ def compare(
     rows = [
         {
             "model": name,
-            "sources": ", ".join(read[name]),
+            "sources": ", ".join(sorted(read[name])),
             **_training_facts(known.get(name)),
             "split": split,
             "rows": len(true),

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 import plotly.io
 import pytest
 
+from price_fusion.fusion.comparison import BEHIND_RIDGE
 from price_fusion.fusion.gate import gate_report
 from price_fusion.fusion.metrics import metrics_by_price
 from price_fusion.fusion.report import figures
@@ -108,9 +109,10 @@ def test_importance_names_the_source_that_matters_most() -> None:
 
 
 def test_the_leaderboard_keeps_its_order() -> None:
-    names = ("behind_best", "behind_best_low", "behind_best_high", "mae", "rmse", "r2")
+    names = ("behind_best", "behind_best_low", "behind_best_high", *BEHIND_RIDGE, "mae", "rmse", "r2")
     figures_of_both = {name: [0.0, 1.0] for name in names}
     facts = {"parameters": [5, None], "seconds_per_epoch": [1.0, None], "epochs": [2, None]}
+    facts |= {"sources": ["picture, words"] * 2, "own_ridge": ["ridge", None]}
     smape = {"smape": [50.0, 60.0], "smape_low": [49.0, 59.0], "smape_high": [51.0, 61.0]}
     board = pd.DataFrame({"model": ["moe", "ridge"], "split": "holdout", "rows": 9} | smape | figures_of_both | facts)
     figure = leaderboard_figure(board)
