@@ -242,6 +242,20 @@ def test_a_parquet_column_twice(tmp_path):
         assert f"found 2 columns '{column}', expected one" in refusal(path, "parquet")
 
 
+def test_parquet_files_joined_byte_by_byte_are_never_read_as_one(tmp_path):
+    one, other = (
+        written(tmp_path / name, pa.array(list(VECTORS + add)), compression="none").read_bytes()
+        for name, add in (("a", 0), ("b", 100))
+    )
+    (tmp_path / "joined").write_bytes(one + other)
+    assert "several parquet files one after the other" in refusal(tmp_path / "joined", "parquet")
+
+
+def test_an_index_of_pandas_in_parquet_may_hold_row_numbers(tmp_path):
+    path = written(tmp_path / "a", COLUMNS["list"], names=("__index_level_0__", "embedding"))
+    assert "may hold row numbers" in refusal(path, "parquet")
+
+
 def test_parquet_with_a_column_for_each_dimension_says_how_to_write_it(tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"sample_id": IDS, "d0": VECTORS[:, 0], "d1": VECTORS[:, 1]}), path)

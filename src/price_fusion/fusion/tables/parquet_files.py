@@ -15,8 +15,13 @@ from price_fusion.fusion.tables.raw import RawEmbeddings
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 BinaryDtype = Literal["float16", "float32"]
+_INDEX = "__index_level_0__"
+_OF_PANDAS = f" {_INDEX!r} is an index of pandas that nobody named: it may hold row numbers."
+_END_AND_BEGINNING = b"PAR1PAR1"
+"""What stands between two files."""
 
 
 def read_parquet(path: Path, embeddings: str, ids: str, binary_dtype: BinaryDtype) -> RawEmbeddings:
@@ -32,10 +37,26 @@ def read_parquet(path: Path, embeddings: str, ids: str, binary_dtype: BinaryDtyp
     try:
         with pq.ParquetFile(path, memory_map=True) as file:
             refuse_other_columns(file.schema_arrow.names, embeddings, ids, path)
+            _refuse_earlier_file(file.metadata, path)
             table = file.read(columns=[embeddings, ids])
     except (pa.ArrowException, OSError, ValueError) as error:
         raise unreadable(path, "a parquet file", error) from error
     return embeddings_of_columns(table, embeddings, ids, binary_dtype, str(path))
+
+
+def _refuse_earlier_file(metadata: pq.FileMetaData, path: Path) -> None:
+    """Refuse files that were joined byte by byte: the last footer counts, and its offsets point into the first file."""
+    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+    chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
+    ends = [(chunk.dictionary_page_offset or chunk.data_page_offset) + chunk.total_compressed_size for chunk in chunks]
+    with path.open("rb") as file:
+        file.seek(max(ends, default=0))
+        rest = file.read()  # indexes of pages, Bloom filters and the footer, in an honest file
+    if _END_AND_BEGINNING in rest:
+        raise DataError(
+            f"{path}: found several parquet files one after the other in one file, of which readers see one, expected one. Read "
+            "them apart, and write one with pyarrow.concat_tables and pyarrow.parquet.write_table."
+        )
 
 
 def refuse_other_columns(names: list[str], embeddings: str, ids: str, origin: Path | str) -> None:
@@ -52,7 +73,7 @@ def refuse_other_columns(names: list[str], embeddings: str, ids: str, origin: Pa
                 "each dimension, write them as one: "
                 "pandas.DataFrame({'sample_id': ids, 'embedding': list(frame[columns].to_numpy('float32'))}).to_parquet(FILE)."
                 if column == embeddings
-                else str(error)
+                else f"{error}{_OF_PANDAS if _INDEX in names else ''}"
             )
         if names.count(column) > 1:
             raise DataError(

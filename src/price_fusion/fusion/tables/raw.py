@@ -79,7 +79,11 @@ def _checked_vectors(vectors: object, origin: str) -> NDArray[np.floating[Any]]:
             "Store one row a product."
         )
     if vectors.dtype.type not in (np.float16, np.float32, np.float64):
-        raise DataError(f"{origin}: vectors are of dtype {vectors.dtype}, {expected}. Convert them with .astype.")
+        bfloat16 = " (bfloat16 is stored so)" if vectors.dtype == np.dtype("V2") else ""
+        raise DataError(
+            f"{origin}: vectors are of dtype {vectors.dtype}{bfloat16}, {expected}. Convert them with .astype('float32') before "
+            "they are saved."
+        )
     # Any other subclass of ndarray brings behaviour of its own; np.memmap only says where the memory is.
     return vectors if isinstance(vectors, np.memmap) else np.asarray(vectors)
 

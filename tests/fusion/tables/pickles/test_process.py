@@ -137,7 +137,17 @@ def test_text_however_pandas_stores_it(tmp_path, storage):
             ("v", "index"),
             "found 2 numbers in row 1 and 1 in row 0",
         ),
-        (pd.DataFrame({"v": [[1.0], [1], [1.0]]}, index=IDS), ("v", "index"), "found a list in row 1"),
+        (pd.DataFrame(np.ones((3, 4)), columns=list("abab"), index=NAMED), NAMES, r"more than one column 'a', 'b'"),
+        (
+            pd.DataFrame({"v": [[1.0], None, np.nan]}, index=NAMED),
+            ("v", "sample_ids"),
+            r"2 of 3 rows hold None or a single number instead of a vector \(row 1, 2\)",
+        ),
+        (
+            pd.DataFrame({"v": [[1.0], [1], [1.0]]}, index=IDS),
+            ("v", "index"),
+            "found a list of 1, the first a int in row 1",
+        ),
     ],
 )
 def test_frames_that_are_refused(tmp_path, frame, names, found):

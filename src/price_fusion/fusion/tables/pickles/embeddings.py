@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from price_fusion.fusion.tables.raw import RawEmbeddings, described
 
 _SINGULAR = {"embeddings": "embedding", "sample_ids": "sample_id"}
 """A dict's usual keys, and the usual names of a frame's columns."""
+_SHOWN = 5
+"""Columns and rows that a message spells out."""
 _UNNAMED = "index"
 """What pandas calls an index without a name once it is a column."""
 
@@ -33,6 +36,7 @@ def embeddings_in(content: object, embeddings: str, ids: str, origin: str) -> Ra
         AlignmentError: if an id occurs twice.
     """
     if isinstance(content, PickledFrame):
+        _refuse_repeated_columns(content, origin)
         found_ids, vectors = _in_frame(content, embeddings, ids, origin)
         return RawEmbeddings.from_arrays(found_ids, vectors, origin)
     if not isinstance(content, dict):
@@ -83,6 +87,15 @@ def _in_frame(frame: PickledFrame, embeddings: str, ids: str, origin: str) -> tu
     return found, _side_by_side(frame, id_column, embeddings, origin)
 
 
+def _refuse_repeated_columns(frame: PickledFrame, origin: str) -> None:
+    twice = [str(label) for label, count in Counter(frame.labels).items() if count > 1]
+    if twice:
+        raise DataError(
+            f"{origin}: found more than one column {', '.join(map(repr, twice[:_SHOWN]))}, expected one of each name. Rename or "
+            "remove the others."
+        )
+
+
 def _label(frame: PickledFrame, name: str) -> str | None:
     return next((label for label in (name, _SINGULAR.get(name)) if label is not None and label in frame.labels), None)
 
@@ -111,9 +124,15 @@ def _stacked(rows: NDArray[Any], where: str) -> NDArray[Any]:
     Raises:
         DataError: naming the first row that is no vector or of another length.
     """
-    vectors = [
-        _vector(row, number, where) for number, row in enumerate(rows.tolist() if rows.dtype != object else rows)
-    ]
+    items = rows.tolist() if rows.dtype != object else list(rows)
+    missing = [number for number, row in enumerate(items) if row is None or isinstance(row, float)]
+    if missing:
+        shown = ", ".join(map(str, missing[:_SHOWN])) + (", ..." if len(missing) > _SHOWN else "")
+        raise DataError(
+            f"{where}: {len(missing):,} of {len(items):,} rows hold None or a single number instead of a vector (row {shown}), "
+            "expected one each. A source may lack products: leave these rows out of the file (frame.dropna)."
+        )
+    vectors = [_vector(row, number, where) for number, row in enumerate(items)]
     uneven = [number for number, vector in enumerate(vectors) if vector.shape != vectors[0].shape]
     if uneven:
         raise DataError(
@@ -129,7 +148,7 @@ def _vector(row: object, number: int, where: str) -> NDArray[Any]:
     if isinstance(row, np.ndarray) and row.ndim == 1 and row.dtype.kind == "f":
         return np.asarray(row)
     raise DataError(
-        f"{where}: found a {type(row).__name__} in row {number} that is no vector of floats, expected a 1-d array or a "
+        f"{where}: found {described(row)} in row {number} that is no vector of floats, expected a 1-d array or a "
         "list of floats a row. Write the vectors as such."
     )
 

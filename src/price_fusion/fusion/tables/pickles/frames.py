@@ -57,7 +57,7 @@ class PickledFrame:
             raise pickle.UnpicklingError("it holds a data frame without its columns")
         self._columns, self._rows = manager.columns, manager.rows
         self._blocks = {label: spot for block in manager.blocks for label, spot in self._spots(block)}
-        if len(self._blocks) != len(self._columns.values):
+        if len(self._blocks) != len(set(self._columns.values)):
             raise pickle.UnpicklingError("it holds a data frame with more or fewer columns than names")
 
     def _spots(self, block: _Block) -> list[tuple[Any, tuple[_Block, int]]]:

@@ -40,7 +40,7 @@ def unsafe_pickle(name: str, origin: str) -> UnsafePickleError:
     return UnsafePickleError(
         f"{origin}: the pickle asks for {name!a:.200}, which was refused: expected only numpy arrays, torch tensors, "
         "pandas frames and plain containers. Have its author save the embeddings as .npy files or as a dict of plain "
-        "numpy arrays."
+        "numpy arrays (series.to_numpy(), matrix.toarray() and tensor.detach() make them)."
     )
 
 
