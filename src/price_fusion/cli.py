@@ -11,6 +11,7 @@ from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 from kedro.utils import find_kedro_project
 
+from price_fusion.console.tables import folded
 from price_fusion.runs import comparison_tables, find_run, past_runs, runs_table
 
 MOST_RUNS = 20
@@ -42,7 +43,7 @@ def runs(context: click.Context, env: str | None, as_json: bool, all_runs: bool)
     if as_json:
         click.echo(json.dumps(shown))
     elif shown:
-        rich.print(runs_table(shown))
+        rich.print(folded(runs_table(shown)))
         click.echo("More: kedro price-fusion runs show ID; kedro price-fusion runs compare ID ID")
     else:
         click.echo(f"No runs in {data} yet: kedro run")
@@ -62,7 +63,7 @@ def show(found: list[dict[str, object]], run: str) -> None:
 def compare(found: list[dict[str, object]], names: tuple[str, ...]) -> None:
     """Metrics of runs side by side, and the parameters that differ."""
     for table in comparison_tables([find_run(found, name) for name in names]):
-        rich.print(table)
+        rich.print(folded(table))
 
 
 def _data_folder(env: str | None) -> Path:

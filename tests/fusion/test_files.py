@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from price_fusion.errors import StorageError
-from price_fusion.fusion.files import sha256, whole_file
+from price_fusion.fusion.files import remove_leftovers, sha256, whole_file, write_whole
 
 
 def test_takes_its_name_only_when_it_is_done(tmp_path: Path) -> None:
@@ -85,3 +85,25 @@ def test_a_folder_that_is_removed_while_a_file_is_written_is_named(tmp_path: Pat
     with whole_file(path) as temporary:  # the next one makes it again
         temporary.write_text("newer")
     assert path.read_text() == "newer"
+
+
+def test_a_link_is_written_through(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    target, link = tmp_path / "disk" / "prices.csv", tmp_path / "out.csv"
+    target.write_bytes(b"old")
+    link.symlink_to("disk/prices.csv")
+    write_whole(link, b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["disk", "out.csv", "prices.csv"]
+
+
+def test_leftovers_behind_links_are_found_once(tmp_path: Path) -> None:
+    data, disk = tmp_path / "data", tmp_path / "disk"
+    data.mkdir()
+    (disk / ".table.41.replaced").mkdir(parents=True)
+    (disk / ".a.bin.42.partial").touch()
+    (data / "models").symlink_to(disk)
+    (disk / "back").symlink_to(data)  # a circle
+    assert [path.name for path in remove_leftovers(data)] == [".a.bin.42.partial", ".table.41.replaced"]
+    assert sorted(path.name for path in disk.iterdir()) == ["back", "table"]

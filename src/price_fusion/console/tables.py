@@ -13,6 +13,13 @@ from price_fusion.fusion.intervals import JUDGED_ROWS
 from price_fusion.fusion.stale_lines import STALE
 
 
+def folded(table: Table) -> Table:
+    """The table with cells that fold in a narrow terminal: rich's own way cuts 84.52 to 8…, which reads as a figure."""
+    for column in table.columns:
+        column.overflow = "fold"
+    return table
+
+
 def report_table(kind: str, model: str, data: Any) -> Table | None:
     """The table of an output that has one to itself."""
     if kind.endswith("_alignment_report"):

@@ -34,11 +34,13 @@ _ADVICE = {
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path``; on a clean exit it is flushed to disk and takes the name ``path``.
 
-    Until then ``path`` keeps what it held before, whenever the process dies.
+    Until then ``path`` keeps what it held before, whenever the process dies. A link stays one: the file that it names is
+    replaced.
 
     Raises:
         StorageError: if it cannot be written: no space, no permission, the folder is gone.
     """
+    path = path.resolve() if path.is_symlink() else path
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with storage_errors(path):
@@ -93,13 +95,13 @@ def write_whole(path: Path, contents: bytes) -> None:
 def remove_leftovers(root: Path) -> list[Path]:
     """Remove what dead processes were writing below a folder; nobody else may be writing there now.
 
-    A folder whose replacement did not get its name gets its own back.
+    Folders behind links are searched, too. A folder whose replacement did not get its name gets its own back.
 
     Returns:
         the temporaries that were found.
     """
     found = []
-    for path in sorted(root.rglob(".*.partial")) + sorted(root.rglob(".*.replaced")):
+    for path in sorted(_leftovers_below(root), key=lambda path: (path.suffix, path)):
         match = _LEFTOVER.fullmatch(path.name)
         if match is None or not path.exists():
             continue
@@ -110,6 +112,18 @@ def remove_leftovers(root: Path) -> list[Path]:
         else:
             _discard(path)
     return found
+
+
+def _leftovers_below(root: Path) -> Iterator[Path]:
+    """Each folder once, whatever links lead to it."""
+    seen = set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        yield from (Path(folder, name) for name in (*folders, *files) if _LEFTOVER.fullmatch(name))
 
 
 @contextmanager

@@ -14,7 +14,14 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from price_fusion.console.tables import intervals_table, leaderboard_table, metrics_table, report_table, variants_table
+from price_fusion.console.tables import (
+    folded,
+    intervals_table,
+    leaderboard_table,
+    metrics_table,
+    report_table,
+    variants_table,
+)
 from price_fusion.console.tuned import how_to_take
 from price_fusion.hooks.journal import Catalog, NodeTime, journal_of
 
@@ -105,7 +112,7 @@ class RunSummary:
         if self._leaderboard is not None:
             tables += [leaderboard_table(self._leaderboard), variants_table(self._leaderboard)]
         for table in tables:
-            console.print(table)
+            console.print(folded(table))
         if next_step := self._next_step():
             console.print(next_step, soft_wrap=True)
 
