@@ -14,6 +14,7 @@ from price_fusion.hooks.input_report import InputReportHooks
 from price_fusion.hooks.made_from import MadeFromHooks
 from price_fusion.hooks.mlflow_tracking import MlflowHooks
 from price_fusion.hooks.node_log import NodeLogHooks
+from price_fusion.hooks.product_files import ProductFilesHooks
 from price_fusion.hooks.stale_leaderboard import StaleLeaderboardHooks
 from price_fusion.hooks.summary import SummaryHooks
 
@@ -40,6 +41,7 @@ take_over_console()
 _runs = ActiveRuns()
 HOOKS = (
     ParameterHooks(),
+    ProductFilesHooks(),
     RunHooks(_runs),
     NodeLogHooks(),
     SummaryHooks(),

@@ -9,6 +9,7 @@ import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 
 from price_fusion.datasets.errors import kedro_errors
+from price_fusion.datasets.raw_files import ProductFilesDataset
 from price_fusion.fusion.tables.layout import Layout
 from price_fusion.fusion.tables.products import read_products
 
@@ -50,6 +51,19 @@ class ProductTableDataset(AbstractDataset[NoReturn, pd.DataFrame]):
         """Read and check all products."""
         with kedro_errors():
             return read_products(self._filepath, labelled=self._labelled, layout=self._layout, sha256=self._sha256)
+
+    def files(self) -> ProductFilesDataset:
+        """The same products, to be read piece by piece."""
+        layout = self._layout
+        return ProductFilesDataset(
+            filepath=str(self._filepath),
+            labelled=self._labelled,
+            delimiter=layout.delimiter,
+            decimal=layout.decimal,
+            thousands=layout.thousands,
+            encoding=layout.encoding,
+            sha256=self._sha256,
+        )
 
     def save(self, data: NoReturn) -> None:
         """Refuse: raw data is never written."""

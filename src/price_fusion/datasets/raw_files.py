@@ -36,6 +36,7 @@ class ProductFilesDataset(RawFilesDataset):
         decimal: between dollars and cents.
         thousands: between groups of three digits.
         encoding: where it is not UTF-8.
+        sha256: that a file on a disk must have.
         metadata: for plugins.
     """
 
@@ -48,17 +49,19 @@ class ProductFilesDataset(RawFilesDataset):
         decimal: str = ".",
         thousands: str | None = None,
         encoding: str | None = None,
+        sha256: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._filepath = filepath
         self._labelled = labelled
         with kedro_errors():
             self._layout = Layout(delimiter=delimiter, encoding=encoding, decimal=decimal, thousands=thousands)
+        self._sha256 = sha256
         self.metadata = metadata
 
     def load(self) -> ProductFiles:
         """The handle."""
-        return ProductFiles(self._filepath, self._labelled, self._layout)
+        return ProductFiles(self._filepath, self._labelled, self._layout, self._sha256)
 
     def version(self) -> dict[str, Any]:
         """What tells these files from others, by their names: sizes, and times or tags of change."""

@@ -2,6 +2,7 @@
 
 import csv
 import re
+from dataclasses import replace
 
 import fsspec
 import numpy as np
@@ -382,6 +383,14 @@ def test_a_file_that_is_not_there(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="a folder without parquet files"):
         plan_of(tmp_path, tmp_path / "empty")
+
+
+def test_a_digest_is_compared(tmp_path, file):
+    path = file(HEADER + "1,x,y,2\n")
+    plan = plan_of(tmp_path, path)
+    plan.task._files = replace(plan.task._files, sha256="0" * 64)
+    with pytest.raises(DataError, match="found the sha256"):
+        write_buckets(str(tmp_path / "out"), plan, engine_of(EngineParameters(workers=1)))
 
 
 def test_bytes_of_another_encoding(refusal, file):

@@ -1,0 +1,41 @@
+"""Products in buckets are those of the catalog entries ``train_products`` and ``test_products``, however they are written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+
+from price_fusion.datasets.product_table import ProductTableDataset
+from price_fusion.datasets.raw_files import ProductFilesDataset
+from price_fusion.errors import ParameterError
+
+_FILES = "_product_files"
+
+
+class ProductFilesHooks:
+    """Derives ``<part>_product_files`` from ``<part>_products``, unless the catalog has an entry of that name."""
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
+        """Derive what the pipeline reads.
+
+        Raises:
+            ParameterError: if products are of a type of dataset that says no file.
+        """
+        for name in sorted(pipeline.inputs()):
+            if name.endswith(_FILES) and name not in catalog:
+                catalog[name] = _files(catalog, f"{name.removesuffix(_FILES)}_products", name)
+
+
+def _files(catalog: CatalogProtocol[Any, Any], products: str, name: str) -> ProductFilesDataset:
+    dataset = catalog.get(products)
+    if not isinstance(dataset, ProductTableDataset):
+        raise ParameterError(
+            f"catalog entry {products!r}: found {type(dataset).__name__}, of which no file is known that could be read piece by "
+            f"piece (engine.buckets), expected a ProductTableDataset. Write it so, or add an entry {name!r} of the type "
+            "price_fusion.datasets.raw_files.ProductFilesDataset."
+        )
+    return dataset.files()

@@ -1,0 +1,43 @@
+"""Products in buckets follow from the entries of the products in memory."""
+
+import pytest
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import node, pipeline
+
+from price_fusion.datasets.product_table import ProductTableDataset
+from price_fusion.datasets.raw_files import ProductFilesDataset
+from price_fusion.errors import DataError, ParameterError
+from price_fusion.fusion.tables.layout import Layout
+from price_fusion.hooks.product_files import ProductFilesHooks
+
+READS = pipeline([node(lambda files: files, inputs="train_product_files", outputs="out", name="read")])
+
+
+def derived(**datasets):
+    catalog = DataCatalog(datasets)
+    ProductFilesHooks().before_pipeline_run(READS, catalog)
+    return catalog.load("train_product_files")
+
+
+def test_layout_and_digest_are_those_of_the_products(tmp_path):
+    path = tmp_path / "shop.txt"
+    path.write_text("sample_id~catalog_content~image_link~price\n1~x~y~1.299,50\n")
+    table = ProductTableDataset(
+        filepath=str(path), labelled=True, delimiter="~", decimal=",", thousands=".", encoding="cp1252", sha256="0" * 64
+    )
+    files = derived(train_products=table)
+    assert (files.url, files.labelled, files.sha256) == (str(path), True, "0" * 64)
+    assert files.layout == Layout("~", "cp1252", ",", ".")
+    with pytest.raises(DataError, match="sha256"):
+        table.load()
+
+
+def test_an_entry_of_its_own_goes_before(tmp_path):
+    own = ProductFilesDataset(filepath=str(tmp_path / "own.parquet"), labelled=True)
+    files = derived(train_products=MemoryDataset(), train_product_files=own)
+    assert files.url == str(tmp_path / "own.parquet")
+
+
+def test_products_of_which_no_file_is_known():
+    with pytest.raises(ParameterError, match=r"'train_products': found MemoryDataset.*ProductFilesDataset"):
+        derived(train_products=MemoryDataset())
