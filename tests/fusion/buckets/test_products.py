@@ -22,7 +22,7 @@ from price_fusion.fusion.buckets.product_files import ProductFiles
 from price_fusion.fusion.buckets.workspace import Workspace, duckdb_errors
 from price_fusion.fusion.engines import engine_of
 from price_fusion.fusion.splits import split_samples
-from price_fusion.fusion.tables.alignment import group_keys
+from price_fusion.fusion.tables.groups import group_keys
 from price_fusion.fusion.tables.layout import Layout
 from price_fusion.fusion.tables.products import read_products
 from price_fusion.parameters import SplittingParameters
@@ -329,6 +329,26 @@ def test_tuned_ids_are_compared_in_buckets_as_in_memory(tmp_path, product, tuned
     samples = pd.DataFrame({"sample_id": frame["sample_id"], "price": 1.0, "group_key": range(30)})
     with pytest.raises(AlignmentError, match=r"clip\.tuned_on_ids: 0 of its 8 ids .*8 id\(s\) look alike"):
         split_samples(samples, fractions=[0.8, 0.1, 0.1], price_quantiles=2, folds=2, tuned_on={"clip": ids}, seed=1)
+
+
+def test_placeholders_are_empty_as_in_memory(tmp_path, file):
+    values = ["NaN", " null ", "N/A", "None", "-", "", "   ", "<NA>", "nan nan", "Nancy", "none.jpg", "NIL"]
+    rows = [f"{number},{value},{value},1\n" for number, value in enumerate(values * 2)]
+    path = file(HEADER + "".join(rows))
+    found, expected = rows_of(write(tmp_path, path)), read_products(path, labelled=True)
+    for name in ("catalog_content", "image_link"):
+        assert found[name].tolist() == expected[name].tolist()
+    assert set(expected["image_link"]) == {"", "nan nan", "Nancy", "none.jpg"}
+    assert found["group_key"].tolist() == smallest_rows(group_keys(expected))
+    assert found["group_key"].value_counts().max() == 2
+
+
+def test_a_group_that_distorts_the_split_is_warned_of(tmp_path, file, caplog):
+    rows = [f"{number},t{number % 90},{'soon.png' if number < 20 else number},1\n" for number in range(100)]
+    path = file(HEADER + "".join(rows))
+    write(tmp_path, path)
+    assert f"{path}: one group" in caplog.text
+    assert "holds 30 of 100 products (30 %); 20 of them have the image_link 'soon.png'" in caplog.text
 
 
 def test_an_empty_split_is_refused(refusal, file):

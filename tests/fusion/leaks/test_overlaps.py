@@ -24,7 +24,7 @@ from price_fusion.fusion.leaks.overlaps import (
     warn_of_overlaps,
 )
 from price_fusion.fusion.splits import split_samples
-from price_fusion.fusion.tables.alignment import group_keys
+from price_fusion.fusion.tables.groups import group_keys
 from price_fusion.fusion.tables.table import EmbeddingTable
 
 SPLIT = ["train"] * 6 + ["validation"] * 2 + ["holdout"] * 4

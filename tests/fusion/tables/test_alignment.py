@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from price_fusion.errors import AlignmentError
-from price_fusion.fusion.tables.alignment import Alignment, align_products, group_keys
+from price_fusion.fusion.tables.alignment import Alignment, align_products
 from price_fusion.fusion.tables.columns import draft_columns
+from price_fusion.fusion.tables.groups import group_keys, warn_of_large_group
 from price_fusion.fusion.tables.table import EmbeddingTable, write_table
 from price_fusion.parameters import ColumnSourceParameters
 
@@ -277,3 +278,13 @@ def test_empty_links_and_texts_are_shared_by_nobody() -> None:
 def test_a_link_is_no_text() -> None:
     frame = pd.DataFrame({"image_link": ["same", "other"], "catalog_content": ["thing", "same"]})
     assert group_keys(frame).tolist() == [0, 1]
+
+
+def test_a_group_that_distorts_the_split_is_warned_of(caplog):
+    links = ["http://shop/soon.png"] * 12 + [f"http://shop/{number}.png" for number in range(88)]
+    frame = pd.DataFrame({"image_link": links, "catalog_content": [f"text {number}" for number in range(100)]})
+    warn_of_large_group(group_keys(frame), frame, "train_products")
+    assert "holds 12 of 100 products (12 %); 12 of them have the image_link 'http://shop/soon.png'" in caplog.text
+    caplog.clear()
+    warn_of_large_group(group_keys(frame[8:]), frame[8:], "train_products")
+    assert not caplog.text

@@ -45,7 +45,7 @@ def test_reads_products_in_file_order(write, encoding, newline):
     assert products["price"].dtype == np.float64
     assert products["sample_id"].tolist() == [7, -3]
     assert products["price"].tolist() == [4.890000000000001, 100.0]
-    assert products["catalog_content"].tolist() == ['Name: Käse, "hot"\nUnit: Oz'.replace("\n", newline), "NA"]
+    assert products["catalog_content"].tolist() == ['Name: Käse, "hot"\nUnit: Oz'.replace("\n", newline), ""]
     assert products["image_link"].tolist() == ["http://a/1.jpg", ""]
 
 

@@ -17,6 +17,7 @@ from price_fusion.fusion.buckets.csv_files import CsvFile
 from price_fusion.fusion.buckets.store import Store
 from price_fusion.fusion.buckets.workspace import Workspace, file_list, quoted
 from price_fusion.fusion.tables.layout import Layout
+from price_fusion.fusion.tables.products import EMPTY
 from price_fusion.fusion.tables.published_digests import check_digests
 
 ID, TEXT, LINK, PRICE = "sample_id", "catalog_content", "image_link", "price"
@@ -186,5 +187,9 @@ def _wanted(files: ProductFiles, header: Sequence[str]) -> tuple[str, ...]:
 def _as_text(columns: Sequence[str], source: str, row: str) -> str:
     texts = [f"coalesce(CAST({column} AS VARCHAR), '')" for column in columns]
     texts[0] = f"trim({texts[0]}, {quoted(_BLANKS)})"
+    empty = ", ".join(map(quoted, ("", *EMPTY)))
+    for place in (1, 2):  # text and link
+        bare = f"lower(trim({texts[place]}, {quoted(_BLANKS)}))"
+        texts[place] = f"CASE WHEN {bare} IN ({empty}) THEN '' ELSE {texts[place]} END"
     named = ", ".join(f"{text} AS c{place}" for place, text in enumerate(texts))
     return f"SELECT {row} AS row, {named} FROM {source}"

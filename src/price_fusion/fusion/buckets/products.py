@@ -24,10 +24,11 @@ from price_fusion.fusion.buckets.checks import checked, refuse_lookalikes, refus
 from price_fusion.fusion.buckets.groups import find_groups, half_sql, split_sql
 from price_fusion.fusion.buckets.hashing import bucket_sql
 from price_fusion.fusion.buckets.parts import BucketPlan, Summary, Tables
-from price_fusion.fusion.buckets.product_files import ProductFiles, ProductSource, found_files, opened
+from price_fusion.fusion.buckets.product_files import LINK, TEXT, ProductFiles, ProductSource, found_files, opened
 from price_fusion.fusion.buckets.recipes import recipe
 from price_fusion.fusion.buckets.workspace import Workspace, duckdb_errors, file_list, quoted
 from price_fusion.fusion.splits import SPLITS
+from price_fusion.fusion.tables.groups import is_large, warn_of_group
 from price_fusion.fusion.tables.ids import Ids
 from price_fusion.parameters import SplittingParameters
 from price_fusion.parameters.engine import EngineParameters
@@ -165,6 +166,7 @@ class _Products:
         if not self._whole_numbers:
             refuse_twins(workspace, products, self._files.url)
         find_groups(workspace, products, ["c2", "c1"])
+        self._warn_of_large_group(workspace, products)
         self._find_tuned(workspace, products)
         workspace.run(
             "CREATE TABLE keyed AS SELECT row, bucket, coalesce(label, row) AS group_key, "
@@ -194,6 +196,24 @@ class _Products:
 
     def _all_products(self) -> str:
         return f"read_parquet({file_list(self._paths())}, hive_partitioning = true, hive_types = {{'bucket': INTEGER}})"
+
+    def _warn_of_large_group(self, workspace: Workspace, products: str) -> None:
+        largest = workspace.connection.execute(
+            "SELECT label, count(*) AS size FROM labels GROUP BY label ORDER BY size DESC, label LIMIT 1"
+        ).fetchone()
+        rows = workspace.value(f"SELECT count(*) FROM {products}")
+        if largest is None or not is_large(largest[1], rows):
+            return
+        of_column = " UNION ALL ".join(
+            f"SELECT {quoted(name)} AS name, {column} AS value FROM {products} JOIN labels USING (row) "
+            f"WHERE label = {largest[0]} AND {column} <> ''"
+            for name, column in ((LINK, "c2"), (TEXT, "c1"))
+        )
+        most = workspace.connection.execute(
+            f"SELECT name, value, count(*) AS size FROM ({of_column}) GROUP BY name, value ORDER BY size DESC, name DESC LIMIT 1"
+        ).fetchone()
+        if most is not None:
+            warn_of_group(self._files.url, largest[1], rows, *most)
 
     def _find_tuned(self, workspace: Workspace, products: str) -> None:
         workspace.run("CREATE TABLE tuned_ids (id VARCHAR)")

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from price_fusion.errors import AlignmentError
+from price_fusion.fusion.tables.groups import group_keys, warn_of_large_group
 from price_fusion.fusion.tables.ids import Ids, described_lookalikes, ids_of, lacking, listed, lookalikes
 from price_fusion.fusion.tables.raw import RawEmbeddings
 from price_fusion.fusion.tables.view import TableView
@@ -70,6 +71,7 @@ def align_products(
     for source, row in rows.items():
         samples[f"row_{source}"] = row
     samples["group_key"] = group_keys(products)
+    warn_of_large_group(samples["group_key"].to_numpy(), products, origin)
     report = {
         "products": origin,
         "policy": policy,
@@ -95,33 +97,6 @@ def presence_report(kept: NDArray[np.bool_], present: NDArray[np.bool_]) -> dict
         "rows_in_no_source": int((~present.any(axis=0)).sum()),
         "duplicate_ids": 0,  # refused on reading, in products and in sources
     }
-
-
-def group_keys(products: pd.DataFrame) -> NDArray[np.int64]:
-    """Number the groups of products that share an image link or a text, directly or through others.
-
-    Empty links and texts are shared by nobody.
-
-    Returns:
-        (N,) group of each product, numbered by first appearance.
-    """
-    count = len(products)
-    members, values, offset = [], [], count
-    for column in ("image_link", "catalog_content"):
-        codes, uniques = pd.factorize(products[column].replace("", None))
-        known = np.flatnonzero(codes >= 0)
-        members.append(known)
-        values.append(codes[known] + offset)
-        offset += len(uniques)
-    edges = (np.concatenate(members), np.concatenate(values))
-    # A third of a second that commands such as ``kedro registry list`` need not wait for.
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    graph = coo_array((np.ones(len(edges[0]), dtype=np.int8), edges), shape=(offset, offset))
-    _, labels = connected_components(graph, directed=False)
-    keys, _ = pd.factorize(labels[:count])
-    return np.asarray(keys, dtype=np.int64)
 
 
 def refuse_unrelated(
