@@ -288,7 +288,7 @@ def test_counts_further_offenders(write):
     ("content", "said"),
     [
         (
-            gzip.compress(b"sample_id,catalog_content,image_link\n"),
+            gzip.compress(b"sample_id,catalog_content,image_link\n", mtime=0),
             "compressed with gzip, .*Unpack it \\(gunzip FILE\\)",
         ),
         (b"PAR1\x15\x04", "a parquet file, .*pandas.read_parquet\\(FILE\\) and write it with .to_csv"),
