@@ -34,11 +34,12 @@ from common import (
 )
 from peaks import Peaks, measure_peaks
 from plain_loop import ProductItems, plain_prices
-from price_fusion.fusion.checkpoint import PRICE_CEILING, PRICE_FLOOR, Checkpoint, CheckpointHeader
+from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader
 from price_fusion.fusion.engine.features import features_from_tables
 from price_fusion.fusion.engine.scoring import score, to_prices
 from price_fusion.fusion.models.build import PriceModel, build_model
 from price_fusion.fusion.predictor import Predictor
+from price_fusion.fusion.price_scale import BEFORE
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import VariantParameters
 from timing import Timings, timed
@@ -101,7 +102,7 @@ def scored_in_bf16(model: PriceModel, samples: pd.DataFrame, folders: dict[str, 
     sources = {name: table.declaration for name, table in tables.items()}
     features = features_from_tables(samples, tables, sources)
     log_prices = score(model, features, torch.arange(len(features)), bf16=True)
-    return csv_ready(samples, to_prices(log_prices, floor=PRICE_FLOOR, ceiling=PRICE_CEILING))
+    return csv_ready(samples, to_prices(log_prices, BEFORE))
 
 
 def predicted(predictor: Predictor, samples: pd.DataFrame, folders: dict[str, Path]) -> pd.DataFrame:

@@ -12,15 +12,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from price_fusion.errors import DataError, ParameterError
-from price_fusion.fusion import checkpoint, intervals
 from price_fusion.fusion.intervals import (
     Calibration,
     calibrate,
     coverage_summary,
     coverage_table,
+    marginal_interval,
     price_intervals,
     rows_needed,
 )
+from price_fusion.fusion.price_scale import BEFORE, PriceScale, price_unit
 
 LEVELS = (0.5, 0.8, 0.9)
 Values = NDArray[np.float64]
@@ -116,7 +117,7 @@ def test_intervals_are_nested_positive_finite_and_hold_the_prediction(
     assert (low > 0).all()
     assert (np.diff(low, axis=1) <= 0).all()
     assert (np.diff(high, axis=1) >= 0).all()
-    predicted = np.clip(np.expm1(np.minimum(asked, 100.0)), intervals.LOWEST_PRICE, intervals.HIGHEST_PRICE)[:, None]
+    predicted = np.clip(np.expm1(np.minimum(asked, 100.0)), BEFORE.lowest, BEFORE.highest)[:, None]
     assert ((low <= predicted) & (predicted <= high)).all()
 
 
@@ -129,8 +130,17 @@ def test_a_product_alone_gets_the_interval_it_gets_in_company() -> None:
         np.testing.assert_array_equal(alone[0], together[number])
 
 
-def test_bounds_are_those_of_predicted_prices() -> None:
-    assert (checkpoint.PRICE_FLOOR, checkpoint.PRICE_CEILING) == (intervals.LOWEST_PRICE, intervals.HIGHEST_PRICE)
+@pytest.mark.parametrize("factor", [1e-4, 1.5e5])
+def test_prices_of_another_order_have_the_same_intervals_in_their_unit(factor: float) -> None:
+    log_prices, true = simulated(500, seed=3)
+    unit = price_unit(float(np.median(true * factor)))
+    scale = PriceScale.of(true * factor, unit)
+    logs = scale.logs(np.expm1(log_prices) * factor)
+    bounds = price_intervals(calibrate(logs, true * factor, scale), logs, LEVELS, scale)
+    inside = (bounds[:, 0, 0] <= true * factor) & (true * factor <= bounds[:, 0, 1])
+    assert inside.mean() == pytest.approx(LEVELS[0], abs=0.05)
+    marginal = marginal_interval(calibrate(logs, true * factor, scale), LEVELS, scale)
+    np.testing.assert_allclose(marginal[0], np.quantile(true * factor, [(1 - LEVELS[0]) / 2, (1 + LEVELS[0]) / 2]))
 
 
 @pytest.mark.parametrize(("level", "rows"), [(0.5, 3), (0.8, 9), (0.9, 19), (0.95, 39), (0.99, 199), (0.998, 999)])

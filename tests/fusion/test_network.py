@@ -11,7 +11,7 @@ import torch
 
 from price_fusion.errors import CheckpointError
 from price_fusion.fusion import network as network_module
-from price_fusion.fusion.checkpoint import HIGHEST_LOG_PRICE, LOWEST_LOG_PRICE, Checkpoint
+from price_fusion.fusion.checkpoint import Checkpoint
 from price_fusion.fusion.engine.features import Features, features_from_arrays
 from price_fusion.fusion.engine.scoring import score
 from price_fusion.fusion.network import FEW_PRODUCTS, Network
@@ -43,12 +43,16 @@ def test_other_sources_are_not_looked_at(make_checkpoint: MakeCheckpoint) -> Non
 
 
 @pytest.mark.parametrize("start", [-90.0, 90.0])
-def test_log_prices_are_those_of_prices(make_checkpoint: MakeCheckpoint, start: float) -> None:
+def test_log_prices_are_those_of_prices(
+    make_checkpoint: MakeCheckpoint, start: float, caplog: pytest.LogCaptureFixture
+) -> None:
     checkpoint = make_checkpoint("concat")
     checkpoint.weights["head.output.bias"].fill_(start)
     network = Network(checkpoint)
-    bound = LOWEST_LOG_PRICE if start < 0 else HIGHEST_LOG_PRICE
+    scale = network.price_scale
+    bound = scale.lowest_log if start < 0 else scale.highest_log
     np.testing.assert_array_equal(network.log_prices(features(network)), bound)
+    assert "tiny: 12 of 12 predicted prices were beyond the range" in caplog.text
 
 
 def test_gate_weights_sum_to_one_and_are_none_without_a_gate(make_checkpoint: MakeCheckpoint) -> None:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from price_fusion.errors import DataError, ParameterError
 from price_fusion.fusion import Predictor
-from price_fusion.fusion.checkpoint import PRICE_CEILING, PRICE_FLOOR, Checkpoint
+from price_fusion.fusion.checkpoint import Checkpoint
 from price_fusion.fusion.intervals import Calibration
+from price_fusion.fusion.price_scale import BEFORE
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import ColumnSourceParameters
 
@@ -87,8 +88,8 @@ def test_a_price_is_always_inside(
     found = predictor.predict_intervals({"words": words}, levels=(level,))
     assert np.isfinite(found.to_numpy()).all()
     assert ((found["price_low"] <= found["price"]) & (found["price"] <= found["price_high"])).all()
-    assert (found["price_low"] >= PRICE_FLOOR).all()
-    assert (found["price_high"] <= PRICE_CEILING).all()
+    assert (found["price_low"] >= BEFORE.lowest).all()
+    assert (found["price_high"] <= BEFORE.highest).all()
 
 
 def samples_of(

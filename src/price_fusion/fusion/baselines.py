@@ -14,6 +14,7 @@ from price_fusion.fusion.engine.features import features_from_tables
 from price_fusion.fusion.estimators import ESTIMATORS, EstimatorOptions, FitData, fit_data
 from price_fusion.fusion.estimators.design import Matrix
 from price_fusion.fusion.estimators.ridge import Ridge
+from price_fusion.fusion.price_scale import unit_of_split
 from price_fusion.fusion.splits import evaluated_split
 from price_fusion.fusion.tables.table import EmbeddingTable
 
@@ -56,7 +57,8 @@ def baseline_results(
     price = samples["price"].to_numpy(np.float64)
     sources = {source: table.declaration for source, table in tables.items()}
     features = features_from_tables(samples, tables, sources)
-    data = fit_data(features, sources, np.log1p(price), train, validation)
+    unit = unit_of_split(samples, split_table)
+    data = fit_data(features, sources, np.log1p(price / unit), train, validation, unit)
     matrix = data.stop if name == "validation" else data.design.matrix(features, evaluated)
     fewer: dict[str, Prices] = {}
     options = EstimatorOptions(rounds=boosting_rounds, threads=boosting_threads)
@@ -79,7 +81,7 @@ def _predicted(data: FitData, matrix: Matrix, options: EstimatorOptions, seed: i
     predicted: dict[str, Prices] = {}
     for kind, estimator in ESTIMATORS.items():
         try:
-            predicted[kind] = np.expm1(estimator.fit(data, options, seed).of_matrix(matrix))
+            predicted[kind] = np.expm1(estimator.fit(data, options, seed).of_matrix(matrix)) * data.unit
         except MissingPackageError as error:
             logger.info("%s The leaderboard leaves it out.", error)
     return predicted

@@ -40,7 +40,8 @@ def calibrated(
     chosen = samples.iloc[rows]
     network = Network(checkpoint)
     log_prices = network.log_prices(features_from_tables(chosen, tables, network.sources))
-    return replace(checkpoint, calibration=calibrate(log_prices, chosen["price"].to_numpy(np.float64)))
+    true = chosen["price"].to_numpy(np.float64)
+    return replace(checkpoint, calibration=calibrate(log_prices, true, network.price_scale))
 
 
 def has_enough_rows(name: str, rows: int, levels: Sequence[float]) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from price_fusion.errors import CheckpointError
 from price_fusion.fusion.digests import SHOWN
 from price_fusion.fusion.files import write_whole
 from price_fusion.fusion.intervals import Calibration
+from price_fusion.fusion.price_scale import BEFORE, PriceScale
 from price_fusion.fusion.sealed import json_object, sealed, unsealed
 from price_fusion.parameters import ModelParameters, Source, TrainParameters
 
@@ -34,11 +34,6 @@ FORMAT_VERSION = 3
 HEADER_KEY = "price_fusion"
 TENSORS_DIGEST = "tensors_sha256"
 ADVICE = "Train again (kedro run --pipelines train_<variant>), or bring the file back from a copy."
-PRICE_FLOOR = 0.01
-"""USD: nothing costs less than a cent."""
-PRICE_CEILING = 1e6
-"""USD: a prediction beyond it says that the model was given something unlike anything it has seen."""
-LOWEST_LOG_PRICE, HIGHEST_LOG_PRICE = math.log1p(PRICE_FLOOR), math.log1p(PRICE_CEILING)
 CALIBRATION = "calibration."
 """Start of the names of the tensors that are no weights, but what intervals need."""
 
@@ -60,6 +55,8 @@ class CheckpointHeader(BaseModel):
     train: TrainParameters | None = None
     """How it was trained; fields without effect on the weights are left at their defaults."""
     price_transform: Literal["log1p"] = "log1p"
+    price_scale: PriceScale = BEFORE
+    """Unit of the log prices, and range of the prices."""
     median_price: float
     """Median price of the train rows in USD: the prediction for a product that no source knows."""
     epoch: int

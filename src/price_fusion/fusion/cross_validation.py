@@ -28,6 +28,7 @@ from price_fusion.fusion.engine.training_data import TrainingData, training_data
 from price_fusion.fusion.estimators import EstimatorOptions, fit_estimator, load_estimator
 from price_fusion.fusion.folds import NETWORK, FoldFolder, FoldModel, FoldModels
 from price_fusion.fusion.network import Network
+from price_fusion.fusion.price_scale import in_unit, unit_of_split
 from price_fusion.fusion.roles import Roles, folds_of, roles_of_all_rows, roles_of_fold
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import VariantParameters
@@ -129,14 +130,15 @@ def cross_validate_estimator(
     ]
     sources = {name: table.declaration for name, table in labelled.tables.items()}
     features = features_from_tables(labelled.samples, labelled.tables, sources)
-    log_prices = np.log1p(labelled.samples["price"].to_numpy(np.float64))
+    unit = unit_of_split(labelled.samples, labelled.split_table)
+    log_prices = np.log1p(labelled.samples["price"].to_numpy(np.float64) / unit)
 
     def fit(todo: Sequence[FoldTask]) -> Iterator[float]:
         for task in todo:
             began = perf_counter()
             roles = task.roles
             fitted = fit_estimator(
-                kind, features, sources, log_prices, roles.fit, roles.stop, options=options, seed=seed
+                kind, features, sources, log_prices, roles.fit, roles.stop, options=options, seed=seed, unit=unit
             )
             fitted.save(folder.path / task.file)
             yield perf_counter() - began
@@ -153,11 +155,12 @@ def out_of_fold(models: FoldModels, labelled: LabelledData) -> pd.DataFrame:
     """
     samples, folds = labelled.samples, labelled.split_table["fold"].to_numpy()
     seeds = sorted({model.seed for model in models.of_folds})
+    unit = unit_of_split(samples, labelled.split_table)
     logs = np.full((len(samples), len(seeds)), np.nan)
     for model in models.of_folds:
         rows = np.flatnonzero(folds == model.fold)
         logs[rows, seeds.index(model.seed)] = fold_log_prices(
-            models, model, labelled.samples.iloc[rows], labelled.tables
+            models, model, labelled.samples.iloc[rows], labelled.tables, unit
         )
     chosen = np.flatnonzero(~np.isnan(logs).any(axis=1) if seeds else [])
     return pd.DataFrame(
@@ -165,16 +168,20 @@ def out_of_fold(models: FoldModels, labelled: LabelledData) -> pd.DataFrame:
             "sample_id": samples["sample_id"].to_numpy()[chosen],
             "fold": folds[chosen],
             "price": samples["price"].to_numpy()[chosen],
-            "predicted": np.expm1(logs[chosen].sum(axis=1) / max(len(seeds), 1)),
-            **{f"seed_{number}": np.expm1(logs[chosen, place]) for place, number in enumerate(seeds)},
+            "predicted": np.expm1(logs[chosen].sum(axis=1) / max(len(seeds), 1)) * unit,
+            **{f"seed_{number}": np.expm1(logs[chosen, place]) * unit for place, number in enumerate(seeds)},
         }
     )
 
 
 def fold_log_prices(
-    models: FoldModels, model: FoldModel, samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable]
+    models: FoldModels,
+    model: FoldModel,
+    samples: pd.DataFrame,
+    tables: Mapping[str, EmbeddingTable],
+    unit: float = 1.0,
 ) -> Values:
-    """Log prices of products by one model, (N,).
+    """Log prices of products in a unit (USD) by one model, (N,).
 
     Raises:
         CheckpointError: if the model is missing or damaged.
@@ -182,10 +189,11 @@ def fold_log_prices(
     path = models.checked(model)
     if models.kind == NETWORK:
         network = Network(load_checkpoint(path))
-        return network.log_prices(features_from_tables(samples, tables, network.sources))
+        logs = network.log_prices(features_from_tables(samples, tables, network.sources))
+        return in_unit(logs, network.price_scale.unit, unit)
     estimator = load_estimator(path)
     features: Features = features_from_tables(samples, tables, estimator.design.declarations)
-    return estimator.log_prices(features, np.arange(len(samples)))
+    return in_unit(estimator.log_prices(features, np.arange(len(samples))), estimator.price_scale.unit, unit)
 
 
 def check_folds(samples: pd.DataFrame, split_table: pd.DataFrame) -> list[int]:

@@ -33,6 +33,7 @@ from price_fusion.fusion.folds import MANIFEST, NETWORK, FoldModels
 from price_fusion.fusion.intervals import Calibration, calibrate
 from price_fusion.fusion.metrics import smape_per_product
 from price_fusion.fusion.network import Network
+from price_fusion.fusion.price_scale import BEFORE, PriceScale, in_unit, price_unit
 from price_fusion.fusion.sealed import json_object, sealed, unsealed
 from price_fusion.fusion.tables.ids import same_ids
 from price_fusion.fusion.tables.table import EmbeddingTable
@@ -77,6 +78,8 @@ class EnsembleManifest(BaseModel):
     sources: dict[str, Source]
     """What the members read, together."""
     dtypes: dict[str, str]
+    price_scale: PriceScale = BEFORE
+    """Of the blended log prices."""
     median_price: float
     """Of the rows that were not held out, USD."""
     out_of_fold_smape: float
@@ -136,6 +139,11 @@ class Ensemble:
         return self.manifest.median_price
 
     @property
+    def price_scale(self) -> PriceScale:
+        """Of its log prices."""
+        return self.manifest.price_scale
+
+    @property
     def data(self) -> dict[str, str]:
         """Fingerprints of the data it was trained on."""
         return self.manifest.data
@@ -152,7 +160,9 @@ class Ensemble:
     def member_log_prices(self, features: Features) -> Values:
         """Log prices by each member that has a weight, (N, M), in the order of ``members``."""
         means = [
-            np.mean([_log_prices(model, features) for model in self._models[member.name]], axis=0)
+            np.mean(
+                [_log_prices(model, features, self.price_scale.unit) for model in self._models[member.name]], axis=0
+            )
             for member in self.members
         ]
         return np.stack(means, axis=1)
@@ -205,12 +215,14 @@ def build_ensemble(
                 "Run the pipeline 'ensemble' whole."
             )
     names = [one.models.name for one in whole]
-    logs = np.stack([np.log1p(one.predictions["predicted"].to_numpy(np.float64)) for one in whole], axis=1)
     true = first["price"].to_numpy(np.float64)
-    weights = fit_weights(logs, true, method, names)
-    fresh = cross_fitted_blend(logs, true, first["fold"].to_numpy(), method, names)
+    scale = PriceScale.of(true, price_unit(float(np.median(true))))
+    logs = np.stack([scale.logs(one.predictions["predicted"]) for one in whole], axis=1)
+    in_units = true / scale.unit
+    weights = fit_weights(logs, in_units, method, names)
+    fresh = cross_fitted_blend(logs, in_units, first["fold"].to_numpy(), method, names)
     described = [
-        _described(one, float(weight), smape_per_product(np.expm1(column), true))
+        _described(one, float(weight), smape_per_product(np.expm1(column), in_units))
         for one, weight, column in zip(whole, weights, logs.T, strict=True)
     ]
     manifest = EnsembleManifest(
@@ -219,8 +231,9 @@ def build_ensemble(
         failed=failed,
         sources=dict(sources),
         dtypes=dict(dtypes),
+        price_scale=scale,
         median_price=float(np.median(true)),
-        out_of_fold_smape=float(smape_per_product(np.expm1(fresh), true).mean()),
+        out_of_fold_smape=float(smape_per_product(np.expm1(fresh), in_units).mean()),
         data=dict(data),
     )
     paths = {
@@ -229,7 +242,7 @@ def build_ensemble(
         if weight > 0
         for model in one.models.final
     }
-    return EnsembleDraft(manifest, calibrate(fresh, true), paths)
+    return EnsembleDraft(manifest, calibrate(fresh, true, scale), paths)
 
 
 def members_table(ensemble: Ensemble, samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable]) -> pd.DataFrame:
@@ -251,7 +264,7 @@ def members_table(ensemble: Ensemble, samples: pd.DataFrame, tables: Mapping[str
         names = [member.name for member in ensemble.members]
         blended = blend(logs, [member.weight for member in ensemble.members])
         smape = {
-            name: float(smape_per_product(np.expm1(column), true).mean())
+            name: float(smape_per_product(np.expm1(column), true / ensemble.price_scale.unit).mean())
             for name, column in zip([*names, ensemble.name], [*logs.T, blended], strict=True)
         }
     rows: list[dict[str, Any]] = [
@@ -354,7 +367,7 @@ def _file_name(models: FoldModels, file: str) -> str:
     return f"{models.name}-{file}"
 
 
-def _log_prices(model: Network | Estimator, features: Features) -> Values:
+def _log_prices(model: Network | Estimator, features: Features, unit: float) -> Values:
     if isinstance(model, Network):
-        return model.log_prices(features)
-    return model.log_prices(features, np.arange(len(features)))
+        return in_unit(model.log_prices(features), model.price_scale.unit, unit)
+    return in_unit(model.log_prices(features, np.arange(len(features))), model.price_scale.unit, unit)

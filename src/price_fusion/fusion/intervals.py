@@ -9,7 +9,7 @@ between the bins' medians both are interpolated, beyond the outer ones they are 
 them before they are ranked. As centre and scale are of the rows that are ranked, the guarantee of coverage is not exact; on
 simulated prices nothing of it is seen to be lost.
 
-Shapes: ``N`` calibration rows, ``M`` products, ``L`` levels, ``K`` bins. Log prices are log1p of USD; levels are fractions.
+Shapes: ``N`` calibration rows, ``M`` products, ``L`` levels, ``K`` bins. Log prices are of a ``PriceScale``; levels are fractions.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from price_fusion.errors import DataError, ParameterError
 from price_fusion.fusion.metrics import BIN_EDGES, BIN_LABELS
+from price_fusion.fusion.price_scale import BEFORE, PriceScale
 
 Values = NDArray[np.float64]
 
@@ -38,9 +39,6 @@ LOWEST_SCALE = 1e-6
 """In log price: below it residuals are rounding."""
 ROUNDING = 1e-9
 """In percent: ranks that are whole numbers but for binary rounding are taken as whole."""
-LOWEST_PRICE = 0.01
-HIGHEST_PRICE = 1e6
-"""USD; bounds of an interval, the same as of a predicted price."""
 JUDGED_ROWS = 200
 """Products below which a group's coverage is too much chance to be judged: at 80 % its standard error is 3 points."""
 ALL = "all"
@@ -98,12 +96,13 @@ class _LocalErrors:
         return np.interp(log_prices, self.knots, self.scales)
 
 
-def calibrate(log_prices: ArrayLike, true_prices: ArrayLike) -> Calibration:
+def calibrate(log_prices: ArrayLike, true_prices: ArrayLike, scale: PriceScale = BEFORE) -> Calibration:
     """What rows that no model was fitted on say of its errors.
 
     Args:
         log_prices: (N,) predicted.
         true_prices: (N,) in USD.
+        scale: of the log prices.
 
     Raises:
         DataError: if a true price is not a positive number, or as in ``Calibration``.
@@ -120,10 +119,12 @@ def calibrate(log_prices: ArrayLike, true_prices: ArrayLike) -> Calibration:
             f"calibration: log prices of shape {predicted.shape} and true prices of shape {true.shape}, expected the "
             "same. Give the true price of each prediction."
         )
-    return Calibration(predicted, np.log1p(true) - predicted)
+    return Calibration(predicted, scale.logs(true) - predicted)
 
 
-def price_intervals(calibration: Calibration, log_prices: ArrayLike, levels: Sequence[float]) -> Values:
+def price_intervals(
+    calibration: Calibration, log_prices: ArrayLike, levels: Sequence[float], scale: PriceScale = BEFORE
+) -> Values:
     """Intervals that hold the true prices of new products as often as each level says.
 
     An interval of a higher level contains that of a lower one, and each contains the predicted price: where the ranks
@@ -133,9 +134,10 @@ def price_intervals(calibration: Calibration, log_prices: ArrayLike, levels: Seq
         calibration: residuals of the same model.
         log_prices: (M,) predicted.
         levels: (L,) between 0 and 1.
+        scale: of the log prices.
 
     Returns:
-        (M, L, 2) low and high in USD, within ``LOWEST_PRICE`` and ``HIGHEST_PRICE``.
+        (M, L, 2) low and high in USD, within the range of the scale.
 
     Raises:
         ParameterError: if a level is not between 0 and 1.
@@ -146,20 +148,19 @@ def price_intervals(calibration: Calibration, log_prices: ArrayLike, levels: Seq
     _refuse_levels(levels)
     local = _local_errors(calibration)
     ranked = _ranked_errors(calibration, local, levels)[local.bins(predicted)]
-    middle, scale = predicted + local.centre(predicted), local.scale(predicted)
-    bounds = middle[:, None, None] + scale[:, None, None] * ranked
+    middle, spread = predicted + local.centre(predicted), local.scale(predicted)
+    bounds = middle[:, None, None] + spread[:, None, None] * ranked
     bounds[..., 0] = np.minimum(bounds[..., 0], predicted[:, None])
     bounds[..., 1] = np.maximum(bounds[..., 1], predicted[:, None])
-    with np.errstate(over="ignore"):
-        return np.clip(np.expm1(bounds), LOWEST_PRICE, HIGHEST_PRICE)
+    return scale.prices(bounds)
 
 
-def marginal_interval(calibration: Calibration, levels: Sequence[float]) -> Values:
+def marginal_interval(calibration: Calibration, levels: Sequence[float], scale: PriceScale = BEFORE) -> Values:
     """Intervals of a product of which nothing is known: quantiles of the calibration rows' true prices, (L, 2) in USD."""
-    true = np.expm1(calibration.log_prices + calibration.residuals)
+    true = np.expm1(calibration.log_prices + calibration.residuals) * scale.unit
     tails = [(1 - level) / 2 for level in levels]
     bounds: Values = np.quantile(true, [[tail, 1 - tail] for tail in tails])
-    return np.clip(bounds, LOWEST_PRICE, HIGHEST_PRICE)
+    return np.clip(bounds, scale.lowest, scale.highest)
 
 
 def interval_columns(levels: Sequence[float]) -> list[tuple[str, str]]:

@@ -11,12 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from price_fusion.errors import CheckpointError
-from price_fusion.fusion.checkpoint import HIGHEST_LOG_PRICE, LOWEST_LOG_PRICE, Checkpoint
+from price_fusion.fusion.checkpoint import Checkpoint
 from price_fusion.fusion.engine.device import one_thread, uses_bf16
 from price_fusion.fusion.engine.features import Features
 from price_fusion.fusion.engine.scoring import gate_weights, score
 from price_fusion.fusion.intervals import Calibration
 from price_fusion.fusion.models.build import build_model
+from price_fusion.fusion.price_scale import PriceScale
 from price_fusion.parameters import Source
 
 FEW_PRODUCTS = 64
@@ -67,8 +68,13 @@ class Network:
         """Of its train rows, USD."""
         return self.header.median_price
 
+    @property
+    def price_scale(self) -> PriceScale:
+        """Of its log prices."""
+        return self.header.price_scale
+
     def log_prices(self, features: Features) -> NDArray[np.float64]:
-        """Log prices of N products, (N,), within the bounds of a price.
+        """Log prices of N products, (N,), within ``price_scale``; a warning counts those that were not.
 
         Args:
             features: of its sources; others are not used.
@@ -77,7 +83,7 @@ class Network:
         with one_thread() if len(own) <= FEW_PRODUCTS else nullcontext():
             scored = score(self._model, own, torch.arange(len(own)), bf16=self._bf16)
         logs: NDArray[np.float64] = scored.double().numpy()
-        return np.clip(logs, LOWEST_LOG_PRICE, HIGHEST_LOG_PRICE)
+        return self.price_scale.bounded(logs, self.name)
 
     def gate_weights(self, features: Features) -> NDArray[np.float32]:
         """Weight of each expert for N products, (N, experts); (N, 0) of a model without a gate."""

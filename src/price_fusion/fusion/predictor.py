@@ -11,16 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from price_fusion.errors import CheckpointError, DataError
-from price_fusion.fusion.checkpoint import (
-    HIGHEST_LOG_PRICE,
-    PRICE_CEILING,
-    PRICE_FLOOR,
-    Checkpoint,
-    load_checkpoint,
-)
+from price_fusion.fusion.checkpoint import Checkpoint, load_checkpoint
 from price_fusion.fusion.engine.features import Features, features_from_arrays, features_from_tables
 from price_fusion.fusion.intervals import Calibration, interval_columns, marginal_interval, price_intervals
 from price_fusion.fusion.network import Network
+from price_fusion.fusion.price_scale import PriceScale
 from price_fusion.fusion.tables.columns import column_matrix
 from price_fusion.fusion.tables.view import TableView
 from price_fusion.parameters import ColumnSourceParameters, Source
@@ -46,6 +41,10 @@ class PricingModel(Protocol):
     @property
     def median_price(self) -> float:
         """Of its train rows, USD."""
+
+    @property
+    def price_scale(self) -> PriceScale:
+        """Of its log prices."""
 
     @property
     def calibration(self) -> Calibration | None:
@@ -174,8 +173,7 @@ class Predictor:
                 "its weights are too large for these embeddings. Compare them with those that it was trained on, or train it "
                 "again with a lower train.learning_rate."
             )
-        prices = np.clip(np.expm1(np.minimum(log_prices, 2 * HIGHEST_LOG_PRICE)), PRICE_FLOOR, PRICE_CEILING)
-        return np.where(known, prices, self.model.median_price)
+        return np.where(known, self.model.price_scale.prices(log_prices), self.model.median_price)
 
     def _price_table(self, features: Features, levels: Sequence[float]) -> pd.DataFrame:
         prices = self.price_features(features)
@@ -188,8 +186,9 @@ class Predictor:
                 f"{self.model.name} has no calibration, so it can give no intervals: too few rows were left to calibrate it. "
                 "Train it with more validation rows (splitting.proportions)."
             )
-        bounds = price_intervals(calibration, np.log1p(prices), levels)
-        bounds[~features.known().numpy()] = marginal_interval(calibration, levels)
+        scale = self.model.price_scale
+        bounds = price_intervals(calibration, scale.logs(prices), levels, scale)
+        bounds[~features.known().numpy()] = marginal_interval(calibration, levels, scale)
         for place, (low, high) in enumerate(interval_columns(levels)):
             # Quantiles of other rows may leave out the median of the train rows, and log1p the last bit of a price.
             table[low] = np.minimum(bounds[:, place, 0], prices)

@@ -213,7 +213,7 @@ class Judge:
         samples = self._labelled.samples.iloc[roles.calibrate]
         network = Network(trained.checkpoint)
         logs = network.log_prices(features_from_tables(samples, self._labelled.tables, network.sources))
-        return smape_per_product(np.expm1(logs), samples["price"].to_numpy(np.float64))
+        return smape_per_product(network.price_scale.prices(logs), samples["price"].to_numpy(np.float64))
 
     def _train(self, parameters: VariantParameters, roles: Roles, after_epoch: AfterEpoch | None = None) -> Trained:
         home = self._data.prices.device

@@ -42,4 +42,4 @@ def calibrated_on_buckets(
     )
     if not has_enough_rows(checkpoint.header.variant, len(prices), levels):
         return checkpoint
-    return replace(checkpoint, calibration=calibrate(network.log_prices(features), prices))
+    return replace(checkpoint, calibration=calibrate(network.log_prices(features), prices, network.price_scale))

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from price_fusion.fusion.buckets.aggregates import merged_sketch, quantile
 from price_fusion.fusion.buckets.parts import Buckets
 from price_fusion.fusion.buckets.table import TableBuckets
 from price_fusion.fusion.engine.device import choose_device
@@ -15,6 +16,7 @@ from price_fusion.fusion.engine.features import Features, SourceFeatures
 from price_fusion.fusion.engine.ranks import Ranks, local_rank
 from price_fusion.fusion.engine.stream import BucketFeed, BucketRows, sample_rows
 from price_fusion.fusion.engine.training_data import TrainingData
+from price_fusion.fusion.price_scale import price_unit
 from price_fusion.fusion.tables.ids import Ids
 from price_fusion.parameters import Source, VariantParameters
 
@@ -63,9 +65,15 @@ def bucket_data(
         torch.cuda.set_device(device)
     fitted_rows, watched_rows = (FITTED_ROWS, WATCHED_ROWS) if ranks.is_first else (0, 0)
     half = watched_half(parameters)
-    watched = _gathered(samples, tables, sources, split="validation", half=half, most=watched_rows, seed=seed)
+    train_prices = merged_sketch(
+        part["prices"]["train"]["sketch"] for part in samples.summaries if "train" in part["prices"]
+    )
+    unit = price_unit(quantile(train_prices, 0.5)) if train_prices else 1.0
+    watched = _gathered(
+        samples, tables, sources, split="validation", half=half, most=watched_rows, seed=seed, unit=unit
+    )
     fitted = _gathered(
-        samples, tables, sources, split="train", half=None, most=fitted_rows, seed=seed + 1, vectors=False
+        samples, tables, sources, split="train", half=None, most=fitted_rows, seed=seed + 1, vectors=False, unit=unit
     )
     rows = torch.arange(len(watched.prices) + len(fitted.prices))
     return TrainingData(
@@ -78,7 +86,9 @@ def bucket_data(
         fingerprints={**{name: table.fingerprint for name, table in tables.items()}, "samples": samples.fingerprint},
         ids=None,
         device=device,
-        feed=BucketFeed(samples, tables, sources, device, window_bytes=window_bytes, ranks=ranks),
+        unit=unit,
+        price_range=(quantile(train_prices, 0.0), quantile(train_prices, 1.0)) if train_prices else None,
+        feed=BucketFeed(samples, tables, sources, device, window_bytes=window_bytes, ranks=ranks, unit=unit),
     )
 
 
@@ -120,10 +130,11 @@ def _gathered(
     most: int,
     seed: int,
     vectors: bool = True,
+    unit: float = 1.0,
 ) -> BucketRows:
     chosen = _chosen_rows(samples, split, half, most, seed)
     used = {name: tables[name] for name in sources}
-    rows = BucketRows(used, sources, sum(len(places) for _, places in chosen), vectors=vectors)
+    rows = BucketRows(used, sources, sum(len(places) for _, places in chosen), vectors=vectors, unit=unit)
     for bucket, places in chosen:
         rows.add(bucket, sample_rows(samples, bucket, sources, split=split, half=half).iloc[places])
     return rows

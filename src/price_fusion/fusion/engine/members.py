@@ -15,6 +15,7 @@ from price_fusion.fusion.engine.trainer import prepare_model
 from price_fusion.fusion.engine.training_data import TrainingData
 from price_fusion.fusion.engine.training_run import RunProgress
 from price_fusion.fusion.models.build import PriceModel
+from price_fusion.fusion.price_scale import PriceScale
 from price_fusion.parameters import VariantParameters
 
 
@@ -37,6 +38,7 @@ class MemberRun:
     member: Member
     schedule: Schedule
     median_price: float
+    price_scale: PriceScale
     buffers: dict[str, Tensor]
     """Structural scales of its train rows."""
     kept: Tensor

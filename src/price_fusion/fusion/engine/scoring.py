@@ -11,6 +11,7 @@ from price_fusion.fusion.engine.device import autocast
 from price_fusion.fusion.engine.features import Features
 from price_fusion.fusion.models.build import PriceModel
 from price_fusion.fusion.models.heads import Mixture
+from price_fusion.fusion.price_scale import PriceScale
 from price_fusion.fusion.progress import tracked
 
 BLOCK_PRODUCTS = 2_048
@@ -44,7 +45,7 @@ def gate_weights(model: PriceModel, features: Features, index: Tensor) -> Tensor
     return torch.cat([model.head.gate_weights(model.features(features.batch(block))) for block in blocks])
 
 
-def to_prices(log_prices: Tensor, *, floor: float, ceiling: float) -> NDArray[np.float64]:
-    """Prices in USD from log(1 + price), within bounds."""
-    prices: NDArray[np.float64] = log_prices.double().expm1().clamp(floor, ceiling).cpu().numpy()
+def to_prices(log_prices: Tensor, scale: PriceScale) -> NDArray[np.float64]:
+    """Prices in USD from log prices, from 0 to the highest of the scale."""
+    prices: NDArray[np.float64] = (log_prices.double().expm1() * scale.unit).clamp(0.0, scale.highest).cpu().numpy()
     return prices

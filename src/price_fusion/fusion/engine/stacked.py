@@ -19,7 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils.rnn import pad_sequence
 
 from price_fusion.errors import TrainingError
-from price_fusion.fusion.checkpoint import PRICE_CEILING, Checkpoint
+from price_fusion.fusion.checkpoint import Checkpoint
 from price_fusion.fusion.engine.captured import StepRunner
 from price_fusion.fusion.engine.device import autocast, uses_bf16
 from price_fusion.fusion.engine.members import Member, MemberRun, check_members, fresh_model
@@ -109,7 +109,8 @@ class StackedTrainer:
             MemberRun(
                 member,
                 Schedule(options, steps_per_epoch),
-                float(data.prices[member.train].median()),
+                float(data.prices[member.train].median()) * data.unit,
+                data.price_scale(member.train),
                 dict(model.named_buffers()),
                 torch.empty_like(self.weights.values[0]),
                 torch.Generator().manual_seed(member.seed),
@@ -202,11 +203,10 @@ class StackedTrainer:
         check_judged(self.name, self.options, log_prices, epoch)
         prices = self.data.prices[index].cpu()
         metrics = []
-        for predicted, true, own in zip(log_prices, prices, rows, strict=True):
+        for predicted, true, own, run in zip(log_prices, prices, rows, self.active, strict=True):
             count = len(own)
-            metrics.append(
-                price_metrics(to_prices(predicted[:count], floor=0.0, ceiling=PRICE_CEILING), true[:count].numpy())
-            )
+            guessed = to_prices(predicted[:count], run.price_scale)
+            metrics.append(price_metrics(guessed, true[:count].numpy() * self.data.unit))
         return metrics
 
     def _log_prices(self, parameters: Mapping[str, Tensor], index: Tensor, source_dropout: float = 0.0) -> Tensor:
@@ -258,6 +258,7 @@ class StackedTrainer:
             self.name,
             self.parameters,
             self.data,
+            price_scale=run.price_scale,
             median_price=run.median_price,
             epoch=run.kept_epoch,
             validation=run.kept_metrics,

@@ -47,10 +47,12 @@ class BucketRows:
         space: Space | None = None,
         *,
         vectors: bool = True,
+        unit: float = 1.0,
     ) -> None:
         self._tables = tables
         self._sources = sources
         self._filled = 0
+        self._unit = unit
         self._ids: list[Ids] = []
         self.prices = np.empty(rows, np.float32)
         space = {} if space is None else space
@@ -66,7 +68,7 @@ class BucketRows:
         """Append rows of the sample table, all of one bucket."""
         place = slice(self._filled, self._filled + len(frame))
         self._filled = place.stop
-        self.prices[place] = frame["price"].to_numpy(np.float32)
+        self.prices[place] = frame["price"].to_numpy(np.float64) / self._unit
         self._ids.append(frame["sample_id"].to_numpy())
         views = {name: table.bucket(bucket) for name, table in self._tables.items()}
         for name, view in views.items():
@@ -117,6 +119,7 @@ class BucketFeed:
         window_bytes: what the features of a window may take in each process. Two windows are in memory at a time, and the
             bucket that is being read.
         ranks: who trains.
+        unit: in which prices are given.
     """
 
     def __init__(
@@ -128,7 +131,9 @@ class BucketFeed:
         *,
         window_bytes: int,
         ranks: Ranks | None = None,
+        unit: float = 1.0,
     ) -> None:
+        self._unit = unit
         self.samples = samples
         self.tables = tables
         self.sources = sources
@@ -183,7 +188,9 @@ class BucketFeed:
 
     def _read(self, deal: Deal, space: Space) -> BucketRows:
         own = deal[self.ranks.rank]
-        read = BucketRows(self.tables, self.sources, sum(self._counts[bucket] for bucket in own), space)
+        read = BucketRows(
+            self.tables, self.sources, sum(self._counts[bucket] for bucket in own), space, unit=self._unit
+        )
         for bucket in own:
             rows = sample_rows(self.samples, bucket, self.sources, split="train")
             if len(rows) != self._counts[bucket]:

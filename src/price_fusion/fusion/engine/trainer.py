@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from price_fusion.errors import TrainingError
-from price_fusion.fusion.checkpoint import PRICE_CEILING, Checkpoint, CheckpointHeader
+from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader
 from price_fusion.fusion.engine.device import uses_bf16
 from price_fusion.fusion.engine.feed import Feed, Stretch, TrainFeed
 from price_fusion.fusion.engine.not_finite import BadBatch
@@ -145,7 +145,8 @@ class Trainer:
         self._started = perf_counter()
         self._listener = Listener()
         self._shown = TrainingProgress(name, options.epochs, self.feed.products, quiet=quiet)
-        self.median_price = self.ranks.from_first(lambda: float(data.prices[data.train].median()))
+        self.median_price = self.ranks.from_first(lambda: float(data.prices[data.train].median()) * data.unit)
+        self.price_scale = self.ranks.from_first(lambda: data.price_scale(data.train))
 
     def train(self) -> Trained:
         """Run the epochs that are left."""
@@ -214,7 +215,7 @@ class Trainer:
         """Say so if the best epoch is no better than one price for all."""
         if not len(self.data.validation):
             return
-        true = self.data.prices[self.data.validation].cpu().numpy()
+        true = self.data.prices[self.data.validation].cpu().numpy() * self.data.unit
         constant = float(smape_per_product(np.full_like(true, self.median_price), true).mean())
         if self.progress.best_smape >= constant:
             logger.warning(
@@ -308,8 +309,8 @@ class Trainer:
         data = self.data
         log_prices = score(self.judged, data.features, data.validation, bf16=self.bf16)
         check_judged(self.name, self.options, log_prices, epoch)
-        predicted = to_prices(log_prices, floor=0.0, ceiling=PRICE_CEILING)
-        return price_metrics(predicted, data.prices[data.validation].cpu().numpy())
+        predicted = to_prices(log_prices, self.price_scale)
+        return price_metrics(predicted, data.prices[data.validation].cpu().numpy() * data.unit)
 
     def _checkpoint(self, record: dict[str, Any]) -> Checkpoint:
         """The judged model as it is now; its weights are not copied."""
@@ -317,6 +318,7 @@ class Trainer:
             self.name,
             self.parameters,
             self.data,
+            price_scale=self.price_scale,
             median_price=self.median_price,
             epoch=record["epoch"],
             validation={key: record[key] for key in ("smape", "mae", "rmse", "r2") if key in record},

@@ -16,6 +16,7 @@ from price_fusion.fusion.engine.device import choose_device, fits, window_bytes
 from price_fusion.fusion.engine.features import Features, features_from_tables
 from price_fusion.fusion.engine.feed import TrainFeed
 from price_fusion.fusion.engine.recipe import data_fingerprints
+from price_fusion.fusion.price_scale import PriceScale, unit_of_split
 from price_fusion.fusion.roles import Roles
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.fusion.tables.validation.frames import refuse_other_products
@@ -29,7 +30,7 @@ class TrainingData:
     features: Features
     """On the device, or, with ``window_products``, in their files."""
     prices: Tensor
-    """(N,) float32, USD."""
+    """(N,) float32, in units of ``unit``."""
     train: Tensor
     """Rows to fit, int64."""
     validation: Tensor
@@ -46,8 +47,18 @@ class TrainingData:
     """Where to compute."""
     window_products: int | None = None
     """How many products' features the device holds at a time; None: all."""
+    unit: float = 1.0
+    """Of the prices, USD."""
+    price_range: tuple[float, float] | None = None
+    """Lowest and highest price of the train rows, USD; None: those of ``train``."""
     feed: TrainFeed | None = None
     """Where train rows come from that no features hold; ``train`` is a sample of them then. None: from ``features``."""
+
+    def price_scale(self, train: Tensor) -> PriceScale:
+        """Of a model that is fitted on these rows."""
+        if self.price_range is not None:
+            return PriceScale.between(*self.price_range, self.unit)
+        return PriceScale.of(self.prices[train].double().cpu().numpy() * self.unit, self.unit)
 
 
 def training_data(
@@ -81,9 +92,12 @@ def training_data(
     train, validation = (np.flatnonzero(split == name) for name in ("train", "validation"))
     if roles is not None:
         train, validation = roles.fit, roles.watched
+    unit = unit_of_split(samples, split_table)
+    prices = (samples["price"].to_numpy(np.float64) / unit).astype(np.float32)
     return TrainingData(
         features=features.to(chosen) if whole and chosen.type != "cpu" else features,
-        prices=torch.from_numpy(samples["price"].to_numpy(np.float32, copy=True)).to(home),
+        prices=torch.from_numpy(prices).to(home),
+        unit=unit,
         train=torch.from_numpy(train).to(home),
         validation=torch.from_numpy(validation).to(home),
         device=chosen,

@@ -12,6 +12,7 @@ from price_fusion.errors import TrainingError
 from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader
 from price_fusion.fusion.engine.recipe import WITHOUT_EFFECT
 from price_fusion.fusion.engine.training_data import TrainingData
+from price_fusion.fusion.price_scale import PriceScale
 from price_fusion.parameters import TrainParameters, VariantParameters
 
 
@@ -92,6 +93,7 @@ def checkpoint_header(
     parameters: VariantParameters,
     data: TrainingData,
     *,
+    price_scale: PriceScale,
     median_price: float,
     epoch: int,
     validation: dict[str, float],
@@ -103,6 +105,7 @@ def checkpoint_header(
         name: of the variant.
         parameters: its composition and training.
         data: what it was trained on.
+        price_scale: of its log prices.
         median_price: of its train rows, USD.
         epoch: of the weights.
         validation: metrics of that epoch on the validation rows, empty where there are none.
@@ -114,6 +117,7 @@ def checkpoint_header(
         dtypes=dict(data.dtypes),
         model=parameters.model,
         train=TrainParameters(**parameters.train.model_dump(exclude=set(WITHOUT_EFFECT))),
+        price_scale=price_scale,
         median_price=median_price,
         epoch=epoch,
         validation=validation,

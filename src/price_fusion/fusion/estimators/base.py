@@ -1,7 +1,7 @@
 """What all estimators share: the data they are fitted on, prediction of products by place, and the folder on disk.
 
 Shapes: ``N`` products of the features, ``F`` fit rows, ``S`` stop rows, ``M`` rows to predict, ``D`` columns of the design.
-Log prices are log1p of USD.
+Log prices are of a ``PriceScale``.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -17,11 +18,11 @@ from numpy.typing import NDArray
 from pydantic import Field, JsonValue
 
 from price_fusion.errors import DataError
-from price_fusion.fusion.checkpoint import PRICE_CEILING, PRICE_FLOOR
 from price_fusion.fusion.engine.features import Features
 from price_fusion.fusion.estimators.design import Design, Matrix, Rows, blocks, fit_design
 from price_fusion.fusion.estimators.folder import Description, write_folder
 from price_fusion.fusion.metrics import smape_per_product
+from price_fusion.fusion.price_scale import PriceScale
 from price_fusion.parameters import Source
 from price_fusion.parameters.base import Parameters
 
@@ -48,6 +49,13 @@ class FitData:
     """(F + S,)."""
     fit_rows: int
     """F."""
+    unit: float = 1.0
+    """Of the log prices, USD."""
+
+    @cached_property
+    def price_scale(self) -> PriceScale:
+        """Of the log prices, and the range that follows from the fit rows."""
+        return PriceScale.of(np.expm1(self.fit_log_prices) * self.unit, self.unit)
 
     @property
     def fit(self) -> Matrix:
@@ -72,12 +80,15 @@ class FitData:
     def described(self, **settings: JsonValue) -> Description:
         """The description of an estimator that is fitted on these rows with such hyper-parameters."""
         return Description(
-            design=self.design, median_log_price=float(np.median(self.fit_log_prices)), settings=settings
+            design=self.design,
+            price_scale=self.price_scale,
+            median_log_price=float(np.median(self.fit_log_prices)),
+            settings=settings,
         )
 
     def stop_smape(self, log_prices: Values) -> float:
         """SMAPE in percent of predictions for the stop rows, (S,)."""
-        guessed = np.expm1(bounded(log_prices))
+        guessed = np.expm1(self.price_scale.bounded(log_prices))
         return float(smape_per_product(guessed, np.expm1(self.stop_log_prices)).mean())
 
 
@@ -100,6 +111,11 @@ class Estimator(ABC):
     def design(self) -> Design:
         """Of its sources; ``design.declarations`` is what ``features_from_tables`` asks for."""
         return self.description.design
+
+    @property
+    def price_scale(self) -> PriceScale:
+        """Of its log prices."""
+        return self.description.price_scale
 
     @classmethod
     @abstractmethod
@@ -133,14 +149,17 @@ class Estimator(ABC):
         Raises:
             AlignmentError, DataError: as ``Design.matrix``.
         """
-        prices = np.empty(len(rows))
+        logs = np.empty(len(rows))
         for block in blocks(len(rows)):
-            prices[block] = self.of_matrix(self.design.matrix(features, rows[block]))
-        return prices
+            logs[block] = self._predicted(self.design.matrix(features, rows[block]))
+        return self.price_scale.bounded(logs, self.kind)
 
     def of_matrix(self, matrix: Matrix) -> Values:
         """As ``log_prices``, of rows of the design, (M, D)."""
-        return bounded(np.where(matrix.any(axis=1), self.predict(matrix), self.description.median_log_price))
+        return self.price_scale.bounded(self._predicted(matrix), self.kind)
+
+    def _predicted(self, matrix: Matrix) -> Values:
+        return np.where(matrix.any(axis=1), self.predict(matrix), self.description.median_log_price)
 
     def save(self, folder: Path) -> None:
         """Write the estimator to a folder, from which ``load_estimator`` reads it."""
@@ -148,7 +167,12 @@ class Estimator(ABC):
 
 
 def fit_data(
-    features: Features, sources: Mapping[str, Source], log_prices: Values, fit_rows: Rows, stop_rows: Rows
+    features: Features,
+    sources: Mapping[str, Source],
+    log_prices: Values,
+    fit_rows: Rows,
+    stop_rows: Rows,
+    unit: float = 1.0,
 ) -> FitData:
     """Bring fit and stop rows into one matrix.
 
@@ -158,6 +182,7 @@ def fit_data(
         log_prices: (N,); those of other rows are not used.
         fit_rows: (F,) places among the N.
         stop_rows: (S,) places, none of them a fit row.
+        unit: of the log prices, USD.
 
     Raises:
         DataError: if there are no fit or no stop rows, a row is both, or the log price of one is not finite.
@@ -166,13 +191,7 @@ def fit_data(
     prices = np.asarray(log_prices, np.float64)[rows]
     _check(fit_rows, stop_rows, prices)
     design = fit_design(features, sources, fit_rows)
-    return FitData(design, design.matrix(features, rows), prices, len(fit_rows))
-
-
-def bounded(log_prices: Values) -> Values:
-    """Log prices between those of the lowest and the highest price that there is."""
-    between: Values = np.clip(log_prices, np.log1p(PRICE_FLOOR), np.log1p(PRICE_CEILING))
-    return between
+    return FitData(design, design.matrix(features, rows), prices, len(fit_rows), unit)
 
 
 def _check(fit_rows: Rows, stop_rows: Rows, log_prices: Values) -> None:

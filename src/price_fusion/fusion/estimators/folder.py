@@ -19,6 +19,7 @@ from price_fusion.errors import CheckpointError
 from price_fusion.fusion.digests import digest_of, problem_with
 from price_fusion.fusion.estimators.design import Design
 from price_fusion.fusion.files import whole_folder
+from price_fusion.fusion.price_scale import BEFORE, PriceScale
 from price_fusion.fusion.sealed import json_object, sealed, unsealed
 from price_fusion.parameters.base import Parameters
 
@@ -31,6 +32,8 @@ class Description(Parameters):
     """What every estimator knows beside its fitted numbers."""
 
     design: Design
+    price_scale: PriceScale = BEFORE
+    """Of its log prices."""
     median_log_price: float
     """Of the fit rows: the prediction for a product that no source knows."""
     settings: dict[str, JsonValue]

@@ -32,6 +32,7 @@ def fit_estimator(
     *,
     options: EstimatorOptions | None = None,
     seed: int = 0,
+    unit: float = 1.0,
 ) -> Estimator:
     """Fit an estimator. The prices of other rows than those named are not used.
 
@@ -39,11 +40,12 @@ def fit_estimator(
         kind: a key of ``ESTIMATORS``.
         features: of N products, with each of ``sources``.
         sources: as declared.
-        log_prices: (N,) log1p of USD.
+        log_prices: (N,) log1p of prices in ``unit``.
         fit_rows: (F,) places among the N products, to fit on.
         stop_rows: (S,) places, none of them a fit row: they choose penalty, number of trees or neighbours.
         options: what fitting may spend; by default as ``EstimatorOptions`` says.
         seed: of what is random.
+        unit: of the log prices, USD.
 
     Raises:
         ParameterError: if there is no such kind.
@@ -52,7 +54,7 @@ def fit_estimator(
     """
     if kind not in ESTIMATORS:
         raise ParameterError(f"there is no estimator {kind!r}, expected one of {', '.join(ESTIMATORS)}.")
-    data = fit_data(features, sources, log_prices, fit_rows, stop_rows)
+    data = fit_data(features, sources, log_prices, fit_rows, stop_rows, unit)
     return ESTIMATORS[kind].fit(data, options or EstimatorOptions(), seed)
 
 

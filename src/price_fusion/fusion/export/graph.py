@@ -8,13 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from price_fusion.fusion.checkpoint import (
-    HIGHEST_LOG_PRICE,
-    LOWEST_LOG_PRICE,
-    PRICE_CEILING,
-    PRICE_FLOOR,
-    Checkpoint,
-)
+from price_fusion.fusion.checkpoint import Checkpoint
 from price_fusion.fusion.models.branches import SourceBatch
 from price_fusion.fusion.models.build import build_model
 
@@ -42,6 +36,7 @@ class PricingGraph(nn.Module):
         self.model = build_model(self.sources, header.model)
         self.model.load_state_dict(checkpoint.weights)
         self.median_price = header.median_price
+        self.price_scale = header.price_scale
         self.eval()
 
     @property
@@ -55,8 +50,9 @@ class PricingGraph(nn.Module):
             name: self._source_batch(name, values, present)
             for name, values, present in zip(self.sources, inputs[::2], inputs[1::2], strict=True)
         }
-        logs = self.model(batch).double().clamp(LOWEST_LOG_PRICE, HIGHEST_LOG_PRICE)
-        prices = (logs.exp() - 1).clamp(PRICE_FLOOR, PRICE_CEILING)
+        scale = self.price_scale
+        logs = self.model(batch).double().clamp(scale.lowest_log, scale.highest_log)
+        prices = ((logs.exp() - 1) * scale.unit).clamp(scale.lowest, scale.highest)
         known = torch.stack(inputs[1::2]).any(dim=0)
         return torch.where(known, prices, self.median_price).float()
 

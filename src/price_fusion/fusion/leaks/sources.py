@@ -37,6 +37,7 @@ from price_fusion.fusion.engine.features import features_from_tables
 from price_fusion.fusion.estimators import fit_estimator
 from price_fusion.fusion.leaks.stretches import best_stretch
 from price_fusion.fusion.metrics import smape_per_product
+from price_fusion.fusion.price_scale import price_unit
 from price_fusion.fusion.splits import deal_groups
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import LeakParameters
@@ -172,14 +173,15 @@ def _price(samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable], places: 
     """Predict the products out of fold by each source alone."""
     chosen = samples.iloc[places].reset_index(drop=True)
     prices = chosen["price"].to_numpy(np.float64)
+    in_units = prices / price_unit(float(np.median(prices))) if len(prices) else prices
     parts = deal_groups(
         chosen["group_key"].to_numpy(), prices, [1 / PARTS] * PARTS, STRATA, np.random.default_rng(seed)
     )
     residual, smape = {}, {}
     for source, table in tables.items():
-        predicted = _out_of_fold(chosen, source, table, np.log1p(prices), parts)
-        residual[source] = np.log1p(prices) - predicted
-        smape[source] = smape_per_product(np.expm1(predicted), prices)
+        predicted = _out_of_fold(chosen, source, table, np.log1p(in_units), parts)
+        residual[source] = np.log1p(in_units) - predicted
+        smape[source] = smape_per_product(np.expm1(predicted), in_units)
     embedded = tuple(source for source, table in tables.items() if table.width)
     return Priced(places, residual, smape, embedded or tuple(tables))
 
