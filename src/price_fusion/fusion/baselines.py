@@ -63,9 +63,11 @@ def baseline_results(
     fewer: dict[str, Prices] = {}
     options = EstimatorOptions(rounds=boosting_rounds, threads=boosting_threads)
     for ridge, own in (ridges or {}).items():
-        own_data = fit_data(features, {one: sources[one] for one in own}, np.log1p(price), train, validation)
+        own_data = fit_data(
+            features, {one: sources[one] for one in own}, np.log1p(price / unit), train, validation, unit
+        )
         fitted = Ridge.fit(own_data, options, seed)
-        fewer[ridge] = np.expm1(fitted.log_prices(features, evaluated))
+        fewer[ridge] = np.expm1(fitted.log_prices(features, evaluated)) * unit
     predicted = {
         "median": np.full(len(evaluated), np.median(price[train])),
         **_predicted(data, matrix, options, seed),

@@ -19,13 +19,15 @@ from price_fusion.fusion.buckets.groups import find_groups
 from price_fusion.fusion.buckets.hashing import buckets_of
 from price_fusion.fusion.buckets.parts import write_buckets
 from price_fusion.fusion.buckets.product_files import ProductFiles
+from price_fusion.fusion.buckets.scatter import frame_of
 from price_fusion.fusion.buckets.workspace import Workspace, duckdb_errors
 from price_fusion.fusion.engines import engine_of
 from price_fusion.fusion.splits import split_samples
+from price_fusion.fusion.tables.columns import column_matrix
 from price_fusion.fusion.tables.groups import group_keys
 from price_fusion.fusion.tables.layout import Layout
 from price_fusion.fusion.tables.products import read_products
-from price_fusion.parameters import SplittingParameters
+from price_fusion.parameters import ColumnSourceParameters, SplittingParameters
 from price_fusion.parameters.engine import EngineParameters
 
 HEADER = "sample_id,catalog_content,image_link,price\n"
@@ -341,6 +343,20 @@ def test_placeholders_are_empty_as_in_memory(tmp_path, file):
     assert set(expected["image_link"]) == {"", "nan nan", "Nancy", "none.jpg"}
     assert found["group_key"].tolist() == smallest_rows(group_keys(expected))
     assert found["group_key"].value_counts().max() == 2
+
+
+def test_number_format_goes_with_the_products(tmp_path, file):
+    path = file(HEADER.strip().replace(",", ";") + ";weight\n1;x;y;1,5;1.299\n2;z;w;2,5;0,5\n")
+    layout = Layout(decimal=",", thousands=".")
+    buckets = write(tmp_path, path, layout=layout)
+    declaration = ColumnSourceParameters(kind="columns", numeric=("weight",))
+    frames = [frame_of(buckets, bucket) for bucket in range(BUCKETS) if buckets.rows_in(bucket)]
+    found = sorted(value for frame in frames for value in column_matrix(frame, declaration, "x").ravel().tolist())
+    assert found == [0.5, 1299.0]
+    assert column_matrix(read_products(path, labelled=True, layout=layout), declaration, "x").ravel().tolist() == [
+        1299.0,
+        0.5,
+    ]
 
 
 def test_a_group_that_distorts_the_split_is_warned_of(tmp_path, file, caplog):

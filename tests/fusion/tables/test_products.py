@@ -303,3 +303,22 @@ def test_products_in_other_formats_are_named(tmp_path, content, said, encoding):
     path.write_bytes(content)
     with pytest.raises(DataError, match=f"{said}"):
         read_products(path, labelled=False, layout=Layout(encoding=encoding))
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("0.000", "1 price(s) of 0: record 1 (sample_id 1): price is '0.000'"),
+        ("-0", "1 price(s) of 0"),
+        ("-12.25", "1 price(s) below 0"),
+        ("n/a", "1 price(s) missing: record 1 (sample_id 1): price is 'n/a'"),
+        ("ask", "1 price(s) that are not numbers"),
+        ("POA", "1 price(s) that are not numbers"),
+        ("EUR 7", "1 price(s) with a currency sign"),
+        ("1e999", "1 price(s) beyond what models can hold"),
+    ],
+)
+def test_a_price_is_said_for_what_it_is(write, cell, said):
+    with pytest.raises(DataError) as caught:
+        read_products(write(HEADER + f"1,x,y,{cell}\n"), labelled=True)
+    assert said in str(caught.value)

@@ -17,7 +17,7 @@ from price_fusion.fusion.buckets.csv_files import CsvFile
 from price_fusion.fusion.buckets.store import Store
 from price_fusion.fusion.buckets.workspace import Workspace, file_list, quoted
 from price_fusion.fusion.tables.layout import Layout
-from price_fusion.fusion.tables.products import EMPTY
+from price_fusion.fusion.tables.placeholders import EMPTY
 from price_fusion.fusion.tables.published_digests import check_digests
 
 ID, TEXT, LINK, PRICE = "sample_id", "catalog_content", "image_link", "price"

@@ -28,6 +28,7 @@ from price_fusion.fusion.buckets.product_files import LINK, TEXT, ProductFiles, 
 from price_fusion.fusion.buckets.recipes import recipe
 from price_fusion.fusion.buckets.workspace import Workspace, duckdb_errors, file_list, quoted
 from price_fusion.fusion.splits import SPLITS
+from price_fusion.fusion.tables.columns import number_format
 from price_fusion.fusion.tables.groups import is_large, warn_of_group
 from price_fusion.fusion.tables.ids import Ids
 from price_fusion.parameters import SplittingParameters
@@ -80,7 +81,7 @@ def product_plan(
         parts=buckets,
         buckets=buckets,
         recipe=made_by,
-        metadata={"origin": files.url, "labelled": files.labelled},
+        metadata={"origin": files.url, "labelled": files.labelled} | number_format(files.layout),
         here=True,
     )
 
@@ -103,7 +104,7 @@ def _recipe(
         "seed": seed,
         "tuned_on": {source: _digest(ids) for source, ids in sorted(tuned_on.items())},
     }
-    return recipe("products 1", contents)
+    return recipe("products 2", contents)
 
 
 def _digest(ids: Ids) -> str:

@@ -30,7 +30,7 @@ from price_fusion.fusion.buckets.table import IDS, TableBuckets, rows_as_arrow, 
 from price_fusion.fusion.digests import FileVersion
 from price_fusion.fusion.engines import engine_of
 from price_fusion.fusion.progress import tracked
-from price_fusion.fusion.tables.columns import column_matrix, completed
+from price_fusion.fusion.tables.columns import NUMBER_FORMAT, column_matrix, completed
 from price_fusion.fusion.tables.ids import ids_of
 from price_fusion.fusion.tables.raw import RawEmbeddings
 from price_fusion.fusion.tables.table import BeyondFloat16Error, as_stored, refuse_other_width
@@ -165,7 +165,12 @@ def _columns_of_bucket(
 def frame_of(buckets: Buckets, bucket: int, columns: list[str] | None = None) -> pd.DataFrame:
     """The rows of a bucket of products or samples as a frame."""
     tables = list(buckets.read(bucket, columns))
-    return pa.concat_tables(tables).to_pandas(strings_to_categorical=False) if tables else pd.DataFrame(columns=columns)
+    frame = (
+        pa.concat_tables(tables).to_pandas(strings_to_categorical=False) if tables else pd.DataFrame(columns=columns)
+    )
+    if NUMBER_FORMAT in buckets.metadata:
+        frame.attrs[NUMBER_FORMAT] = buckets.metadata[NUMBER_FORMAT]
+    return frame
 
 
 def _completed(

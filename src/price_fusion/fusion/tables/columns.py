@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from price_fusion.errors import DataError
 from price_fusion.fusion.tables.ids import ids_of
+from price_fusion.fusion.tables.layout import Layout
+from price_fusion.fusion.tables.prices import parse_numbers
 from price_fusion.fusion.tables.quantity import CATEGORICAL, NUMERIC, UNKNOWN, quantity_columns
 from price_fusion.fusion.tables.raw import RawEmbeddings
 from price_fusion.fusion.tables.table import TableDraft
@@ -23,6 +25,8 @@ from price_fusion.parameters import ColumnSourceParameters
 
 logger = logging.getLogger(__name__)
 
+NUMBER_FORMAT = "number_format"
+"""Attribute of a product table: decimal and thousands separator of its numeric columns, where they are not '.' and none."""
 MOST_CATEGORIES = 10_000
 """Above it a column is no set of categories, but text or an id."""
 SHOWN = 5
@@ -145,9 +149,21 @@ def _categories(column: pd.Series[Any] | NDArray[Any]) -> Iterable[str]:
     return column.fillna("").astype(str).str.strip().replace(UNKNOWN, "")
 
 
+def number_format(layout: Layout) -> dict[str, list[str | None]]:
+    """The attribute ``NUMBER_FORMAT`` of products of a file, where its numbers are not as Python writes them."""
+    return (
+        {} if (layout.decimal, layout.thousands) == (".", None) else {NUMBER_FORMAT: [layout.decimal, layout.thousands]}
+    )
+
+
 def _numbers(column: pd.Series[Any] | NDArray[Any], products: pd.DataFrame, name: str, origin: str) -> Columns:
     """(N,) numbers of a column; NaN where a field is empty, infinite or beyond float32."""
-    numbers = np.asarray(pd.to_numeric(column, errors="coerce"), np.float64)
+    decimal, thousands = products.attrs.get(NUMBER_FORMAT, (".", None))
+    if (decimal, thousands) == (".", None) or pd.api.types.is_numeric_dtype(column):
+        numbers = np.asarray(pd.to_numeric(column, errors="coerce"), np.float64)
+    else:
+        texts = pd.Series(column).fillna("").astype(str).str.strip().tolist()
+        numbers = np.array(parse_numbers(texts, decimal, thousands), np.float64)
     if np.isnan(numbers).any() and not pd.api.types.is_numeric_dtype(column):
         _refuse_text(pd.Series(column), numbers, products, name, origin)
     return np.where(np.abs(numbers) <= np.finfo(np.float32).max, numbers, np.nan).astype(np.float32)
@@ -163,10 +179,12 @@ def _refuse_text(
         return
     ids = products["sample_id"] if "sample_id" in products else products.index.to_series()
     shown = ", ".join(f"{ids.iloc[row]}: {text.iloc[row][:40]!r}" for row in wrong[:SHOWN])
+    decimal, thousands = products.attrs.get(NUMBER_FORMAT, (".", None))
+    between = f" and {thousands!r} between thousands" if thousands else ""
     raise DataError(
-        f"{origin}: column {name!r} holds {len(wrong):,} value(s) that are not numbers "
-        f"({shown}), expected numbers with a decimal point, or empty fields. Fix them, or declare the column "
-        f"under sources.<source>.categorical."
+        f"{origin}: column {name!r} holds {len(wrong):,} value(s) that are not numbers ({shown}), expected numbers with "
+        f"{decimal!r} before decimals{between} (decimal and thousands of the products' catalog entry), or empty fields. Fix "
+        "them, or declare the column under sources.<source>.categorical."
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from price_fusion.errors import DataError
+from price_fusion.fusion.tables.placeholders import EMPTY
 
 LOWEST, HIGHEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 """USD. Models are trained in float32, which holds no price beyond these."""
@@ -27,7 +28,9 @@ _ADVICE = {
         "{thousands!r}), for example decimal: '.' and thousands: ',' for 1,299.99."
     ),
     "beyond what models can hold": f"Fix these records, or remove them: a price is between {LOWEST:.1e} and {HIGHEST:.1e}.",
-    "that are not a number above 0": "Fix these records, or remove them.",
+    "of 0": "The price of these products is not known: remove these records.",
+    "below 0": "Remove these records, or correct them.",
+    "that are not numbers": "Fix these records, or remove them.",
 }
 
 
@@ -53,14 +56,13 @@ def parse_prices(
     Returns:
         float64 (N,) in USD, NaN where a price is none, and what is wrong, one error a kind.
     """
-    pattern = _pattern(decimal, thousands)
     text = [value.strip() for value in values]
-    found = [_number(value, pattern, decimal, thousands) for value in text]
+    found = parse_numbers(text, decimal, thousands)
     prices = [price if LOWEST <= price <= HIGHEST else math.nan for price in found]
     wrong: dict[str, list[int]] = {}
     for row, price in enumerate(prices):
         if math.isnan(price):
-            kind = "beyond what models can hold" if 0 < found[row] < math.inf else _fault(text[row])
+            kind = _fault(text[row], found[row])
             wrong.setdefault(kind, []).append(row)
     problems = []
     for kind, rows in wrong.items():
@@ -72,6 +74,18 @@ def parse_prices(
         advice = _ADVICE[kind].format(decimal=decimal, thousands=thousands)
         problems.append(DataError(f"{origin}: {len(rows):,} price(s) {kind}: {shown}{more}; {_EXPECTED}. {advice}"))
     return np.array(prices, dtype=np.float64), problems
+
+
+def parse_numbers(values: Sequence[str], decimal: str = ".", thousands: str | None = None) -> list[float]:
+    """The numbers that N texts without outer blanks are, NaN where one is none.
+
+    Args:
+        values: (N,) text.
+        decimal: between whole and fractional digits.
+        thousands: between groups of three digits.
+    """
+    pattern = _pattern(decimal, thousands)
+    return [_number(value, pattern, decimal, thousands) for value in values]
 
 
 def _pattern(decimal: str, thousands: str | None) -> re.Pattern[str]:
@@ -88,15 +102,13 @@ def _number(text: str, pattern: re.Pattern[str], decimal: str, thousands: str | 
     return float(plain.replace(decimal, "."))
 
 
-def _fault(text: str) -> str:
-    if not text:
+def _fault(text: str, number: float) -> str:
+    """What is wrong with a price, as ``_ADVICE`` has it."""
+    if not text or text.lower() in EMPTY:
         return "missing"
-    if any(unicodedata.category(character) == "Sc" for character in text) or _CURRENCY_CODE.search(
-        text.strip("0123456789")
-    ):
+    if not math.isnan(number):
+        return "of 0" if number == 0 else "below 0" if number < 0 else "beyond what models can hold"
+    has_code = any(map(str.isdigit, text)) and _CURRENCY_CODE.search(text.strip("0123456789"))
+    if has_code or any(unicodedata.category(character) == "Sc" for character in text):
         return "with a currency sign"
-    return (
-        "with separators that may mean several things"
-        if _SEPARATED.fullmatch(text)
-        else "that are not a number above 0"
-    )
+    return "with separators that may mean several things" if _SEPARATED.fullmatch(text) else "that are not numbers"

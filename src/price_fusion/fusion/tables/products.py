@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from price_fusion.errors import combined
+from price_fusion.fusion.tables.columns import number_format
 from price_fusion.fusion.tables.delimited import read_records
 from price_fusion.fusion.tables.ids import parse_ids
 from price_fusion.fusion.tables.layout import Layout
+from price_fusion.fusion.tables.placeholders import without_placeholders
 from price_fusion.fusion.tables.prices import parse_prices
-
-EMPTY = ("nan", "none", "null", "n/a", "na", "<na>", "#n/a", "nil", "nat", "undefined", "-")
-"""What programs write into an empty field, in lower case: a link or text of it is empty, and shared by nobody."""
-_SHORT = max(map(len, EMPTY)) + 8
 
 
 def read_products(
@@ -32,7 +29,7 @@ def read_products(
 
     Returns:
         The file's rows in its order, with ``sample_id`` int64 or str (see ``ids.py``), ``catalog_content`` and
-        ``image_link`` str (empty where missing, blank or one of ``EMPTY``), ``price`` float64 in USD if labelled, and further columns as text.
+        ``image_link`` str (empty where missing, blank or a placeholder such as ``nan``), ``price`` float64 in USD if labelled, and further columns as text.
 
     Raises:
         DataError: if the file is missing, empty, malformed or of another encoding or digest, or a column is missing; else
@@ -64,13 +61,6 @@ def read_products(
     as_text = {
         name: pd.array(list(column), dtype="str") for name, column in columns.items() if isinstance(column, tuple)
     }
-    return pd.DataFrame(columns | as_text)
-
-
-def without_placeholders(texts: Sequence[str]) -> tuple[str, ...]:
-    """Texts, empty where they are blank or one of ``EMPTY``."""
-    return tuple("" if _is_empty(text) else text for text in texts)
-
-
-def _is_empty(text: str) -> bool:
-    return text.isspace() or (len(text) <= _SHORT and text.strip().lower() in EMPTY)
+    frame = pd.DataFrame(columns | as_text)
+    frame.attrs |= number_format(layout)
+    return frame
