@@ -338,3 +338,62 @@ def test_a_price_beyond_all_numbers_is_the_highest(
     predictor = Predictor(make_checkpoint())
     monkeypatch.setattr(predictor.model, "log_prices", lambda features: np.full(len(features.known()), 1e4))
     np.testing.assert_array_equal(predictor.predict(arrays), np.full(20, 1e6))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        lambda array: array.tolist(),
+        lambda array: [list(row) for row in array],
+        lambda array: list(torch.from_numpy(array)),
+        pd.DataFrame,
+        lambda array: pd.DataFrame(array).astype(object),
+        torch.from_numpy,
+    ],
+)
+def test_vectors_come_in_any_form(make_checkpoint: MakeCheckpoint, arrays: Arrays, given: Callable[[Any], Any]) -> None:
+    predictor = Predictor(make_checkpoint())
+    arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
+    expected = predictor.predict(arrays)
+    np.testing.assert_array_equal(predictor.predict({name: given(array) for name, array in arrays.items()}), expected)
+
+
+def test_bfloat16_tensors_are_the_numbers_they_hold(make_checkpoint: MakeCheckpoint, arrays: Arrays) -> None:
+    predictor = Predictor(make_checkpoint())
+    tensors = {name: torch.from_numpy(array).bfloat16() for name, array in arrays.items()}
+    expected = predictor.predict({name: tensor.float().numpy() for name, tensor in tensors.items()})
+    np.testing.assert_array_equal(predictor.predict(tensors), expected)
+
+
+def test_none_is_a_missing_vector(make_checkpoint: MakeCheckpoint, arrays: Arrays) -> None:
+    predictor = Predictor(make_checkpoint())
+    words = arrays["words"]
+    alone = predictor.predict({"words": words})
+    np.testing.assert_array_equal(predictor.predict({"words": words, "picture": None}), alone)
+    pictures = [None, *arrays["picture"][1:].tolist()]
+    found = predictor.predict({"words": words, "picture": pictures})
+    whole = predictor.predict(arrays)
+    np.testing.assert_allclose(found, [alone[0], *whole[1:]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("a red cup", "'words', row 2: found 'a red cup'"),
+        (7, "'words', row 2: found 7"),
+        ([1.0, 2.0], r"'words', row 2: found a vector of shape \(2,\)"),
+        ([[1.0] * 9], r"'words', row 2: found a vector of shape \(1, 9\)"),
+        ([None] * 9, "'words': 1 row.* NaN"),
+    ],
+)
+def test_what_is_not_a_vector_is_named(make_checkpoint: MakeCheckpoint, arrays: Arrays, row: Any, said: str) -> None:
+    words = arrays["words"].tolist()
+    words[2] = row
+    with pytest.raises(DataError, match=said):
+        Predictor(make_checkpoint()).predict({"words": words})
+
+
+@pytest.mark.parametrize("given", ["cup", {"a": 1}, 3.0, np.array(["a", "b"])])
+def test_what_is_not_vectors_is_refused(make_checkpoint: MakeCheckpoint, given: Any) -> None:
+    with pytest.raises(DataError, match="source 'words': found"):
+        Predictor(make_checkpoint()).predict({"words": given})

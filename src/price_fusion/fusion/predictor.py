@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from price_fusion.errors import CheckpointError, DataError
 from price_fusion.fusion.checkpoint import Checkpoint, load_checkpoint
 from price_fusion.fusion.engine.features import Features, features_from_arrays, features_from_tables
+from price_fusion.fusion.given_vectors import vectors_of
 from price_fusion.fusion.intervals import Calibration, interval_columns, marginal_interval, price_intervals
 from price_fusion.fusion.network import Network
 from price_fusion.fusion.price_scale import PriceScale
@@ -105,14 +106,14 @@ class Predictor:
         }
 
     def predict(
-        self, arrays: Mapping[str, NDArray[np.floating]], products: pd.DataFrame | None = None
+        self, arrays: Mapping[str, Any], products: pd.DataFrame | Mapping[str, Sequence[Any]] | None = None
     ) -> NDArray[np.float64]:
         """Prices of N products in USD, (N,), finite and positive.
 
         Args:
-            arrays: (N, width) per source, as stored: not normalised, structural columns last. A source left out counts
-                as missing for all of them.
-            products: (N,) rows with the columns that column sources read (``columns``), row for row as the arrays; without
+            arrays: (N, width) per source, as stored: not normalised, structural columns last; arrays, tensors, frames, or lists
+                in which None is a missing vector. A source left out, or None, is missing for all of them.
+            products: (N,) rows, or columns by name, with the columns that column sources read (``columns``), row for row as the arrays; without
                 it they count as missing.
 
         Raises:
@@ -122,8 +123,8 @@ class Predictor:
 
     def predict_intervals(
         self,
-        arrays: Mapping[str, NDArray[np.floating]],
-        products: pd.DataFrame | None = None,
+        arrays: Mapping[str, Any],
+        products: pd.DataFrame | Mapping[str, Sequence[Any]] | None = None,
         levels: Sequence[float] = (0.8, 0.9),
     ) -> pd.DataFrame:
         """Prices with intervals: ``price``, ``price_low`` and ``price_high`` of the first level, then of the others.
@@ -195,26 +196,37 @@ class Predictor:
             table[high] = np.maximum(bounds[:, place, 1], prices)
         return table
 
-    def _features(self, arrays: Mapping[str, NDArray[np.floating]], products: pd.DataFrame | None) -> Features:
-        read = dict(arrays)
+    def _features(
+        self, given: Mapping[str, Any], products: pd.DataFrame | Mapping[str, Sequence[Any]] | None
+    ) -> Features:
+        arrays = {name: array for name, array in given.items() if array is not None}
+        self._refuse_unknown(arrays)
+        vectors = {name: vectors_of(name, array, self.model.sources[name].width) for name, array in arrays.items()}
+        read = {name: one.matrix for name, one in vectors.items()}
+        missing = {name: one.missing for name, one in vectors.items() if one.missing is not None}
         if products is not None:
+            products = _frame(products)
             read |= {
                 name: column_matrix(products, source, "products")
                 for name, source in self.model.sources.items()
                 if isinstance(source, ColumnSourceParameters) and name not in arrays
             }
         self._check(read)
-        return features_from_arrays(read, self.model.sources, self.model.dtypes)
+        return features_from_arrays(read, self.model.sources, self.model.dtypes, missing)
 
-    def _check(self, arrays: Mapping[str, NDArray[np.floating]]) -> None:
+    def _refuse_unknown(self, arrays: Mapping[str, Any], *, empty: bool = True) -> None:
         sources = self.model.sources
         unknown = [name for name in arrays if name not in sources]
-        if unknown or not arrays:
+        if unknown or not (arrays or empty):
             takes = ", ".join(f"{name} ({source.width})" for name, source in sources.items())
             raise DataError(
                 f"found source(s) {', '.join(unknown) or 'none'}; this model takes one or more of {takes}, and column sources "
                 "from products"
             )
+
+    def _check(self, arrays: Mapping[str, NDArray[np.floating]]) -> None:
+        sources = self.model.sources
+        self._refuse_unknown(arrays, empty=False)
         for name, array in arrays.items():
             if array.ndim != 2 or array.shape[1] != sources[name].width:
                 raise DataError(f"source {name!r}: shape {array.shape}, expected (N, {sources[name].width})")
@@ -237,6 +249,18 @@ class Predictor:
                 f"source {name!r}: {len(wrong)} row(s) with values that are {values}, first "
                 f"row {wrong[0]}. Fix them, or predict those products without this source."
             )
+
+
+def _frame(products: pd.DataFrame | Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    if isinstance(products, pd.DataFrame):
+        return products
+    try:
+        return pd.DataFrame(dict(products))
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"products: found {products!r:.80} ({error}), expected a frame, or columns of one length by name, such as "
+            "{'catalog_content': [...]}"
+        ) from error
 
 
 def _usable(array: NDArray[np.floating], source: Source) -> NDArray[np.bool_]:

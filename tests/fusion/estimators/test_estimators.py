@@ -115,12 +115,12 @@ def test_fits_on_one_source_alone(kind: str, name: str, made: Any) -> None:
     assert np.isfinite(estimator.log_prices(made.features, made.other_rows)).all()
 
 
-def test_prices_are_between_a_cent_and_a_million(made: Any, fitted: Fitted) -> None:
+def test_prices_are_within_the_range_of_the_fit_rows(made: Any, fitted: Fitted) -> None:
     estimator = fitted("ridge", made)
     estimator.intercept = 1e3  # type: ignore[attr-defined]
-    assert np.expm1(estimator.log_prices(made.features, np.arange(3))) == pytest.approx(1e6)
+    assert np.expm1(estimator.log_prices(made.features, np.arange(3))) == pytest.approx(estimator.price_scale.highest)
     estimator.intercept = -1e3  # type: ignore[attr-defined]
-    assert np.expm1(estimator.log_prices(made.features, np.arange(3))) == pytest.approx(0.01)
+    assert np.expm1(estimator.log_prices(made.features, np.arange(3))) == pytest.approx(estimator.price_scale.lowest)
 
 
 def test_blocks_of_rows_do_not_matter(made: Any, fitted: Fitted, monkeypatch: pytest.MonkeyPatch) -> None:

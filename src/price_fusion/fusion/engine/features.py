@@ -152,7 +152,10 @@ def features_from_tables(
 
 
 def features_from_arrays(
-    arrays: Mapping[str, NDArray[np.floating]], sources: Mapping[str, Source], dtypes: Mapping[str, str]
+    arrays: Mapping[str, NDArray[np.floating]],
+    sources: Mapping[str, Source],
+    dtypes: Mapping[str, str],
+    missing: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> Features:
     """Features of products whose embeddings are given, row for row; an absent source knows none of them.
 
@@ -161,7 +164,9 @@ def features_from_arrays(
         sources: what the model expects.
         dtypes: type in which each source's embeddings were stored for training; values are rounded to it, but for rows
             that go beyond its range.
+        missing: (N,) per source, products that it does not know; none by default.
     """
+    missing = missing or {}
     count = len(next(iter(arrays.values())))
     features = {}
     for name, source in sources.items():
@@ -170,6 +175,8 @@ def features_from_arrays(
             rows, array = np.full(count, -1), np.zeros((1, source.width), dtype=np.float32)
         else:
             rows = np.arange(count)
+            if name in missing:
+                rows = np.where(missing[name], -1, rows)
         embedding = _rounded(array[:, : source.embedding_width], dtypes[name])
         structural = np.ascontiguousarray(array[:, source.embedding_width :], dtype=np.float32)
         features[name] = SourceFeatures(
