@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from price_fusion.fusion.buckets.aggregates import sketch
 from price_fusion.fusion.buckets.hashing import buckets_of
 from price_fusion.fusion.buckets.parts import BucketPlan, Buckets, write_buckets
 from price_fusion.fusion.buckets.table import TableBuckets, rows_as_arrow, table_metadata
@@ -66,7 +67,9 @@ def write_bucketed(folder: Path, rows: int = ROWS, buckets: int = BUCKETS) -> Bu
         rows_of = {f"row_{name}": table.bucket(bucket).rows_of(ids[own]) for name, table in tables.items()}
         table = {"sample_id": ids[own], "price": prices[own], "group_key": own, "split": split[own], "half": half[own]}
         counts = {name: int((split[own] == name).sum()) for name in ("train", "validation", "holdout")}
-        return pa.table(table | {"tuned_on": np.zeros(len(own), bool)} | rows_of), {"splits": counts}
+        found = {name: {"sketch": sketch(prices[own][split[own] == name])} for name in counts}
+        summary = {"splits": counts, "prices": found}
+        return pa.table(table | {"tuned_on": np.zeros(len(own), bool)} | rows_of), summary
 
     return written("samples", sample), tables
 

@@ -13,6 +13,7 @@ from price_fusion.fusion.engine.features import Features, features_from_arrays
 from price_fusion.fusion.engine.scoring import gate_weights, score, to_prices
 from price_fusion.fusion.models.build import PriceModel, build_model
 from price_fusion.fusion.models.heads import Mixture
+from price_fusion.fusion.price_scale import BEFORE
 from price_fusion.parameters import ModelParameters, SourceParameters
 
 
@@ -65,9 +66,9 @@ def test_bf16_scores_are_float32_and_close(model: PriceModel, features: Features
 
 def test_prices_stay_within_bounds() -> None:
     log_prices = torch.tensor([-80.0, 0.0, math.log(15.0), 12.0, 800.0, math.inf])
-    prices = to_prices(log_prices, floor=0.01, ceiling=1e6)
+    prices = to_prices(log_prices, BEFORE)
     assert prices.dtype == np.float64
-    assert prices.tolist() == pytest.approx([0.01, 0.01, 14.0, math.expm1(12.0), 1e6, 1e6], rel=1e-6)
+    assert prices.tolist() == pytest.approx([0.0, 0.0, 14.0, math.expm1(12.0), 1e6, 1e6], rel=1e-6)
 
 
 def test_gate_weights_are_those_of_the_head_in_any_block(
