@@ -56,7 +56,7 @@ def vectors_of(source: str, given: Any, width: int) -> Vectors:
 def _as_array(given: Any) -> Any:
     """A tensor or a frame as an array; all else as it is."""
     if isinstance(given, pd.DataFrame):
-        return given.to_numpy()
+        return given.to_numpy(copy=True)  # pandas gives read-only views
     if hasattr(given, "detach"):  # a tensor; numpy has no bfloat16
         return given.detach().cpu().float().numpy()
     return given
