@@ -52,7 +52,7 @@ class ProductTableDataset(AbstractDataset[NoReturn, pd.DataFrame]):
         with kedro_errors():
             return read_products(self._filepath, labelled=self._labelled, layout=self._layout, sha256=self._sha256)
 
-    def files(self) -> ProductFilesDataset:
+    def in_pieces(self) -> ProductFilesDataset:
         """The same products, to be read piece by piece."""
         layout = self._layout
         return ProductFilesDataset(

@@ -38,4 +38,4 @@ def _files(catalog: CatalogProtocol[Any, Any], products: str, name: str) -> Prod
             f"piece (engine.buckets), expected a ProductTableDataset. Write it so, or add an entry {name!r} of the type "
             "price_fusion.datasets.raw_files.ProductFilesDataset."
         )
-    return dataset.files()
+    return dataset.in_pieces()
