@@ -73,11 +73,11 @@ from price_fusion.fusion.engine.trainer import train_variant
 from price_fusion.fusion.engine.training_data import training_data
 from price_fusion.fusion.ensemble import OutOfFold, build_ensemble, load_ensemble, save_ensemble
 from price_fusion.fusion.estimators import ESTIMATORS, EstimatorOptions, fit_data, fit_estimator
-from price_fusion.fusion.estimators.base import bounded
 from price_fusion.fusion.files import whole_file
 from price_fusion.fusion.folds import FoldFolder
 from price_fusion.fusion.metrics import price_metrics, smape_per_product
 from price_fusion.fusion.predictor import Predictor
+from price_fusion.fusion.price_scale import PriceScale
 from price_fusion.fusion.roles import Roles
 from price_fusion.fusion.splits import split_samples
 from price_fusion.fusion.tables.columns import draft_columns
@@ -523,7 +523,7 @@ def price_by_pytabkit(bench: Bench, name: str, outer: OuterFold, seed: int, **ar
     model.fit(data.fit, data.fit_log_prices, data.stop, data.stop_log_prices)
     seconds = perf_counter() - began
     logs = np.asarray(model.predict(data.design.matrix(features, outer.priced)), np.float64).ravel()
-    return Priced(np.expm1(bounded(logs)), seconds)
+    return Priced(PriceScale.of(bench.prices[outer.others]).prices(logs), seconds)
 
 
 # --- records --------------------------------------------------------------------------------------------------------

@@ -158,7 +158,7 @@ def run(example: Example, folder: Path) -> tuple[ProjectParameters, CatalogProto
     context.pipelines = {"run": pipeline}
     catalog = context.catalog
     catalog[JOURNAL] = Journal(folder / "nodes.jsonl")
-    about: Raw = {"run_params": {}, "pipeline": pipeline, "catalog": catalog}
+    about: Raw = {"run_params": {"project_path": str(folder)}, "pipeline": pipeline, "catalog": catalog}
     manager.hook.before_pipeline_run(**about)
     try:
         results = SequentialRunner().run(pipeline, catalog, manager)

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 import pytest
@@ -86,6 +86,8 @@ def test_a_command_that_takes_too_long_is_killed_with_its_children(tmp_path: Pat
     assert perf_counter() - began < 20
     process = int((tmp_path / "log").read_text())
     state = Path(f"/proc/{process}/stat")
+    while state.exists() and state.read_text().split()[2] != "Z" and perf_counter() - began < 20:
+        sleep(0.1)  # a signal takes its time on a busy machine
     assert not state.exists() or state.read_text().split()[2] == "Z" or os.name != "posix"
 
 

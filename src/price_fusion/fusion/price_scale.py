@@ -44,10 +44,13 @@ class PriceScale(Parameters):
         """The scale of a model that is fitted on some prices.
 
         Args:
-            prices: (N,) positive and finite, at least one.
+            prices: (N,); those that are not positive and finite say nothing of the range, and training refuses them.
             unit: as ``price_unit`` gives it.
         """
         values = np.asarray(prices, np.float64)
+        values = values[np.isfinite(values) & (values > 0)]
+        if not len(values):
+            return cls(unit=unit, lowest=BEFORE.lowest, highest=BEFORE.highest)
         return cls.between(float(values.min()), float(values.max()), unit)
 
     @classmethod
@@ -112,8 +115,8 @@ def in_unit(logs: Values, given: float, wanted: float) -> Values:
 
 
 def price_unit(median: float) -> float:
-    """A power of ten such that the median price is about ten of it; 1 where it lies within ``ORDINARY``."""
-    if ORDINARY[0] <= median <= ORDINARY[1]:
+    """A power of ten such that the median price is about ten of it; 1 where it lies within ``ORDINARY`` or is not finite."""
+    if ORDINARY[0] <= median <= ORDINARY[1] or not math.isfinite(median):
         return 1.0
     return float(10.0 ** round(math.log10(median) - 1))
 

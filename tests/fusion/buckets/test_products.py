@@ -349,7 +349,7 @@ def test_number_format_goes_with_the_products(tmp_path, file):
     path = file(HEADER.strip().replace(",", ";") + ";weight\n1;x;y;1,5;1.299\n2;z;w;2,5;0,5\n")
     layout = Layout(decimal=",", thousands=".")
     buckets = write(tmp_path, path, layout=layout)
-    declaration = ColumnSourceParameters(kind="columns", numeric=("weight",))
+    declaration = ColumnSourceParameters(kind="columns", group="facts", numeric=("weight",))
     frames = [frame_of(buckets, bucket) for bucket in range(BUCKETS) if buckets.rows_in(bucket)]
     found = sorted(value for frame in frames for value in column_matrix(frame, declaration, "x").ravel().tolist())
     assert found == [0.5, 1299.0]
