@@ -116,7 +116,7 @@ def test_compare_ranks_variants_and_baselines_on_the_same_rows(
     project = copy_of(sample_project)
     printed = project.kedro("run", "--pipelines", "compare", "--params", f"{SHORT},{FEW}").stdout
     leaderboard = pd.read_csv(project.path / "data/08_reporting/leaderboard.csv")
-    assert set(leaderboard["model"]) == {*VARIANTS, *BASELINES}
+    assert set(leaderboard["model"]) == {*VARIANTS, *BASELINES, "ridge of two_branch's sources"}
     assert leaderboard["smape"].is_monotonic_increasing
     assert leaderboard["rows"].nunique() == leaderboard["split"].nunique() == 1
     assert (leaderboard["smape_low"] < leaderboard["smape"]).all()
