@@ -348,3 +348,25 @@ def test_refuses_a_variant_whose_pipelines_are_called_as_others(raw: Raw, name: 
     raw[name] = raw["mixed"]
     with pytest.raises(ParameterError, match=f"variants: '{name}' would have the pipeline.* {pipelines}, of which"):
         build_pipelines(parse_project_parameters(raw))
+
+
+def test_sections_of_added_pipelines_may_hold_anything(raw: Raw) -> None:
+    raw["shelf_count"] = {"share": 0.2, "any": ["thing"]}
+    assert parse_project_parameters(raw, ["shelf_count"]) == parse_project_parameters(
+        {key: value for key, value in raw.items() if key != "shelf_count"}
+    )
+    with pytest.raises(ParameterError, match="shelf_count: neither a section nor a variant"):
+        parse_project_parameters(raw)
+
+
+def test_other_sections_are_refused_with_where_parameters_of_added_pipelines_go(raw: Raw) -> None:
+    raw["share"] = 0.2
+    with pytest.raises(ParameterError, match=r"share: neither a section.*\n.* a section of its name \(shelf_count\)"):
+        parse_project_parameters(raw, ["shelf_count"])
+
+
+@pytest.mark.parametrize("name", ["plain", "splitting"])
+def test_an_added_pipeline_does_not_switch_checks_off(raw: Raw, name: str) -> None:
+    raw[name]["nonsense"] = 1
+    with pytest.raises(ParameterError, match=f"{name}.nonsense: unknown parameter"):
+        parse_project_parameters(raw, [name])

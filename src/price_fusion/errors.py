@@ -71,6 +71,10 @@ class UsageError(PriceFusionError):
     """A command names something that there is not: a pipeline, a node, a tag, an environment."""
 
 
+class PipelineError(PriceFusionError):
+    """A pipeline that was added to ``pipelines/`` cannot be built."""
+
+
 class MissingPackageError(PriceFusionError):
     """An optional package that is asked for is not installed."""
 

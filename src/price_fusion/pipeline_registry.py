@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
+from typing import Any
 
 from kedro.framework.project import pipelines as kedro_pipelines
 from kedro.framework.project import settings
@@ -19,6 +20,7 @@ from kedro.pipeline.node import Node
 from kedro.utils import find_kedro_project
 
 from price_fusion.errors import ParameterError
+from price_fusion.own_pipelines import own_names, own_pipelines
 from price_fusion.parameters import ESTIMATOR_KINDS, ProjectParameters, parse_project_parameters
 from price_fusion.pipelines import (
     ablation,
@@ -99,8 +101,22 @@ def in_buckets() -> bool:
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """All pipelines by name."""
-    return _quietly_built(_parameters or _read_parameters())
+    """All pipelines by name.
+
+    Raises:
+        PipelineError: if one that was added to ``pipelines/`` cannot be built.
+    """
+    built = _quietly_built(_parameters or _read_parameters())
+    return built | own_pipelines(taken={*built, *ProjectParameters.model_fields})
+
+
+def parse_parameters(raw: Mapping[str, Any]) -> ProjectParameters:
+    """Check the parameters of the project and its built-in pipelines; sections of added pipelines may hold anything.
+
+    Raises:
+        ParameterError: as ``parse_project_parameters``.
+    """
+    return parse_project_parameters(raw, own_names())
 
 
 def _quietly_built(parameters: ProjectParameters) -> dict[str, Pipeline]:
@@ -220,4 +236,4 @@ def _read_parameters() -> ProjectParameters:
     loader = settings.CONFIG_LOADER_CLASS(
         conf_source=str(project / settings.CONF_SOURCE), env=os.environ.get("KEDRO_ENV"), **settings.CONFIG_LOADER_ARGS
     )
-    return parse_project_parameters(loader["parameters"])
+    return parse_parameters(loader["parameters"])

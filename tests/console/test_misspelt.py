@@ -11,7 +11,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:One or more dataset names contai
 
 
 def test_other_errors_are_not_ours_to_explain() -> None:
-    assert explained(ValueError("Pipeline input(s) {'a'} not found in the DataCatalog")) is None
+    assert explained(ValueError("setting an array element with a sequence")) is None
     assert explained(KeyError("moe")) is None
 
 
@@ -36,6 +36,15 @@ def test_the_nearest_name_is_said(message: str, said: str, monkeypatch: pytest.M
     found = explained(ValueError(message))
     assert found is not None
     assert said in str(found)
+
+
+def test_inputs_that_nothing_gives_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("price_fusion.console.misspelt._datasets", lambda: {"moe.prediction", "moe.predictions"})
+    names = {"moe.prediction", "params:rent.share"}
+    found = str(explained(ValueError(f"Pipeline input(s) {names} not found in the DataCatalog")))
+    assert "a node reads 'moe.prediction', which no node" in found
+    assert "Did you mean 'moe.predictions'?" in found
+    assert "a node reads 'params:rent.share', and conf/ has no such parameter" in found
 
 
 def test_tags_are_read_from_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ _NODES = re.compile(r"Pipeline does not contain nodes named \[(?P<names>[^\]]*)\
 _NAMESPACES = re.compile(r"nodes with the following namespaces: \[(?P<names>[^\]]*)\]")
 _DATASETS = re.compile(r"Pipeline does not contain datasets named [\[{](?P<names>[^\]}]*)[\]}]")
 _VERSIONS = re.compile(r"'load_versions' keys \[(?P<names>[^\]]*)\]")
+_INPUTS = re.compile(r"^Pipeline input\(s\) \{(?P<names>.*)\} not found in the ")
 _NOTHING_LEFT = "Pipeline contains no nodes after applying all provided filters"
 _ENVIRONMENT = re.compile(r"not a valid directory: (?P<path>.+)")
 _IN_MEMORY = ("cross", "tune", "ablate", "leak", "check", "report", "compare", "ensemble")
@@ -45,11 +46,14 @@ def explained(error: BaseException) -> UsageError | None:
     if isinstance(error, DatasetNotFoundError) and (match := _VERSIONS.search(str(error))):
         names = match["names"].split(", ")
         return UsageError(unknown("dataset", names, _datasets(), "kedro catalog describe-datasets"))
-    if not isinstance(error, ValueError):
-        return None
-    message = str(error)
+    return _of_pipelines(str(error)) if isinstance(error, ValueError) else None
+
+
+def _of_pipelines(message: str) -> UsageError | None:
     if match := _PIPELINE.search(message):
         return _pipeline(match["names"])
+    if match := _INPUTS.search(message):
+        return UsageError("\n".join(_input(name) for name in sorted(re.findall(r"'([^']*)'", match["names"]))))
     for pattern, kind, listing, known in _KINDS:
         if match := pattern.search(message):
             return UsageError(unknown(kind, re.findall(r"'([^']*)'", match["names"]), known(), listing))
@@ -68,6 +72,21 @@ def _pipeline(name: str) -> UsageError:
             "(engine.buckets=null, engine.kind=local), on fewer products if these do not fit; docs/scale.md says what there is."
         )
     return UsageError(unknown("pipeline", [name], [str(one) for one in pipelines], "kedro registry list"))
+
+
+def _input(name: str) -> str:
+    """What to do about a dataset that nodes read, and nothing makes or declares."""
+    if name.startswith("params:"):
+        return (
+            f"a node reads {name!r}, and conf/ has no such parameter. Declare it in a parameters.yml; of a pipeline of your "
+            "own in a section of its name, read as params:NAME.FIELD (docs/extending.md)."
+        )
+    near = difflib.get_close_matches(name, _datasets() - {name}, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return (
+        f"a node reads {name!r}, which no node of these pipelines gives and the catalog does not have.{hint} Declare it in a "
+        "catalog.yml, or run the pipeline that makes it together with this one."
+    )
 
 
 def _environment(message: str) -> UsageError | None:

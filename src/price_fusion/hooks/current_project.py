@@ -15,7 +15,7 @@ from kedro.io import CatalogProtocol
 
 from price_fusion import pipeline_registry
 from price_fusion.errors import UsageError
-from price_fusion.parameters import ProjectParameters, parse_project_parameters
+from price_fusion.parameters import ProjectParameters
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class ParameterHooks:
         loader = context.config_loader
         raw = loader["parameters"]
         folder = Path(context.project_path)
-        parameters = parse_project_parameters(raw)
+        parameters = pipeline_registry.parse_parameters(raw)
         if getattr(loader, "restrict_runtime_params_type_selection", False):  # Kedro's mark of a session that serves
             pipeline_registry.use_of_server(parameters, lambda: _without_request(context))
         else:
@@ -80,4 +80,4 @@ def _without_request(context: KedroContext) -> ProjectParameters:
     loader = settings.CONFIG_LOADER_CLASS(
         conf_source=context.config_loader.conf_source, env=context.env, **settings.CONFIG_LOADER_ARGS
     )
-    return parse_project_parameters(loader["parameters"])
+    return pipeline_registry.parse_parameters(loader["parameters"])

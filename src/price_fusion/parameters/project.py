@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -106,12 +106,13 @@ class ProjectParameters(BaseModel):
         return tuple(source for source in self.used_sources if source in read) or self.used_sources
 
 
-def parse_project_parameters(raw: Mapping[str, Any]) -> ProjectParameters:
+def parse_project_parameters(raw: Mapping[str, Any], own_pipelines: Collection[str] = ()) -> ProjectParameters:
     """Check all parameters at once.
 
     Args:
         raw: what the configuration loader merged from ``conf/`` and ``--params``. Keys with a leading underscore are left
             out: they hold YAML anchors.
+        own_pipelines: names of pipelines that a user added. The section of each is left out, too: its nodes check it.
 
     Raises:
         ParameterError: listing every field that is wrong, with the nearest known name for a misspelt one.
@@ -120,11 +121,18 @@ def parse_project_parameters(raw: Mapping[str, Any]) -> ProjectParameters:
     known = list(ProjectParameters.model_fields)
     variants = raw.get("variants")
     declared = [str(name) for name in variants] if isinstance(variants, list | tuple) else []
+    own = set(own_pipelines) - {*known, *declared}
+    raw = {key: value for key, value in raw.items() if key not in own}
     problems = [
-        f"{key}: neither a section nor a variant{did_you_mean(key, [*known, *declared])}"
+        f"{key}: neither a section nor a variant{did_you_mean(key, [*known, *declared, *sorted(own)])}"
         for key in raw
         if key not in known and key not in declared and not _looks_like_variant(raw[key])
     ]
+    if problems and own:
+        problems[-1] += (
+            f"\n    Parameters of a pipeline of your own are in a section of its name ({', '.join(sorted(own))}); its nodes "
+            "read params:NAME.FIELD (docs/extending.md)."
+        )
     parsed: ProjectParameters | None = None
     if not problems:
         try:
