@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import traceback
+import warnings
 from collections.abc import Collection
 from pathlib import Path
 
@@ -54,7 +55,10 @@ def own_pipelines(taken: Collection[str]) -> dict[str, Pipeline]:
         PipelineError: naming the file, if a folder has a name that is taken, cannot be imported, has no
             ``create_pipeline``, or that gives something else than a pipeline.
     """
-    return {name: _created(name, taken) for name in own_names()}
+    with warnings.catch_warnings():
+        # As in pipeline_registry.py: names such as moe.predictions have dots on purpose.
+        warnings.filterwarnings("ignore", message="One or more dataset names contain '.'")
+        return {name: _created(name, taken) for name in own_names()}
 
 
 def _created(name: str, taken: Collection[str]) -> Pipeline:
