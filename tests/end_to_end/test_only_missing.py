@@ -59,7 +59,7 @@ def saved(project: Project) -> dict[str, bytes]:
         str(path.relative_to(data)): path.read_bytes()
         for stage in ("03_primary", "05_model_input", "07_model_output", "08_reporting")
         for path in sorted((data / stage).rglob("*"))
-        if path.is_file() and path.suffix != ".partial" and path.name not in ("run.json", "checked.json")
+        if path.is_file() and path.suffix != ".partial" and path.name not in ("run.json", "nodes.jsonl", "checked.json")
     }
 
 
