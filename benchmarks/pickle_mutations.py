@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument("--start-each", action="store_true", help="a new interpreter for each mutation")
     options = parse_arguments(parser, {"count": 5})
     start("Damage to pickles")
-    pickles = sorted(PICKLES.glob("*.pkl"))
+    pickles = [path for path in sorted(PICKLES.glob("*.pkl")) if "frame-numbered" not in path.name]  # refused whole
     share = -(-options.count // len(pickles))
     rows = []
     with exchange_folder() as folder:

@@ -57,7 +57,7 @@ class PickledFrame:
             raise pickle.UnpicklingError("it holds a data frame without its columns")
         self._columns, self._rows = manager.columns, manager.rows
         self._blocks = {label: spot for block in manager.blocks for label, spot in self._spots(block)}
-        if len(self._blocks) != len(set(self._columns.values)):
+        if len(self._blocks) != _distinct(self._columns.values):
             raise pickle.UnpicklingError("it holds a data frame with more or fewer columns than names")
 
     def _spots(self, block: _Block) -> list[tuple[Any, tuple[_Block, int]]]:
@@ -250,3 +250,8 @@ def _bits(valid: object, offset: int, length: int) -> list[bool]:
         raise pickle.UnpicklingError("it holds a column of text with other data than that needs")
     bits = np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")
     return [bool(bit) for bit in bits[offset : offset + length].tolist()]
+
+
+def _distinct(values: range | list[Any]) -> int:
+    """How many different values there are; a range may be longer than memory."""
+    return len(values) if isinstance(values, range) else len(set(values))
