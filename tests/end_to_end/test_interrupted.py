@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import random
 import shutil
 import signal
@@ -96,7 +97,7 @@ def test_a_second_run_in_the_same_data_folder_is_refused(tables: Project) -> Non
         first.send_signal(signal.SIGKILL)
         first.communicate(timeout=120)
     said = "".join((refused.stdout + refused.stderr).split())
-    assert f"process{first.pid},started20" in said
+    assert f"process{first.pid}on{platform.node()},started20" in said
     assert "BusyError" in said
     tables.kedro("run", "--pipelines", "split")
 
