@@ -14,7 +14,14 @@ import pytest
 
 from price_fusion.errors import CheckpointError, DataError, MissingPackageError, ParameterError, TrainingError
 from price_fusion.fusion.engine.features import features_from_arrays
-from price_fusion.fusion.estimators import ESTIMATORS, Estimator, EstimatorOptions, fit_estimator, load_estimator
+from price_fusion.fusion.estimators import (
+    ESTIMATORS,
+    Estimator,
+    EstimatorOptions,
+    fit_estimator,
+    load_estimator,
+    refit_estimator,
+)
 from price_fusion.fusion.sealed import SEAL, sealed
 
 PACKAGES = [kind for kind in ("lightgbm", "catboost") if importlib.util.find_spec(kind) is None]
@@ -84,6 +91,31 @@ def test_a_saved_estimator_gives_the_same_prices(kind: str, made: Any, fitted: F
     again.save(tmp_path / "b")
     third = load_estimator(tmp_path / "b", threads=1)
     np.testing.assert_array_equal(third.log_prices(made.features, rows), again.log_prices(made.features, rows))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_refitted_on_its_fit_rows_it_is_what_it_was(kind: str, made: Any, fitted: Fitted, tmp_path: Path) -> None:
+    options, rows = EstimatorOptions(threads=1), made.other_rows
+    fitted(kind, made).save(tmp_path / kind)
+    estimator = load_estimator(tmp_path / kind, threads=1)
+    again = refit_estimator(estimator, made.features, made.log_prices, made.fit_rows, options=options)
+    assert again.description == estimator.description
+    np.testing.assert_allclose(
+        again.log_prices(made.features, rows), estimator.log_prices(made.features, rows), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_refitted_on_other_rows_it_keeps_its_settings_and_learns_from_them(
+    kind: str, made: Any, fitted: Fitted
+) -> None:
+    estimator, every = fitted(kind, made), np.arange(len(made.log_prices))
+    refit = [
+        refit_estimator(estimator, one.features, one.log_prices, every) for one in (made, made.changed(made.other_rows))
+    ]
+    assert refit[0].description.settings == estimator.description.settings
+    assert refit[0].description.median_log_price == np.median(made.log_prices)
+    assert not np.allclose(*(one.log_prices(made.features, made.fit_rows) for one in refit))
 
 
 @pytest.mark.parametrize("kind", KINDS)

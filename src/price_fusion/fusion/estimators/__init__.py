@@ -2,7 +2,7 @@
 
 from price_fusion.fusion.estimators.base import Estimator, EstimatorOptions, FitData, fit_data
 from price_fusion.fusion.estimators.design import Design, fit_design
-from price_fusion.fusion.estimators.registry import ESTIMATORS, fit_estimator, load_estimator
+from price_fusion.fusion.estimators.registry import ESTIMATORS, fit_estimator, load_estimator, refit_estimator
 
 __all__ = [
     "ESTIMATORS",
@@ -14,4 +14,5 @@ __all__ = [
     "fit_design",
     "fit_estimator",
     "load_estimator",
+    "refit_estimator",
 ]

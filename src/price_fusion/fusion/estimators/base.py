@@ -122,6 +122,15 @@ class Estimator(ABC):
     def fit(cls, data: FitData, options: EstimatorOptions, seed: int) -> Self:
         """Fit on the fit rows; the stop rows choose what is to be chosen."""
 
+    @abstractmethod
+    def refitted(self, data: FitData, options: EstimatorOptions) -> Self:
+        """An estimator with the settings of this one, fitted on the fit rows; nothing is chosen.
+
+        Args:
+            data: without stop rows.
+            options: what fitting may spend; ``rounds`` are those of this one.
+        """
+
     @classmethod
     @abstractmethod
     def read(cls, path: Path, description: Description, threads: int) -> Self:
@@ -181,11 +190,11 @@ def fit_data(
         sources: as declared.
         log_prices: (N,); those of other rows are not used.
         fit_rows: (F,) places among the N.
-        stop_rows: (S,) places, none of them a fit row.
+        stop_rows: (S,) places, none of them a fit row; none where nothing is chosen.
         unit: of the log prices, USD.
 
     Raises:
-        DataError: if there are no fit or no stop rows, a row is both, or the log price of one is not finite.
+        DataError: if there are no fit rows, a row is both, or the log price of one is not finite.
     """
     rows = np.concatenate([fit_rows, stop_rows])
     prices = np.asarray(log_prices, np.float64)[rows]
@@ -195,10 +204,10 @@ def fit_data(
 
 
 def _check(fit_rows: Rows, stop_rows: Rows, log_prices: Values) -> None:
-    if not len(fit_rows) or not len(stop_rows):
+    if not len(fit_rows):
         raise DataError(
-            f"estimator: {len(fit_rows)} fit rows and {len(stop_rows)} stop rows, expected some of each. Split the products "
-            "with train and validation rows (splitting.proportions, splitting.folds)."
+            f"estimator: 0 fit rows and {len(stop_rows)} stop rows, expected rows to fit. Split the products with train rows "
+            "(splitting.proportions)."
         )
     both = np.intersect1d(fit_rows, stop_rows)
     if len(both):

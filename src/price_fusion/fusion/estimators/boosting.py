@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
@@ -85,6 +87,15 @@ class LightGBM(_Boosted):
             data.described(**LIGHTGBM_PARAMETERS, rounds=booster.best_iteration, seed=seed), best, options.threads
         )
 
+    def refitted(self, data: FitData, options: EstimatorOptions) -> Self:
+        """Boost for as many rounds as were best."""
+        lightgbm = optional_package("lightgbm")
+        given = dict(self.description.settings)
+        rounds = int(given.pop("rounds"))  # type: ignore[arg-type]
+        fit = lightgbm.Dataset(data.fit, data.fit_log_prices)
+        booster = lightgbm.train({**given, "num_threads": options.threads}, fit, num_boost_round=rounds)
+        return type(self)(data.described(**self.description.settings), booster, options.threads)
+
     @classmethod
     def read(cls, path: Path, description: Description, threads: int) -> Self:
         """Open the model's text."""
@@ -123,16 +134,22 @@ class CatBoost(_Boosted):
             random_seed=seed,
             thread_count=options.threads or -1,
         )
-        try:
+        with _catboost_errors(data):
             model.fit(data.fit, data.fit_log_prices, eval_set=(data.stop, data.stop_log_prices), use_best_model=True)
-        except catboost.CatBoostError as error:
-            raise TrainingError(
-                f"catboost cannot be fitted on {len(data.fit):,} products with {data.fit.shape[1]} features: {error} Bring "
-                "sources that tell these products apart, leave it out of ensemble.presets.<name>.members, or uninstall it to "
-                "compare without it."
-            ) from error
         _log(cls.kind, model.tree_count_, options, started)
         return cls(data.described(**CATBOOST_PARAMETERS, rounds=model.tree_count_, seed=seed), model, options.threads)
+
+    def refitted(self, data: FitData, options: EstimatorOptions) -> Self:
+        """Boost for as many rounds as were best."""
+        catboost = optional_package("catboost")
+        given = dict(self.description.settings)
+        rounds, seed = given.pop("rounds"), given.pop("seed")
+        model = catboost.CatBoostRegressor(
+            **given, iterations=rounds, random_seed=seed, thread_count=options.threads or -1
+        )
+        with _catboost_errors(data):
+            model.fit(data.fit, data.fit_log_prices)
+        return type(self)(data.described(**self.description.settings), model, options.threads)
 
     @classmethod
     def read(cls, path: Path, description: Description, threads: int) -> Self:
@@ -151,6 +168,23 @@ class CatBoost(_Boosted):
     def predict(self, matrix: Matrix) -> Values:
         """Log prices of rows of the design, (M, D) to (M,)."""
         return np.asarray(self._model.predict(matrix, thread_count=self._threads or -1), np.float64)
+
+
+@contextmanager
+def _catboost_errors(data: FitData) -> Iterator[None]:
+    """Where CatBoost says why it cannot be fitted.
+
+    Raises:
+        TrainingError: with what to do about it.
+    """
+    try:
+        yield
+    except optional_package("catboost").CatBoostError as error:
+        raise TrainingError(
+            f"catboost cannot be fitted on {len(data.fit):,} products with {data.fit.shape[1]} features: {error} Bring "
+            "sources that tell these products apart, leave it out of ensemble.presets.<name>.members, or uninstall it to "
+            "compare without it."
+        ) from error
 
 
 def optional_package(name: str) -> Any:

@@ -115,6 +115,11 @@ class Neighbours(Estimator):
         logger.info("neighbours: %s, SMAPE of the stop rows %.2f %%", setting, error)
         return cls(data.described(**setting._asdict()), setting, stored, data.fit_log_prices.copy())
 
+    def refitted(self, data: FitData, options: EstimatorOptions) -> Self:
+        """Store the fit rows, to be compared by the setting that was chosen."""
+        described = data.described(**self.setting._asdict())
+        return type(self)(described, self.setting, data.fit.astype(np.float16), data.fit_log_prices.copy())
+
     @classmethod
     def read(cls, path: Path, description: Description, threads: int) -> Self:
         """Open the stored rows."""

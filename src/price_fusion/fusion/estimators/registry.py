@@ -7,7 +7,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from price_fusion.errors import CheckpointError, ParameterError
+import numpy as np
+
+from price_fusion.errors import CheckpointError, DataError, ParameterError
 from price_fusion.fusion.engine.features import Features
 from price_fusion.fusion.estimators.base import Estimator, EstimatorOptions, Values, fit_data
 from price_fusion.fusion.estimators.boosting import CatBoost, LightGBM
@@ -49,13 +51,39 @@ def fit_estimator(
 
     Raises:
         ParameterError: if there is no such kind.
-        DataError: as ``fit_data``.
+        DataError: as ``fit_data``, and if there are no stop rows.
         MissingPackageError: if the kind needs a package that is not installed.
     """
     if kind not in ESTIMATORS:
         raise ParameterError(f"there is no estimator {kind!r}, expected one of {', '.join(ESTIMATORS)}.")
+    if not len(stop_rows):
+        raise DataError(
+            f"{kind}: {len(fit_rows)} fit rows and 0 stop rows, expected some of each. Split the products with train and "
+            "validation rows (splitting.proportions, splitting.folds)."
+        )
     data = fit_data(features, sources, log_prices, fit_rows, stop_rows, unit)
     return ESTIMATORS[kind].fit(data, options or EstimatorOptions(), seed)
+
+
+def refit_estimator(
+    fitted: Estimator, features: Features, log_prices: Values, rows: Rows, *, options: EstimatorOptions | None = None
+) -> Estimator:
+    """Fit the same estimator on other rows, with the settings that its stop rows chose.
+
+    Args:
+        fitted: whose kind, sources and settings to take.
+        features: of N products, with each of its sources.
+        log_prices: (N,) log1p of prices in the unit of its ``price_scale``.
+        rows: (F,) places among the N products, to fit on.
+        options: what fitting may spend; by default as ``EstimatorOptions`` says.
+
+    Raises:
+        DataError: as ``fit_data``.
+        MissingPackageError: if the kind needs a package that is not installed.
+    """
+    declared, unit = fitted.design.declarations, fitted.price_scale.unit
+    data = fit_data(features, declared, log_prices, rows, np.empty(0, np.int64), unit)
+    return fitted.refitted(data, options or EstimatorOptions())
 
 
 def load_estimator(folder: Path, *, threads: int = 0) -> Estimator:

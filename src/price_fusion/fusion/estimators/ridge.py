@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import ClassVar, Self
@@ -45,20 +45,19 @@ class Ridge(Estimator):
     @classmethod
     def fit(cls, data: FitData, options: EstimatorOptions, seed: int) -> Self:
         """Fit with each penalty, all of which share one matrix of products; there is nothing random in it."""
-        mean = data.fit.mean(axis=0, dtype=np.float64)
-        level = float(data.fit_log_prices.mean())
-        # The weights are a sum of the rows: with fewer rows than columns, the equations in rows are the smaller ones.
-        equations = _equations_in_rows if len(data.fit) < data.fit.shape[1] else _equations_in_columns
-        fits = []
-        with _threads_for(*data.fit.shape):
-            solve = equations(data.fit, mean.astype(np.float32), data.fit_log_prices - level)
-            for penalty in PENALTIES:
-                weights = solve(penalty)
-                intercept = level - float(mean @ weights)
-                fits.append((data.stop_smape(_linear(data.stop, weights, intercept)), penalty, weights, intercept))
+        fits = [
+            (data.stop_smape(_linear(data.stop, weights, intercept)), penalty, weights, intercept)
+            for penalty, weights, intercept in _solutions(data, PENALTIES)
+        ]
         error, penalty, weights, intercept = min(fits, key=lambda fit: fit[:2])
         logger.debug("ridge: penalty %g, SMAPE of the stop rows %.2f %%", penalty, error)
         return cls(data.described(penalty=penalty), weights, intercept)
+
+    def refitted(self, data: FitData, options: EstimatorOptions) -> Self:
+        """Fit with the penalty that was chosen."""
+        settings = self.description.settings
+        ((_, weights, intercept),) = _solutions(data, [float(settings["penalty"])])  # type: ignore[arg-type]
+        return type(self)(data.described(**settings), weights, intercept)
 
     @classmethod
     def read(cls, path: Path, description: Description, threads: int) -> Self:
@@ -77,6 +76,18 @@ class Ridge(Estimator):
 
 def _linear(matrix: Matrix, weights: Matrix, intercept: float) -> Values:
     return (matrix @ weights).astype(np.float64) + intercept
+
+
+def _solutions(data: FitData, penalties: Sequence[float]) -> list[tuple[float, Matrix, float]]:
+    """Weights and intercept of the fit rows with each penalty."""
+    mean = data.fit.mean(axis=0, dtype=np.float64)
+    level = float(data.fit_log_prices.mean())
+    # The weights are a sum of the rows: with fewer rows than columns, the equations in rows are the smaller ones.
+    equations = _equations_in_rows if len(data.fit) < data.fit.shape[1] else _equations_in_columns
+    with _threads_for(*data.fit.shape):
+        solve = equations(data.fit, mean.astype(np.float32), data.fit_log_prices - level)
+        solved = [(penalty, solve(penalty)) for penalty in penalties]
+    return [(penalty, weights, level - float(mean @ weights)) for penalty, weights in solved]
 
 
 def _threads_for(rows: int, columns: int) -> AbstractContextManager[object]:
