@@ -5,8 +5,8 @@
     python benchmarks/accuracy.py --models variants --seeds 5
     python benchmarks/accuracy.py --models RealMLP TabM --outer-folds 0
 
-The labelled products are dealt to five outer folds. The rows of each are priced by models that were fitted, stopped and
-blended on the other four alone. What is priced is kept in <data>/benchmarks/accuracy and not done again, unless the data
+The labelled products are dealt to five outer folds. The rows of each are predicted by models that were fitted, stopped and
+blended on the other four alone. What is predicted is kept in <data>/benchmarks/accuracy and not done again, unless the data
 or the settings are others; the JSON is of all that is there. Processes may run side by side, but not the two ensembles of
 one outer fold: they share models.
 
@@ -222,7 +222,7 @@ class Priced:
 
 @dataclass(frozen=True)
 class Model:
-    """Something that prices products."""
+    """Something that predicts prices."""
 
     name: str
     family: str
@@ -704,7 +704,7 @@ def notes_of(records: Sequence[tuple[Model, Record]]) -> list[str]:
     return [
         f"{OUTER_FOLDS} outer folds, groups whole, each with its share of each price quantile; a fold's rows are priced by "
         "models that were fitted, stopped and blended on the other folds alone; pooled over the folds measured",
-        "95 % intervals: bootstrap of groups. Behind the best variant: difference of SMAPE on the rows that both priced, "
+        "95 % intervals: bootstrap of groups. Behind the best variant: difference of SMAPE on the rows that both predicted, "
         "in points; the best one is chosen on these very rows",
         "variants as configured, which select nothing, are fitted on all rows of the other folds; the reference's settings, "
         "estimators, RealMLP and TabM on 90 % of them, the other 10 % are to stop or select on; ensembles cross-validate on "
@@ -771,7 +771,7 @@ def accuracy_row(bench: Bench, outcome: Outcome) -> dict[str, Any]:
 
 
 def difference_to(bench: Bench, outcome: Outcome, baseline: Outcome | None) -> dict[str, float | None]:
-    """Paired difference of SMAPE on the rows that both priced."""
+    """Paired difference of SMAPE on the rows that both predicted."""
     nothing: dict[str, float | None] = {"behind": None, "behind_low": None, "behind_high": None}
     if baseline is None or outcome.name == baseline.name:
         return nothing
@@ -811,7 +811,7 @@ def goals(bench: Bench, outcomes: Sequence[Outcome], best: Outcome | None) -> It
 
 
 def seed_row(bench: Bench, by_seed: Mapping[int, Outcome]) -> dict[str, Any]:
-    """Single seeds beside their mean, on the rows that all of them priced."""
+    """Single seeds beside their mean, on the rows that all of them predicted."""
     mean = mean_of_seeds(by_seed)
     singles = [
         mean_smape(bench, replace(one, prices=np.where(mean.rows, one.prices, np.nan))) for one in by_seed.values()

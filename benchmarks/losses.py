@@ -270,7 +270,7 @@ def loss_table(name: str, sources: tuple[str, ...], records: list[Record]) -> Re
     split = splitting().proportions
     notes = [
         f"split {split} (train/validation/holdout) drawn anew for each seed; means over seeds; the best epoch is chosen on "
-        "validation rows, holdout rows are only priced",
+        "validation rows, holdout rows are only predicted",
         "behind the best: difference of holdout SMAPE to the first line's loss on the same seed (and so the same rows), its "
         "mean and standard deviation over seeds",
         f"runs of commit(s) {', '.join(sorted({record['revision'] for record in records}))}",

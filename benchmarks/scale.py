@@ -1,4 +1,4 @@
-"""Aligning, pricing and training on products in buckets: seconds and memory, and how both grow.
+"""Aligning, predicting and training on products in buckets: seconds and memory, and how both grow.
 
     python benchmarks/scale.py                                            # 1 million products, and training on 1 million
     python benchmarks/scale.py --rows 1_000_000 10_000_000 --train-rows 10_000_000       # 40 GB of scratch, half an hour
@@ -39,7 +39,7 @@ from common import (
 from price_fusion.fusion.buckets.alignment import BucketAlignment, alignment_plan, merged_alignment
 from price_fusion.fusion.buckets.hashing import buckets_of
 from price_fusion.fusion.buckets.parts import BucketPlan, Buckets, Summary, Tables, write_buckets
-from price_fusion.fusion.buckets.scoring import BucketPricing, packed, pricing_plan
+from price_fusion.fusion.buckets.scoring import BucketPrediction, packed, prediction_plan
 from price_fusion.fusion.buckets.table import TableBuckets, rows_as_arrow, table_metadata
 from price_fusion.fusion.engines import engine_of
 from price_fusion.parameters import EngineParameters, SourceParameters, VariantParameters
@@ -183,11 +183,11 @@ def model_of(variant: VariantParameters, sources: dict[str, SourceParameters]) -
     return checkpoint_bytes(Checkpoint(header, dict(model.state_dict()))), parameters
 
 
-# --- align and price ----------------------------------------------------------------------------------------------------
+# --- align and predict ----------------------------------------------------------------------------------------------------
 
 
 def measure(folder: Path, rows: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Align and price so many products."""
+    """Align and predict so many products."""
     buckets = max(1, rows // options.bucket_rows)
     engine = EngineParameters(buckets=buckets, workers=options.workers)
     variant = declared_variant("two_branch")
@@ -200,17 +200,17 @@ def measure(folder: Path, rows: int, options: argparse.Namespace) -> dict[str, A
     contents, parameters = model_of(variant, sources)
     model = packed(contents)
     row: dict[str, Any] = {"rows": rows, "buckets": buckets, "size": size, "parameters": parameters}
-    row |= {what: Timings(f"{what}, {rows:,} products", rows) for what in ("align", "price")}
+    row |= {what: Timings(f"{what}, {rows:,} products", rows) for what in ("align", "predict")}
     with watched() as peak:
         began = perf_counter()
         samples = aligned(folder, products, tables, engine)
         align = perf_counter() - began
         began = perf_counter()
-        pricing = pricing_plan(BucketPricing(model, samples, tables, ()))
-        priced = write_buckets(str(folder / "priced"), pricing, engine_of(engine))
-        price = perf_counter() - began
+        plan = prediction_plan(BucketPrediction(model, samples, tables, ()))
+        predicted = write_buckets(str(folder / "predicted"), plan, engine_of(engine))
+        predict = perf_counter() - began
     row["align"].note(samples.rows, align)
-    row["price"].note(priced.rows, price)
+    row["predict"].note(predicted.rows, predict)
     return row | {"memory": peak.megabytes}
 
 
@@ -221,9 +221,9 @@ def checked(row: dict[str, Any], peaks: Peaks) -> dict[str, Any]:
         ImpossibleFigureError: if they are not: every id is copied at least, and every product multiplied by each weight.
     """
     align = row["align"].median(floor=8 * row["rows"] / peaks.copy)
-    rate = row["price"].rate(ceiling=peaks.scoring_rate(row["parameters"], "float32"))
-    price = row["rows"] / rate
-    return row | {"align": align, "price": price, "seconds": align + price, "rate": rate}
+    rate = row["predict"].rate(ceiling=peaks.scoring_rate(row["parameters"], "float32"))
+    predict = row["rows"] / rate
+    return row | {"align": align, "predict": predict, "seconds": align + predict, "rate": rate}
 
 
 def aligned(folder: Path, products: Buckets, tables: dict[str, TableBuckets], engine: EngineParameters) -> Buckets:
@@ -318,7 +318,7 @@ def in_memory(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="*", default=[1_000_000], help="to align and price")
+    parser.add_argument("--rows", type=int, nargs="*", default=[1_000_000], help="to align and predict")
     parser.add_argument("--train-rows", type=int, default=1_000_000, help="to train on; 0: no training")
     parser.add_argument("--memory-rows", type=int, default=2_000_000, help="at most so many for the in-memory engine")
     parser.add_argument("--bucket-rows", type=int, default=31_250)
@@ -327,7 +327,7 @@ def main() -> None:
     options = parse_arguments(parser, SMOKE)
     start("scale")
     if options.rows:
-        pricing_section(options).finish(options)
+        prediction_section(options).finish(options)
     if options.train_rows:
         training_section(options).finish(options)
 
@@ -339,8 +339,8 @@ def measured_peaks(options: argparse.Namespace) -> Peaks:
     return measure_peaks(options.peak_seconds, small=options.smoke)
 
 
-def pricing_section(options: argparse.Namespace) -> Section:
-    """Seconds and memory of aligning and pricing, and how they grow."""
+def prediction_section(options: argparse.Namespace) -> Section:
+    """Seconds and memory of aligning and predicting, and how they grow."""
     section = Section("scale", "Products in buckets", "made-up products x (768 + 1027) float16")
     measured = []
     for rows in options.rows:
@@ -353,15 +353,15 @@ def pricing_section(options: argparse.Namespace) -> Section:
         Column("buckets", "buckets", ",d"),
         Column("size", "parquet, GB", ".1f"),
         Column("align", "align, s", ".1f"),
-        Column("price", "price, s", ".1f"),
+        Column("predict", "predict, s", ".1f"),
         Column("seconds", "both, s", ".1f"),
-        Column("rate", "priced rows/s", ",.0f"),
+        Column("rate", "predicted rows/s", ",.0f"),
         Column("memory", "peak memory of all processes, MB", ",.0f"),
     )
-    section.tables.append(ResultTable("Align and price (two_branch)", columns, measured))
+    section.tables.append(ResultTable("Align and predict (two_branch)", columns, measured))
     first, last = measured[0], measured[-1]
     section.goals += [
-        Goal(f"align and price {first['rows']:,}", SECONDS_GOAL, first["seconds"], "s", at_least=False),
+        Goal(f"align and predict {first['rows']:,}", SECONDS_GOAL, first["seconds"], "s", at_least=False),
         Goal(f"memory for {first['rows']:,}", MEMORY_GOAL, first["memory"], "MB", at_least=False),
     ]
     if last is not first:

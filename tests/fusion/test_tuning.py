@@ -103,7 +103,7 @@ def study_in(path: Path, recipe: str = "r", **changes: Any) -> Any:
 def run(path: Path, trials: int, objective: Callable[[Values, Report], float] = slope, **opened: Any) -> pd.DataFrame:
     """Open a study, go on until there are so many finished trials, and close it."""
     with study_in(path, **opened) as study:
-        study.bury()
+        study.fail_unfinished()
         while len(study.finished) < trials:
             study.next(objective)
         table: pd.DataFrame = study.table()
@@ -140,7 +140,7 @@ def test_an_interrupted_study_goes_on_and_ends_like_one_that_was_not(tmp_path: P
     with pytest.raises(KeyboardInterrupt), study_in(tmp_path / "parts") as study:
         study.next(killed)
     with study_in(tmp_path / "parts") as study:
-        assert study.bury() == 1
+        assert study.fail_unfinished() == 1
         assert len(study.finished) == 2
     parts = run(tmp_path / "parts", 5)
     assert parts["state"].tolist().count("failed") == 1

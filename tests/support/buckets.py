@@ -15,7 +15,7 @@ from price_fusion.fusion.buckets.drafts import BucketDraft, write_draft
 from price_fusion.fusion.buckets.hashing import buckets_of
 from price_fusion.fusion.buckets.parts import BucketPlan, Buckets, Summary, Tables
 from price_fusion.fusion.buckets.scatter import draft_column_buckets, draft_table_buckets, write_table_buckets
-from price_fusion.fusion.buckets.scoring import BucketEvaluation, BucketPricing, packed, reported_split
+from price_fusion.fusion.buckets.scoring import BucketEvaluation, BucketPrediction, packed, reported_split
 from price_fusion.fusion.buckets.table import TableBuckets
 from price_fusion.fusion.checkpoint import Checkpoint, checkpoint_bytes
 from price_fusion.fusion.intervals import Calibration
@@ -118,8 +118,8 @@ class Case:
     expected: pd.DataFrame
     """In the order of the product file."""
 
-    def pricing(self) -> BucketPricing:
-        return BucketPricing(packed(checkpoint_bytes(self.checkpoint)), self.samples, self.tables, LEVELS)
+    def pricing(self) -> BucketPrediction:
+        return BucketPrediction(packed(checkpoint_bytes(self.checkpoint)), self.samples, self.tables, LEVELS)
 
     def evaluation(self) -> BucketEvaluation:
         model = packed(checkpoint_bytes(self.checkpoint))

@@ -200,7 +200,7 @@ def _checked(log_prices: ArrayLike, true_prices: ArrayLike, names: Sequence[str]
     if members.ndim != 2 or true.shape != members.shape[:1] or not members.size:
         raise DataError(
             f"blend: log prices of shape {members.shape} and true prices of shape {true.shape}, expected (products, "
-            "members) and (products,), at least one of each. Give every member's prediction of every priced product."
+            "members) and (products,), at least one of each. Give every member's prediction of every predicted product."
         )
     if names is not None and len(names) != members.shape[1]:
         raise DataError(f"blend: {len(names)} names for {members.shape[1]} members. Give one name per member.")

@@ -11,19 +11,19 @@ EXTREMES = 20
 """How many of the best and of the worst products are listed."""
 
 
-def evaluated_products(products: pd.DataFrame, split: str, priced: pd.DataFrame) -> pd.DataFrame:
+def evaluated_products(products: pd.DataFrame, split: str, given: pd.DataFrame) -> pd.DataFrame:
     """Prices of a model beside the true ones.
 
     Args:
         products: (N,) ``sample_id``, ``price`` in USD and ``tuned_on``; further columns are left out.
         split: of these rows.
-        priced: (N,) ``price`` as predicted, in USD, and the bounds of its intervals where there are some.
+        given: (N,) ``price`` as predicted, in USD, and the bounds of its intervals where there are some.
 
     Returns:
         (N,) ``sample_id``, ``split``, ``tuned_on``, ``price``, ``predicted`` and ``absolute_error`` in USD, ``smape`` in
         percent, and the bounds.
     """
-    predicted, price = priced["price"].to_numpy(), products["price"].to_numpy()
+    predicted, price = given["price"].to_numpy(), products["price"].to_numpy()
     results = pd.DataFrame(
         {
             "sample_id": products["sample_id"].to_numpy(),
@@ -35,4 +35,4 @@ def evaluated_products(products: pd.DataFrame, split: str, priced: pd.DataFrame)
             "smape": smape_per_product(predicted, price),
         }
     )
-    return pd.concat([results, priced.drop(columns="price")], axis=1)
+    return pd.concat([results, given.drop(columns="price")], axis=1)

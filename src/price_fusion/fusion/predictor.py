@@ -24,7 +24,7 @@ from price_fusion.parameters import ColumnSourceParameters, Source
 Precision = Literal["float32", "bf16", "auto"]
 
 
-class PricingModel(Protocol):
+class FittedModel(Protocol):
     """What gives log prices: a network, or an ensemble."""
 
     @property
@@ -66,8 +66,8 @@ class Predictor:
         array([12.81, 4.07])
     """
 
-    def __init__(self, model: Checkpoint | PricingModel, precision: Precision = "float32") -> None:
-        self.model: PricingModel = Network(model, precision) if isinstance(model, Checkpoint) else model
+    def __init__(self, model: Checkpoint | FittedModel, precision: Precision = "float32") -> None:
+        self.model: FittedModel = Network(model, precision) if isinstance(model, Checkpoint) else model
 
     @classmethod
     def load(cls, path: str | Path, precision: Precision = "float32") -> Predictor:

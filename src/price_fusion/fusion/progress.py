@@ -32,7 +32,7 @@ class LoopProgress:
     """Shows how far a loop is.
 
     Args:
-        label: what is done, such as ``pricing products``.
+        label: what is done, such as ``predicting prices``.
         total: how many there are.
         unit: what is counted.
     """

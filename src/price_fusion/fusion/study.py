@@ -127,7 +127,7 @@ class Study:
         """The trial of the configured values."""
         return next((attempt for attempt in self.finished if attempt.values == self.configured), None)
 
-    def bury(self) -> int:
+    def fail_unfinished(self) -> int:
         """Mark trials of a process that died as failed; how many there were."""
         running = [trial for trial in self._study.get_trials(deepcopy=False) if not trial.state.is_finished()]
         for trial in running:

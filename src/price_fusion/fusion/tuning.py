@@ -247,7 +247,7 @@ def after_each_tenth(report: Report, epochs: int) -> AfterEpoch:
 
 def _run(study: Study, judge: Judge, tuning: TuningParameters, name: str) -> None:
     """Try until there are enough finished trials or no time is left."""
-    died, before = study.bury(), len(study.finished)
+    died, before = study.fail_unfinished(), len(study.finished)
     if died or before:
         logger.info("%s: goes on after %d finished trials; %d died and do not count", name, before, died)
     started = perf_counter()

@@ -21,7 +21,7 @@ import pytest
 from price_fusion.errors import DataError, EngineError, MissingPackageError
 from price_fusion.fusion.buckets.alignment import BucketAlignment, alignment_plan
 from price_fusion.fusion.buckets.parts import is_finished, write_buckets
-from price_fusion.fusion.buckets.scoring import evaluation_plan, pricing_plan
+from price_fusion.fusion.buckets.scoring import evaluation_plan, prediction_plan
 from price_fusion.fusion.buckets.store import Store
 from price_fusion.fusion.checkpoint import Checkpoint
 from price_fusion.fusion.engines import Engine, engine_of
@@ -196,7 +196,7 @@ def test_alignment_evaluation_and_prices_are_those_of_here_though_nodes_go_away(
     plans = {
         "samples": alignment_plan(BucketAlignment(case.products, case.tables, "keep", "keep", "products")),
         "evaluated": evaluation_plan(case.evaluation(), case.checkpoint.data),
-        "priced": pricing_plan(case.pricing()),
+        "priced": prediction_plan(case.pricing()),
     }
     engine = engine_on(ray_cluster, retries=3)
     for name, plan in plans.items():

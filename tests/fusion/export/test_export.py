@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytest.importorskip("onnxscript")
 from price_fusion.fusion.export import export, formats
 from price_fusion.fusion.export.export import export_checkpoint, save_export
-from price_fusion.fusion.export.graph import PricingGraph
+from price_fusion.fusion.export.graph import PriceGraph
 
 ROWS = 300
 
@@ -91,7 +91,7 @@ def test_what_no_source_knows_costs_the_median_price(make_checkpoint: Callable[.
 
     checkpoint = make_checkpoint()
     absent = torch.zeros(2, dtype=torch.bool)
-    prices = PricingGraph(checkpoint)(torch.zeros(2, 5), absent, torch.zeros(2, 9), absent)
+    prices = PriceGraph(checkpoint)(torch.zeros(2, 5), absent, torch.zeros(2, 9), absent)
     assert prices.tolist() == [14.25, 14.25]
 
 

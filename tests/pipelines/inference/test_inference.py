@@ -1,4 +1,4 @@
-"""Pricing products: two tables, one for the submission and one with intervals."""
+"""Predicting prices: two tables, one for the submission and one with intervals."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def _loaded(model: PackedModel) -> Predictor:
 
 
 @dataclass(frozen=True)
-class BucketPricing:
+class BucketPrediction:
     """The task of a bucket: prices of all of its products."""
 
     model: PackedModel
@@ -64,14 +64,14 @@ class BucketPricing:
     levels: tuple[float, ...]
 
     def __call__(self, bucket: int) -> tuple[Tables, Summary]:
-        """The priced products of a bucket."""
+        """The products of a bucket with predicted prices."""
         samples = frame_of(self.samples, bucket)
-        prices = self.priced(samples, bucket)
+        prices = self.predicted(samples, bucket)
         prices.insert(0, "row", samples["row"].to_numpy())
         prices.insert(0, "sample_id", samples["sample_id"].to_numpy())
         return {bucket: pa.Table.from_pandas(prices, preserve_index=False)}, {"rows": len(prices)}
 
-    def priced(self, samples: pd.DataFrame, bucket: int) -> pd.DataFrame:
+    def predicted(self, samples: pd.DataFrame, bucket: int) -> pd.DataFrame:
         """Prices and bounds of some products of a bucket, as ``Predictor.price_samples`` gives them."""
         from price_fusion.fusion.engine.device import one_thread
 
@@ -93,13 +93,13 @@ class BucketPricing:
         return BucketPlan(self, self.samples.count, self.samples.count, recipe(kind, described), metadata)
 
 
-def pricing_plan(pricing: BucketPricing) -> BucketPlan:
+def prediction_plan(prediction: BucketPrediction) -> BucketPlan:
     """Prices in buckets: ``sample_id``, ``row`` (of the product file), ``price`` in USD and the bounds of intervals."""
-    return pricing.plan("prices", {"levels": list(pricing.levels)})
+    return prediction.plan("prices", {"levels": list(prediction.levels)})
 
 
 @dataclass(frozen=True)
-class BucketEvaluation(BucketPricing):
+class BucketEvaluation(BucketPrediction):
     """The task of a bucket: prices of the products that report, what came of them, and figures to be merged."""
 
     split: str
@@ -108,7 +108,7 @@ class BucketEvaluation(BucketPricing):
         """The evaluated products of a bucket, and their figures."""
         samples = frame_of(self.samples, bucket)
         chosen = samples[samples["split"] == self.split]
-        results = evaluated_products(chosen, self.split, self.priced(chosen, bucket))
+        results = evaluated_products(chosen, self.split, self.predicted(chosen, bucket))
         results = results.assign(row=chosen["row"].to_numpy())
         return {bucket: pa.Table.from_pandas(results, preserve_index=False)}, summary_of(results, self.levels)
 

@@ -28,7 +28,7 @@ def score(model: PriceModel, features: Features, index: Tensor, *, bf16: bool = 
     device = next(model.parameters()).device
     with autocast(device, bf16):
         parts = torch.split(index, BLOCK_PRODUCTS)
-        blocks = [model(features.batch(part, device)) for part in tracked(parts, "pricing", "blocks of products")]
+        blocks = [model(features.batch(part, device)) for part in tracked(parts, "predicting", "blocks of products")]
     return torch.cat(blocks) if blocks else torch.empty(0, device=device)
 
 

@@ -27,7 +27,7 @@ from price_fusion.fusion.export.formats import (
     run_onnx,
     run_program,
 )
-from price_fusion.fusion.export.graph import PRESENT, PricingGraph
+from price_fusion.fusion.export.graph import PRESENT, PriceGraph
 from price_fusion.fusion.files import whole_folder
 from price_fusion.fusion.predictor import Predictor
 from price_fusion.fusion.sealed import sealed
@@ -67,7 +67,7 @@ def export_checkpoint(checkpoint: Checkpoint, samples: pd.DataFrame, tables: Map
         CheckpointError: if a price differs by more than ``TOLERANCE``.
     """
     require_onnx()
-    graph = PricingGraph(checkpoint)
+    graph = PriceGraph(checkpoint)
     files = {ONNX: onnx_bytes(graph), PROGRAM: program_bytes(graph)}
     runs = {ONNX: run_onnx(files[ONNX], graph.input_names), PROGRAM: run_program(files[PROGRAM])}
     predictor = Predictor(checkpoint)
@@ -139,7 +139,7 @@ def _without(features: Features, names: set[str]) -> Features:
     )
 
 
-def _manifest(checkpoint: Checkpoint, graph: PricingGraph, found: Mapping[str, float]) -> dict[str, Any]:
+def _manifest(checkpoint: Checkpoint, graph: PriceGraph, found: Mapping[str, float]) -> dict[str, Any]:
     header = checkpoint.header
     inputs = []
     for name, source in header.sources.items():

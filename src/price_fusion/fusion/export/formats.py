@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from price_fusion.errors import MissingPackageError
-from price_fusion.fusion.export.graph import PricingGraph
+from price_fusion.fusion.export.graph import PriceGraph
 
 Run = Callable[[Sequence[NDArray[np.generic]]], NDArray[np.float32]]
-"""Prices of (B, W) values and (B,) flags per source, in the order of ``PricingGraph.input_names``."""
+"""Prices of (B, W) values and (B,) flags per source, in the order of ``PriceGraph.input_names``."""
 
 OPSET = 18
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
@@ -39,14 +39,14 @@ def require_onnx() -> None:
         )
 
 
-def program_bytes(graph: PricingGraph) -> bytes:
+def program_bytes(graph: PriceGraph) -> bytes:
     """The graph as ``torch.export`` saves it."""
     buffer = io.BytesIO()
     torch.export.save(_program(graph), buffer)
     return buffer.getvalue()
 
 
-def onnx_bytes(graph: PricingGraph) -> bytes:
+def onnx_bytes(graph: PriceGraph) -> bytes:
     """The graph as an ONNX model with a free batch dimension, weights inside."""
     with warnings.catch_warnings(), torch.no_grad():
         # Of the exporter's own workings: its copies of nodes, and names of dimensions that it renames.
@@ -97,7 +97,7 @@ def run_onnx(contents: bytes, names: Sequence[str]) -> Run:
     return run
 
 
-def _program(graph: PricingGraph) -> torch.export.ExportedProgram:
+def _program(graph: PriceGraph) -> torch.export.ExportedProgram:
     batch = torch.export.Dim("batch", min=1, max=2**20)
     inputs = tuple(
         tensor

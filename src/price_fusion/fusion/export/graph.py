@@ -18,7 +18,7 @@ LARGEST_HALF = 65_504.0
 """Of float16."""
 
 
-class PricingGraph(nn.Module):
+class PriceGraph(nn.Module):
     """Prices as ``Predictor`` gives them: rounding to the stored type, normalisation, scaling, model, price transform.
 
     Its inputs are, for each source in order, (B, W) float32 values as an encoder gives them, and (B,) bool whether the source

@@ -49,7 +49,7 @@ Values = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 PARTS = 5
-"""Of the cross-fit: three fit, one chooses the penalty, one is priced."""
+"""Of the cross-fit: three fit, one chooses the penalty, one is predicted."""
 STRATA = 10
 LEAST_ROWS = 200
 """With fewer products nothing is said."""
@@ -79,7 +79,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Priced:
+class Predictions:
     """Products that are used, with what each source makes of them."""
 
     places: Rows
@@ -130,16 +130,16 @@ def find_informed_sources(
             len(places),
         )
         return {"rows": len(places), "smape": {}, "tests": 0, "checks": []}
-    priced = _price(samples, tables, places, seed)
-    checks = [*_best_by_far(priced, leaks), *_missed(priced)]
+    predictions = _predict(samples, tables, places, seed)
+    checks = [*_best_by_far(predictions, leaks), *_missed(predictions)]
     tuned = split_table["tuned_on"].to_numpy()[places]
-    for source in priced.compared:
-        if priced.others(source):
-            checks += _better_somewhere(priced, source, _orders(samples.iloc[places], source), tuned, leaks, seed)
+    for source in predictions.compared:
+        if predictions.others(source):
+            checks += _better_somewhere(predictions, source, _orders(samples.iloc[places], source), tuned, leaks, seed)
     tests = sum(check.p_value is not None for check in checks)
     return {
         "rows": len(places),
-        "smape": {source: float(smape.mean()) for source, smape in priced.smape.items()},
+        "smape": {source: float(smape.mean()) for source, smape in predictions.smape.items()},
         "tests": tests,
         "checks": [asdict(_judged(check, leaks, tests)) for check in checks],
     }
@@ -169,7 +169,7 @@ def _independent(samples: pd.DataFrame, split_table: pd.DataFrame, tables: Mappi
     return places[~samples["group_key"].iloc[places].duplicated().to_numpy()]
 
 
-def _price(samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable], places: Rows, seed: int) -> Priced:
+def _predict(samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable], places: Rows, seed: int) -> Predictions:
     """Predict the products out of fold by each source alone."""
     chosen = samples.iloc[places].reset_index(drop=True)
     prices = chosen["price"].to_numpy(np.float64)
@@ -183,7 +183,7 @@ def _price(samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable], places: 
         residual[source] = np.log1p(in_units) - predicted
         smape[source] = smape_per_product(np.expm1(predicted), in_units)
     embedded = tuple(source for source, table in tables.items() if table.width)
-    return Priced(places, residual, smape, embedded or tuple(tables))
+    return Predictions(places, residual, smape, embedded or tuple(tables))
 
 
 def _out_of_fold(chosen: pd.DataFrame, source: str, table: EmbeddingTable, log_prices: Values, parts: Rows) -> Values:
@@ -192,17 +192,15 @@ def _out_of_fold(chosen: pd.DataFrame, source: str, table: EmbeddingTable, log_p
     features = features_from_tables(chosen, {source: table}, sources)
     predicted = np.empty(len(chosen))
     for part in range(PARTS):
-        priced, stop = (np.flatnonzero(parts == number) for number in (part, (part + 1) % PARTS))
-        fit = np.setdiff1d(np.arange(len(chosen)), np.concatenate([priced, stop]))
-        predicted[priced] = fit_estimator("ridge", features, sources, log_prices, fit, stop).log_prices(
-            features, priced
-        )
+        asked, stop = (np.flatnonzero(parts == number) for number in (part, (part + 1) % PARTS))
+        fit = np.setdiff1d(np.arange(len(chosen)), np.concatenate([asked, stop]))
+        predicted[asked] = fit_estimator("ridge", features, sources, log_prices, fit, stop).log_prices(features, asked)
     return predicted
 
 
-def _best_by_far(priced: Priced, leaks: LeakParameters) -> list[Check]:
+def _best_by_far(predictions: Predictions, leaks: LeakParameters) -> list[Check]:
     """Sources whose SMAPE is implausible."""
-    means = {source: float(smape.mean()) for source, smape in priced.smape.items()}
+    means = {source: float(smape.mean()) for source, smape in predictions.smape.items()}
     checks = []
     for source, mean in means.items():
         rivals = [name for name in means if name != source]
@@ -210,28 +208,30 @@ def _best_by_far(priced: Priced, leaks: LeakParameters) -> list[Check]:
         is_suspect = mean < leaks.least_smape or (best is not None and mean < leaks.ratio * means[best])
         where, effect = "", 0.0
         if best is not None:
-            found = paired_difference(priced.smape[best], priced.smape[source])
+            found = paired_difference(predictions.smape[best], predictions.smape[source])
             where = f"SMAPE {mean:.1f} %, {best} {means[best]:.1f} %: [{found.low:.1f}, {found.high:.1f}] points"
             effect = found.mean
-        checks.append(Check("best by far", source, effect, None, where, len(priced.places), is_suspect))
+        checks.append(Check("best by far", source, effect, None, where, len(predictions.places), is_suspect))
     return checks
 
 
-def _missed(priced: Priced) -> list[Check]:
+def _missed(predictions: Predictions) -> list[Check]:
     """Sources that know what all others miss."""
-    asked = [source for source in priced.residual if priced.others(source)]
-    association = {source: _association(priced.residual[source], priced.shared(source)[0]) for source in asked}
+    asked = [source for source in predictions.residual if predictions.others(source)]
+    association = {
+        source: _association(predictions.residual[source], predictions.shared(source)[0]) for source in asked
+    }
     checks = []
     for source in asked:
-        rivals = [association[name] for name in asked if name != source and name in priced.compared]
+        rivals = [association[name] for name in asked if name != source and name in predictions.compared]
         excess = association[source] - float(np.median(rivals)) if rivals else association[source]
-        shared, smape = priced.shared(source)
+        shared, smape = predictions.shared(source)
         missed = np.abs(shared) >= np.quantile(np.abs(shared), MISSED)
         checks.append(
             Check(
                 "knows what others miss",
                 source,
-                float((smape - priced.smape[source])[missed].mean()),
+                float((smape - predictions.smape[source])[missed].mean()),
                 float(stats.norm.sf(association[source] * np.sqrt(len(shared)))),
                 f"association {association[source]:.2f}, {excess:+.2f} to the other sources'",
                 int(missed.sum()),
@@ -252,33 +252,33 @@ def _association(residual: Values, shared: Values) -> float:
 
 
 def _better_somewhere(
-    priced: Priced, source: str, orders: Mapping[str, Rows], tuned: Mask, leaks: LeakParameters, seed: int
+    predictions: Predictions, source: str, orders: Mapping[str, Rows], tuned: Mask, leaks: LeakParameters, seed: int
 ) -> list[Check]:
     """Whether a source beats the others by more on a stretch of rows, or where it was tuned on, than elsewhere."""
-    advantage = priced.shared(source)[1] - priced.smape[source]
+    advantage = predictions.shared(source)[1] - predictions.smape[source]
     checks = []
     for name, order in orders.items():
         found = best_stretch(advantage[order], significance=leaks.significance, seed=seed)
         inside = np.zeros(len(order), dtype=bool)
         inside[order[found.start : found.stop]] = True
         where = f"{found.start + 1:,} to {found.stop:,} of {len(order):,} in the order of {name}"
-        checks.append(_better_inside("better on rows", priced, source, inside, found.p_value, where, leaks))
+        checks.append(_better_inside("better on rows", predictions, source, inside, found.p_value, where, leaks))
     if 1 < tuned.sum() < len(tuned) - 1:
         test = stats.ttest_ind(advantage[tuned], advantage[~tuned], equal_var=False, alternative="greater")
-        checks.append(_better_inside(DECLARED, priced, source, tuned, float(test.pvalue), "", leaks))
+        checks.append(_better_inside(DECLARED, predictions, source, tuned, float(test.pvalue), "", leaks))
     return checks
 
 
 def _better_inside(
-    check: str, priced: Priced, source: str, inside: Mask, p_value: float, where: str, leaks: LeakParameters
+    check: str, predictions: Predictions, source: str, inside: Mask, p_value: float, where: str, leaks: LeakParameters
 ) -> Check:
     """A check whose effect is by how much more a source beats another inside a subset than outside it.
 
     The other one is the median of them (the lower one of two), and where there is just one, the source itself outside: what
     is good inside must not be taken for what is bad outside.
     """
-    own = priced.smape[source]
-    contrasts = sorted(_contrast(priced.smape[name] - own, inside) for name in priced.others(source))
+    own = predictions.smape[source]
+    contrasts = sorted(_contrast(predictions.smape[name] - own, inside) for name in predictions.others(source))
     effect = contrasts[(len(contrasts) - 1) // 2]
     if len(contrasts) == 1:
         effect = min(effect, _contrast(-own, inside))

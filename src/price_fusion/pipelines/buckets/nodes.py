@@ -26,10 +26,10 @@ from price_fusion.fusion.buckets.products import product_plan
 from price_fusion.fusion.buckets.scatter import draft_column_buckets, draft_table_buckets, frame_of
 from price_fusion.fusion.buckets.scoring import (
     BucketEvaluation,
-    BucketPricing,
+    BucketPrediction,
     evaluation_plan,
     packed,
-    pricing_plan,
+    prediction_plan,
     reported_split,
 )
 from price_fusion.fusion.buckets.table import TableBuckets
@@ -231,8 +231,8 @@ def price(
     """Prices of the unlabelled products, bucket by bucket."""
     by_source = {table.source: table for table in tables}
     levels = tuple(intervals.levels) if checkpoint.calibration is not None else ()
-    task = BucketPricing(packed_model(checkpoint, inference.precision), samples, by_source, levels)
-    return BucketDraft(pricing_plan(task), engine)
+    task = BucketPrediction(packed_model(checkpoint, inference.precision), samples, by_source, levels)
+    return BucketDraft(prediction_plan(task), engine)
 
 
 def put_in_order(

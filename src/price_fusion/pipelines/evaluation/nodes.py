@@ -40,9 +40,9 @@ def predict_evaluated(
     refuse_other_products(samples, split_table)
     chosen = rows_to_report(split_table, checkpoint)
     by_source = {table.source: table for table in tables}
-    priced = Predictor(checkpoint).price_samples(samples.iloc[chosen], by_source, intervals.levels)
+    predicted = Predictor(checkpoint).price_samples(samples.iloc[chosen], by_source, intervals.levels)
     products = samples.iloc[chosen].assign(tuned_on=split_table["tuned_on"].to_numpy()[chosen])
-    return evaluated_products(products, evaluated_split(split_table), priced)
+    return evaluated_products(products, evaluated_split(split_table), predicted)
 
 
 def measure_intervals(results: pd.DataFrame, intervals: IntervalParameters) -> tuple[pd.DataFrame, dict[str, Any]]:
