@@ -109,19 +109,9 @@ class ProjectConfigLoader(OmegaConfigLoader):
 
     def _check_entries(self, entries: Mapping[str, Any]) -> None:
         for name, entry in entries.items():
-            where = f"{self._file_of('catalog', name) or 'catalog'}, {name}"
-            if not isinstance(entry, Mapping):
-                raise ParameterError(
-                    f"{where}: found {entry!r}, expected a mapping with 'type' and the arguments of that class. What is no "
-                    "entry, but referred to by others, has a name that begins with an underscore."
-                )
-            if "type" not in entry:
-                near = difflib.get_close_matches("type", entry, n=1)
-                hint = f"; did you mean it by {near[0]!r}?" if near else ""
-                raise ParameterError(
-                    f"{where}: has no 'type', such as pandas.CSVDataset{hint}. An entry of an environment takes the place of "
-                    "the whole entry of that name in conf/base: repeat what shall stay."
-                )
+            if problem := _entry_problem(entry):
+                # Only now: finding the file reads all of them, which takes longer than a small run.
+                raise ParameterError(f"{self._file_of('catalog', name) or 'catalog'}, {name}: {problem}")
 
     def _explain_missing(self, error: MissingConfigException) -> None:
         """Say so where there is no configuration at all; another environment is ``console/misspelt.py``'s to explain."""
@@ -164,6 +154,23 @@ class ProjectConfigLoader(OmegaConfigLoader):
                 _said.add(path)
                 place = " in the environment's own folder" if near[0] == "globals" else ""
                 logger.warning("%s: is not read; the name of such files is %s%s.", path, kinds[near[0]], place)
+
+
+def _entry_problem(entry: object) -> str | None:
+    """What keeps a value from being an entry of the catalog; None: nothing."""
+    if not isinstance(entry, Mapping):
+        return (
+            f"found {entry!r}, expected a mapping with 'type' and the arguments of that class. What is no entry, but "
+            "referred to by others, has a name that begins with an underscore."
+        )
+    if "type" in entry:
+        return None
+    near = difflib.get_close_matches("type", entry, n=1)
+    hint = f"; did you mean it by {near[0]!r}?" if near else ""
+    return (
+        f"has no 'type', such as pandas.CSVDataset{hint}. An entry of an environment takes the place of the whole entry of "
+        "that name in conf/base: repeat what shall stay."
+    )
 
 
 def _local(value: str) -> str:
