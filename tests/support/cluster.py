@@ -139,23 +139,36 @@ def doubled(number: int, *, log: str | None = None, seconds: float = 0.0) -> int
     return 2 * number
 
 
-def doubled_on_a_node(log: str, number: int) -> int:
-    """Twice a number, after a second; begins with a note of the node of Ray that it is on."""
+def begin_on_a_node(log: str, doomed: str) -> None:
+    """Note the node of Ray that this is on; on the doomed one stay until it is taken away, elsewhere until it has begun.
+
+    So it has a task to lose, however busy the machine is.
+    """
     import ray
 
-    note(log, ray.get_runtime_context().get_node_id())
-    return doubled(number, seconds=1.0)
+    own = ray.get_runtime_context().get_node_id()
+    note(log, own)
+    if own == doomed:
+        time.sleep(600)
+    wait_for(lambda: doomed in noted(Path(log)), seconds=120)
+
+
+def doubled_on_a_node(log: str, doomed: str, number: int) -> int:
+    """Twice a number, begun as ``begin_on_a_node`` says."""
+    begin_on_a_node(log, doomed)
+    return doubled(number)
 
 
 @dataclass(frozen=True)
 class OnANode:
-    """A task that takes a second longer and begins with a note of the node of Ray that it is on."""
+    """A task that begins as ``begin_on_a_node`` says."""
 
     task: Callable[[int], Any]
     log: str
+    doomed: str
 
     def __call__(self, item: int) -> Any:
-        doubled_on_a_node(self.log, item)
+        begin_on_a_node(self.log, self.doomed)
         return self.task(item)
 
 

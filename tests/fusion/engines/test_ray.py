@@ -172,7 +172,7 @@ def test_workers_that_die_again_and_again_leave_what_is_finished(engine: RayEngi
 
 def remove_as_it_works(cluster: Any, node: Any, log: Path) -> None:
     """Take a node away as soon as a task on it has begun."""
-    wait_for(lambda: node.node_id in noted(log))
+    wait_for(lambda: node.node_id in noted(log), seconds=120)
     cluster.remove_node(node, allow_graceful=False)
 
 
@@ -182,7 +182,7 @@ def test_a_node_that_goes_away(ray_cluster: Any, tmp_path: Path) -> None:
 
     removal = threading.Thread(target=remove_as_it_works, args=(ray_cluster, node, log))
     removal.start()
-    results = list(engine.map(partial(doubled_on_a_node, str(log)), range(12), "doubling", "numbers"))
+    results = list(engine.map(partial(doubled_on_a_node, str(log), node.node_id), range(12), "doubling", "numbers"))
     removal.join()
     assert sorted(results) == [2 * item for item in range(12)]
     assert len(noted(log)) > 12
@@ -204,7 +204,8 @@ def test_alignment_evaluation_and_prices_are_those_of_here_though_nodes_go_away(
         node, log = add_node(ray_cluster), tmp_path / f"{name}.log"
         removal = threading.Thread(target=remove_as_it_works, args=(ray_cluster, node, log))
         removal.start()
-        found = write_buckets(str(tmp_path / f"{name} there"), replace(plan, task=OnANode(plan.task, str(log))), engine)
+        task = OnANode(plan.task, str(log), node.node_id)
+        found = write_buckets(str(tmp_path / f"{name} there"), replace(plan, task=task), engine)
         removal.join()
         assert len(noted(log)) > plan.parts  # what the node was doing was begun again
         assert found.fingerprint == expected.fingerprint
