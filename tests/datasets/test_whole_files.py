@@ -225,7 +225,7 @@ def test_is_missing_once_an_origin_is_another_one_or_gone(tmp_path: Path, severa
     for origin in origins:
         origin.write_text("changed")
         assert not table.exists()
-        assert is_same(table.load(), FRAME)  # what is on disk can still be looked at
+        assert is_same(table.load(), FRAME)  # what is on disk can still be read
         origin.unlink()
         assert not table.exists()
         origin.write_text("as it was")

@@ -275,12 +275,12 @@ def test_all_that_decides_a_model_makes_another(
         cross_validate_variant(variant, data, folder, seeds=1, seed=seed)
         return len(trainings)
 
-    dearer = labelled.samples.assign(price=labelled.samples["price"] * 1.5)
+    raised = labelled.samples.assign(price=labelled.samples["price"] * 1.5)
     assert run(tiny_variant(), labelled) == 3
     assert run(tiny_variant(resume=True, state_every=1.0), labelled) == 0
     assert run(tiny_variant(learning_rate=2e-3), labelled) == 3
     assert run(tiny_variant(), labelled) == 3
-    assert run(tiny_variant(), replace(labelled, samples=dearer)) == 3
+    assert run(tiny_variant(), replace(labelled, samples=raised)) == 3
     assert run(tiny_variant(), labelled, seed=8) == 3
     assert sorted(contents(folder)) == [f"fold-{fold}-seed-8.safetensors" for fold in range(3)]
 

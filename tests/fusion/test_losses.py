@@ -186,10 +186,10 @@ def test_weighted_huber_of_equal_prices_is_huber() -> None:
 
 def test_weighted_huber_receives_the_prices() -> None:
     true = torch.tensor([4.0, 400.0])
-    dear_missed = LOSSES["weighted_huber"](true.log1p() + torch.tensor([0.0, 0.5]), true)
+    expensive_missed = LOSSES["weighted_huber"](true.log1p() + torch.tensor([0.0, 0.5]), true)
     cheap_missed = LOSSES["weighted_huber"](true.log1p() + torch.tensor([0.5, 0.0]), true)
     # sqrt(400 / 4) = 10, twice above 100 USD.
-    torch.testing.assert_close(dear_missed / cheap_missed, torch.tensor(20.0), rtol=1e-4, atol=0)
+    torch.testing.assert_close(expensive_missed / cheap_missed, torch.tensor(20.0), rtol=1e-4, atol=0)
 
 
 def test_focal_smape_with_gamma_one_is_smape_and_with_three_is_cubic() -> None:

@@ -318,8 +318,8 @@ def test_more_trials_go_on_and_other_data_begin_anew(tmp_path: Path, labelled: L
     more = tune(tmp_path, labelled, trials=3, startup_trials=5)
     pd.testing.assert_frame_equal(more.trials.head(2), few.trials)
     train = (labelled.split_table["split"] == "train").to_numpy()
-    dearer = labelled.samples.assign(price=labelled.samples["price"].where(~train, labelled.samples["price"] * 2))
-    other = tune(tmp_path, LabelledData(dearer, labelled.split_table, labelled.tables), trials=1)
+    raised = labelled.samples.assign(price=labelled.samples["price"].where(~train, labelled.samples["price"] * 2))
+    other = tune(tmp_path, LabelledData(raised, labelled.split_table, labelled.tables), trials=1)
     assert other.summary["complete"] == 1
     assert other.summary["best_smape"] != few.summary["configured_smape"]
 

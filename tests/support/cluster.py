@@ -1,4 +1,4 @@
-"""A Ray cluster and an object store on this machine, and tasks to carry out on them.
+"""A Ray cluster and an object store on this machine, and tasks to run on them.
 
 Test modules import the fixtures by name. Both are of a module, so that one process has them at a time.
 """

@@ -24,7 +24,7 @@ def sealed(contents: Mapping[str, Any], indent: int | None = None) -> str:
 
 
 def json_object(text: str | bytes) -> dict[str, Any]:
-    """Parse a JSON object; its seal is not looked at yet, as an object of another version may have none.
+    """Parse a JSON object; its seal is not checked yet, as an object of another version may have none.
 
     Raises:
         ValueError: if it is no JSON, or no object.

@@ -51,15 +51,15 @@ def test_fingerprints_tell_what_changed(tables: dict[str, EmbeddingTable]) -> No
     before = training_data(SAMPLES, SPLIT, tables, "cpu").fingerprints
     assert before == training_data(SAMPLES.copy(), SPLIT.copy(), tables, "cpu").fingerprints
     assert before["words"] == tables["words"].fingerprint
-    dearer = training_data(SAMPLES.assign(price=[1.5, 20.0, 3.0, 14.01]), SPLIT, tables, "cpu").fingerprints
-    assert {name for name in before if before[name] != dearer[name]} == {"samples"}
+    raised = training_data(SAMPLES.assign(price=[1.5, 20.0, 3.0, 14.01]), SPLIT, tables, "cpu").fingerprints
+    assert {name for name in before if before[name] != raised[name]} == {"samples"}
     moved = training_data(SAMPLES, SPLIT.replace("validation", "train"), tables, "cpu").fingerprints
     assert {name for name in before if before[name] != moved[name]} == {"split"}
 
 
 def test_fingerprints_do_not_know_the_prices_of_holdout_rows(tables: dict[str, EmbeddingTable]) -> None:
     before = training_data(SAMPLES, SPLIT, tables, "cpu").fingerprints
-    dearer = SAMPLES.assign(price=[1.5, 99.0, 3.0, 14.0])
-    assert training_data(dearer, SPLIT, tables, "cpu").fingerprints == before
+    raised = SAMPLES.assign(price=[1.5, 99.0, 3.0, 14.0])
+    assert training_data(raised, SPLIT, tables, "cpu").fingerprints == before
     told = training_data(SAMPLES, SPLIT.replace("holdout", "train"), tables, "cpu").fingerprints
     assert {name for name in before if before[name] != told[name]} == {"samples", "split"}

@@ -178,6 +178,6 @@ def _as_ids(values: Sequence[Any]) -> Ids:
 
 
 def _refuse_repeats(table: BucketTable) -> None:
-    """Within a file ids were looked at when it was read; several files may share one."""
+    """Within a file ids were checked when it was read; several files may share one."""
     for problem in repeated_ids(table.ids, str(table.folder)):
         raise problem

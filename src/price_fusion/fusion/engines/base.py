@@ -51,7 +51,7 @@ def engine_of(parameters: EngineParameters) -> Engine:
     return LocalEngine(parameters)
 
 
-def carry_out(task: Callable[[Item], Result], item: Item) -> Result:
+def run_task(task: Callable[[Item], Result], item: Item) -> Result:
     """Run a task in a worker; an error that could not be sent back is described by another one that can."""
     try:
         return task(item)

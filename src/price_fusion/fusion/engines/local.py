@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import fsspec
 
-from price_fusion.fusion.engines.base import carry_out, has_failed, out_of_memory
+from price_fusion.fusion.engines.base import run_task, has_failed, out_of_memory
 from price_fusion.fusion.progress import tracked
 from price_fusion.parameters.engine import EngineParameters
 
@@ -81,7 +81,7 @@ def _in_pool(
             for place, item in islice(waiting, workers - len(running)):
                 begun[place] += 1
                 with _interruptions_held():
-                    running[pool.submit(_carry_out, item)] = place
+                    running[pool.submit(_run_task, item)] = place
             if not running:
                 return
             done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -109,9 +109,9 @@ _tasks: list[Callable[[Any], Any]] = []
 """Of this process, where it is a worker: one. It came once, as it may hold a model."""
 
 
-def _carry_out(item: Any) -> Any:
+def _run_task(item: Any) -> Any:
     try:
-        return carry_out(_tasks[-1], item)
+        return run_task(_tasks[-1], item)
     finally:
         _give_back_memory()
 

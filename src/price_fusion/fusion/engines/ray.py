@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from price_fusion.errors import EngineError, MissingPackageError
-from price_fusion.fusion.engines.base import carry_out, has_failed, out_of_memory
+from price_fusion.fusion.engines.base import run_task, has_failed, out_of_memory
 from price_fusion.fusion.progress import tracked
 from price_fusion.parameters.engine import EngineParameters
 
@@ -44,7 +44,7 @@ class RayEngine:
 
     def _results(self, task: Callable[[Item], Result], items: Sequence[Item], label: str) -> Iterator[Result]:
         ray = self._ray
-        remote = ray.remote(carry_out).options(num_cpus=1, max_retries=self.retries)
+        remote = ray.remote(run_task).options(num_cpus=1, max_retries=self.retries)
         shared = ray.put(task)
         waiting, left = iter(items), len(items)
         # Futures rather than ray.wait: that turns the exit that a signal asks for into one of its own.

@@ -120,7 +120,7 @@ def find_informed_sources(
         seed: of the cross-fit and the permutations.
 
     Returns:
-        ``rows`` looked at; ``smape`` in percent per source; ``tests`` that share the level of significance; ``checks``,
+        ``rows`` examined; ``smape`` in percent per source; ``tests`` that share the level of significance; ``checks``,
         each with ``check``, ``source``, ``effect_points``, ``p_value``, ``where``, ``products``, ``is_suspect``.
     """
     places = _independent(samples, split_table, tables)

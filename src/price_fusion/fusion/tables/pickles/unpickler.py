@@ -63,7 +63,7 @@ _DAMAGE = (
 
 
 _PEEKED = 64
-"""Bytes that are looked at of what follows a pickle."""
+"""Bytes that are read of what follows a pickle."""
 
 
 def safe_load(file: BinaryIO, origin: str) -> object:
