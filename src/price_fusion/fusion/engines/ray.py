@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from price_fusion.errors import EngineError, MissingPackageError
-from price_fusion.fusion.engines.base import run_task, has_failed, out_of_memory
+from price_fusion.fusion.engines.base import has_failed, out_of_memory, run_task
 from price_fusion.fusion.progress import tracked
 from price_fusion.parameters.engine import EngineParameters
 
