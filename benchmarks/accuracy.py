@@ -377,6 +377,17 @@ def _outer_fold(
     return OuterFold(number, table, others[~stops], others[stops], np.flatnonzero(priced))
 
 
+def drawn(outer: OuterFold, rows: int, draw: int) -> OuterFold:
+    """The outer fold with so many of its other rows alone; the rest takes no part."""
+    chosen = np.random.default_rng(draw).choice(outer.others, rows, replace=False)
+    there = np.zeros(len(outer.split_table), bool)
+    there[chosen] = True
+    table = outer.split_table.assign(
+        split=np.where(there, "train", "holdout"), fold=np.where(there, outer.split_table["fold"], -1)
+    )
+    return replace(outer, split_table=table, fit=outer.fit[there[outer.fit]], stop=outer.stop[there[outer.stop]])
+
+
 # --- models ---------------------------------------------------------------------------------------------------------
 
 

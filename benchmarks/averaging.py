@@ -13,7 +13,7 @@ import argparse
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from accuracy import (
     Bench,
     OuterFold,
     configuration,
+    drawn,
     fabricated_products,
     limited_threads,
     load_products,
@@ -87,12 +88,6 @@ def measure(bench: Bench, name: str, variant: VariantParameters, outer: OuterFol
 def with_ramp(variant: VariantParameters, *, ramp: bool) -> VariantParameters:
     """The variant, its average of weights with or without the ramp."""
     return variant.model_copy(update={"train": variant.train.model_copy(update={"ema_ramp": ramp})})
-
-
-def drawn(outer: OuterFold, rows: int, draw: int) -> OuterFold:
-    """The outer fold with so many of its other rows, to fit alone."""
-    chosen = np.random.default_rng(draw).choice(outer.others, rows, replace=False)
-    return replace(outer, fit=np.sort(chosen), stop=outer.stop[:0])
 
 
 def line(variant: str, rows: float, draws: Sequence[Draw], *, over_draws: bool) -> dict[str, Any]:

@@ -27,6 +27,7 @@ ORDER = (
     "scale_training",
     "losses",
     "averaging",
+    "curve",
     "accuracy",
     "choices",
     "gpu_speed",

@@ -43,6 +43,7 @@ def run(script: str, *arguments: str, fails: bool = False) -> str:
         pytest.param("scale", 2, marks=pytest.mark.slow),
         pytest.param("losses", 0, marks=pytest.mark.slow),
         pytest.param("averaging", 3, marks=pytest.mark.slow),
+        pytest.param("curve", 3, marks=pytest.mark.slow),
         pytest.param("accuracy", 2, marks=pytest.mark.slow),
         pytest.param("kills", 2, marks=pytest.mark.slow),
         pytest.param("mutations", 1, marks=pytest.mark.slow),

@@ -1,0 +1,272 @@
+"""SMAPE over the number of labelled products: every model that the project offers, on the same draws.
+
+    PRICE_FUSION_RAW=<folder of the real products> kedro run --env amazon_subset --pipelines ingest
+    python benchmarks/curve.py
+    python benchmarks/curve.py --sizes 100 300 --models ridge lightgbm "ensemble quick"
+
+Each draw takes so many labelled rows outside an outer fold of benchmarks/accuracy.py, fits all models on them, and scores
+the products of that fold; with all rows, each outer fold is scored once. What is measured is kept in
+<data>/benchmarks/curve and not done again, unless the data or the settings are others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import shutil
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import rich
+from scipy.stats import t as student
+
+from accuracy import (
+    OUTER_FOLDS,
+    SEED,
+    VARIANTS,
+    Bench,
+    Model,
+    OuterFold,
+    configuration,
+    drawn,
+    fabricated_products,
+    known_models,
+    limited_threads,
+    load_products,
+    settings_digest,
+)
+from common import REPOSITORY, Column, Goal, ResultTable, Section, console, parse_arguments, scratch_folder, start
+from price_fusion.errors import PriceFusionError
+from price_fusion.fusion.files import write_whole
+from price_fusion.fusion.metrics import smape_per_product
+
+SMOKE: dict[str, Any] = {
+    "sizes": [60, 120],
+    "draws": 2,
+    "models": ["median", "ridge", "two_branch"],
+    "epochs": 1,
+}
+BASELINES = ("median", "ridge", "lightgbm")
+ENSEMBLE = "ensemble quick"
+FAMILIES = ("catboost", "reference", "ensemble_full", "RealMLP", "TabM")
+"""Left out unless they are named: they take long, or are others' settings."""
+FEW, ALLOWED = 1_000, 0.3
+"""Below so many rows a model may be so many points behind the best baseline; from there on it must be ahead of each."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What models are fitted on at one size."""
+
+    rows: int
+    number: int
+    outer: OuterFold
+
+
+def draws_of(bench: Bench, size: int | None, count: int) -> list[Draw]:
+    """Draws of one size; None: all rows outside each outer fold."""
+    if size is None:
+        return [Draw(len(outer.others), number, outer) for number, outer in enumerate(bench.outer_folds)]
+    return [Draw(size, number, drawn(bench.outer_folds[number % OUTER_FOLDS], size, number)) for number in range(count)]
+
+
+def measured(bench: Bench, model: Model, draw: Draw, folder: Path) -> dict[str, Any]:
+    """SMAPE in percent of one model on one draw and seconds of training: the record, or a new one."""
+    name = f"{model.name.replace(' ', '-')}-{draw.rows}-{draw.number}-{settings_digest(bench, model)}.json"
+    path = folder / name
+    if path.exists():
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return found
+    try:
+        priced = model.price(draw.outer, SEED)
+    except PriceFusionError as error:
+        record: dict[str, Any] = {"failed": str(error)}
+    else:
+        smape = smape_per_product(priced.prices, bench.prices[draw.outer.priced]).mean()
+        record = {"smape": float(smape), "seconds": priced.seconds}
+    shutil.rmtree(bench.models_folder(draw.outer.number), ignore_errors=True)
+    write_whole(path, json.dumps(record).encode())
+    return record
+
+
+def interval_of_mean(differences: Sequence[float]) -> tuple[float, float, float]:
+    """Mean of paired differences with its 95 % interval (Student's t over draws)."""
+    mean = statistics.mean(differences)
+    if len(differences) < 2:
+        return mean, math.nan, math.nan
+    reach = (
+        float(student.ppf(0.975, len(differences) - 1)) * statistics.stdev(differences) / math.sqrt(len(differences))
+    )
+    return mean, mean - reach, mean + reach
+
+
+Found = Mapping[str, Sequence[float]]
+"""SMAPE of each draw of one size, by model; the draws in the same order."""
+
+
+def lines_of(size: float, found: Found) -> list[dict[str, Any]]:
+    """One line a model, best first, with paired differences to each baseline."""
+    lines = []
+    for name, smapes in sorted(found.items(), key=lambda item: statistics.mean(item[1])):
+        line: dict[str, Any] = {"rows": size, "draws": len(smapes), "model": name, "smape": statistics.mean(smapes)}
+        for baseline in BASELINES:
+            if baseline in found and name not in BASELINES:
+                mean, low, high = interval_of_mean(differences(smapes, found[baseline]))
+                line[baseline] = f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
+        lines.append(line)
+    return lines
+
+
+def differences(smapes: Sequence[float], others: Sequence[float]) -> list[float]:
+    """Of the same draws."""
+    return [own - other for own, other in zip(smapes, others, strict=True)]
+
+
+def goals_of(size: float, found: Found) -> list[Goal]:
+    """What the ensemble and the best single model must reach."""
+    singles = [name for name in found if name not in BASELINES and not name.startswith("ensemble")]
+    best = min(singles, key=lambda name: statistics.mean(found[name]), default=None)
+    there = [name for name in BASELINES if name in found]
+    goals = []
+    for name in dict.fromkeys([ENSEMBLE, best]):
+        if name is None or name not in found:
+            continue
+        if size < FEW:
+            least = [min(values) for values in zip(*(found[baseline] for baseline in there), strict=True)]
+            worst = max(differences(found[name], least))
+            goals.append(
+                Goal(f"{size:,.0f} rows: {name} - best baseline, worst draw", ALLOWED, worst, "points", at_least=False)
+            )
+            continue
+        highs = [interval_of_mean(differences(found[name], found[baseline]))[2] for baseline in there]
+        goals.append(
+            Goal(f"{size:,.0f} rows: {name} - each baseline, upper end", 0.0, max(highs), "points", at_least=False)
+        )
+    return goals
+
+
+def slopes(by_size: Mapping[float, Found]) -> list[dict[str, Any]]:
+    """What twice the labels bring: of a power law of SMAPE over rows, fitted to the larger half of the sizes."""
+    sizes = sorted(by_size)[-max(3, len(by_size) // 2) :]
+    lines = []
+    for name in dict.fromkeys(name for size in sizes for name in by_size[size]):
+        known = [size for size in sizes if name in by_size[size]]
+        if len(known) < 2 or name == "median":
+            continue
+        smapes = [statistics.mean(by_size[size][name]) for size in known]
+        slope, level = np.polyfit(np.log(known), np.log(smapes), 1)
+        twice = float(np.exp(level + slope * np.log(2 * known[-1])))
+        lines.append(
+            {"model": name, "exponent": float(slope), "smape": smapes[-1], "twice": twice, "gain": twice - smapes[-1]}
+        )
+    return lines
+
+
+COLUMNS = (
+    Column("rows", "labelled rows", ",.0f"),
+    Column("draws", "draws", "d"),
+    Column("model", "model"),
+    Column("smape", "SMAPE, %", ".2f"),
+    Column("ridge", "- ridge, points [95 %]"),
+    Column("lightgbm", "- LightGBM, points [95 %]"),
+    Column("median", "- median price, points [95 %]"),
+)
+SLOPE_COLUMNS = (
+    Column("model", "model"),
+    Column("exponent", "exponent", ".3f"),
+    Column("smape", "SMAPE with all rows, %", ".2f"),
+    Column("twice", "with twice as many, %", ".2f"),
+    Column("gain", "gain, points", "+.2f"),
+)
+TIME_COLUMNS = (
+    Column("model", "model"),
+    Column("rows", "labelled rows", ",.0f"),
+    Column("seconds", "training, s", ".1f"),
+)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--sizes", nargs="*", type=int, default=[100, 300, 1_000, 3_000], help="labelled rows of a draw"
+    )
+    parser.add_argument("--draws", type=int, default=10, help="of each size; all rows are fitted once per outer fold")
+    parser.add_argument(
+        "--models", nargs="+", metavar="MODEL", help="by their names in the table (default: ours and baselines)"
+    )
+    parser.add_argument("--not-all", action="store_true", help="leave out the fits on all rows")
+    parser.add_argument("--threads", type=int, default=0, help="0: all cores")
+    parser.add_argument("--epochs", type=int, help="of networks (default: as the variants say)")
+    parser.add_argument("--data", type=Path, default=REPOSITORY / "data/amazon_subset", help="where ingest wrote to")
+    parser.set_defaults(variants=list(VARIANTS))
+    return parse_arguments(parser, SMOKE)
+
+
+def chosen_models(bench: Bench, names: Sequence[str] | None) -> list[Model]:
+    """Models to measure, in the order of what they take."""
+    known = [model for model in known_models(bench, 1) if model.is_available]
+    return [model for model in known if (model.name in names if names else model.family not in FAMILIES)]
+
+
+def main() -> None:
+    options = parse()
+    start("curve over the number of labelled products")
+    rich.get_console().quiet = True  # the trainer's own output
+    with scratch_folder(options) as scratch, limited_threads(options.threads):
+        samples, tables = fabricated_products(Path(scratch)) if options.smoke else load_products(options.data)
+        bench = Bench(samples, tables, configuration(options, tables), Path(scratch), options.threads)
+        records = Path(scratch) if options.smoke else options.data / "benchmarks/curve"
+        records.mkdir(parents=True, exist_ok=True)
+        models = chosen_models(bench, options.models)
+        title = "random products" if options.smoke else "real products of the Amazon ML Challenge 2025 (subset)"
+        section = Section("curve", "SMAPE over the number of labelled products", f"{title}, {len(samples):,} labelled")
+        by_size: dict[float, dict[str, list[float]]] = {}
+        times = []
+        for size in [*options.sizes, *([] if options.not_all else [None])]:
+            draws = draws_of(bench, size, options.draws)
+            rows = statistics.mean(draw.rows for draw in draws)
+            by_size[rows] = {}
+            for model in models:
+                began = perf_counter()
+                found = [measured(bench, model, draw, records) for draw in draws]
+                if failed := next((one["failed"] for one in found if "failed" in one), None):
+                    section.left_out[f"{model.name}, {rows:,.0f} rows"] = failed
+                    continue
+                by_size[rows][model.name] = [one["smape"] for one in found]
+                times.append(
+                    {"model": model.name, "rows": rows, "seconds": statistics.median(one["seconds"] for one in found)}
+                )
+                console.print(
+                    f"{rows:,.0f} rows, {model.name}: SMAPE {statistics.mean(by_size[rows][model.name]):.2f} %, "
+                    f"{perf_counter() - began:.0f} s",
+                    highlight=False,
+                )
+            section.goals += goals_of(rows, by_size[rows])
+    notes = [
+        "a draw: rows drawn from four outer folds of benchmarks/accuracy.py, all products of the fifth scored",
+        "a model that selects something does so on a tenth of the drawn rows, an ensemble by cross-validation of them",
+        "differences are paired; intervals are Student's t over draws",
+    ]
+    lines = [line for rows, found in by_size.items() for line in lines_of(rows, found)]
+    section.tables = [
+        ResultTable("All models at each size", COLUMNS, lines, notes),
+        ResultTable(
+            "What twice the labels would bring",
+            SLOPE_COLUMNS,
+            slopes(by_size),
+            ["SMAPE = a n^exponent, fitted to the larger half of the sizes; an extrapolation"],
+        ),
+        ResultTable("Seconds of training", TIME_COLUMNS, times, ["median over draws"]),
+    ]
+    section.tables = [table for table in section.tables if table.rows]
+    section.finish(options)
+
+
+if __name__ == "__main__":
+    main()
