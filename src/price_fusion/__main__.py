@@ -3,8 +3,9 @@
 import sys
 from pathlib import Path
 
-from kedro.framework.cli.project import run
 from kedro.framework.project import configure_project
+
+from price_fusion.cli import run
 
 
 def main() -> None:

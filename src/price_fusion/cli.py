@@ -1,4 +1,4 @@
-"""``kedro price-fusion``: commands of this project beside Kedro's own."""
+"""Commands of this project beside Kedro's own, and ``kedro run``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 from kedro.utils import find_kedro_project
 
+from price_fusion.console.run_command import run_command
 from price_fusion.console.tables import folded
 from price_fusion.runs import comparison_tables, find_run, past_runs, runs_table
 
@@ -20,7 +21,12 @@ MOST_RUNS = 20
 
 @click.group()
 def cli() -> None:
-    """What Kedro adds to its own commands; it looks for a group of this name."""
+    """What Kedro adds to its own commands, or puts in their place; it looks for a group of this name."""
+
+
+run = run_command()
+"""Kedro looks for it here, too."""
+cli.add_command(run)
 
 
 @cli.group(name="price-fusion")

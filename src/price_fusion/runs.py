@@ -68,7 +68,9 @@ def parameter_differences(runs: Sequence[Record]) -> dict[str, list[Any]]:
 def smape_of(run: Record) -> dict[str, float]:
     """SMAPE of each model that a run evaluated, in percent."""
     return {
-        model: figures["metrics"]["smape"] for model, figures in run.get("metrics", {}).items() if "metrics" in figures
+        model: figures["metrics"]["smape"]
+        for model, figures in run.get("metrics", {}).items()
+        if "smape" in figures.get("metrics", {})
     }
 
 

@@ -119,8 +119,10 @@ def test_home_and_file_addresses_are_spelt_out(load: Load, monkeypatch: pytest.M
     monkeypatch.setenv("HOME", "/home/anna")
     found = load("globals", local__globals="raw: ~/shop\ndata: file:///srv/data\nown: ~/x\n")
     assert [found[name] for name in ("raw", "data", "own")] == ["/home/anna/shop", "/srv/data", "/home/anna/x"]
-    entry = load("catalog", local__catalog="x: {type: a.B, filepath: '${globals:raw}/a.csv'}\n")["x"]
-    assert entry["filepath"] == "/home/anna/shop/a.csv"
+    entries = load(
+        "catalog", local__catalog="x: {type: a.B, filepath: '${globals:raw}/a.csv'}\ny: {type: a.B, filepath: ~/b}\n"
+    )
+    assert [entries[name]["filepath"] for name in "xy"] == ["/home/anna/shop/a.csv", "/home/anna/b"]
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,12 @@ def test_the_nearest_name_is_said(message: str, said: str, monkeypatch: pytest.M
     assert said in str(found)
 
 
+def test_parameters_of_runners() -> None:
+    unexpected = "ThreadRunner.__init__() got an unexpected keyword argument 'workers'"
+    assert str(explained(TypeError(unexpected))) == "--runner-params: ThreadRunner takes no 'workers'. Leave it out."
+    assert explained(TypeError("f() got an unexpected keyword argument 'workers'")) is None
+
+
 def test_inputs_that_nothing_gives_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("price_fusion.console.misspelt._datasets", lambda: {"moe.prediction", "moe.predictions"})
     names = {"moe.prediction", "params:rent.share"}

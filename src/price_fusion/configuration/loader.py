@@ -48,6 +48,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
             raise explained from error
         if key == "catalog":
             self._check_entries(found)
+            return {name: _with_local_path(entry) for name, entry in found.items()}
         return self._with_folders(found) if key == "globals" else found
 
     def _with_folders(self, found: dict[str, Any]) -> dict[str, Any]:
@@ -173,9 +174,16 @@ def _entry_problem(entry: object) -> str | None:
     )
 
 
+def _with_local_path(entry: Any) -> Any:
+    """An entry whose ``filepath`` is spelt out: Kedro would take ``~/shop`` for a folder ``~`` of the project."""
+    path = entry.get("filepath") if isinstance(entry, Mapping) else None
+    return {**entry, "filepath": _local(path)} if isinstance(path, str) else entry
+
+
 def _local(value: str) -> str:
+    """A path without ``file://`` and with ``~`` spelt out."""
     value = value.removeprefix("file://")
     try:
         return str(Path(value).expanduser()) if value.startswith("~") else value
     except RuntimeError as error:
-        raise ParameterError(f"globals.yml: {value!r}: there is no home folder here. Write the whole path.") from error
+        raise ParameterError(f"{value!r} in conf/: there is no home folder here. Write the whole path.") from error

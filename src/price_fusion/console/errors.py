@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
+from click import ClickException
+from kedro.framework.cli.utils import KedroCliError
 from kedro.io import DatasetError
 from rich.console import Console
 from rich.text import Text
@@ -27,6 +29,8 @@ _OWN = "price_fusion_error"
 
 def show_own_errors_plainly() -> None:
     """Let the interpreter end on one of our errors with its message alone. Other errors keep their traceback."""
+    # Kedro's own asks for the error that is being handled, and click 8.5 shows errors when that is over: "NoneType: None".
+    KedroCliError.show = ClickException.show  # type: ignore[method-assign]
     copyreg.pickle(DatasetError, _with_own_error)  # for errors of ParallelRunner's processes
     previous = sys.excepthook
 

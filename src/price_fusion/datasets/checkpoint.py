@@ -8,6 +8,7 @@ from typing import Any
 from kedro.io import AbstractDataset
 
 from price_fusion.datasets.errors import is_whole, kedro_errors
+from price_fusion.datasets.local_path import local_path
 from price_fusion.datasets.recorded import FileRecord
 from price_fusion.fusion.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
@@ -21,7 +22,7 @@ class CheckpointDataset(FileRecord, AbstractDataset[Checkpoint, Checkpoint]):
     """
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = Path(filepath)
+        self._filepath = local_path(filepath)
         self.metadata = metadata
 
     def load(self) -> Checkpoint:

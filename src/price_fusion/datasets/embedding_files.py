@@ -9,6 +9,7 @@ from typing import Any, Literal, NoReturn
 from kedro.io import AbstractDataset, DatasetError
 
 from price_fusion.datasets.errors import kedro_errors
+from price_fusion.datasets.local_path import local_path
 from price_fusion.fusion.tables.raw import RawEmbeddings
 from price_fusion.fusion.tables.readers import files_of_embeddings, read_embeddings
 
@@ -42,7 +43,7 @@ class EmbeddingFilesDataset(AbstractDataset[NoReturn, RawEmbeddings]):
         seconds: float | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._filepath = Path(filepath)
+        self._filepath = local_path(filepath)
         self._file_format = file_format
         self._embeddings = embeddings
         self._ids = ids

@@ -8,6 +8,7 @@ from typing import Any, get_args
 from kedro.io import AbstractDataset
 
 from price_fusion.datasets.errors import is_whole, kedro_errors
+from price_fusion.datasets.local_path import local_path
 from price_fusion.datasets.recorded import FileRecord
 from price_fusion.errors import ParameterError
 from price_fusion.fusion.tables.table import Check, EmbeddingTable, TableDraft, write_table
@@ -37,7 +38,7 @@ class EmbeddingTableDataset(FileRecord, AbstractDataset[TableDraft, EmbeddingTab
                 f"the table of {source!r}: check is {check!r}, expected one of {', '.join(get_args(Check))}. Fix check_tables "
                 "in conf/<environment>/globals.yml, or check of the table in the catalog."
             )
-        self._filepath = Path(filepath)
+        self._filepath = local_path(filepath)
         self._source = source
         self._check: Check = check
         self.metadata = metadata

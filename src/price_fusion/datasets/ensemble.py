@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kedro.io import AbstractDataset
 
 from price_fusion.datasets.errors import is_whole, kedro_errors
+from price_fusion.datasets.local_path import local_path
 from price_fusion.datasets.recorded import FileRecord
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class EnsembleDataset(FileRecord, AbstractDataset["EnsembleDraft", "Ensemble"]):
     """
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = Path(filepath)
+        self._filepath = local_path(filepath)
         self.metadata = metadata
 
     def load(self) -> Ensemble:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kedro.io import AbstractDataset
 
 from price_fusion.datasets.errors import DatasetFileError, is_whole, kedro_errors
+from price_fusion.datasets.local_path import local_path
 from price_fusion.datasets.recorded import FileRecord
 from price_fusion.fusion.sealed import json_object, unsealed
 
@@ -24,7 +25,7 @@ class ExportDataset(FileRecord, AbstractDataset["Exported", dict[str, Any]]):
     """
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = Path(filepath)
+        self._filepath = local_path(filepath)
         self.metadata = metadata
 
     def load(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from kedro.io import AbstractDataset
 from numpy.typing import NDArray
 
 from price_fusion.datasets.errors import DatasetFileError, kedro_errors
+from price_fusion.datasets.local_path import local_path
 from price_fusion.datasets.made_from import Facts
 from price_fusion.datasets.recorded import RecordedOutput
 from price_fusion.fusion.disks import sync
@@ -95,7 +96,7 @@ class FabricatedSampleDataset(RecordedOutput, AbstractDataset[FabricatedSample, 
             filepath: the folder; made if it does not exist.
             metadata: free, for plugins; not used here.
         """
-        self._folder = Path(filepath)
+        self._folder = local_path(filepath)
         self._marker = self._folder / MARKER_NAME
         self.metadata = metadata
 

@@ -8,6 +8,7 @@ from typing import Any
 from kedro.io import AbstractDataset
 
 from price_fusion.datasets.errors import kedro_errors
+from price_fusion.datasets.local_path import local_path
 from price_fusion.datasets.recorded import FileRecord
 from price_fusion.fusion.folds import FoldFolder, FoldModels
 
@@ -22,7 +23,7 @@ class FoldModelsDataset(FileRecord, AbstractDataset[FoldModels, FoldModels]):
     """
 
     def __init__(self, *, filepath: str, model: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = Path(filepath)
+        self._filepath = local_path(filepath)
         self._folder = FoldFolder(model, self._filepath)
         self.metadata = metadata
 

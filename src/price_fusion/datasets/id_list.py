@@ -10,6 +10,7 @@ import numpy as np
 from kedro.io import AbstractDataset, DatasetError
 
 from price_fusion.datasets.errors import kedro_errors
+from price_fusion.datasets.local_path import local_path
 from price_fusion.errors import AlignmentError, DataError, combined
 from price_fusion.fusion.tables.file_kinds import kind_of_file, refuse_other_kind
 from price_fusion.fusion.tables.ids import Ids, parse_ids
@@ -26,7 +27,7 @@ class IdListDataset(AbstractDataset[NoReturn, Ids]):
     """
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = Path(filepath)
+        self._filepath = local_path(filepath)
         self.metadata = metadata
 
     def load(self) -> Ids:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, NoReturn
 
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 
 from price_fusion.datasets.errors import kedro_errors
+from price_fusion.datasets.local_path import local_path
 from price_fusion.datasets.raw_files import ProductFilesDataset
 from price_fusion.fusion.tables.layout import Layout
 from price_fusion.fusion.tables.products import read_products
@@ -40,7 +40,7 @@ class ProductTableDataset(AbstractDataset[NoReturn, pd.DataFrame]):
         sha256: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._filepath = Path(filepath)
+        self._filepath = local_path(filepath)
         self._labelled = labelled
         with kedro_errors():
             self._layout = Layout(delimiter=delimiter, encoding=encoding, decimal=decimal, thousands=thousands)

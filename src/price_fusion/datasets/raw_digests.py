@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
+from price_fusion.datasets.local_path import local_path
 from price_fusion.fusion.digests import CheckRecord
 from price_fusion.fusion.files import storage_errors
 
@@ -47,7 +48,7 @@ class RawDigestsDataset(AbstractDataset[NoReturn, RawDigests]):
     """
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = Path(filepath)
+        self._filepath = local_path(filepath)
         self.metadata = metadata
 
     def load(self) -> RawDigests:

@@ -6,10 +6,9 @@ shortens its messages.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 
+from price_fusion.datasets.local_path import local_path
 from price_fusion.fusion.tables.validation.frames import check_sample_table, check_split_table
 
 
@@ -21,7 +20,7 @@ class SampleTableValidator:
     """
 
     def __init__(self, *, filepath: str) -> None:
-        self._filepath = Path(filepath)
+        self._filepath = local_path(filepath)
 
     def validate(self, data: pd.DataFrame) -> pd.DataFrame:
         """The table itself, if it can be used."""
@@ -37,7 +36,7 @@ class SplitTableValidator:
     """
 
     def __init__(self, *, filepath: str) -> None:
-        self._filepath = Path(filepath)
+        self._filepath = local_path(filepath)
 
     def validate(self, data: pd.DataFrame) -> pd.DataFrame:
         """The table itself, if it can be used."""

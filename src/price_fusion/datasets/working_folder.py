@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
+from price_fusion.datasets.local_path import local_path
 from price_fusion.fusion.engine.run_folder import RunFolder
 from price_fusion.fusion.folds import FoldFolder
 from price_fusion.fusion.study import TuningFolder
@@ -30,7 +31,7 @@ class WorkingFolderDataset(AbstractDataset[NoReturn, Handle]):
     handle: ClassVar[type[RunFolder] | type[FoldFolder] | type[TuningFolder]]
 
     def __init__(self, *, filepath: str, model: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = Path(filepath)
+        self._filepath = local_path(filepath)
         self._model = model
         self.metadata = metadata
 
@@ -76,7 +77,7 @@ class SpillFolderDataset(AbstractDataset[NoReturn, Path]):
     """
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = Path(filepath)
+        self._filepath = local_path(filepath)
         self.metadata = metadata
 
     def load(self) -> Path:

@@ -211,7 +211,8 @@ def _log_numbers(model: str, metrics: Mapping[str, Any]) -> None:
     import mlflow
 
     numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
-    mlflow.log_metrics({f"{model}/{metrics['split']}_{name}": value for name, value in numbers.items()})
+    split = f"{metrics['split']}_" if "split" in metrics else ""  # a user's own have none
+    mlflow.log_metrics({f"{model}/{split}{name}": value for name, value in numbers.items()})
 
 
 def _log_page(name: str, page: str) -> None:

@@ -97,7 +97,7 @@ class RunSummary:
             self._leaderboard = data
         elif kind == "interval_summary" and data:
             self._intervals[model] = data
-        elif kind in ("metrics", "out_of_fold_metrics"):
+        elif kind in ("metrics", "out_of_fold_metrics") and "smape" in data:  # others are of a user's own pipeline
             self._metrics[model] = data
 
     def print(self, console: Console | None = None) -> None:
