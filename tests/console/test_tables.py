@@ -23,4 +23,4 @@ def test_no_figure_is_cut(width: int) -> None:
     assert "…" not in shown
     rows = [line.split("│")[1:-1] for line in shown.splitlines() if line.startswith("│")]
     cells = ["".join(part.strip() for part in column) for column in zip(*rows, strict=True)]
-    assert cells == ["four_branch", "validation", "12,345", "61.25", "7.75", "1234.50", "-0.125"]
+    assert cells == ["four_branch", "validation", "12,345", "61.25", "7.75", "1,234.50", "-0.125"]

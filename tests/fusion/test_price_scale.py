@@ -73,7 +73,7 @@ def test_prices_beyond_the_range_are_counted(caplog):
     with caplog.at_level(logging.WARNING):
         scale.bounded([0.001, 3.0, 50.0, -1.0], "moe")
     assert "moe: 2 of 4 predicted prices were beyond the range" in caplog.text
-    assert "50 to 9e+09" in caplog.text
+    assert "50.00 to 9,000,000,000" in caplog.text
     caplog.clear()
     scale.bounded([0.1, 3.0], "moe")
     assert not caplog.text

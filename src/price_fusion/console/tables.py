@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 
 from price_fusion.fusion.intervals import JUDGED_ROWS
+from price_fusion.fusion.money import money
 from price_fusion.fusion.stale_lines import STALE
 
 
@@ -80,7 +81,12 @@ def split_table(report: Mapping[str, Any]) -> Table:
     for heading in columns.values():
         table.add_column(heading, justify="right")
     for split, counts in report["splits"].items():
-        table.add_row(split, *("" if counts[key] is None else f"{counts[key]:,}" for key in columns))
+        shown = {
+            key: money(value) if key.endswith("price") else f"{value:,}"
+            for key, value in counts.items()
+            if value is not None
+        }
+        table.add_row(split, *(shown.get(key, "") for key in columns))
     return table
 
 
@@ -105,8 +111,8 @@ def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
     for heading in headings.values():
         table.add_column(heading, justify="right")
     for name, row in metrics.items():
-        numbers = [f"{row['rows']:,}", *(f"{row[key]:.2f}" for key in ("smape", "mae", "rmse")), f"{row['r2']:.3f}"]
-        table.add_row(name, str(row["split"]), *numbers)
+        errors = (f"{row['smape']:.2f}", money(row["mae"]), money(row["rmse"]))
+        table.add_row(name, str(row["split"]), f"{row['rows']:,}", *errors, f"{row['r2']:.3f}")
     return table
 
 
@@ -124,7 +130,7 @@ def intervals_table(summaries: Mapping[str, Mapping[str, Any]]) -> Table:
             off = (
                 f"no bin of {JUDGED_ROWS} rows" if deviation is None else f"{deviation:+.1f} points, {found['bin']} USD"
             )
-            table.add_row(name, summary["split"], level, f"{found['coverage']:.1f}", f"{found['mean_width']:.2f}", off)
+            table.add_row(name, summary["split"], level, f"{found['coverage']:.1f}", money(found["mean_width"]), off)
     return table
 
 
@@ -269,8 +275,8 @@ def _name(row: Mapping[Any, Any]) -> str:
 def _leaderboard_cells(row: Mapping[Any, Any]) -> list[str]:
     return [
         f"{row['smape']:.2f} [{row['smape_low']:.1f}, {row['smape_high']:.1f}]",
-        f"{row['mae']:.2f}",
-        f"{row['rmse']:.1f}",
+        money(row["mae"]),
+        money(row["rmse"]),
         f"{row['r2']:.2f}",
         "" if pd.isna(row["reversed"]) else _difference(row, "behind_best"),
     ]

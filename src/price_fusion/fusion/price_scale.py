@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from price_fusion.fusion.money import money
 from price_fusion.fusion.tables.prices import HIGHEST, LOWEST
 from price_fusion.parameters.base import Parameters, Positive
 
@@ -90,13 +91,13 @@ class PriceScale(Parameters):
         beyond = int(np.count_nonzero((predicted < self.lowest_log) | (predicted > self.highest_log)))
         if beyond and name is not None:
             logger.warning(
-                "%s: %s of %s predicted prices were beyond the range of its train prices with room, %.3g to %.3g, and were set "
+                "%s: %s of %s predicted prices were beyond the range of its train prices with room, %s to %s, and were set "
                 "to its ends. Check that these products are like those that it was trained on.",
                 name,
                 f"{beyond:,}",
                 f"{predicted.size:,}",
-                self.lowest,
-                self.highest,
+                money(self.lowest),
+                money(self.highest),
             )
         within: Values = np.clip(predicted, self.lowest_log, self.highest_log)
         return within

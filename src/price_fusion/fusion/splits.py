@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from price_fusion.errors import AlignmentError, DataError
+from price_fusion.fusion.money import rounded
 from price_fusion.fusion.tables.ids import Ids, are_among, described_lookalikes, ids_of, lacking, lookalikes
 
 logger = logging.getLogger(__name__)
@@ -113,8 +114,8 @@ def report_split(samples: pd.DataFrame, split_table: pd.DataFrame, tuned_on: Map
         name: {
             "rows": len(rows),
             "groups": int(rows["group_key"].nunique()),
-            "median_price": round(float(rows["price"].median()), 2) if len(rows) else None,
-            "mean_price": round(float(rows["price"].mean()), 2) if len(rows) else None,
+            "median_price": rounded(rows["price"].median()) if len(rows) else None,
+            "mean_price": rounded(rows["price"].mean()) if len(rows) else None,
             "rows_tuned_on": int(rows["tuned_on"].sum()),
         }
         for name in SPLITS

@@ -17,6 +17,7 @@ from price_fusion.fusion.buckets.parts import BucketPlan, Buckets, Summary, Tabl
 from price_fusion.fusion.buckets.recipes import recipe
 from price_fusion.fusion.buckets.scatter import frame_of
 from price_fusion.fusion.buckets.table import BucketTable, TableBuckets
+from price_fusion.fusion.money import rounded
 from price_fusion.fusion.splits import SPLITS
 from price_fusion.fusion.tables.alignment import (
     EXAMPLES,
@@ -123,8 +124,8 @@ def merged_split(samples: Buckets) -> dict[str, Any]:
         splits[name] = {
             "rows": rows,
             "groups": sum(one["groups"] for one in prices),
-            "median_price": round(quantile(merged_sketch(one["sketch"] for one in prices), 0.5), 2) if rows else None,
-            "mean_price": round(sum(one["sum"] for one in prices) / rows, 2) if rows else None,
+            "median_price": rounded(quantile(merged_sketch(one["sketch"] for one in prices), 0.5)) if rows else None,
+            "mean_price": rounded(sum(one["sum"] for one in prices) / rows) if rows else None,
             "rows_tuned_on": sum(one["tuned_on"] for one in prices),
         }
     return {"rows": sum(split["rows"] for split in splits.values()), "splits": splits, "folds": {}, "tuned_on": {}}

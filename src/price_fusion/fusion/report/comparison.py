@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from price_fusion.fusion.metrics import metrics_by_price
+from price_fusion.fusion.money import rounded
 from price_fusion.fusion.report.described import BLUE, COLOURS, described
 
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star", "pentagon")
@@ -61,7 +62,8 @@ def leaderboard_figure(leaderboard: pd.DataFrame) -> go.Figure:
         "seconds_per_epoch": "seconds per epoch",
         "epochs": "epochs",
     }
-    shown = leaderboard[list(columns)].round(3).astype(object)
+    amounts = {name: leaderboard[name].map(rounded) for name in ("mae", "rmse")}
+    shown = leaderboard[list(columns)].round(3).assign(**amounts).astype(object)
     shown = shown.where(shown.notna(), None).rename(columns=columns)
     return described(
         figure,

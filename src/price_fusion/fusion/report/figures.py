@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from price_fusion.fusion.metrics import RANGES
+from price_fusion.fusion.money import rounded
 from price_fusion.fusion.report.described import BLUE, COLOURS, GREY, VERMILLION, described, empty
 
 DENSITY_BINS = 60
@@ -86,7 +87,7 @@ def true_against_predicted(price: NDArray[np.floating], predicted: NDArray[np.fl
             customdata=counts.astype(np.int32),
             colorscale=DENSITY_COLOURS,
             colorbar=_count_scale(int(counts.max())),
-            hovertemplate="true about %{x:.2f} USD<br>predicted about %{y:.2f} USD<br>%{customdata} products<extra></extra>",
+            hovertemplate="true about %{x:,.3r} USD<br>predicted about %{y:,.3r} USD<br>%{customdata} products<extra></extra>",
         )
     )
     ends = [10 ** edges[0], 10 ** edges[-1]]
@@ -151,11 +152,11 @@ def price_table(metrics: pd.DataFrame) -> dict[str, Sequence[Any]]:
         "true price, USD": held["group"].replace(lows).tolist(),
         "products": held["rows"].tolist(),
         "SMAPE, %": held["smape"].round(2).tolist(),
-        "mean true, USD": held["mean_true"].round(2).tolist(),
-        "mean predicted, USD": held["mean_predicted"].round(2).tolist(),
-        "bias, USD": difference.round(2).tolist(),
+        "mean true, USD": held["mean_true"].map(rounded).tolist(),
+        "mean predicted, USD": held["mean_predicted"].map(rounded).tolist(),
+        "bias, USD": difference.map(rounded).tolist(),
         "bias, %": (100 * difference / held["mean_true"]).round(1).tolist(),
-        "MAE, USD": held["mae"].round(2).tolist(),
+        "MAE, USD": held["mae"].map(rounded).tolist(),
     }
 
 
@@ -257,7 +258,7 @@ def calibration(price: NDArray[np.floating], predicted: NDArray[np.floating], co
             "predicted price, USD": coverage["group"].tolist(),
             "products": coverage["rows"].tolist(),
             "inside, %": coverage["coverage"].round(1).tolist(),
-            "mean width, USD": coverage["mean_width"].round(2).tolist(),
+            "mean width, USD": coverage["mean_width"].map(rounded).tolist(),
         },
         height=620,
     )

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from price_fusion import __version__
 from price_fusion.fusion.checkpoint import Checkpoint
 from price_fusion.fusion.ensemble import Ensemble
+from price_fusion.fusion.money import money
 from price_fusion.parameters import ModelCardParameters
 
 FEWEST_ROWS = 30
@@ -63,12 +64,17 @@ def model_card(
         rows=f"{metrics['rows']:,}",
         split=metrics["split"],
         about={name: value or ("" if name in optional else NOT_STATED) for name, value in stated.items()},
-        metrics={name: _figure(metrics[name]) for name in ("smape", "mae", "rmse", "r2")},
+        metrics={
+            "smape": _figure(metrics["smape"]),
+            "mae": money(metrics["mae"]),
+            "rmse": money(metrics["rmse"]),
+            "r2": _figure(metrics["r2"]),
+        },
         intervals=[
-            {"level": f"{row['level']:g}", "coverage": f"{row['coverage']:.1f}", "width": f"{row['mean_width']:.2f}"}
+            {"level": f"{row['level']:g}", "coverage": f"{row['coverage']:.1f}", "width": money(row["mean_width"])}
             for row in coverage[coverage["group"] == "all"].to_dict(orient="records")
         ],
-        median_price=f"{model.median_price:.2f}",
+        median_price=money(model.median_price),
         making=_making(model, history),
         data={"rows": f"{alignment['rows_kept']:,}", "complete": f"{alignment['rows_in_all_sources']:,}"},
         splits=[
@@ -76,8 +82,8 @@ def model_card(
                 "name": name,
                 "rows": f"{counts['rows']:,}",
                 "groups": f"{counts['groups']:,}",
-                "median": _figure(counts["median_price"]),
-                "mean": _figure(counts["mean_price"]),
+                "median": money(counts["median_price"]),
+                "mean": money(counts["mean_price"]),
             }
             for name, counts in split["splits"].items()
             if counts["rows"]

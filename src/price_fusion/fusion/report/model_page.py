@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from price_fusion.fusion.bootstrap import Interval, bootstrap_means, interval
 from price_fusion.fusion.metrics import smape_per_product
+from price_fusion.fusion.money import money
 from price_fusion.fusion.report.page import Headline, Section, render
 
 DEFINITIONS = Section(
@@ -92,7 +93,7 @@ def headlines(
     shown += [_headline(name.upper(), *found[name], "USD") for name in ("mae", "rmse")]
     shown += [_headline("R2", *found["r2"]), _headline("Bias", *found["bias"], "USD", sign="+")]
     for row in coverage[coverage["group"] == "all"].to_dict(orient="records"):
-        width = f"{row['mean_width']:.1f} USD wide on average"
+        width = f"{money(row['mean_width'])} USD wide on average"
         shown.append(Headline(f"Inside the {row['level']:g} % interval", f"{row['coverage']:.1f} %", width))
     return shown
 
@@ -136,8 +137,10 @@ def _interval_of_known(resampled: NDArray[np.float64]) -> Interval:
 def _headline(name: str, value: float, bounds: Interval, unit: str = "", *, more: str = "", sign: str = "") -> Headline:
     if not np.isfinite(value):
         return Headline(name, "undefined", "all prices are equal")
-    text = f"{value:{sign}.2f} {unit}".strip()
-    return Headline(name, text, f"[{bounds.low:{sign}.2f}, {bounds.high:{sign}.2f}]{more}")
+    shown, low, high = (
+        money(one, sign) if unit == "USD" else f"{one:{sign}.2f}" for one in (value, bounds.low, bounds.high)
+    )
+    return Headline(name, f"{shown} {unit}".strip(), f"[{low}, {high}]{more}")
 
 
 def _reservations(results: pd.DataFrame, split: str) -> list[str]:

@@ -21,6 +21,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from price_fusion.fusion.money import money
 from price_fusion.fusion.report.described import is_empty
 
 COMPRESSION = 6
@@ -142,7 +143,7 @@ def _drawing(figure: go.Figure) -> Markup:
 def _environment() -> Environment:
     loader = PackageLoader("price_fusion.fusion.report")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters |= {"cell": _cell, "numeric": _numeric}
+    environment.filters |= {"cell": _cell, "numeric": _numeric, "money": money}
     return environment
 
 
@@ -157,7 +158,7 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1 else f"{value:,.2f}"
+        return money(value)
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 

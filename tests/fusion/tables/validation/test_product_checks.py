@@ -72,7 +72,7 @@ def test_prices_are_reported_with_ids() -> None:
     suspicions = found(products(price=prices))
     assert set(suspicions) == {"price_too_high", "price_too_low"}
     assert str(suspicions["price_too_high"]) == (
-        "train_products, price: prices above 100 x the 99.9 % quantile (2e+06 USD): 1 of 200 products (ids 1003). "
+        "train_products, price: prices above 100 x the 99.9 % quantile (2,000,000 USD): 1 of 200 products (ids 1003). "
         "Check the currency and the decimal point."
     )
     assert suspicions["price_too_low"].examples == (1_005,)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from price_fusion.fusion.money import money
 from price_fusion.fusion.tables.validation.suspicions import Suspicion, first
 from price_fusion.parameters import CheckParameters
 
@@ -61,7 +62,7 @@ def _of_prices(
     )
     for check, found, rows in kinds:
         if len(rows):
-            shown = ", ".join(f"{price:g}" for price in prices[rows[:3]])
+            shown = ", ".join(money(price) for price in prices[rows[:3]])
             yield Suspicion(
                 where,
                 check,
