@@ -200,3 +200,16 @@ def test_what_only_says_how_training_goes_on_changes_no_output(small: Small) -> 
     small.run(rate=variant())
     assert small.run(only_missing=True, rate=variant(resume=True, device="cpu", state_every=5)) == []
     assert small.run(only_missing=True, rate=variant(epochs=3)) == ["fit", "score"]
+
+
+def test_outputs_that_lost_their_hidden_files_are_named(small: Small, caplog: pytest.LogCaptureFixture) -> None:
+    small.run()
+    for hidden in small.folder.glob(".*.sha256"):
+        hidden.unlink()
+    (small.folder / "scores.json").unlink()  # missing is no surprise
+    assert small.run(only_missing=True) == ["draw", "keep", "fit", "score"]
+    (said,) = [record.getMessage() for record in caplog.records if "hidden file" in record.getMessage()]
+    assert said.startswith("model, table are there without the hidden file .<name>.sha256")
+    caplog.clear()
+    assert small.run(only_missing=True) == []
+    assert "hidden file" not in caplog.text

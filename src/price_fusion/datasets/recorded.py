@@ -17,6 +17,11 @@ class RecordedOutput:
     is_stale: bool = False
     """Whether it counts as missing in this run, as parameters or raw files are others than those it was made from."""
 
+    @property
+    def lacks_its_digest(self) -> bool:
+        """Whether a file is there that counts as missing, as the hidden file with its digest is not."""
+        return False
+
     def made_from(self) -> Facts | None:
         """What the record on disk says; None where there is no output, or none with a record."""
         raise NotImplementedError

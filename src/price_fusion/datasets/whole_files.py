@@ -99,6 +99,11 @@ class WholeFile(RecordedOutput):
             self._sidecar.remove()
         return digest
 
+    @property
+    def lacks_its_digest(self) -> bool:
+        """Hidden files are left behind by some artifact stores, and by ``cp *``."""
+        return self._path.is_file() and not self._sidecar.path.exists()
+
     def made_from(self) -> Facts | None:
         """As the sidecar says."""
         return self._sidecar.made_from()

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from price_fusion.errors import PriceFusionError, StorageError
 from price_fusion.fusion.disks import sync
+from price_fusion.fusion.obstacles import obstacle
 
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.\d+\.(?P<kind>partial|replaced)")
 _ADVICE = {
@@ -24,8 +25,6 @@ _ADVICE = {
     errno.EDQUOT: "Free some space, or ask for a larger quota",
     errno.EFBIG: "Raise the limit of a file's size (ulimit -f)",
     errno.EROFS: "Make the disk writable, or name another folder in conf/<environment>/globals.yml",
-    errno.EACCES: "Make the folder writable, or name another one in conf/<environment>/globals.yml",
-    errno.EPERM: "Make the folder writable, or name another one in conf/<environment>/globals.yml",
     errno.ENOENT: "Leave the folder where it is while a run writes into it",
 }
 
@@ -138,10 +137,10 @@ def storage_errors(path: Path) -> Iterator[None]:
     except PriceFusionError:
         raise
     except OSError as error:
-        advice = _ADVICE.get(error.errno or 0, "See to it")
+        found, advice = obstacle(path, error) or (_space_left(path), _ADVICE.get(error.errno or 0, "See to it"))
         raise StorageError(
-            f"{path}: could not be written ({error.strerror or error}; {_space_left(path)}). What was there before is as it "
-            f"was. {advice}, and give the same command again."
+            f"{path}: could not be written ({error.strerror or error}; {found}). What was there before is as it was. "
+            f"{advice}, and give the same command again."
         ) from error
 
 

@@ -48,6 +48,7 @@ class MadeFromHooks:
             output.dataset.origins = output.origins
         if run_params.get("only_missing_outputs"):
             mark_stale(outputs, catalog)
+            _say_without_digest([name for name, output in outputs.items() if output.dataset.lacks_its_digest])
             _say_unrecorded([name for name in pipeline.all_outputs() - outputs.keys() if _is_kept(name, catalog)])
 
 
@@ -121,6 +122,15 @@ def _say_unrecorded(names: Sequence[str]) -> None:
         logger.warning(
             "%s kept, though nothing says which parameters and raw files they were made from: by an earlier release, by "
             "hand, or in a dataset without a record. If any has changed since, run without --only-missing-outputs.",
+            _listed(sorted(names), "is", "are"),
+        )
+
+
+def _say_without_digest(names: Sequence[str]) -> None:
+    if names:
+        logger.warning(
+            "%s there without the hidden file .<name>.sha256 that vouches for an output: counted as missing, and made again. Some "
+            "copies and artifact stores leave hidden files behind; bring them along to keep what is there.",
             _listed(sorted(names), "is", "are"),
         )
 
