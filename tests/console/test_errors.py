@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from kedro.io import AbstractDataset, DatasetError
 
 import price_fusion.datasets.errors  # noqa: F401 - defines one
 from price_fusion.console import errors as error_display
@@ -66,3 +67,12 @@ def test_notes_of_the_error_that_another_took_the_place_of_are_kept(shown: objec
 def test_other_errors_keep_their_traceback(shown: object) -> None:
     assert callable(shown)
     assert shown(ValueError("a fault of ours")) == ""
+
+
+def test_an_entry_that_refuses_its_arguments_is_named_before_the_message(shown: object) -> None:
+    entry = {"type": "price_fusion.datasets.product_table.ProductTableDataset", "filepath": "gs://shop/a.csv"}
+    with pytest.raises(DatasetError) as raised:
+        AbstractDataset.from_config("test_products", entry | {"labelled": False})
+    assert callable(shown)
+    first = shown(raised.value).splitlines()[0]
+    assert first.startswith("DatasetFileError: catalog, test_products: gs://shop/a.csv: the address of a store")

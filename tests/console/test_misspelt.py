@@ -53,6 +53,12 @@ def test_inputs_that_nothing_gives_are_named(monkeypatch: pytest.MonkeyPatch) ->
     assert "a node reads 'params:rent.share', and conf/ has no such parameter" in found
 
 
+def test_a_dataset_that_is_loaded_before_kedro_looks_for_it_is_named() -> None:
+    """The hook that notes what outputs are made from reads parameters first."""
+    found = str(explained(DatasetNotFoundError("Dataset 'params:discount' not found in the catalog")))
+    assert found.startswith("a node reads 'params:discount', and conf/ has no such parameter. Declare it")
+
+
 def test_tags_are_read_from_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     from price_fusion.console import misspelt
     from price_fusion.pipelines import training

@@ -17,7 +17,7 @@ from kedro.runner import SequentialRunner
 
 from price_fusion import pipelines
 from price_fusion.fusion.engine.features import features_from_arrays
-from price_fusion.fusion.estimators import Estimator, fit_estimator, load_estimator, registry
+from price_fusion.fusion.estimators import Estimator, fit_estimator, load_estimator, refit_estimator, registry
 from price_fusion.own_pipelines import own_pipelines
 from price_fusion.parameters import Source, SourceParameters
 from price_fusion.pipelines import evaluation
@@ -81,6 +81,8 @@ def test_the_estimator_of_the_page_is_fitted_saved_and_read(tmp_path: Path, monk
     read = load_estimator(tmp_path / "linear")
     assert read.log_prices(features, rows).tobytes() == predicted.tobytes()
     assert read.log_prices(features, rows[7:8])[0] == predicted[7]
+    again = refit_estimator(read, features, log_prices, np.arange(250))
+    assert again.log_prices(features, rows).tobytes() == predicted.tobytes()
 
 
 @pytest.mark.filterwarnings("ignore:One or more dataset names contain")

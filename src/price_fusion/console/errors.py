@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copyreg
 import os
+import re
 import sys
 from collections.abc import Iterator
 from types import TracebackType
@@ -23,6 +24,7 @@ DOCUMENTATION = "docs/errors.md"
 """Where each class of errors has a section."""
 NODE_NOTE = "in node "
 """Start of the note that says in which node an error was raised."""
+_REFUSED_ENTRY = re.compile(r"\nFailed to instantiate dataset '(?P<entry>[^']+)'")
 _OWN = "price_fusion_error"
 """Attribute of an error of another process that was raised from one of ours."""
 
@@ -61,7 +63,11 @@ def section_of(error: PriceFusionError) -> str:
 
 
 def _text(error: BaseException, own: PriceFusionError) -> str:
-    # Kedro's catalog puts the name of the dataset in front of the message, and cuts those of validators short.
+    # Kedro's catalog puts the name of the dataset in front of the message, and cuts those of validators short. Of an entry
+    # that cannot be made, it says the name at the end.
+    refused = _REFUSED_ENTRY.search(str(error))
+    if isinstance(error, DatasetError) and refused is not None:
+        return f"{type(own).__name__}: catalog, {refused['entry']}: {own}"
     message = error if isinstance(error, DatasetError) and str(own) in str(error) else own
     return f"{type(own).__name__}: {message}"
 

@@ -25,6 +25,7 @@ _NODES = re.compile(r"Pipeline does not contain nodes named \[(?P<names>[^\]]*)\
 _NAMESPACES = re.compile(r"nodes with the following namespaces: \[(?P<names>[^\]]*)\]")
 _DATASETS = re.compile(r"Pipeline does not contain datasets named [\[{](?P<names>[^\]}]*)[\]}]")
 _VERSIONS = re.compile(r"'load_versions' keys \[(?P<names>[^\]]*)\]")
+_NOT_FOUND = re.compile(r"^Dataset '(?P<name>[^']+)' not found in the catalog")
 _INPUTS = re.compile(r"^Pipeline input\(s\) \{(?P<names>.*)\} not found in the ")
 _RUNNER_PARAMS = re.compile(r"^(?P<runner>\w*Runner)\.__init__\(\) got an unexpected keyword argument '(?P<name>\w+)'")
 _NOTHING_LEFT = "Pipeline contains no nodes after applying all provided filters"
@@ -46,6 +47,8 @@ def explained(error: BaseException) -> UsageError | None:
         return _runner(str(error))
     if isinstance(error, TypeError) and (match := _RUNNER_PARAMS.search(str(error))):
         return UsageError(f"--runner-params: {match['runner']} takes no {match['name']!r}. Leave it out.")
+    if isinstance(error, DatasetNotFoundError) and (match := _NOT_FOUND.search(str(error))):
+        return UsageError(_input(match["name"]))
     if isinstance(error, DatasetNotFoundError) and (match := _VERSIONS.search(str(error))):
         names = match["names"].split(", ")
         return UsageError(unknown("dataset", names, _datasets(), "kedro catalog describe-datasets"))
