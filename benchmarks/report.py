@@ -29,6 +29,7 @@ ORDER = (
     "averaging",
     "curve",
     "accuracy",
+    "final_fit",
     "choices",
     "gpu_speed",
     "gpu_run",

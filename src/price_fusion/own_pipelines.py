@@ -23,6 +23,7 @@ BUILT_IN = frozenset(
         "evaluation",
         "export",
         "fabrication",
+        "final_fit",
         "inference",
         "ingestion",
         "leaks",

@@ -31,6 +31,7 @@ from price_fusion.pipelines import (
     evaluation,
     export,
     fabrication,
+    final_fit,
     inference,
     ingestion,
     leaks,
@@ -145,7 +146,8 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
         sources = parameters.variant(variant).sources
         train = split + training.create_pipeline(variant, sources)
         evaluate = evaluation.create_pipeline(variant, sources)
-        predict = inference.create_pipeline(variant, sources)
+        final = final_fit.create_pipeline(variant, sources) if parameters.final_fit else Pipeline([])
+        predict = final + inference.create_pipeline(variant, sources, final_fit=parameters.final_fit)
         report = reporting.create_pipeline(variant, is_variant=True)
         own = {
             f"cross_validate_{variant}": split + cross_validation.create_pipeline(variant, sources),
@@ -156,7 +158,7 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
             f"leak_effect_{variant}": leaks.create_effect_pipeline(variant),
             f"predict_{variant}": ingest_test_alone + predict,
             f"report_{variant}": report,
-            f"export_{variant}": export.create_pipeline(variant, sources),
+            f"export_{variant}": final + export.create_pipeline(variant, sources, final_fit=parameters.final_fit),
             variant: train + evaluate + report + ingest_test + predict,
         }
         _refuse_taken(variant, own.keys() & {*pipelines, *_JOINT})
@@ -219,10 +221,12 @@ def _ensemble(parameters: ProjectParameters) -> Pipeline:
         name: sources if name in ESTIMATOR_KINDS else parameters.variant(name).sources
         for name in parameters.ensemble.chosen.members
     }
+    final = parameters.ensemble.has_final_fit(wanted=parameters.final_fit)
     return (
         ensembling.create_pipeline(members, sources)
         + evaluation.create_pipeline(ensembling.ENSEMBLE, sources, has_gate=False)
-        + inference.create_pipeline(ensembling.ENSEMBLE, sources)
+        + (final_fit.create_ensemble_pipeline(ensembling.ENSEMBLE, members, sources) if final else Pipeline([]))
+        + inference.create_pipeline(ensembling.ENSEMBLE, sources, final_fit=final)
         + _report_of_ensemble()
     )
 

@@ -55,6 +55,22 @@ def test_follows_a_project_that_is_moved(tmp_path: Path) -> None:
     assert Sidecar(tmp_path / "there/reports/table.csv", [tmp_path / "there/models/a.bin"]).is_current()
 
 
+def test_an_origin_that_need_not_be_there_counts_while_it_is(tmp_path: Path) -> None:
+    path, _ = made(tmp_path)
+    optional = tmp_path / "optional.bin"
+    sidecar = Sidecar(path, if_there=[optional])
+    sidecar.write(digest_of(path))
+    assert sidecar.is_current()
+    optional.write_bytes(b"1")
+    assert not sidecar.is_current()
+    sidecar.write(digest_of(path))
+    assert sidecar.is_current()
+    optional.write_bytes(b"2")
+    assert not sidecar.is_current()
+    optional.unlink()
+    assert sidecar.is_current()
+
+
 def test_an_origin_counts_by_its_contents_not_by_its_age(tmp_path: Path) -> None:
     path, sidecar = made(tmp_path, origins=("origin.bin",))
     origin = tmp_path / "origin.bin"

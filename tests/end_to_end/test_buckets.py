@@ -28,7 +28,9 @@ def bucketed_project(trained_project: Project, tmp_path_factory: pytest.TempPath
     """A project in which ``moe`` ran in memory and then in buckets. Not to be changed: copy it."""
     project = trained_project.fresh_copy(tmp_path_factory.mktemp("bucketed") / "project")
     shutil.copy(project.path / PRICES, project.path / "in_memory.csv")
-    shutil.copy(project.path / "data/06_models/moe/checkpoint.safetensors", project.path / "in_memory.safetensors")
+    shutil.copy(
+        project.path / "data/06_models/moe/final/checkpoint.safetensors", project.path / "in_memory.safetensors"
+    )
     project.kedro("run", "--params", LOCAL)
     return project
 

@@ -74,7 +74,7 @@ def test_numbers_and_categories_of_the_csv_train_and_price(project: Project) -> 
 
     prices = prices_of(project, "two_branch")
     assert prices["sample_id"].tolist() == wanted["sample_id"].astype(int).tolist()
-    checkpoint = project.path / "data/06_models/two_branch/checkpoint.safetensors"
+    checkpoint = project.path / "data/06_models/two_branch/final/checkpoint.safetensors"
     facts = read_header(checkpoint).sources["facts"]
     assert isinstance(facts, ColumnSourceParameters)
     assert facts.vocabulary == {"colour": ("blue", "green", "red")}

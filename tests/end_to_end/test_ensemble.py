@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from price_fusion.fusion import Predictor
+from price_fusion.fusion.ensemble import Ensemble
 from price_fusion.fusion.tables.table import EmbeddingTable
 from support.projects import Project
 
@@ -105,8 +106,10 @@ def test_the_folder_of_the_ensemble_is_all_that_a_predictor_needs(
     ensembled: tuple[Project, str], tmp_path: Path
 ) -> None:
     data = ensembled[0].path / "data"
-    shutil.copytree(data / "06_models/ensemble", tmp_path / "mine")
+    shutil.copytree(data / "06_models/ensemble_final", tmp_path / "mine")
     predictor = Predictor.load(tmp_path / "mine")
+    assert isinstance(predictor.model, Ensemble)
+    assert predictor.model.rows == len(pd.read_csv(data / "01_raw/dataset/train.csv"))
     assert predictor.widths == {"qwen_text": 1027}
     assert predictor.columns == {"quantity": ("catalog_content",)}
     tables = {name: EmbeddingTable(data / f"03_primary/tables/{name}/test") for name in ("qwen_text", "quantity")}

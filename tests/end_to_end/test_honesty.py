@@ -1,20 +1,23 @@
-"""Nothing that is trained, chosen, blended or calibrated looks at a price of the holdout.
+"""Nothing that is evaluated looks at a price of the holdout, be it trained, chosen, blended or calibrated.
 
 Prices of all holdout rows are changed behind the back of everything after splitting; what is made of the others must not
-differ in a byte.
+differ in a byte. The final fits, which are fitted after the evaluation and never evaluated, must: they see all rows.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
+from price_fusion.fusion.checkpoint import load_checkpoint
 from support.projects import Project
 
 BOOSTED = [kind for kind in ("lightgbm", "catboost") if find_spec(kind)]
@@ -39,6 +42,8 @@ ALSO_ON_THE_HOLDOUT = {"interval_coverage.csv", "interval_summary.json", "gate_r
 """Of the holdout as well, but they need not change: the same products may still be inside their intervals."""
 NOT_REPRODUCIBLE = ".cbm"
 """CatBoost writes when it was trained into its models."""
+FINAL = re.compile(r"06_models/(\w+/final/|ensemble_final/)|07_model_output/\w+/(test_out|price_intervals)\.csv")
+"""Final fits, and what they say of new products."""
 DIGEST = ".sha256"
 """Beside files; the files themselves are compared."""
 
@@ -105,19 +110,16 @@ def comparable(path: Path) -> object:
 def test_models_and_what_they_say_of_other_rows_are_the_same_to_the_byte(both: tuple[Project, Project]) -> None:
     before, after = (written(project, "06_models", "07_model_output") for project in both)
     assert list(before) == list(after)
-    different = [name for name in before if comparable(before[name]) != comparable(after[name])]
+    compared = {name for name in before if not FINAL.match(name)}
+    different = [name for name in compared if comparable(before[name]) != comparable(after[name])]
     assert different == []
 
     # All that it is about is among them.
-    compared = set(before)
     for name in (
         "06_models/moe/checkpoint.safetensors",
         "06_models/two_branch/checkpoint.safetensors",
         "06_models/ensemble/calibration.safetensors",
         "06_models/ensemble/manifest.json",
-        "07_model_output/ensemble/test_out.csv",
-        "07_model_output/ensemble/price_intervals.csv",
-        "07_model_output/two_branch/price_intervals.csv",
         *(f"07_model_output/{member}/out_of_fold.parquet" for member in ("moe", *MEMBERS)),
         *(
             f"06_models/{name}/folds/fold-{fold}-seed-41.safetensors"
@@ -127,6 +129,29 @@ def test_models_and_what_they_say_of_other_rows_are_the_same_to_the_byte(both: t
         *(f"06_models/ridge/folds/fold-{fold}/weights.safetensors" for fold in range(5)),
     ):
         assert name in compared
+
+
+def test_final_fits_have_seen_all_rows_and_keep_the_calibration(both: tuple[Project, Project]) -> None:
+    before, after = (written(project, "06_models", "07_model_output") for project in both)
+    for name in (
+        "06_models/two_branch/final/checkpoint.safetensors",
+        "06_models/ensemble_final/manifest.json",
+        "07_model_output/two_branch/test_out.csv",
+        "07_model_output/ensemble/test_out.csv",
+    ):
+        assert before[name].read_bytes() != after[name].read_bytes(), name
+    for project in both:
+        models = project.path / "data/06_models"
+        evaluated, final = (
+            load_checkpoint(models / f"two_branch/{name}checkpoint.safetensors") for name in ("", "final/")
+        )
+        assert evaluated.calibration is not None
+        assert final.calibration is not None
+        np.testing.assert_array_equal(final.calibration.residuals, evaluated.calibration.residuals)
+        calibrations = {
+            (models / name / "calibration.safetensors").read_bytes() for name in ("ensemble", "ensemble_final")
+        }
+        assert len(calibrations) == 1
 
 
 def test_out_of_fold_figures_are_the_same(both: tuple[Project, Project]) -> None:

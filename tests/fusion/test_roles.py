@@ -11,13 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from price_fusion.errors import ComparisonError, DataError
+from price_fusion.errors import CheckpointError, ComparisonError, DataError
 from price_fusion.fusion.roles import (
+    EVALUATED,
     STOP_FRACTION,
     Roles,
     folds_of,
-    roles_of_all_rows,
+    refuse_stale,
+    roles_of_final_fit,
     roles_of_fold,
+    roles_of_refit,
     roles_of_split,
     rows_to_report,
 )
@@ -59,7 +62,7 @@ def all_roles(case: Case) -> list[Roles]:
     return [
         roles_of_split(samples, split_table, **options),
         *folds,
-        roles_of_all_rows(samples, split_table, **options),
+        roles_of_refit(samples, split_table, **options),
     ]
 
 
@@ -170,10 +173,31 @@ def test_cross_validation_needs_two_folds(folds: list[int]) -> None:
 @given(cases())
 def test_a_model_of_all_rows_sees_all_but_the_holdout(case: Case) -> None:
     samples, split_table, options = case
-    roles = roles_of_all_rows(samples, split_table, **options)
+    roles = roles_of_refit(samples, split_table, **options)
     assert np.array_equal(np.union1d(roles.fit, roles.stop), np.flatnonzero(split_table["split"] != "holdout"))
     assert not len(roles.calibrate)
     assert bool(len(roles.stop)) == options["selects"]
+
+
+@given(cases())
+def test_a_final_fit_fits_every_row_and_chooses_on_none(case: Case) -> None:
+    roles = roles_of_final_fit(case[0])
+    assert np.array_equal(roles.fit, np.arange(len(case[0])))
+    assert not any(len(part) for part in parts(roles)[1:])
+
+
+def test_a_final_fit_is_not_reported_on() -> None:
+    split_table = pd.DataFrame({"sample_id": [1, 2], "split": ["train", "holdout"], "fold": [0, -1]})
+    with pytest.raises(ComparisonError, match="moe: this is a final fit on all labelled rows, the holdout among them"):
+        rows_to_report(split_table, SimpleNamespace(name="moe", data={EVALUATED: "x"}))
+
+
+@pytest.mark.parametrize(("name", "command"), [("moe", "predict_moe"), ("ensemble", "ensemble")])
+def test_a_final_fit_of_an_earlier_training_is_stale(name: str, command: str) -> None:
+    final = SimpleNamespace(name=name, data={EVALUATED: "x"})
+    refuse_stale(final, "x")
+    with pytest.raises(CheckpointError, match=rf"final fit is stale.*--pipelines {command}\)"):
+        refuse_stale(final, "y")
 
 
 def test_a_model_of_another_split_is_not_reported_on() -> None:

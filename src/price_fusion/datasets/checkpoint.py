@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from kedro.io import AbstractDataset
 from price_fusion.datasets.errors import is_whole, kedro_errors
 from price_fusion.datasets.local_path import local_path
 from price_fusion.datasets.recorded import FileRecord
-from price_fusion.fusion.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from price_fusion.fusion.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, saved_digest
+from price_fusion.fusion.roles import refuse_stale
 
 
 class CheckpointDataset(FileRecord, AbstractDataset[Checkpoint, Checkpoint]):
@@ -18,17 +20,25 @@ class CheckpointDataset(FileRecord, AbstractDataset[Checkpoint, Checkpoint]):
 
     Args:
         filepath: the file.
+        evaluated: of a final fit: ``{filepath: ...}`` of the checkpoint whose training it repeats. If there is one, and
+            another, the final fit is stale: it is not loaded, and counts as missing.
         metadata: for plugins.
     """
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, *, filepath: str, evaluated: Mapping[str, str] | None = None, metadata: dict[str, Any] | None = None
+    ) -> None:
         self._filepath = local_path(filepath)
+        self._evaluated = evaluated and local_path(evaluated["filepath"])
         self.metadata = metadata
 
     def load(self) -> Checkpoint:
         """Read header and weights, and check both."""
         with kedro_errors():
-            return load_checkpoint(self._filepath)
+            checkpoint = load_checkpoint(self._filepath)
+            if self._evaluated and self._evaluated.is_file():
+                refuse_stale(checkpoint, saved_digest(self._evaluated))
+            return checkpoint
 
     def save(self, data: Checkpoint) -> None:
         """Replace the file, whole or not at all."""

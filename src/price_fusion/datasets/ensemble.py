@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,9 @@ from kedro.io import AbstractDataset
 from price_fusion.datasets.errors import is_whole, kedro_errors
 from price_fusion.datasets.local_path import local_path
 from price_fusion.datasets.recorded import FileRecord
+from price_fusion.fusion.digests import digest_of
+from price_fusion.fusion.folds import MANIFEST
+from price_fusion.fusion.roles import refuse_stale
 
 if TYPE_CHECKING:
     from price_fusion.fusion.ensemble import Ensemble, EnsembleDraft
@@ -20,11 +24,15 @@ class EnsembleDataset(FileRecord, AbstractDataset["EnsembleDraft", "Ensemble"]):
 
     Args:
         filepath: the folder.
+        evaluated: of a final fit: ``{filepath: ...}`` of the ensemble that it repeats, as of ``CheckpointDataset``.
         metadata: for plugins.
     """
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, *, filepath: str, evaluated: Mapping[str, str] | None = None, metadata: dict[str, Any] | None = None
+    ) -> None:
         self._filepath = local_path(filepath)
+        self._evaluated = evaluated and local_path(evaluated["filepath"]) / MANIFEST
         self.metadata = metadata
 
     def load(self) -> Ensemble:
@@ -32,7 +40,10 @@ class EnsembleDataset(FileRecord, AbstractDataset["EnsembleDraft", "Ensemble"]):
         from price_fusion.fusion.ensemble import load_ensemble
 
         with kedro_errors():
-            return load_ensemble(self._filepath)
+            ensemble = load_ensemble(self._filepath)
+            if self._evaluated and self._evaluated.is_file():
+                refuse_stale(ensemble, digest_of(self._evaluated))
+            return ensemble
 
     def save(self, data: EnsembleDraft) -> None:
         """Replace the folder, whole or not at all."""
@@ -44,7 +55,7 @@ class EnsembleDataset(FileRecord, AbstractDataset["EnsembleDraft", "Ensemble"]):
 
     @property
     def _recorded_file(self) -> Path:
-        return self._filepath / "manifest.json"
+        return self._filepath / MANIFEST
 
     def _exists(self) -> bool:
         return not self.is_stale and self._recorded_file.is_file() and is_whole(self.load)

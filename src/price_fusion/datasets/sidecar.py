@@ -29,11 +29,13 @@ class Sidecar:
     Args:
         file: the file that it belongs to.
         made_from: the files that this one was made from.
+        if_there: files that it was made from if they were there; a missing one does not make it outdated.
     """
 
-    def __init__(self, file: Path, made_from: Sequence[Path] = ()) -> None:
+    def __init__(self, file: Path, made_from: Sequence[Path] = (), if_there: Sequence[Path] = ()) -> None:
         self._file = file
         self._made_from = tuple(made_from)
+        self._if_there = tuple(if_there)
         self.path = file.with_name(f".{file.name}.sha256")
 
     def remove(self) -> None:
@@ -123,7 +125,7 @@ class Sidecar:
         folder = self._file.parent.resolve()
         return [
             _line(digest_of(path), os.path.relpath(path.resolve(), folder))
-            for path in self._made_from
+            for path in (*self._made_from, *self._if_there)
             if path.is_file()
         ]
 

@@ -43,7 +43,8 @@ class WholeFile(RecordedOutput):
 
     Args:
         filepath: the file, on a local disk.
-        made_from: ``{filepath: ...}`` of the file that it is made from, or several of these by any name.
+        made_from: ``{filepath: ...}`` of the file that it is made from, or several of these by any name; with
+            ``if_there: true`` of one that need not be there.
         arguments: as of the Kedro dataset, except ``versioned``, ``credentials`` and ``fs_args``.
 
     Raises:
@@ -56,7 +57,7 @@ class WholeFile(RecordedOutput):
         _refuse_what_is_not_whole(filepath, arguments)
         super().__init__(filepath=filepath, **arguments)  # type: ignore[call-arg]
         self._path = Path(self._filepath)
-        self._sidecar = Sidecar(self._path, _origins(made_from or {}))
+        self._sidecar = Sidecar(self._path, *_origins(made_from or {}))
 
     def load(self) -> Any:
         """As the Kedro dataset, of a file whose digest is right.
@@ -180,7 +181,11 @@ def _refuse_what_is_not_whole(filepath: str, arguments: Mapping[str, Any]) -> No
             )
 
 
-def _origins(made_from: Mapping[str, Any]) -> list[Path]:
+def _origins(made_from: Mapping[str, Any]) -> tuple[list[Path], list[Path]]:
+    """Those that must be there, and the others."""
     # Kedro makes values of the key filepath absolute.
-    several = [made_from] if "filepath" in made_from else made_from.values()
-    return [Path(one["filepath"]) for one in several]
+    several = [made_from] if "filepath" in made_from else list(made_from.values())
+    must, may = (
+        [Path(one["filepath"]) for one in several if one.get("if_there", False) is kind] for kind in (False, True)
+    )
+    return must, may

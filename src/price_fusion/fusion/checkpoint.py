@@ -38,6 +38,22 @@ CALIBRATION = "calibration."
 """Start of the names of the tensors that are no weights, but what intervals need."""
 
 
+class TrainingRecord(BaseModel):
+    """What the weights were fitted on, and the way to them: what a final fit repeats."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rows: int
+    """Labelled rows that it was fitted on."""
+    epoch_rows: int
+    """Rows of an epoch: all of ``rows``, or as many as an epoch of the training had that a final fit repeats."""
+    steps: int
+    """Of the optimizer, up to the weights that were kept."""
+    seed: int
+    plateau_epochs: tuple[int, ...] = ()
+    """Epochs after which the learning rate dropped."""
+
+
 class CheckpointHeader(BaseModel):
     """What a checkpoint says of its weights."""
 
@@ -60,10 +76,12 @@ class CheckpointHeader(BaseModel):
     median_price: float
     """Median price of the train rows in USD: the prediction for a product that no source knows."""
     epoch: int
+    training: TrainingRecord | None = None
+    """None: of version 0.1, which did not note it."""
     validation: dict[str, float]
-    """Metrics on the validation rows, which selected the epoch: not an honest estimate."""
+    """Metrics on the validation rows, which selected the epoch: not an honest estimate. None of a final fit."""
     data: dict[str, str]
-    """Fingerprints of the data it was trained on."""
+    """Fingerprints of the data it was trained on; of a final fit also of the evaluated model (``roles.EVALUATED``)."""
     parameter_counts: dict[str, int] = {}
     """Trained parameters of each component and in total, as ``parameter_counts`` gives them."""
 
@@ -91,6 +109,12 @@ class Checkpoint:
     def median_price(self) -> float:
         """Of its train rows, USD."""
         return self.header.median_price
+
+    @property
+    def rows(self) -> int | None:
+        """Labelled rows that it was fitted on; None where its version did not note them."""
+        training = self.header.training
+        return None if training is None else training.rows
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -29,7 +29,7 @@ from price_fusion.fusion.estimators import EstimatorOptions, fit_estimator, load
 from price_fusion.fusion.folds import NETWORK, FoldFolder, FoldModel, FoldModels
 from price_fusion.fusion.network import Network
 from price_fusion.fusion.price_scale import in_unit, unit_of_split
-from price_fusion.fusion.roles import Roles, folds_of, roles_of_all_rows, roles_of_fold
+from price_fusion.fusion.roles import Roles, folds_of, roles_of_fold, roles_of_refit
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import VariantParameters
 
@@ -102,7 +102,7 @@ def cross_validate_variant(
     ]
     together = data.device.type == "cuda" and data.window_products is None
     train = _train_together if together else _train_one_by_one
-    return _run(folder, NETWORK, tasks, lambda todo: train(variant, data, todo, folder))
+    return run_tasks(folder, NETWORK, tasks, lambda todo: train(variant, data, todo, folder))
 
 
 def cross_validate_estimator(
@@ -143,7 +143,7 @@ def cross_validate_estimator(
             fitted.save(folder.path / task.file)
             yield perf_counter() - began
 
-    return _run(folder, kind, tasks, fit)
+    return run_tasks(folder, kind, tasks, fit)
 
 
 def out_of_fold(models: FoldModels, labelled: LabelledData) -> pd.DataFrame:
@@ -232,7 +232,7 @@ def _roles(labelled: LabelledData, *, selects: bool, seed: int, refit: bool) -> 
         for fold in check_folds(samples, split_table)
     ]
     if refit:
-        roles.append((None, roles_of_all_rows(samples, split_table, selects=selects, seed=seed)))
+        roles.append((None, roles_of_refit(samples, split_table, selects=selects, seed=seed)))
     return roles
 
 
@@ -240,7 +240,7 @@ def _place(fold: int | None) -> str:
     return "all-rows" if fold is None else f"fold-{fold}"
 
 
-def _run(
+def run_tasks(
     folder: FoldFolder,
     kind: str,
     tasks: Sequence[FoldTask],

@@ -25,7 +25,7 @@ from price_fusion import __version__
 from price_fusion.errors import CheckpointError, DataError
 from price_fusion.fusion.blending import Method, blend, cross_fitted_blend, fit_weights
 from price_fusion.fusion.checkpoint import load_checkpoint
-from price_fusion.fusion.digests import digests_below, first_problem
+from price_fusion.fusion.digests import digest_of, digests_below, first_problem
 from price_fusion.fusion.engine.features import Features, features_from_tables
 from price_fusion.fusion.estimators import Estimator, load_estimator
 from price_fusion.fusion.files import whole_folder
@@ -34,6 +34,7 @@ from price_fusion.fusion.intervals import Calibration, calibrate
 from price_fusion.fusion.metrics import smape_per_product
 from price_fusion.fusion.network import Network
 from price_fusion.fusion.price_scale import BEFORE, PriceScale, in_unit, price_unit
+from price_fusion.fusion.roles import EVALUATED
 from price_fusion.fusion.sealed import json_object, sealed, unsealed
 from price_fusion.fusion.tables.ids import same_ids
 from price_fusion.fusion.tables.table import EmbeddingTable
@@ -86,6 +87,8 @@ class EnsembleManifest(BaseModel):
     """Of the blend, its weights fitted on the other folds each time; in percent."""
     data: dict[str, str]
     """Fingerprints of the data it was trained on."""
+    rows: int | None = None
+    """Labelled rows that its models were fitted on; None: of version 0.1, which did not note it."""
     sha256: dict[str, str] = {}
     """Of each file in the folder."""
 
@@ -116,6 +119,8 @@ class Ensemble:
     manifest: EnsembleManifest
     calibration: Calibration | None
     folder: Path
+    digest: str
+    """Of its manifest, and so of all that it consists of."""
     precision: Literal["float32", "bf16", "auto"] = "float32"
 
     @property
@@ -147,6 +152,11 @@ class Ensemble:
     def data(self) -> dict[str, str]:
         """Fingerprints of the data it was trained on."""
         return self.manifest.data
+
+    @property
+    def rows(self) -> int | None:
+        """Labelled rows that its models were fitted on; None where its version did not note them."""
+        return self.manifest.rows
 
     @property
     def members(self) -> list[EnsembleMember]:
@@ -187,6 +197,7 @@ def build_ensemble(
     sources: Mapping[str, Source],
     dtypes: Mapping[str, str],
     data: Mapping[str, str],
+    rows: int | None = None,
 ) -> EnsembleDraft:
     """Weigh members by their out-of-fold predictions.
 
@@ -198,6 +209,7 @@ def build_ensemble(
         sources: what the members read, together.
         dtypes: of the sources as stored.
         data: fingerprints of what they were trained on.
+        rows: labelled rows that the models which predict were fitted on.
 
     Raises:
         DataError: if no member is left, or they are of other rows.
@@ -235,6 +247,7 @@ def build_ensemble(
         median_price=float(np.median(true)),
         out_of_fold_smape=float(smape_per_product(np.expm1(fresh), in_units).mean()),
         data=dict(data),
+        rows=rows,
     )
     paths = {
         _file_name(one.models, model.file): one.models.checked(model)
@@ -243,6 +256,42 @@ def build_ensemble(
         for model in one.models.final
     }
     return EnsembleDraft(manifest, calibrate(fresh, true, scale), paths)
+
+
+def final_ensemble(
+    ensemble: Ensemble, members: Sequence[FoldModels], prices: Values, data: Mapping[str, str]
+) -> EnsembleDraft:
+    """The ensemble with other models: its weights and intervals stay.
+
+    Args:
+        ensemble: that was evaluated.
+        members: final fits of the models of each member that has a weight.
+        prices: (N,) of the rows that these were fitted on, in USD.
+        data: fingerprints of what they were trained on.
+
+    Raises:
+        CheckpointError: if a model is missing or damaged.
+    """
+    assert ensemble.calibration is not None  # noqa: S101 - those on disk have one
+    final = {one.name: one for one in members}
+    files = {name: tuple(_file_name(one, model.file) for model in one.models) for name, one in final.items()}
+    manifest = ensemble.manifest.model_copy(
+        update={
+            "package_version": __version__,
+            "members": tuple(
+                member.model_copy(update={"models": files.get(member.name, ()), "seconds": final[member.name].seconds})
+                if member.weight > 0
+                else member
+                for member in ensemble.manifest.members
+            ),
+            "price_scale": PriceScale.of(prices, ensemble.price_scale.unit),
+            "median_price": float(np.median(prices)),
+            "data": {**data, EVALUATED: ensemble.digest},
+            "rows": len(prices),
+        }
+    )
+    paths = {_file_name(one, model.file): one.checked(model) for one in members for model in one.models}
+    return EnsembleDraft(manifest, ensemble.calibration, paths)
 
 
 def members_table(ensemble: Ensemble, samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable]) -> pd.DataFrame:
@@ -325,7 +374,8 @@ def load_ensemble(folder: Path, precision: Literal["float32", "bf16", "auto"] = 
         raise CheckpointError(f"{problem[0]}: {problem[1]}, going by {MANIFEST}. {ADVICE}")
     from safetensors.numpy import load_file
 
-    return Ensemble(manifest, Calibration(**load_file(folder / CALIBRATION)), folder, precision)
+    calibration = Calibration(**load_file(folder / CALIBRATION))
+    return Ensemble(manifest, calibration, folder, digest_of(folder / MANIFEST), precision)
 
 
 def _copy(model: Path, place: Path) -> None:

@@ -9,6 +9,9 @@ calibrate
 report
     the figures that users read. Nothing before the final report looks at a price of theirs.
 
+What prices new products is fitted after that report, on all labelled rows: a final fit repeats a training that was evaluated,
+and chooses nothing. No figure is ever of a final fit.
+
 A role holds row numbers of the sample table, ascending; no row has two of the roles of one ``Roles``. Where there is no
 holdout, there is one exception: the validation rows report, too, and what is reported of them says so.
 """
@@ -23,7 +26,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from price_fusion.errors import ComparisonError, DataError
+from price_fusion.errors import CheckpointError, ComparisonError, DataError
 from price_fusion.fusion.splits import NO_FOLD, deal_groups, evaluated_split
 from price_fusion.fusion.tables.fingerprint import frame_fingerprint
 
@@ -33,6 +36,8 @@ STOP_FRACTION = 0.1
 """Share of a fold's train rows that models which select something select it on."""
 STRATA = 10
 """Price quantiles that the stop rows are drawn from in equal shares."""
+EVALUATED = "evaluated model"
+"""In the fingerprints of a final fit: digest of the model that was evaluated and whose training it repeats."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +91,8 @@ def roles_of_fold(samples: pd.DataFrame, split_table: pd.DataFrame, fold: int, *
     return Roles(fit, stop, calibrate=np.flatnonzero(folds == fold), report=np.flatnonzero(split == "holdout"))
 
 
-def roles_of_all_rows(samples: pd.DataFrame, split_table: pd.DataFrame, *, selects: bool, seed: int) -> Roles:
-    """Roles for a model that is to predict new products: all rows but the holdout fit or stop, and none calibrate.
+def roles_of_refit(samples: pd.DataFrame, split_table: pd.DataFrame, *, selects: bool, seed: int) -> Roles:
+    """Roles for a model of an ensemble that is to be evaluated: all rows but the holdout fit or stop, and none calibrate.
 
     Args:
         samples: the sample table, labelled.
@@ -99,6 +104,16 @@ def roles_of_all_rows(samples: pd.DataFrame, split_table: pd.DataFrame, *, selec
     rows = np.flatnonzero(~held_out)
     fit, stop = _fit_and_stop(samples, split_table["fold"].to_numpy(), rows, selects=selects, seed=seed)
     return Roles(fit, stop, calibrate=rows[:0], report=np.flatnonzero(held_out))
+
+
+def roles_of_final_fit(samples: pd.DataFrame) -> Roles:
+    """Roles for a model that repeats a training that was evaluated: every labelled row fits, the holdout, too.
+
+    Args:
+        samples: the sample table, labelled.
+    """
+    rows = np.arange(len(samples))
+    return Roles(fit=rows, stop=rows[:0], calibrate=rows[:0], report=rows[:0])
 
 
 def folds_of(split_table: pd.DataFrame) -> list[int]:
@@ -137,8 +152,13 @@ def rows_to_report(split_table: pd.DataFrame, model: TrainedModel | None = None)
             trained on another split.
 
     Raises:
-        ComparisonError: if the model was trained on another split.
+        ComparisonError: if the model was trained on another split, or is a final fit.
     """
+    if model is not None and EVALUATED in model.data:
+        raise ComparisonError(
+            f"{model.name}: this is a final fit on all labelled rows, the holdout among them, so that no figure of it would be "
+            "honest. Evaluate the model whose training it repeats: the one beside the folder 'final'."
+        )
     if model is not None and model.data.get("split") not in (None, frame_fingerprint(split_table)):
         again = model.name if model.name == "ensemble" else f"train_{model.name}"
         raise ComparisonError(
@@ -148,6 +168,24 @@ def rows_to_report(split_table: pd.DataFrame, model: TrainedModel | None = None)
             "parameters and the files of that time)."
         )
     return np.flatnonzero(split_table["split"].to_numpy() == evaluated_split(split_table))
+
+
+def refuse_stale(final: TrainedModel, evaluated: str) -> None:
+    """Refuse a final fit of another model than the one that is there now: the published error would not be of its training.
+
+    Args:
+        final: that is to predict.
+        evaluated: digest of the model that is there.
+
+    Raises:
+        CheckpointError: if they do not belong together.
+    """
+    if final.data.get(EVALUATED) != evaluated:
+        again = final.name if final.name == "ensemble" else f"predict_{final.name}"
+        raise CheckpointError(
+            f"{final.name}: its final fit is stale, as the model that was evaluated has been trained again since. Fit it again "
+            f"(kedro run --pipelines {again}), or have the evaluated model predict (--params final_fit=false)."
+        )
 
 
 def _fit_and_stop(

@@ -39,6 +39,8 @@ BATCH = 100
 
 LOGGED = (".history", ".metrics", ".report", "comparison_report", "leaderboard")
 """How the names of datasets end that are logged."""
+MODELS = {".checkpoint": "", ".final_checkpoint": "_final"}
+"""How the names of datasets end that are logged as models, and what these models' names get instead."""
 STATUSES = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 """MLflow's, by our own."""
 
@@ -106,7 +108,7 @@ def close_run(run: Run, opened: str, status: str) -> None:
     try:
         with store_errors(run.facts.parameters.tracking), mlflow.start_run(run_id=opened):
             log_outputs(run.journal.outputs(run.catalog, LOGGED))
-            saved = {name for node in run.journal.nodes() for name in node.outputs if name.endswith(".checkpoint")}
+            saved = {name for node in run.journal.nodes() for name in node.outputs if name.endswith(tuple(MODELS))}
             log_checkpoints({name: Path(str(getattr(run.catalog.get(name), "_filepath", ""))) for name in saved})
         mlflow.MlflowClient().set_terminated(opened, status)
     except TrackingError as error:
@@ -188,14 +190,15 @@ def log_outputs(outputs: Mapping[str, Any]) -> None:
 
 
 def log_checkpoints(paths: Mapping[str, Path]) -> None:
-    """Log checkpoints, by their names in the catalog, as models."""
+    """Log checkpoints and ensembles, by their names in the catalog, as models."""
     with warnings.catch_warnings():
         # Of type hints that it would like, in its own code as well, and of an example beside the signature.
         warnings.simplefilter("ignore", UserWarning)
         from price_fusion.fusion.export.mlflow_model import log_checkpoint
 
         for name, path in paths.items():
-            log_checkpoint(name.removesuffix(".checkpoint"), path)
+            model, _, kind = name.rpartition(".")
+            log_checkpoint(f"{model}{MODELS[f'.{kind}']}", path)
 
 
 def log_history(model: str, history: list[dict[str, Any]]) -> None:

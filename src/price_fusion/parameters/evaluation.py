@@ -90,6 +90,10 @@ class EnsembleParameters(Parameters):
         """The preset to take."""
         return self.presets[self.preset]
 
+    def has_final_fit(self, *, wanted: bool) -> bool:
+        """Whether a final fit predicts new products: not where the folds' models do, as whoever set that wants no others."""
+        return wanted and self.chosen.refits > 0
+
     @model_validator(mode="after")
     def _preset_exists(self) -> EnsembleParameters:
         if self.preset not in self.presets:

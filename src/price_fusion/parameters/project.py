@@ -67,6 +67,8 @@ class ProjectParameters(BaseModel):
     splitting: SplittingParameters
     fabrication: FabricationParameters
     inference: InferenceParameters
+    final_fit: bool = True
+    """Whether new products are predicted by a final fit: the training of the evaluated model, repeated on all labelled rows."""
     comparison: ComparisonParameters
     intervals: IntervalParameters
     cross_validation: CrossValidationParameters
@@ -184,7 +186,7 @@ def _inconsistencies(parameters: ProjectParameters) -> list[str]:
 
 def _name_problems(parameters: ProjectParameters, defined: Sequence[str]) -> list[str]:
     """Names of sources and variants that something else has: they name datasets, namespaces and parts of models."""
-    taken = [name for name in defined if name in ("ensemble", *ESTIMATOR_KINDS)]
+    taken = [name for name in defined if name in ("ensemble", "ensemble_final", *ESTIMATOR_KINDS)]
     problems = [f"{name}: is the name of something else; call the variant otherwise" for name in taken]
     used = [name for name in parameters.sources if any(name in _sources_of(parameters, one) for one in defined)]
     problems += [

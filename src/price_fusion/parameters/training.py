@@ -49,6 +49,8 @@ class TrainParameters(Parameters):
     plateau_patience: Annotated[int, Field(ge=0)] = 3
     """Epochs without a better validation SMAPE before the learning rate drops."""
     plateau_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    plateau_epochs: tuple[PositiveInt, ...] | None = None
+    """Epochs after which ``plateau`` drops the learning rate; None: where validation SMAPE stalls."""
     min_learning_rate: Annotated[float, Field(ge=0.0)] = 1e-6
     early_stopping_patience: PositiveInt | None = 15
     """Epochs without a better validation SMAPE before training ends; None: only the last epoch ends it."""
@@ -61,9 +63,9 @@ class TrainParameters(Parameters):
     """Probability that a source of a product is hidden in a training step. The last one is never hidden."""
     checkpoint_every: PositiveInt = 100
     """Epochs between the checkpoints kept beside the best one."""
-    resume: bool | Literal["anyway"] = False
+    resume: bool | Literal["anyway", "if_same"] = False
     """Go on from the last state in the run folder, if there is one; ``anyway``: also where it is of another configuration,
-    code, data or machine, whose differences are then logged."""
+    code, data or machine, whose differences are then logged; ``if_same``: start afresh where it is of another."""
     state_every: Annotated[float, Field(ge=0.0)] = 60.0
     """Seconds between saves of the state that ``resume`` needs. It is also saved when training ends or is interrupted, and
     at the end of an epoch unless that would take over 5 % of the time."""
@@ -85,7 +87,8 @@ class TrainParameters(Parameters):
     @property
     def selects(self) -> bool:
         """Whether validation rows have a say in what is trained: then they are no more fresh than train rows are."""
-        return self.schedule == "plateau" or self.keep == "best" or self.early_stopping_patience is not None
+        plateaus = self.schedule == "plateau" and self.plateau_epochs is None
+        return plateaus or self.keep == "best" or self.early_stopping_patience is not None
 
     def loss_at(self, epoch: int) -> LossName:
         """The loss of an epoch; the first epoch is 1."""

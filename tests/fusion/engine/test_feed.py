@@ -45,6 +45,19 @@ def test_an_epoch_has_each_train_product_once_with_its_own_values(products: int,
     assert torch.equal(torch.cat(seen).sort().values, train)
 
 
+@given(st.integers(2, 5000), st.one_of(st.none(), st.integers(1, 6000)), st.data())
+def test_an_epoch_may_take_some_of_the_train_products(products: int, window: int | None, data: st.DataObject) -> None:
+    taken = data.draw(st.integers(1, products - 1))
+    done = data.draw(st.integers(0, taken - 1))
+    feed = Feed(make_features(products), torch.arange(float(products)), torch.arange(products), CPU, window, taken)
+    whole, rest = (
+        torch.cat([one.prices[one.order] for one in feed.epoch(torch.Generator().manual_seed(1), start)])
+        for start in (0, done)
+    )
+    assert feed.products == len(whole) == len(whole.unique()) == taken
+    assert torch.equal(rest, whole[done:])
+
+
 def test_a_window_never_holds_more_than_it_may() -> None:
     features = make_features(10_000)
     feed = Feed(features, torch.zeros(10_000), torch.arange(10_000), CPU, 2_500)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from price_fusion.fusion.engine.schedules import Schedule
+from price_fusion.fusion.engine.schedules import Schedule, plateau_epochs
 from price_fusion.parameters import TrainParameters
 
 
@@ -24,6 +24,23 @@ def test_plateau_is_that_of_torch(smapes: list[float], patience: int) -> None:
         ours.epoch_ended(smape)
         theirs.step(smape)
         assert ours.rate(0) == pytest.approx(optimizer.param_groups[0]["lr"])
+
+
+@given(st.lists(st.floats(1, 200), min_size=1, max_size=40), st.integers(0, 3))
+def test_the_drops_of_a_training_can_be_repeated_without_validation(smapes: list[float], patience: int) -> None:
+    parameters = TrainParameters(
+        plateau_patience=patience, warmup_epochs=1.5, keep="last", early_stopping_patience=None
+    )
+    first, epochs = Schedule(parameters, steps_per_epoch=3), len(smapes)
+    rates = []
+    for epoch, smape in enumerate(smapes):
+        rates += [first.rate(3 * epoch + step) for step in range(3)]
+        first.epoch_ended(smape)
+    given_epochs = parameters.model_copy(update={"plateau_epochs": plateau_epochs(parameters, smapes)})
+    assert not given_epochs.selects
+    again = Schedule(given_epochs, steps_per_epoch=3)
+    assert [again.rate(step) for step in range(3 * epochs)] == rates
+    assert plateau_epochs(given_epochs, smapes) == given_epochs.plateau_epochs
 
 
 def test_cosine_falls_from_the_rate_to_the_minimum_over_all_steps() -> None:

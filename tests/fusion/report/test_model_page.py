@@ -51,5 +51,6 @@ def test_reservations(
         "residuals": figures.residuals(price, predicted),
         "calibration": figures.calibration(price, predicted, coverage),
     }
-    text = model_page("moe", results.assign(**change), [], drawn, [])
+    text = model_page("moe", results.assign(**change), "This model predicts.", [], drawn, [])
+    assert "This model predicts." in text
     assert (said in text) if said else "<strong>Mind:</strong>" not in text

@@ -38,6 +38,7 @@ def test_intervals_are_in_the_submission_where_asked_for(
         samples,
         InferenceParameters(intervals_in_submission=submitted),
         IntervalParameters(),
+        False,
         *labelled.tables.values(),
     )
     whole = [*PLAIN, *BOUNDS] if calibrated else PLAIN

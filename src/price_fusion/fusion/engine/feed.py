@@ -100,16 +100,23 @@ class Feed:
         train: (T,) rows to train on, where the features are.
         device: where the model is.
         window_products: how many products' values the device holds at a time; None: the features are on the device.
+        epoch_products: how many of the train rows an epoch takes, at random; None: all.
     """
 
     def __init__(
-        self, features: Features, prices: Tensor, train: Tensor, device: torch.device, window_products: int | None
+        self,
+        features: Features,
+        prices: Tensor,
+        train: Tensor,
+        device: torch.device,
+        window_products: int | None,
+        epoch_products: int | None = None,
     ) -> None:
         self.features = features
         self.prices = prices
         self.train = train
         self.device = device
-        self.products = len(train)
+        self.products = min(epoch_products or len(train), len(train))
         self.window = window_products
 
     @property
@@ -129,23 +136,25 @@ class Feed:
     def steps(self, batch_size: int) -> int:
         """Batches of an epoch; with windows one more or less, as the last block may be short."""
         if self.window is None:
-            return -(-len(self.train) // batch_size)
+            return -(-self.products // batch_size)
         full = len(self._blocks[0]) * self._blocks_per_window
-        windows, rest = divmod(len(self.train), full)
+        windows, rest = divmod(self.products, full)
         return windows * -(-full // batch_size) + -(-rest // batch_size)
 
     def epoch(self, shuffler: torch.Generator, done: int = 0) -> Iterator[Stretch]:
         """As in ``TrainFeed``."""
         if self.window is None:
-            order = self.train[torch.randperm(len(self.train), generator=shuffler).to(self.device)][done:]
+            permuted = torch.randperm(len(self.train), generator=shuffler)[: self.products]
+            order = self.train[permuted.to(self.device)][done:]
             if len(order):
                 yield Stretch(self.features, order, self.prices)
             return
-        blocks = torch.randperm(len(self._blocks), generator=shuffler).tolist()
+        blocks, left = torch.randperm(len(self._blocks), generator=shuffler).tolist(), self.products
         for start in range(0, len(blocks), self._blocks_per_window):
             chosen = torch.cat([self._blocks[block] for block in blocks[start : start + self._blocks_per_window]])
-            order = torch.randperm(len(chosen), generator=shuffler)
-            order, done = order[done:], max(0, done - len(chosen))
+            order = torch.randperm(len(chosen), generator=shuffler)[:left]
+            left -= len(order)
+            order, done = order[done:], max(0, done - len(order))
             if len(order):
                 features, prices = window(self.features, chosen, self.device), self.prices[chosen].to(self.device)
                 yield Stretch(features, order.to(self.device), prices, chosen)

@@ -33,6 +33,11 @@ def data_fingerprints(
     }
 
 
+def final_fingerprints(samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable]) -> dict[str, str]:
+    """Digests of all rows that a final fit is trained on: with the prices of holdout rows, and without a split."""
+    return {**{name: table.fingerprint for name, table in tables.items()}, "samples": frame_fingerprint(samples)}
+
+
 def variant_recipe(
     parameters: VariantParameters, seed: int, data: Mapping[str, str], rows: Sequence[NDArray[np.int64]]
 ) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,14 +28,21 @@ class Schedule:
         options = self.parameters
         warmup = options.warmup_epochs * self.steps_per_epoch
         rising = min(1.0, (step + 1) / warmup) if warmup else 1.0
-        return rising * self._after_warmup(step - warmup, options.epochs * self.steps_per_epoch - warmup)
-
-    def _after_warmup(self, step: float, steps: float) -> float:
-        options = self.parameters
         if options.schedule == "constant":
-            return options.learning_rate
+            return rising * options.learning_rate
         if options.schedule == "plateau":
-            return max(options.learning_rate * self.factor, options.min_learning_rate)
+            return rising * max(options.learning_rate * self._plateau_factor(step), options.min_learning_rate)
+        return rising * self._cosine(step - warmup, options.epochs * self.steps_per_epoch - warmup)
+
+    def _plateau_factor(self, step: int) -> float:
+        options = self.parameters
+        if options.plateau_epochs is None:
+            return self.factor
+        over = [epoch for epoch in options.plateau_epochs if step >= epoch * self.steps_per_epoch]
+        return math.prod([options.plateau_factor] * len(over))
+
+    def _cosine(self, step: float, steps: float) -> float:
+        options = self.parameters
         done = min(max(step / max(steps, 1), 0.0), 1.0)
         span = max(options.learning_rate - options.min_learning_rate, 0.0)
         return options.min_learning_rate + span * 0.5 * (1 + math.cos(math.pi * done))
@@ -55,3 +63,23 @@ class Schedule:
     def load(self, state: dict[str, Any]) -> None:
         """Take over a state."""
         self.factor, self.best, self.stale = state["factor"], state["best"], state["stale"]
+
+
+def plateau_epochs(parameters: TrainParameters, smapes: Sequence[float]) -> tuple[int, ...]:
+    """Epochs after which plateaus made the learning rate drop; the first epoch is 1.
+
+    Args:
+        parameters: of the training.
+        smapes: validation SMAPE of each epoch, in percent; infinite where there were no validation rows.
+    """
+    if parameters.schedule != "plateau":
+        return ()
+    if parameters.plateau_epochs is not None:
+        return tuple(epoch for epoch in parameters.plateau_epochs if epoch <= len(smapes))
+    schedule, dropped = Schedule(parameters, steps_per_epoch=1), []
+    for epoch, smape in enumerate(smapes, start=1):
+        before = schedule.factor
+        schedule.epoch_ended(smape)
+        if schedule.factor < before:
+            dropped.append(epoch)
+    return tuple(dropped)

@@ -19,11 +19,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils.rnn import pad_sequence
 
 from price_fusion.errors import TrainingError
-from price_fusion.fusion.checkpoint import Checkpoint
+from price_fusion.fusion.checkpoint import Checkpoint, TrainingRecord
 from price_fusion.fusion.engine.captured import StepRunner
 from price_fusion.fusion.engine.device import autocast, uses_bf16
 from price_fusion.fusion.engine.members import Member, MemberRun, check_members, fresh_model
-from price_fusion.fusion.engine.schedules import Schedule
+from price_fusion.fusion.engine.schedules import Schedule, plateau_epochs
 from price_fusion.fusion.engine.scoring import to_prices
 from price_fusion.fusion.engine.stacked_weights import StackedWeights
 from price_fusion.fusion.engine.steps import hide_sources
@@ -261,10 +261,21 @@ class StackedTrainer:
             price_scale=run.price_scale,
             median_price=run.median_price,
             epoch=run.kept_epoch,
+            training=self._record(run),
             validation=run.kept_metrics,
             counts=self.counts,
         )
         return Checkpoint(header, self.weights.state_dict(run.kept, run.buffers))
+
+    def _record(self, run: MemberRun) -> TrainingRecord:
+        smapes = [one.get("smape", math.inf) for one in run.progress.history[: run.kept_epoch]]
+        return TrainingRecord(
+            rows=len(run.member.train),
+            epoch_rows=self.rows,
+            steps=run.kept_epoch * run.schedule.steps_per_epoch,
+            seed=run.member.seed,
+            plateau_epochs=plateau_epochs(self.options, smapes),
+        )
 
 
 def with_torch_dropout(model: PriceModel) -> PriceModel:

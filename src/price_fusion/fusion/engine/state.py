@@ -172,6 +172,23 @@ def load_state(states: Sequence[Path], device: torch.device) -> tuple[Path, dict
     raise TrainingError(f"{'; '.join(damage)}. Start afresh with <variant>.train.resume=false.")
 
 
+def is_state_of(states: Sequence[Path], fingerprint: dict[str, Any]) -> bool:
+    """Whether the last state that is whole is of this very run.
+
+    Args:
+        states: where the last and the one before it are kept.
+        fingerprint: of the run, as ``describe_run`` gives it.
+    """
+    for path in states:
+        try:
+            return bool(_read_state(path, torch.device("cpu"))[0] == fingerprint)
+        except (FileNotFoundError, _DamagedStateError):
+            continue
+        except TrainingError:  # of another version
+            return False
+    return False
+
+
 def unfinished_epoch(states: Sequence[Path]) -> int | None:
     """The epoch in which the last whole state stopped; None where there is none, or its training was over."""
     for path in states:

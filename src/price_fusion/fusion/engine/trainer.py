@@ -16,19 +16,20 @@ import torch
 from torch import Tensor
 
 from price_fusion.errors import TrainingError
-from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader
+from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader, TrainingRecord
 from price_fusion.fusion.engine.device import uses_bf16
 from price_fusion.fusion.engine.feed import Feed, Stretch, TrainFeed
 from price_fusion.fusion.engine.not_finite import BadBatch
 from price_fusion.fusion.engine.progress import TrainingProgress, show_parameter_counts
 from price_fusion.fusion.engine.ranks import Ranks
 from price_fusion.fusion.engine.run_folder import RunFolder
-from price_fusion.fusion.engine.schedules import Schedule
+from price_fusion.fusion.engine.schedules import Schedule, plateau_epochs
 from price_fusion.fusion.engine.scoring import score, to_prices
 from price_fusion.fusion.engine.state import (
     SaveClock,
     check_fingerprint,
     describe_run,
+    is_state_of,
     load_state,
     save_state,
     unfinished_epoch,
@@ -133,7 +134,7 @@ class Trainer:
         self.weights = FlatWeights(self.model, options, bf16=self.bf16)
         self.judged = self.weights.averaged_model()
         self.feed: TrainFeed = data.feed or Feed(
-            data.features, data.prices, data.train, data.device, data.window_products
+            data.features, data.prices, data.train, data.device, data.window_products, data.epoch_products
         )
         self.schedule = self._new_schedule()
         self.progress = RunProgress()
@@ -153,8 +154,8 @@ class Trainer:
         options, progress = self.options, self.progress
         resumed = self.run is not None and options.resume and self._resume(self.run)
         if self.run is not None and not resumed and self.ranks.is_first:
-            make_way(self.name, self.run)
-        if not self.quiet:
+            make_way(self.name, self.run, keep_unfinished=options.resume != "if_same")
+        if not self.quiet and self.data.epoch_products is None:  # a final fit has those of the training that it repeats
             show_parameter_counts(self.name, parameter_counts(self.model))
         with (
             self._shown.started(progress.epoch),
@@ -321,10 +322,22 @@ class Trainer:
             price_scale=self.price_scale,
             median_price=self.median_price,
             epoch=record["epoch"],
+            training=self._record(),
             validation={key: record[key] for key in ("smape", "mae", "rmse", "r2") if key in record},
             counts=parameter_counts(self.model),
         )
         return Checkpoint(header, self.judged.state_dict())
+
+    def _record(self) -> TrainingRecord:
+        """The way to the weights as they are now."""
+        data, progress = self.data, self.progress
+        return TrainingRecord(
+            rows=len(data.train) if data.feed is None else self.feed.products,
+            epoch_rows=self.feed.products,
+            steps=progress.step,
+            seed=self.seed,
+            plateau_epochs=plateau_epochs(self.options, [one.get("smape", math.inf) for one in progress.history]),
+        )
 
     # --- what a continuation needs ---
 
@@ -367,6 +380,8 @@ class Trainer:
 
     def _resume(self, run: RunFolder) -> bool:
         """Take over the last state, if there is one."""
+        if self.options.resume == "if_same" and not is_state_of(run.states, self._fingerprint()):
+            return False
         loaded = load_state(run.states, self.device)
         if loaded is None:
             return False
@@ -432,14 +447,15 @@ class Trainer:
         self.schedule = self._new_schedule()
 
 
-def make_way(name: str, run: RunFolder) -> None:
-    """Make room for a fresh training; what an unfinished one needs to go on is kept.
+def make_way(name: str, run: RunFolder, *, keep_unfinished: bool = True) -> None:
+    """Make room for a fresh training.
 
     Args:
         name: of the variant.
         run: the folder.
+        keep_unfinished: keep what an unfinished training needs to go on.
     """
-    epoch = unfinished_epoch(run.states)
+    epoch = unfinished_epoch(run.states) if keep_unfinished else None
     if epoch is not None:
         run.set_aside()
         logger.warning(

@@ -51,6 +51,8 @@ class TrainingData:
     """Of the prices, USD."""
     price_range: tuple[float, float] | None = None
     """Lowest and highest price of the train rows, USD; None: those of ``train``."""
+    epoch_products: int | None = None
+    """How many of the train rows an epoch takes, at random; None: all."""
     feed: TrainFeed | None = None
     """Where train rows come from that no features hold; ``train`` is a sample of them then. None: from ``features``."""
 

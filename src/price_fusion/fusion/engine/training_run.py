@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from price_fusion.errors import TrainingError
-from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader
+from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader, TrainingRecord
 from price_fusion.fusion.engine.recipe import WITHOUT_EFFECT
 from price_fusion.fusion.engine.training_data import TrainingData
 from price_fusion.fusion.price_scale import PriceScale
@@ -96,6 +96,7 @@ def checkpoint_header(
     price_scale: PriceScale,
     median_price: float,
     epoch: int,
+    training: TrainingRecord,
     validation: dict[str, float],
     counts: dict[str, int],
 ) -> CheckpointHeader:
@@ -108,6 +109,7 @@ def checkpoint_header(
         price_scale: of its log prices.
         median_price: of its train rows, USD.
         epoch: of the weights.
+        training: the way to them.
         validation: metrics of that epoch on the validation rows, empty where there are none.
         counts: parameters by component.
     """
@@ -120,6 +122,7 @@ def checkpoint_header(
         price_scale=price_scale,
         median_price=median_price,
         epoch=epoch,
+        training=training,
         validation=validation,
         data=data.fingerprints,
         parameter_counts=counts,

@@ -13,6 +13,7 @@ from price_fusion import __version__
 from price_fusion.fusion.checkpoint import Checkpoint
 from price_fusion.fusion.ensemble import Ensemble
 from price_fusion.fusion.money import money
+from price_fusion.fusion.report.who_predicts import who_predicts
 from price_fusion.parameters import ModelCardParameters
 
 FEWEST_ROWS = 30
@@ -33,6 +34,8 @@ def model_card(
     history: Sequence[Mapping[str, Any]],
     about: ModelCardParameters,
     path: str,
+    *,
+    final_fit: bool,
 ) -> str:
     """The card in Markdown.
 
@@ -45,7 +48,8 @@ def model_card(
         alignment: the report of the alignment.
         history: one record per epoch; none of an ensemble.
         about: what only its owner knows.
-        path: of the model, for the example.
+        path: of the model that predicts new products, for the example.
+        final_fit: whether that is a final fit.
     """
     groups = by_price[(by_price["grouping"] == "bin") & (by_price["rows"] > 0)].to_dict(orient="records")
     environment = Environment(
@@ -75,7 +79,7 @@ def model_card(
             for row in coverage[coverage["group"] == "all"].to_dict(orient="records")
         ],
         median_price=money(model.median_price),
-        making=_making(model, history),
+        making=[*_making(model, history), who_predicts(model, alignment["rows_kept"], final_fit=final_fit)],
         data={"rows": f"{alignment['rows_kept']:,}", "complete": f"{alignment['rows_in_all_sources']:,}"},
         splits=[
             {

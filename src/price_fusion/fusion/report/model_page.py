@@ -31,6 +31,7 @@ DEFINITIONS = Section(
 def model_page(
     name: str,
     results: pd.DataFrame,
+    predicts: str,
     headlines: Sequence[Headline],
     figures: Mapping[str, go.Figure],
     others: Sequence[Section],
@@ -40,6 +41,7 @@ def model_page(
     Args:
         name: of the model.
         results: as ``predict_evaluated`` gives them.
+        predicts: which model predicts new products, as ``who_predicts`` gives it.
         headlines: as ``headlines`` gives them.
         figures: with ``true_against_predicted``, ``errors_by_price``, ``residuals`` and ``calibration``.
         others: sections that follow those of the evaluation.
@@ -48,7 +50,7 @@ def model_page(
     sections = [
         Section(
             "Quality",
-            text=[f"All figures on this page are of the {split} rows, unless they say otherwise."],
+            text=[f"All figures on this page are of the {split} rows, unless they say otherwise.", predicts],
             warnings=_reservations(results, split),
             figures=[figures["true_against_predicted"]],
         ),

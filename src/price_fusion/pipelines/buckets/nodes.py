@@ -225,10 +225,17 @@ def price(
     samples: Buckets,
     inference: InferenceParameters,
     intervals: IntervalParameters,
+    final_fit: bool,
     engine: EngineParameters,
     *tables: TableBuckets,
 ) -> BucketDraft:
-    """Prices of the unlabelled products, bucket by bucket."""
+    """Prices of the unlabelled products, bucket by bucket, by the evaluated model: a final fit has all rows in memory."""
+    if final_fit:
+        logger.warning(
+            "%s: new products are predicted by the evaluated model, fitted on the train rows alone: final_fit does not work with "
+            "engine.buckets yet. --params final_fit=false says that this is meant",
+            checkpoint.name,
+        )
     by_source = {table.source: table for table in tables}
     levels = tuple(intervals.levels) if checkpoint.calibration is not None else ()
     task = BucketPrediction(packed_model(checkpoint, inference.precision), samples, by_source, levels)

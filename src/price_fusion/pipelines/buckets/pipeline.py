@@ -120,7 +120,7 @@ def create_evaluation(variant: str, sources: Sequence[str]) -> Pipeline:
 def create_inference(variant: str, sources: Sequence[str]) -> Pipeline:
     """Prices of the unlabelled products by a checkpoint."""
     tables = [f"{source}.test_buckets" for source in sources]
-    parameters = ["params:inference", "params:intervals", "params:engine"]
+    parameters = ["params:inference", "params:intervals", "params:final_fit", "params:engine"]
     nodes = [
         Node(
             price,

@@ -90,6 +90,7 @@ def blend_members(
         sources={name: table.declaration for name, table in tables.items()},
         dtypes={name: table.dtype for name, table in tables.items()},
         data=data_fingerprints(samples, split_table, tables),
+        rows=int((split_table["split"] != "holdout").sum()),
     )
 
 

@@ -9,8 +9,9 @@ from kedro.pipeline import Node, Pipeline
 from price_fusion.pipelines.export.nodes import export
 
 
-def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
-    """Export of a variant's checkpoint."""
+def create_pipeline(variant: str, sources: Sequence[str], *, final_fit: bool) -> Pipeline:
+    """Export of a variant's final fit, or of the checkpoint that was evaluated."""
+    model = "final_checkpoint" if final_fit else "checkpoint"
     shared = ["train_samples", *(f"{source}.train_table" for source in sources)]
-    node = Node(export, inputs=["checkpoint", *shared], outputs="export", name="export", tags=["export"])
+    node = Node(export, inputs=[model, *shared], outputs="export", name="export", tags=["export"])
     return Pipeline([node], namespace=variant, inputs=set(shared))

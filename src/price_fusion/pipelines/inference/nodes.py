@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pandas as pd
@@ -9,21 +10,39 @@ import pandas as pd
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import InferenceParameters, IntervalParameters
 
+logger = logging.getLogger(__name__)
+
 
 def price_products(
     checkpoint: Any,
     samples: pd.DataFrame,
     inference: InferenceParameters,
     intervals: IntervalParameters,
+    final_fit: bool,
     *tables: EmbeddingTable,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Predict each product of test.csv, in its order, with a ``Checkpoint`` or an ``Ensemble``.
+
+    Args:
+        checkpoint: the model.
+        samples: the sample table of the products.
+        inference: how to predict.
+        intervals: levels.
+        final_fit: whether the model is the final fit.
+        tables: one per source.
 
     Returns:
         ``sample_id`` and ``price`` in USD, finite and positive; and the same with the bounds of intervals.
     """
     from price_fusion.fusion.predictor import Predictor
 
+    logger.info(
+        "%s: new products are predicted by the %s, fitted on %s labelled rows%s",
+        checkpoint.name,
+        "final fit" if final_fit else "evaluated model",
+        "an unknown number of" if checkpoint.rows is None else f"{checkpoint.rows:,}",
+        "; the published error is of the evaluated model" if final_fit else "",
+    )
     predictor = Predictor(checkpoint, inference.precision)
     prices = predictor.price_samples(samples, {table.source: table for table in tables}, intervals.levels)
     prices.insert(0, "sample_id", samples["sample_id"].to_numpy())

@@ -39,13 +39,16 @@ def draw_network(checkpoint: Any, history: list[dict[str, Any]], gate: dict[str,
     return figures.learning_curves(history, checkpoint.header.epoch), figures.gate_by_price(gate)
 
 
-def write_variant_report(*, report: ReportParameters, comparison: ComparisonParameters, seed: int, **saved: Any) -> str:
+def write_variant_report(
+    *, report: ReportParameters, comparison: ComparisonParameters, seed: int, final_fit: bool, **saved: Any
+) -> str:
     """The page of a variant.
 
     Args:
         report: what the page shows.
         comparison: the bootstrap's settings.
         seed: of the bootstrap.
+        final_fit: whether a final fit predicts new products.
         saved: what earlier nodes saved, by the names of ``pipeline.py``.
 
     Raises:
@@ -58,7 +61,7 @@ def write_variant_report(*, report: ReportParameters, comparison: ComparisonPara
     figures = (saved["learning_curves"], saved["gate_by_price"])
     inside = inside_variant(checkpoint.name, *figures, saved["gate"], importances)
     making = making_of_variant(checkpoint.header, saved["history"])
-    return _page(saved, report, comparison, seed, inside, making)
+    return _page(saved, report, comparison, seed, final_fit, inside, making)
 
 
 def write_ensemble_report(
@@ -66,6 +69,7 @@ def write_ensemble_report(
     report: ReportParameters,
     comparison: ComparisonParameters,
     seed: int,
+    final_fit: bool,
     ensemble: EnsembleParameters,
     **saved: Any,
 ) -> str:
@@ -74,21 +78,27 @@ def write_ensemble_report(
 
     configuration = {"preset": ensemble.preset} | ensemble.chosen.model_dump(mode="json")
     making = making_of_ensemble(saved["model"].manifest, configuration)
-    return _page(saved, report, comparison, seed, inside_ensemble(saved["members"]), making)
+    final = ensemble.has_final_fit(wanted=final_fit)
+    return _page(saved, report, comparison, seed, final, inside_ensemble(saved["members"]), making)
 
 
-def write_variant_card(*, about: ModelCardParameters, **saved: Any) -> str:
+def write_variant_card(*, about: ModelCardParameters, final_fit: bool = False, **saved: Any) -> str:
     """The model card of a variant; ``saved`` as of ``write_variant_report``."""
     from price_fusion.fusion.report.model_card import model_card
 
-    return model_card(**saved, about=about, path=f"data/06_models/{saved['model'].name}/checkpoint.safetensors")
+    path = f"data/06_models/{saved['model'].name}/{'final/' if final_fit else ''}checkpoint.safetensors"
+    return model_card(**saved, about=about, path=path, final_fit=final_fit)
 
 
-def write_ensemble_card(*, about: ModelCardParameters, **saved: Any) -> str:
+def write_ensemble_card(
+    *, about: ModelCardParameters, final_fit: bool, ensemble: EnsembleParameters, **saved: Any
+) -> str:
     """The model card of an ensemble."""
     from price_fusion.fusion.report.model_card import model_card
 
-    return model_card(**saved, history=[], about=about, path="data/06_models/ensemble")
+    final = ensemble.has_final_fit(wanted=final_fit)
+    path = f"data/06_models/ensemble{'_final' if final else ''}"
+    return model_card(**saved, history=[], about=about, path=path, final_fit=final)
 
 
 def _page(
@@ -96,6 +106,7 @@ def _page(
     report: ReportParameters,
     comparison: ComparisonParameters,
     seed: int,
+    final_fit: bool,
     inside: Any,
     making: Any,
 ) -> str:
@@ -103,6 +114,7 @@ def _page(
     from price_fusion.fusion.report.model_page import headlines, model_page
     from price_fusion.fusion.report.page import Section
     from price_fusion.fusion.report.products import extreme_products
+    from price_fusion.fusion.report.who_predicts import who_predicts
 
     model, results, samples = saved["model"], saved["results"], saved["samples"]
     refuse_other_products(samples, saved["split_table"])
@@ -114,4 +126,5 @@ def _page(
     products = Section("Products", text=["By SMAPE."], products=shown)
     names = ("split", "alignment", "checks", "overlaps", "informed_sources")
     data = data_section(**{name: saved[name] for name in names})
-    return model_page(model.name, results, numbers, saved, [inside, products, data, making])
+    predicts = who_predicts(model, len(samples), final_fit=final_fit)
+    return model_page(model.name, results, predicts, numbers, saved, [inside, products, data, making])

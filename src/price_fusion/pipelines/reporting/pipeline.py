@@ -55,7 +55,8 @@ CARD = {
     "about": "params:model_card",
 }
 """What a model card is made from, by the argument that takes it."""
-SETTINGS = {"report": "params:report", "comparison": "params:comparison", "seed": "params:seed"}
+FINAL_FIT = {"final_fit": "params:final_fit"}
+SETTINGS = {"report": "params:report", "comparison": "params:comparison", "seed": "params:seed", **FINAL_FIT}
 
 
 def create_pipeline(model: str, *, is_variant: bool) -> Pipeline:
@@ -81,7 +82,7 @@ def create_pipeline(model: str, *, is_variant: bool) -> Pipeline:
         ),
         Node(
             write_variant_card if is_variant else write_ensemble_card,
-            inputs=CARD | ({"history": "history"} if is_variant else {}),
+            inputs=CARD | FINAL_FIT | ({"history": "history"} if is_variant else {"ensemble": "params:ensemble"}),
             outputs="model_card",
             name="write_model_card",
         ),

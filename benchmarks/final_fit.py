@@ -1,0 +1,248 @@
+"""What it gains to repeat the evaluated training on all labelled rows, and whether its intervals still hold.
+
+    PRICE_FUSION_RAW=<folder of the real products> kedro run --env amazon_subset --pipelines ingest
+    python benchmarks/final_fit.py
+    python benchmarks/final_fit.py --outer-folds 0 1
+
+The outer folds are those of benchmarks/accuracy.py. The products of each are predicted twice: by a variant that was
+trained on 70 % of the other four folds and calibrated on 10 %, as ``splitting.proportions`` has it, and by its final fit
+on all of them. What was measured is kept in <data>/benchmarks/final_fit and not measured again, unless the data or the
+settings are others; the JSON is of all that is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import rich
+
+from accuracy import (
+    OUTER_FOLDS,
+    SEED,
+    VARIANTS,
+    Bench,
+    OuterFold,
+    configuration,
+    fabricated_products,
+    limited_threads,
+    load_products,
+    settings_digest,
+    variant_model,
+)
+from common import (
+    REPOSITORY,
+    Column,
+    ResultTable,
+    Section,
+    console,
+    parse_arguments,
+    revision,
+    scratch_folder,
+    start,
+)
+from price_fusion.fusion.bootstrap import mean_interval, paired_difference
+from price_fusion.fusion.calibration import calibrated
+from price_fusion.fusion.checkpoint import Checkpoint
+from price_fusion.fusion.cross_validation import LabelledData
+from price_fusion.fusion.engine.run_folder import RunFolder
+from price_fusion.fusion.engine.trainer import train_variant
+from price_fusion.fusion.engine.training_data import training_data
+from price_fusion.fusion.files import whole_file
+from price_fusion.fusion.final_fit import final_checkpoint
+from price_fusion.fusion.intervals import interval_columns
+from price_fusion.fusion.metrics import smape_per_product
+from price_fusion.fusion.predictor import Predictor
+from price_fusion.fusion.roles import roles_of_split
+from price_fusion.fusion.splits import split_samples
+from price_fusion.parameters import VariantParameters
+
+LEVELS = (0.8, 0.9)
+WAYS = ("evaluated", "final")
+GAIN = (
+    Column("variant", "variant"),
+    Column("folds", "outer folds"),
+    Column("rows", "rows", ",d"),
+    Column("evaluated_rows", "evaluated: train rows", ",.0f"),
+    Column("evaluated", "SMAPE, %", ".2f"),
+    Column("final_rows", "final: train rows", ",.0f"),
+    Column("final", "SMAPE, %", ".2f"),
+    Column("difference", "final - evaluated, points", "+.2f"),
+    Column("low", "95 % from", "+.2f"),
+    Column("high", "to", "+.2f"),
+    Column("steps", "steps of both", ",d"),
+    Column("evaluated_seconds", "evaluated: s", ",.1f"),
+    Column("final_seconds", "final: s", ",.1f"),
+)
+COVERAGE = (
+    Column("variant", "variant"),
+    Column("level", "level, %", ".0f"),
+    Column("evaluated", "evaluated: true price inside, %", ".1f"),
+    Column("evaluated_width", "median width / price", ".2f"),
+    Column("final", "final: true price inside, %", ".1f"),
+    Column("low", "95 % from", ".1f"),
+    Column("high", "to", ".1f"),
+    Column("final_width", "median width / price", ".2f"),
+)
+SMOKE = {"variants": ["two_branch"], "outer_folds": [0, 1], "epochs": 1}
+
+Record = dict[str, Any]
+
+
+def measure(bench: Bench, name: str, variant: VariantParameters, outer: OuterFold) -> Record:
+    """Predictions of an outer fold by the evaluated model and by its final fit."""
+    samples, tables = bench.samples.iloc[outer.others].reset_index(drop=True), bench.sources(variant.sources)
+    splitting = bench.configuration.splitting
+    split_table = split_samples(
+        samples,
+        fractions=splitting.fractions,
+        price_quantiles=splitting.price_quantiles,
+        folds=splitting.folds,
+        tuned_on={},
+        seed=SEED + 1 + outer.number,
+    )
+    labelled = LabelledData(samples, split_table, tables)
+    began = perf_counter()
+    evaluated = trained(name, variant, labelled)
+    between = perf_counter()
+    with tempfile.TemporaryDirectory(prefix="price_fusion_") as folder:
+        final = final_checkpoint(evaluated, labelled, variant.train, RunFolder(name, Path(folder)))
+    seconds = {"evaluated": between - began, "final": perf_counter() - between}
+    priced = bench.samples.iloc[outer.priced]
+    return {
+        "model": name, "fold": outer.number, "revision": revision(), "seconds": seconds,
+        "steps": final.header.training.steps if final.header.training else 0,
+        "train_rows": {"evaluated": evaluated.rows, "final": final.rows},
+        **{way: Predictor(one).price_samples(priced, tables, LEVELS).to_dict("list")
+           for way, one in zip(WAYS, (evaluated, final), strict=True)},
+    }  # fmt: skip
+
+
+def trained(name: str, variant: VariantParameters, labelled: LabelledData) -> Checkpoint:
+    """As the stage ``training`` does it."""
+    samples, split_table, tables = labelled.samples, labelled.split_table, labelled.tables
+    roles = roles_of_split(samples, split_table, selects=variant.train.selects, seed=SEED)
+    data = training_data(samples, split_table, tables, variant.train.device, roles=roles)
+    checkpoint = train_variant(name, variant, data, seed=SEED, run=None, quiet=True).checkpoint
+    return calibrated(checkpoint, samples, roles.calibrate, tables, LEVELS)
+
+
+def gain_row(bench: Bench, name: str, records: Sequence[Record]) -> dict[str, Any]:
+    """SMAPE of both on all rows measured, and their paired difference."""
+    true, groups, found = pooled(bench, records)
+    smape = {way: smape_per_product(found[way]["price"].to_numpy(), true) for way in WAYS}
+    difference = paired_difference(smape["final"], smape["evaluated"], groups)
+    return {
+        "variant": name, "folds": " ".join(str(one["fold"]) for one in records), "rows": len(true),
+        **{way: float(smape[way].mean()) for way in WAYS},
+        **{f"{way}_rows": float(np.mean([one["train_rows"][way] for one in records])) for way in WAYS},
+        **{f"{way}_seconds": float(np.median([one["seconds"][way] for one in records])) for way in WAYS},
+        "difference": difference.mean, "low": difference.low, "high": difference.high,
+        "steps": max(one["steps"] for one in records),
+    }  # fmt: skip
+
+
+def coverage_rows(bench: Bench, name: str, records: Sequence[Record]) -> list[dict[str, Any]]:
+    """How often intervals of both hold the true price, by level."""
+    true, groups, found = pooled(bench, records)
+    rows = []
+    for level, (low, high) in zip(LEVELS, interval_columns(LEVELS), strict=True):
+        inside = {way: 100.0 * ((found[way][low] <= true) & (true <= found[way][high])).to_numpy() for way in WAYS}
+        width = {way: ((found[way][high] - found[way][low]) / found[way]["price"]).median() for way in WAYS}
+        bounds = mean_interval(inside["final"], groups)
+        rows.append(
+            {"variant": name, "level": 100 * level, **{way: float(inside[way].mean()) for way in WAYS},
+             **{f"{way}_width": float(width[way]) for way in WAYS}, "low": bounds.low, "high": bounds.high}
+        )  # fmt: skip
+    return rows
+
+
+def pooled(bench: Bench, records: Sequence[Record]) -> tuple[np.ndarray, np.ndarray, dict[str, pd.DataFrame]]:
+    """True prices and groups of all rows measured, and what both models said of them."""
+    rows = np.concatenate([bench.outer_folds[one["fold"]].priced for one in records])
+    found = {way: pd.concat([pd.DataFrame(one[way]) for one in records], ignore_index=True) for way in WAYS}
+    return bench.prices[rows], bench.groups[rows], found
+
+
+def read(path: Path) -> Record | None:
+    """A record, if there is one."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def make_what_is_missing(
+    bench: Bench, wanted: Sequence[tuple[str, int]], path_of: Mapping[tuple[str, int], Path]
+) -> None:
+    """Make record after record, and say what was found."""
+    missing = [one for one in wanted if read(path_of[one]) is None]
+    console.print(f"{len(wanted) - len(missing)} of {len(wanted)} records are there; {len(missing)} to go")
+    for name, fold in missing:
+        record = measure(bench, name, bench.configuration.variants[name], bench.outer_folds[fold])
+        with whole_file(path_of[name, fold]) as temporary:
+            temporary.write_text(json.dumps(record) + "\n", encoding="utf-8")
+        row = gain_row(bench, name, [record])
+        console.print(
+            f"{name}, outer fold {fold}: {row['evaluated']:.2f} %, final {row['final']:.2f} % ({row['difference']:+.2f} "
+            f"[{row['low']:+.2f}, {row['high']:+.2f}])",
+            highlight=False,
+        )
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="VARIANT")
+    parser.add_argument("--outer-folds", nargs="+", type=int, choices=range(OUTER_FOLDS), default=range(OUTER_FOLDS))
+    parser.add_argument("--threads", type=int, default=0, help="0: all cores")
+    parser.add_argument("--epochs", type=int, help="of networks, at most (default: as the variants say)")
+    parser.add_argument("--data", type=Path, default=REPOSITORY / "data/amazon_subset", help="where ingest wrote to")
+    return parse_arguments(parser, SMOKE)
+
+
+def main() -> None:
+    options = parse()
+    start("final fit")
+    rich.get_console().quiet = True  # the trainer's own output
+    with scratch_folder(options) as scratch, limited_threads(options.threads):
+        samples, tables = fabricated_products(Path(scratch)) if options.smoke else load_products(options.data)
+        records = options.output / "final_fit" if options.smoke else options.data / "benchmarks/final_fit"
+        bench = Bench(samples, tables, configuration(options, tables), records, options.threads)
+        title = "random products" if options.smoke else "real products of the Amazon ML Challenge 2025 (subset)"
+        section = Section("final_fit", "The final fit", f"{title}, {len(samples):,} labelled")
+        path_of = {}
+        for name, variant in bench.configuration.variants.items():
+            digest = settings_digest(bench, variant_model(bench, name, "variants", variant, 1))
+            path_of |= {(name, fold): records / f"{name}-fold-{fold}-{digest}.json" for fold in range(OUTER_FOLDS)}
+        make_what_is_missing(
+            bench, [(name, fold) for fold in options.outer_folds for name in options.variants], path_of
+        )
+        there = {name: [one for fold in range(OUTER_FOLDS) if (one := read(path_of[name, fold]))] for name in VARIANTS}
+        there = {name: found for name, found in there.items() if found}
+        notes = [
+            f"{OUTER_FOLDS} outer folds; of the other four, {bench.configuration.splitting.proportions} are train, validation "
+            "and holdout of the evaluated model; the final fit takes as many steps on all of them",
+            "95 % intervals: bootstrap of groups of products; differences are paired",
+            f"runs of commit(s) {', '.join(sorted({one['revision'] for found in there.values() for one in found}))}",
+        ]
+        rows = partial(gain_row, bench)
+        section.tables = [
+            ResultTable(
+                "Fitted on all labelled rows", GAIN, [rows(name, found) for name, found in there.items()], notes
+            ),
+            ResultTable(
+                "Intervals of the evaluated model around prices of its final fit",
+                COVERAGE,
+                [row for name, found in there.items() for row in coverage_rows(bench, name, found)],
+            ),
+        ]
+        section.finish(options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""Final fits: the models that predict new products, each the training of an evaluated one, repeated on all labelled rows.
+
+A network takes as many optimizer steps as led to the evaluated weights, with the same batch sizes, learning rates, averaging
+and seed: an epoch is as many of the rows, at random, as the evaluated training had. An estimator keeps the settings that its
+stop rows chose. Nothing is selected, so no row need be spared. The intervals are those of the evaluated model, calibrated on
+rows that it had not seen.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from time import perf_counter
+
+import numpy as np
+
+from price_fusion.errors import CheckpointError, ComparisonError
+from price_fusion.fusion.checkpoint import Checkpoint, checkpoint_digest, load_checkpoint, read_header, save_checkpoint
+from price_fusion.fusion.cross_validation import FoldTask, LabelledData, run_tasks
+from price_fusion.fusion.engine.features import features_from_tables
+from price_fusion.fusion.engine.recipe import WITHOUT_EFFECT, data_fingerprints, final_fingerprints, recipe
+from price_fusion.fusion.engine.run_folder import RunFolder
+from price_fusion.fusion.engine.trainer import train_variant
+from price_fusion.fusion.engine.training_data import training_data
+from price_fusion.fusion.ensemble import Ensemble, EnsembleMember
+from price_fusion.fusion.estimators import Estimator, EstimatorOptions, load_estimator, refit_estimator
+from price_fusion.fusion.folds import NETWORK, FoldFolder, FoldModels
+from price_fusion.fusion.roles import EVALUATED, TrainedModel, roles_of_final_fit
+from price_fusion.parameters import TrainParameters, VariantParameters
+
+logger = logging.getLogger(__name__)
+
+
+def final_checkpoint(
+    evaluated: Checkpoint, labelled: LabelledData, where: TrainParameters, run: RunFolder
+) -> Checkpoint:
+    """Repeat a variant's training on all labelled rows.
+
+    What the run folder holds of this very fit is gone on with, or taken as it is where it is finished.
+
+    Args:
+        evaluated: the checkpoint that was evaluated.
+        labelled: the data that it was trained on.
+        where: says where to train and what to write; all that decides the weights is taken from the checkpoint.
+        run: takes checkpoints, state and history while training runs.
+
+    Raises:
+        ComparisonError: if the data is another.
+        CheckpointError: if the checkpoint does not say how it was trained.
+        TrainingError: as ``train_variant``.
+    """
+    refuse_other_data(evaluated, labelled)
+    return replace(_repeated(evaluated, labelled, where, run), calibration=evaluated.calibration)
+
+
+def final_models(
+    ensemble: Ensemble,
+    labelled: LabelledData,
+    folder: FoldFolder,
+    *,
+    where: TrainParameters | None = None,
+    options: EstimatorOptions | None = None,
+) -> FoldModels:
+    """Repeat the training of a member's models on all labelled rows; of none, if the member has no weight.
+
+    Models that are there already, whole and of this very fit, are not trained again.
+
+    Args:
+        ensemble: that was evaluated.
+        labelled: the data that it was trained on, with the sources of the member.
+        folder: of the member; takes the models as they come.
+        where: of a variant, as for ``final_checkpoint``.
+        options: of an estimator.
+
+    Raises:
+        ComparisonError, CheckpointError, TrainingError: as ``final_checkpoint``.
+    """
+    refuse_other_data(ensemble, labelled)
+    member = next((one for one in ensemble.members if one.name == folder.name), None)
+    tasks = [] if member is None else _tasks(ensemble, member, labelled)
+
+    def fit(todo: Sequence[FoldTask]) -> Iterator[float]:
+        for task in todo:
+            began = perf_counter()
+            evaluated = ensemble.folder / f"{folder.name}-{task.file}"
+            if evaluated.is_dir():
+                _refitted(load_estimator(evaluated), labelled, options).save(folder.path / task.file)
+            else:
+                fitted = _repeated(load_checkpoint(evaluated), labelled, where or TrainParameters(), run=None)
+                save_checkpoint(folder.path / task.file, fitted)
+            yield perf_counter() - began
+
+    return run_tasks(folder, NETWORK if member is None else member.kind, tasks, fit)
+
+
+def refuse_other_data(evaluated: TrainedModel, labelled: LabelledData) -> None:
+    """Refuse to repeat a training on other data than it had: nothing is known of how well that would do.
+
+    Raises:
+        ComparisonError: naming what is another.
+    """
+    current = data_fingerprints(labelled.samples, labelled.split_table, labelled.tables)
+    different = [name for name, digest in current.items() if evaluated.data.get(name) != digest]
+    if different:
+        again = evaluated.name if evaluated.name == "ensemble" else f"train_{evaluated.name}"
+        raise ComparisonError(
+            f"{evaluated.name}: its training cannot be repeated on all labelled rows: {', '.join(different)} changed since. "
+            f"Train and evaluate it again (kedro run --pipelines {again}), or have the model predict as it is (--params "
+            "final_fit=false)."
+        )
+
+
+def _repeated(
+    evaluated: Checkpoint, labelled: LabelledData, where: TrainParameters, run: RunFolder | None
+) -> Checkpoint:
+    header, training = evaluated.header, evaluated.header.training
+    if header.train is None or training is None:
+        raise CheckpointError(
+            f"{header.variant}: its checkpoint was made by price-fusion {header.package_version}, which did not note how many steps "
+            f"it trained for. Train it again (kedro run --pipelines train_{header.variant}), or have it predict as it is "
+            "(--params final_fit=false)."
+        )
+    samples, tables = labelled.samples, {name: labelled.tables[name] for name in header.sources}
+    train = header.train.model_copy(
+        update={name: getattr(where, name) for name in WITHOUT_EFFECT}
+        | {"resume": "if_same", "epochs": header.epoch, "keep": "last", "early_stopping_patience": None}
+        | ({"plateau_epochs": training.plateau_epochs} if header.train.schedule == "plateau" else {})
+    )
+    roles = roles_of_final_fit(samples)
+    data = training_data(samples, labelled.split_table, tables, train.device, train.features_gb, roles)
+    fingerprints = final_fingerprints(samples, tables) | {EVALUATED: checkpoint_digest(evaluated)}
+    data = replace(data, epoch_products=training.epoch_rows, fingerprints=fingerprints)
+    variant = VariantParameters(sources=tuple(header.sources), model=header.model, train=train)
+    logger.log(
+        logging.DEBUG if run is None else logging.INFO,
+        "%s: final fit on all %s labelled rows: the %s steps of the evaluated training, which had %s rows",
+        header.variant,
+        f"{len(samples):,}",
+        f"{training.steps:,}",
+        f"{training.rows:,}",
+    )
+    return train_variant(header.variant, variant, data, seed=training.seed, run=run, quiet=run is None).checkpoint
+
+
+def _refitted(evaluated: Estimator, labelled: LabelledData, options: EstimatorOptions | None) -> Estimator:
+    samples, declared = labelled.samples, evaluated.design.declarations
+    features = features_from_tables(samples, {name: labelled.tables[name] for name in declared}, declared)
+    log_prices = np.log1p(samples["price"].to_numpy(np.float64) / evaluated.price_scale.unit)
+    return refit_estimator(evaluated, features, log_prices, roles_of_final_fit(samples).fit, options=options)
+
+
+def _tasks(ensemble: Ensemble, member: EnsembleMember, labelled: LabelledData) -> list[FoldTask]:
+    """One a model: its file is that of the evaluated model, in a folder of its own."""
+    roles = roles_of_final_fit(labelled.samples)
+    data = final_fingerprints(labelled.samples, labelled.tables)
+    tasks = []
+    for number, file in enumerate(member.models):
+        model = {name: digest for name, digest in ensemble.manifest.sha256.items() if name.split("/")[0] == file}
+        header = read_header(ensemble.folder / file) if member.kind == NETWORK else None
+        tasks.append(
+            FoldTask(
+                fold=None,
+                seed=header.training.seed if header and header.training else number,
+                roles=roles,
+                file=file.removeprefix(f"{member.name}-"),
+                recipe=recipe({"evaluated": model, "data": data}, (roles.fit,)),
+                data=recipe(data, ()),
+            )
+        )
+    return tasks
