@@ -1,5 +1,7 @@
 """The product CSV in the catalog: its arguments, and what its errors carry."""
 
+from typing import Any
+
 import pytest
 from kedro.io import DatasetError
 
@@ -29,3 +31,15 @@ def test_errors_carry_all_problems(tmp_path):
 def test_refuses_a_layout_that_cannot_be_when_the_catalog_is_read():
     with pytest.raises(DatasetError, match="decimal and thousands"):
         ProductTableDataset(filepath="a.csv", labelled=True, decimal=",", thousands=",")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"labelled": "false"}, "labelled is 'false', expected true or false"),
+        ({"labelled": True, "decimal": 0}, "decimal: found 0, expected one character"),
+    ],
+)
+def test_arguments_of_another_type_are_named(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(DatasetError, match=said):
+        ProductTableDataset(filepath="a.csv", **arguments)

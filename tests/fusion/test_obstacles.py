@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from price_fusion.datasets.errors import DatasetFileError, kedro_errors
 from price_fusion.errors import StorageError
 from price_fusion.fusion.files import storage_errors, whole_file, write_whole
-from price_fusion.fusion.obstacles import obstacle
+from price_fusion.fusion.obstacles import obstacle, unreadable_by_us
+from price_fusion.fusion.tables.file_kinds import unreadable
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 
@@ -76,3 +78,21 @@ def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path) -> None:
 
 def test_other_errors_say_nothing_of_owners(tmp_path: Path) -> None:
     assert obstacle(tmp_path, OSError(errno.ENOSPC, "No space left on device", str(tmp_path))) is None
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "vectors.npy"
+    path.touch(mode=0o600)
+    monkeypatch.setattr(os, "access", lambda one, _: one != path)
+    expected = (
+        f"{path}: may not be read: the file {path} belongs to {ME} (-rw-------), and this run is of {ME}. Have {ME} let"
+    )
+    assert str(unreadable(path, "an array", forbidden(path))).startswith(expected)
+    with pytest.raises(DatasetFileError) as raised, kedro_errors():
+        raise forbidden(path)
+    assert str(raised.value).startswith(expected)
+
+
+def test_of_a_file_in_a_closed_folder_the_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda one, _: tmp_path not in (one, *one.parents))
+    assert f"the folder {tmp_path} belongs to" in unreadable_by_us(tmp_path / "a" / "b.npy")

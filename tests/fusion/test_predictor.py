@@ -170,6 +170,23 @@ def test_refuses_what_it_cannot_take(predictor: Predictor, arrays: Arrays, chang
         predictor.predict(arrays | changes)
 
 
+def test_what_a_mask_hides_is_not_used(predictor: Predictor, arrays: Arrays) -> None:
+    name, vectors = next(iter(arrays.items()))
+    masked = np.ma.masked_array(vectors, mask=np.zeros(vectors.shape, bool))
+    assert predictor.predict({name: masked}).tobytes() == predictor.predict({name: vectors}).tobytes()
+    masked.mask[2, 1] = True
+    with pytest.raises(DataError, match=f"source '{name}': 1 row.* first row 2"):
+        predictor.predict({name: masked})
+
+
+def test_what_is_no_mapping_or_not_dense_is_refused(predictor: Predictor, arrays: Arrays) -> None:
+    name, vectors = next(iter(arrays.items()))
+    with pytest.raises(DataError, match="found ndarray instead of vectors by source, expected a dict"):
+        predictor.predict(vectors)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=f"source '{name}': found a tensor that cannot be made an array"):
+        predictor.predict({name: torch.as_tensor(vectors).to_sparse()})
+
+
 def test_refuses_to_predict_from_nothing(predictor: Predictor) -> None:
     with pytest.raises(DataError, match=r"source\(s\) none; this model takes one or more of picture"):
         predictor.predict({})

@@ -57,7 +57,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
         for name in _FOLDERS:
             value = found.get(name)
             if not isinstance(value, str) or not value:
-                near = next((one for one in found if difflib.get_close_matches(one, [name])), None)
+                near = next((one for one in found if one != name and difflib.get_close_matches(one, [name])), None)
                 hint = f" Did you mean it by {near!r}?" if near else ""
                 raise ParameterError(
                     f"globals.yml: {name!r} is {'missing' if value is None else repr(value)}, expected the name of a folder.{hint}"

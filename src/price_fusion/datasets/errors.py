@@ -1,12 +1,15 @@
 """Errors of files, raised from Kedro datasets."""
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from kedro.io import DatasetError
 
 from price_fusion.errors import DataError, PriceFusionError
+from price_fusion.fusion.obstacles import unreadable_by_us
 
 logger = logging.getLogger(__name__)
 
@@ -20,9 +23,12 @@ class DatasetFileError(DataError, DatasetError):
 
 @contextmanager
 def kedro_errors() -> Iterator[None]:
-    """Let the library's errors pass through Kedro with their own message."""
+    """Let the library's errors pass through Kedro with their own message; so does a file that may not be read."""
     try:
         yield
+    except PermissionError as error:
+        path = Path(os.fsdecode(error.filename or ""))
+        raise DatasetFileError(f"{path}: {unreadable_by_us(path)}") from error
     except PriceFusionError as error:
         raise DatasetFileError(str(error), error.problems if isinstance(error, DataError) else ()) from error
 

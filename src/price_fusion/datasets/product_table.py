@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 
-from price_fusion.datasets.errors import kedro_errors
+from price_fusion.datasets.errors import DatasetFileError, kedro_errors
 from price_fusion.datasets.local_path import local_path
 from price_fusion.datasets.raw_files import ProductFilesDataset
 from price_fusion.fusion.tables.layout import Layout
@@ -41,6 +41,8 @@ class ProductTableDataset(AbstractDataset[NoReturn, pd.DataFrame]):
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._filepath = local_path(filepath)
+        if not isinstance(labelled, bool):
+            raise DatasetFileError(f"{filepath}: labelled is {labelled!r}, expected true or false.")
         self._labelled = labelled
         with kedro_errors():
             self._layout = Layout(delimiter=delimiter, encoding=encoding, decimal=decimal, thousands=thousands)

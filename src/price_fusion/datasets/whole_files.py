@@ -67,7 +67,11 @@ class WholeFile(RecordedOutput):
         """
         if not self._path.is_file():
             raise DatasetFileError(f"{self._path}: is not there. Run the pipeline that makes it again.")
-        self._sidecar.check()
+        with kedro_errors():
+            self._sidecar.check()
+            self._path.open(
+                "rb"
+            ).close()  # Kedro's wrapper would turn a refusal into an error that no longer says that it is one
         return super().load()  # type: ignore[misc]
 
     def save(self, data: Any) -> None:

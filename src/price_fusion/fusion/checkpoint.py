@@ -23,6 +23,7 @@ from price_fusion.errors import CheckpointError
 from price_fusion.fusion.digests import SHOWN
 from price_fusion.fusion.files import write_whole
 from price_fusion.fusion.intervals import Calibration
+from price_fusion.fusion.obstacles import unreadable_by_us
 from price_fusion.fusion.price_scale import BEFORE, PriceScale
 from price_fusion.fusion.sealed import json_object, sealed, unsealed
 from price_fusion.parameters import ModelParameters, Source, TrainParameters
@@ -227,6 +228,8 @@ def _read_header(path: Path) -> tuple[CheckpointHeader, str]:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
     except FileNotFoundError as error:
+        if path.exists():  # safetensors says so of a file that it may not read, too
+            raise CheckpointError(f"{path}: {unreadable_by_us(path)}") from error
         raise CheckpointError(
             f"{path}: no checkpoint here. Train first: kedro run --pipelines train_<variant>."
         ) from error

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from price_fusion.fusion.files import sha256, write_whole
+from price_fusion.fusion.obstacles import described
 from price_fusion.fusion.progress import tracked
 from price_fusion.fusion.sealed import json_object, sealed, unsealed
 
@@ -89,6 +90,8 @@ def problem_with(path: Path, expected: str) -> str | None:
         found = digest_of(path)
     except FileNotFoundError:
         return "missing"
+    except PermissionError as error:
+        return f"cannot be read ({error.strerror}; {described(path)})"
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
     if found != expected:

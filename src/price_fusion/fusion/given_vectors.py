@@ -34,7 +34,7 @@ def vectors_of(source: str, given: Any, width: int) -> Vectors:
     Raises:
         DataError: naming the source, and the row of what is not a vector.
     """
-    given = _as_array(given)
+    given = _as_array(source, given)
     if isinstance(given, np.ndarray) and given.dtype.kind in "fiu":
         return Vectors(given, None)
     if isinstance(given, np.ndarray) and given.dtype != object:
@@ -53,20 +53,28 @@ def vectors_of(source: str, given: Any, width: int) -> Vectors:
     return Vectors(matrix, missing if missing.any() else None)
 
 
-def _as_array(given: Any) -> Any:
-    """A tensor or a frame as an array; all else as it is."""
+def _as_array(source: str, given: Any) -> Any:
+    """A tensor, a frame or a masked array as an array; all else as it is."""
     if isinstance(given, pd.DataFrame):
         return given.to_numpy(copy=True)  # pandas gives read-only views
-    if hasattr(given, "detach"):  # a tensor; numpy has no bfloat16
+    if isinstance(given, np.ma.MaskedArray) and given.dtype.kind in "fiu":
+        return given.astype(np.float64).filled(np.nan)  # what a mask hides is not known, and NaN is refused
+    if not hasattr(given, "detach"):
+        return given
+    try:  # a tensor; numpy has no bfloat16
         return given.detach().cpu().float().numpy()
-    return given
+    except (TypeError, RuntimeError) as error:
+        raise DataError(
+            f"source {source!r}: found a tensor that cannot be made an array ({str(error).splitlines()[0]}), expected a dense one "
+            "of real numbers."
+        ) from error
 
 
 def _vector(source: str, number: int, row: Any, width: int) -> NDArray[np.float64] | None:
     if row is None:
         return None
     try:
-        vector = np.asarray([np.nan if value is None else value for value in _as_array(row)], np.float64)
+        vector = np.asarray([np.nan if value is None else value for value in _as_array(source, row)], np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(
             f"source {source!r}, row {number}: found {row!r:.80} ({error}), expected {width} numbers, or None for a missing "

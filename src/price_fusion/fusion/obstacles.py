@@ -1,4 +1,4 @@
-"""What keeps a path from being written: the file or folder that is in the way, whose it is, and what to change.
+"""What keeps a path from being written or read: the file or folder that is in the way, whose it is, and what to change.
 
 Folders that several people share are where this happens: what one of them made, the others may not be allowed to change.
 """
@@ -30,13 +30,13 @@ def obstacle(path: Path, error: OSError) -> tuple[str, str] | None:
         one = _nearest(named)
         change = f"chmod g+w '{one}'; umask 002 before runs keeps what comes open to the group"
         return (
-            f"{_described(one)}, and this run is of {_user(os.geteuid())}",
+            f"{described(one)}, and this run is of {_user(os.geteuid())}",
             f"Have {_owner(one)} let others write there ({change}), or name another folder in conf/<environment>/globals.yml",
         )
     if error.errno in _OTHER_KIND:
         one = next((one for one in (path, *path.parents) if os.path.lexists(one) and not one.is_dir()), path)
         expected = "a file" if one.is_dir() else "a folder"
-        return f"{_described(one)}, expected {expected}", f"Move '{one}' elsewhere"
+        return f"{described(one)}, expected {expected}", f"Move '{one}' elsewhere"
     return None
 
 
@@ -53,7 +53,17 @@ def _nearest(path: Path) -> Path:
     return next((one for one in (path, *path.absolute().parents) if os.path.lexists(one)), path)
 
 
-def _described(path: Path) -> str:
+def unreadable_by_us(path: Path) -> str:
+    """What keeps a file from being read, and what to change, in two sentences."""
+    one = next((one for one in (*reversed(path.parents), path) if not os.access(one, os.R_OK)), path)
+    return (
+        f"may not be read: {described(one)}, and this run is of {_user(os.geteuid())}. Have {_owner(one)} let others read it "
+        f"(chmod -R g+rX '{one}')."
+    )
+
+
+def described(path: Path) -> str:
+    """A file or folder, whose it is, and who may do what with it."""
     kind = "folder" if path.is_dir() else "file"
     return f"the {kind} {path} belongs to {_owner(path)} ({stat.filemode(path.lstat().st_mode)})"
 

@@ -199,6 +199,11 @@ class Predictor:
     def _features(
         self, given: Mapping[str, Any], products: pd.DataFrame | Mapping[str, Sequence[Any]] | None
     ) -> Features:
+        if not isinstance(given, Mapping):
+            raise DataError(
+                f"found {type(given).__name__} instead of vectors by source, expected a dict such as "
+                f"{{{next(iter(self.widths), 'source')!r}: vectors}}."
+            )
         arrays = {name: array for name, array in given.items() if array is not None}
         self._refuse_unknown(arrays)
         vectors = {name: vectors_of(name, array, self.model.sources[name].width) for name, array in arrays.items()}

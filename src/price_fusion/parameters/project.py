@@ -228,6 +228,17 @@ def _space_problems(parameters: ProjectParameters) -> list[str]:
     return problems
 
 
+_LIST, _MAPPING = "expected a list, such as [a, b]", "expected a mapping of names to values"
+_EXPECTED = {
+    "tuple_type": _LIST,
+    "list_type": _LIST,
+    "dict_type": _MAPPING,
+    "model_type": _MAPPING,
+    "model_attributes_type": _MAPPING,
+}
+"""What pydantic says in terms of Python's types, in those of YAML."""
+
+
 def _describe(error: ValidationError, raw: Mapping[str, Any]) -> list[str]:
     """One line per wrong field: its path, what is wrong, and the value found."""
     lines = []
@@ -244,7 +255,7 @@ def _describe(error: ValidationError, raw: Mapping[str, Any]) -> list[str]:
         elif problem["type"] == "union_tag_not_found":
             lines.append(f"{path}.kind: missing, beside {', '.join(f'{path}.{name}' for name in problem['input'])}")
         else:
-            lines.append(f"{path}: {problem['msg']} (found {problem['input']!r})")
+            lines.append(f"{path}: {_EXPECTED.get(problem['type'], problem['msg'])} (found {problem['input']!r})")
     return lines
 
 

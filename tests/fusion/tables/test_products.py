@@ -79,6 +79,7 @@ def test_another_delimiter_is_said(write):
     assert "'delimiter:'" in refusal(path, labelled=False)
     assert len(read_products(path, labelled=False, layout=Layout(delimiter="#"))) == 1
     assert "lacks the column(s)" in refusal(write(HEADER + "1,x,y,2\n"), layout=Layout(delimiter=";"))
+    assert "begins with 'SEP=|', which only Excel understands" in refusal(write("SEP=|\r\n" + HEADER + "1,x,y,2\n"))
 
 
 @pytest.mark.parametrize(

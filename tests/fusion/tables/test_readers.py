@@ -3,6 +3,7 @@
 import gzip
 import pickle
 import re
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -339,3 +340,13 @@ def test_a_list_that_holds_itself_is_described(tmp_path):
     endless = []
     endless.append(endless)
     assert "found a list of 1, the first a list of 1" in refusal(dumped(tmp_path / "a.pkl", endless), "pickle")
+
+
+def test_a_link_that_leads_nowhere_is_named_with_where_it_leads(tmp_path: Path) -> None:
+    (tmp_path / "embeddings.npy").symlink_to("/mnt/gone/vectors.npy")
+    np.save(tmp_path / "sample_ids.npy", np.arange(3))
+    with pytest.raises(DataError, match=r"embeddings.npy: a link to /mnt/gone/vectors.npy, where nothing is"):
+        read_embeddings(tmp_path, "npy")
+    (tmp_path / "a.pkl").symlink_to("b.pkl")
+    with pytest.raises(DataError, match=r"a.pkl: a link to b.pkl, where nothing is"):
+        read_embeddings(tmp_path / "a.pkl", "pickle")

@@ -10,17 +10,21 @@ import codecs
 import csv
 import difflib
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 from price_fusion.errors import DataError
+from price_fusion.fusion.tables.file_kinds import refuse_broken_link, unreadable
 from price_fusion.fusion.tables.layout import Layout, as_utf8, undecodable
 from price_fusion.fusion.tables.published_digests import check_digests
 
 DELIMITERS = (",", ";", "\t", "|")
 """Looked for in the header where none is said."""
+_HINT_OF_EXCEL = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=.?"?\s*[\r\n]', re.IGNORECASE)
+"""A first line that says how fields are separated."""
 LONGEST_FIELD = 1 << 24
 """Characters of a field; descriptions in HTML go beyond the 131,072 that Python's parser takes by default."""
 SHOWN = 5
@@ -82,10 +86,13 @@ def read_records(
 
 
 def _bytes(path: Path, needed: Sequence[str], sha256: str | None) -> bytes:
+    refuse_broken_link(path)
     try:
         if sha256 is not None and path.is_file():
             check_digests(path, sha256, [])
         content = path.read_bytes()
+    except PermissionError as error:
+        raise unreadable(path, "", error) from error
     except OSError as error:
         raise DataError(
             f"{path}: could not be opened ({error.strerror or error}), expected a CSV with {', '.join(needed)}. "
@@ -139,6 +146,11 @@ def find_delimiter(content: bytes, needed: Sequence[str], path: Path | str, layo
         raise DataError(
             f"{path}: its header can be read with {' and '.join(map(repr, fitting))} between fields. Say which in the "
             "catalog entry, as 'delimiter:'."
+        )
+    if _HINT_OF_EXCEL.match(content):
+        raise DataError(
+            f"{path}: begins with {content.splitlines()[0].decode(errors='replace')!r}, which only Excel understands, expected the "
+            "names of the columns. Remove the first line."
         )
     nearest = max(headers.values(), key=lambda header: len(set(needed) & set(header)))
     missing = [name for name in needed if name not in nearest]

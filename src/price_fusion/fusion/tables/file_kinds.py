@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from price_fusion.errors import DataError
+from price_fusion.fusion.obstacles import unreadable_by_us
 
 HEAD = 4096
 """Bytes of a file that are read."""
@@ -157,7 +158,9 @@ def refuse_other_kind(
 
 
 def unreadable(path: Path, expected: str, error: Exception) -> DataError:
-    """The error for a file that is of the format, and damaged."""
+    """The error for a file that is of the format, and damaged or not ours to read."""
+    if isinstance(error, PermissionError):
+        return DataError(f"{path}: {unreadable_by_us(path)}")
     reason = (str(error).strip().splitlines() or ["no details"])[0][:200]
     return DataError(
         f"{path}: could not be read ({type(error).__name__}: {reason}), expected {expected}. "
@@ -180,3 +183,16 @@ def _is_utf8(text: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def refuse_broken_link(path: Path) -> None:
+    """Refuse a link that leads nowhere: to who lists its folder, the file is there.
+
+    Raises:
+        DataError: naming where it leads.
+    """
+    if path.is_symlink() and not path.exists():
+        raise DataError(
+            f"{path}: a link to {path.readlink()}, where nothing is. Put the file there (is its disk mounted?), or correct the "
+            "link."
+        )

@@ -39,7 +39,9 @@ class Layout:
         if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n\0 '):
             raise ParameterError(f"delimiter: found {self.delimiter!r}, expected one character such as ';'.")
         for name, value in (("decimal", self.decimal), ("thousands", self.thousands)):
-            if value is not None and (len(value) != 1 or value.isalnum() or value in '+-"'):
+            if value is not None and (
+                not isinstance(value, str) or len(value) != 1 or value.isalnum() or value in '+-"'
+            ):
                 raise ParameterError(f"{name}: found {value!r}, expected one character such as ','.")
         if self.decimal == self.thousands:
             raise ParameterError(f"decimal and thousands: found {self.decimal!r} for both, expected two characters.")

@@ -12,7 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from price_fusion.errors import DataError
-from price_fusion.fusion.tables.file_kinds import AS_ARRAYS, HEAD, kind_of, refuse_other_kind, unreadable
+from price_fusion.fusion.tables.file_kinds import (
+    AS_ARRAYS,
+    HEAD,
+    kind_of,
+    refuse_broken_link,
+    refuse_other_kind,
+    unreadable,
+)
 from price_fusion.fusion.tables.names import absent
 from price_fusion.fusion.tables.raw import RawEmbeddings
 
@@ -33,6 +40,7 @@ def read_npy_folder(folder: Path, embeddings: str, ids: str) -> RawEmbeddings:
     """
     present = sorted(entry.name for entry in folder.iterdir() if entry.suffix == ".npy")
     for name in (embeddings, ids):
+        refuse_broken_link(folder / name)
         if not (folder / name).is_file():
             raise _absent(folder, name, present, is_ids=name == ids)
     vectors = _mapped(folder / embeddings, "numpy.stack(vectors).astype('float32')")

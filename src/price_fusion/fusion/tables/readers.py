@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from price_fusion.errors import DataError
-from price_fusion.fusion.tables.file_kinds import AS_ARRAYS, kind_of_file, refuse_other_kind
+from price_fusion.fusion.tables.file_kinds import AS_ARRAYS, kind_of_file, refuse_broken_link, refuse_other_kind
 from price_fusion.fusion.tables.npy_folders import array_without_ids, read_npy_folder
 from price_fusion.fusion.tables.parquet_files import BinaryDtype, read_parquet
 from price_fusion.fusion.tables.pickles.process import read_pickle
@@ -68,6 +68,7 @@ def read_embeddings(
     """
     if file_format not in _READERS:
         raise DataError(f"{path}: unknown format {file_format!r}, expected one of {', '.join(_READERS)}.")
+    refuse_broken_link(path)
     if not path.exists():
         raise DataError(
             f"{path}: found no such file or folder, expected embeddings as {file_format}. "

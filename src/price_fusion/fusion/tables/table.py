@@ -24,6 +24,7 @@ from pydantic import TypeAdapter
 from price_fusion.errors import DataError, StorageError
 from price_fusion.fusion.digests import CheckRecord, FileVersion, first_problem
 from price_fusion.fusion.files import whole_folder
+from price_fusion.fusion.obstacles import unreadable_by_us
 from price_fusion.fusion.progress import tracked
 from price_fusion.fusion.sealed import json_object, sealed, unsealed
 from price_fusion.fusion.tables.ids import Ids, rows_of
@@ -222,6 +223,8 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         return unsealed(manifest)
     except FileNotFoundError as error:
         raise DataError(f"{folder}: no embedding table here (no {MANIFEST}). Run the pipeline 'ingest'.") from error
+    except PermissionError as error:
+        raise DataError(f"{path}: {unreadable_by_us(path)}") from error
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: damaged manifest ({error}). {INGEST_AGAIN}") from error
 
