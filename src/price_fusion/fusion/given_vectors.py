@@ -58,7 +58,7 @@ def _as_array(source: str, given: Any) -> Any:
     if isinstance(given, pd.DataFrame):
         return given.to_numpy(copy=True)  # pandas gives read-only views
     if isinstance(given, np.ma.MaskedArray) and given.dtype.kind in "fiu":
-        return given.astype(np.float64).filled(np.nan)  # what a mask hides is not known, and NaN is refused
+        return np.ma.filled(given.astype(np.float64), np.nan)  # what a mask hides is not known, and NaN is refused
     if not hasattr(given, "detach"):
         return given
     try:  # a tensor; numpy has no bfloat16
