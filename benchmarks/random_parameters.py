@@ -126,6 +126,7 @@ def _of(declared: Raw, listed: list[str]) -> st.SearchStrategy[Raw]:
         "report": st.just({"images": None}),
         "engine": st.just({"kind": "local"}),  # runs in buckets have other pipelines, and tests of their own
         "model_card": st.just({"owner": "a *shop*", "notes": None}),
+        "final_fit": st.booleans(),
         **{name: variant(list(declared)) for name in listed},
     }
     rest = {
@@ -378,7 +379,7 @@ def _places(raw: Raw) -> Iterator[_Place]:
     """Sections, and fields that are of no section."""
     yield _Place((), None)
     for name, field in ProjectParameters.model_fields.items():
-        if name in ("seed", "variants"):
+        if name in ("seed", "variants", "final_fit"):
             yield _Place((name,), field)
         elif name in raw and isinstance(field.annotation, type) and name != "ensemble":
             yield from _places_in(field.annotation, raw[name], (name,))

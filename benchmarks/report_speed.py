@@ -61,7 +61,7 @@ def write_page(results: pd.DataFrame, products: pd.DataFrame, resamples: int) ->
     numbers = headlines(results, groups, coverage, 14.0, resamples=resamples, seed=1)
     _, _, extremes = summarise(results)
     shown = PageSection("Products", products=extreme_products(extremes, products, None))
-    return model_page("moe", results, numbers, drawn, [shown])
+    return model_page("moe", results, "The final fit predicts new products.", numbers, drawn, [shown])
 
 
 def products_said(page: str) -> int:

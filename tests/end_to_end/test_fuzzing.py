@@ -69,6 +69,7 @@ def simplest(**changes: object) -> Example:
         "model_card": {},
         "cross_validation": {},
         "ensemble": {"preset": "some", "presets": {"some": {"members": ["small"]}}},
+        "final_fit": True,
         "small": {
             "sources": ["words"],
             "model": {"branch": {"width": 4}, "head": {"kind": "mlp", "hidden": [4]}},

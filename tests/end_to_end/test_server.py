@@ -74,7 +74,7 @@ def test_requests_of_one_session_do_not_see_each_other(
     ]
     assert {(run["pipelines"][0], run["status"], len(run["nodes"])) for run in runs} == {
         ("train_moe", "finished", 9),
-        ("moe", "finished", 25),
+        ("moe", "finished", 26),
         ("split", "finished", 8),
     }
     by_pipeline = {run["pipelines"][0]: run for run in runs}
