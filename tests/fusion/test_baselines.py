@@ -14,6 +14,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from price_fusion.fusion.baselines import baseline_results
+from price_fusion.fusion.estimators import EstimatorOptions
 from price_fusion.fusion.metrics import smape_per_product
 from price_fusion.fusion.tables.columns import draft_columns
 from price_fusion.fusion.tables.table import EmbeddingTable, write_table
@@ -53,7 +54,7 @@ def priced(
     samples: pd.DataFrame, split: pd.DataFrame, tables: dict[str, EmbeddingTable], rounds: int = 5, seed: int = 5
 ) -> pd.DataFrame:
     """The baselines with few trees, on one thread."""
-    return baseline_results(samples, split, tables, boosting_rounds=rounds, boosting_threads=1, seed=seed)
+    return baseline_results(samples, split, tables, options=EstimatorOptions(rounds=rounds, threads=1), seed=seed)
 
 
 def smape(results: pd.DataFrame, name: str) -> float:
@@ -63,7 +64,7 @@ def smape(results: pd.DataFrame, name: str) -> float:
 def test_evaluates_the_holdout(make_case: Callable[..., Case]) -> None:
     samples, split, tables = make_case()
     results = priced(samples, split, tables)
-    assert results.columns.tolist() == ["sample_id", "price", "median", "ridge", "neighbours", *BOOSTED]
+    assert results.columns.tolist() == ["sample_id", "price", "median", "ridge", "kernel_ridge", "neighbours", *BOOSTED]
     np.testing.assert_array_equal(results["sample_id"], samples["sample_id"][240:])
     np.testing.assert_array_equal(results["price"], samples["price"][240:])
 
@@ -137,7 +138,7 @@ def test_lightgbm_learns_and_gives_the_same_again_on_any_number_of_threads(make_
     many = priced(samples, split, tables, rounds=2_000)
     assert smape(many, "lightgbm") < 0.7 * smape(many, "median")
     few, again = (
-        baseline_results(samples, split, tables, boosting_rounds=5, boosting_threads=threads, seed=5)
+        baseline_results(samples, split, tables, options=EstimatorOptions(rounds=5, threads=threads), seed=5)
         for threads in (1, 2)
     )
     np.testing.assert_array_equal(few["lightgbm"], again["lightgbm"])
@@ -152,7 +153,7 @@ def test_without_its_package_a_kind_is_left_out_and_a_line_says_how_to_get_it(
     with caplog.at_level(logging.INFO, logger="price_fusion"):
         results = priced(*make_case())
     others = [boosted for boosted in BOOSTED if boosted != kind]
-    assert results.columns.tolist() == ["sample_id", "price", "median", "ridge", "neighbours", *others]
+    assert results.columns.tolist() == ["sample_id", "price", "median", "ridge", "kernel_ridge", "neighbours", *others]
     advice = f'{kind} is not installed: pip install --editable ".[{kind}]" brings it. The leaderboard leaves it out.'
     assert [record.message for record in caplog.records].count(advice) == 1
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from price_fusion.errors import MissingPackageError
 from price_fusion.fusion.engine.features import features_from_tables
 from price_fusion.fusion.estimators import ESTIMATORS, EstimatorOptions, FitData, fit_data
-from price_fusion.fusion.estimators.design import Matrix
+from price_fusion.fusion.estimators.contribution import Matrix
 from price_fusion.fusion.estimators.ridge import Ridge
 from price_fusion.fusion.price_scale import unit_of_split
 from price_fusion.fusion.splits import evaluated_split
@@ -28,23 +28,21 @@ def baseline_results(
     split_table: pd.DataFrame,
     tables: Mapping[str, EmbeddingTable],
     *,
-    boosting_rounds: int = 2_000,
-    boosting_threads: int = 0,
+    options: EstimatorOptions | None = None,
     seed: int = 0,
     ridges: Mapping[str, Sequence[str]] | None = None,
 ) -> pd.DataFrame:
     """Prices of the evaluated rows by the median price and by each kind of estimator (``fusion/estimators``).
 
-    All are fitted on train rows; validation rows choose ridge's penalty and the neighbours by SMAPE and end boosting by
-    the mean absolute error of the log price. A kind whose package is not installed is left out, and a log line says so.
+    All are fitted on train rows; validation rows choose penalties, length scales and neighbours by SMAPE and end
+    boosting by the mean absolute error of the log price. A kind whose package is not installed is left out, and a log line says so.
 
     Args:
         samples: the sample table, labelled.
         split_table: in the order of ``samples``.
         tables: the sources to fit on.
-        boosting_rounds: trees of LightGBM and of CatBoost at most.
-        boosting_threads: threads of boosting; 0: all cores. LightGBM's result does not depend on them.
-        seed: of what is random in boosting.
+        options: what fitting may spend; by default as ``EstimatorOptions`` says.
+        seed: of what is random.
         ridges: sources of further ridge regressions, by their names, as ``ridges_of`` gives them.
 
     Returns:
@@ -61,7 +59,7 @@ def baseline_results(
     data = fit_data(features, sources, np.log1p(price / unit), train, validation, unit)
     matrix = data.stop if name == "validation" else data.design.matrix(features, evaluated)
     fewer: dict[str, Prices] = {}
-    options = EstimatorOptions(rounds=boosting_rounds, threads=boosting_threads)
+    options = options or EstimatorOptions()
     for ridge, own in (ridges or {}).items():
         own_data = fit_data(
             features, {one: sources[one] for one in own}, np.log1p(price / unit), train, validation, unit

@@ -25,7 +25,8 @@ from price_fusion.fusion.engine.recipe import data_fingerprints, recipe, variant
 from price_fusion.fusion.engine.stacked import train_stacked
 from price_fusion.fusion.engine.trainer import train_variant
 from price_fusion.fusion.engine.training_data import TrainingData, training_data
-from price_fusion.fusion.estimators import EstimatorOptions, fit_estimator, load_estimator
+from price_fusion.fusion.estimators import EstimatorOptions, fit_estimator, load_estimator, refit_estimator
+from price_fusion.fusion.estimators.folder import FORMAT_VERSION
 from price_fusion.fusion.folds import NETWORK, FoldFolder, FoldModel, FoldModels
 from price_fusion.fusion.network import Network
 from price_fusion.fusion.price_scale import in_unit, unit_of_split
@@ -108,7 +109,7 @@ def cross_validate_variant(
 def cross_validate_estimator(
     kind: str, labelled: LabelledData, folder: FoldFolder, *, options: EstimatorOptions, seed: int, refit: bool = False
 ) -> FoldModels:
-    """Fit an estimator for each fold, and on all rows.
+    """Fit an estimator for each fold, and on all rows; once the stop rows have chosen its settings, on these, too.
 
     Args:
         kind: of ``ESTIMATORS``.
@@ -123,7 +124,8 @@ def cross_validate_estimator(
         MissingPackageError: if its package is not installed.
     """
     data = data_fingerprints(labelled.samples, labelled.split_table, labelled.tables)
-    described: dict[str, Any] = {"kind": kind, "rounds": options.rounds, "seed": seed, "data": data}
+    spent = options.model_dump(exclude={"threads"})
+    described: dict[str, Any] = {"kind": kind, **spent, "seed": seed, "data": data, "version": FORMAT_VERSION}
     tasks = [
         FoldTask(fold, seed, roles, _place(fold), recipe(described, (roles.fit, roles.stop)), recipe(data, ()))
         for fold, roles in _roles(labelled, selects=True, seed=seed, refit=refit)
@@ -137,9 +139,12 @@ def cross_validate_estimator(
         for task in todo:
             began = perf_counter()
             roles = task.roles
-            fitted = fit_estimator(
+            chosen = fit_estimator(
                 kind, features, sources, log_prices, roles.fit, roles.stop, options=options, seed=seed, unit=unit
             )
+            # Nothing else is chosen by the stop rows, so they are fitted on, too.
+            rows = np.sort(np.concatenate([roles.fit, roles.stop]))
+            fitted = refit_estimator(chosen, features, log_prices, rows, options=options)
             fitted.save(folder.path / task.file)
             yield perf_counter() - began
 

@@ -6,9 +6,9 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from price_fusion.parameters.base import Name, Parameters
+from price_fusion.parameters.base import Name, Parameters, Positive
 
-EstimatorKind = Literal["ridge", "neighbours", "lightgbm", "catboost"]
+EstimatorKind = Literal["ridge", "kernel_ridge", "neighbours", "lightgbm", "catboost"]
 ESTIMATOR_KINDS: tuple[EstimatorKind, ...] = get_args(EstimatorKind)
 """Models beside the variants that an ensemble may have; the last two need extras."""
 
@@ -22,6 +22,9 @@ class ComparisonParameters(Parameters):
     """Trees of LightGBM and CatBoost at most; early stopping usually ends sooner."""
     boosting_threads: Annotated[int, Field(ge=0)] = 0
     """Threads of LightGBM and CatBoost; 0: all cores."""
+    kernel_memory_gb: Positive = 2.0
+    """What the kernel of ``kernel_ridge`` between its fit rows may take, in 1e9 bytes: 2 are enough for 15,811 rows. With more
+    fit rows than fit, some of them, drawn at random, are its centres."""
 
 
 class InferenceParameters(Parameters):
@@ -59,7 +62,7 @@ class EnsemblePreset(Parameters):
     """What an ensemble is made of."""
 
     members: Annotated[tuple[Name, ...], Field(min_length=1)]
-    """Variants, and estimators: ridge, neighbours, lightgbm, catboost."""
+    """Variants, and estimators: ridge, kernel_ridge, neighbours, lightgbm, catboost."""
     seeds: PositiveInt = 1
     """Models of each variant per fold: they give weights and intervals."""
     refits: Annotated[int, Field(ge=0)] = 5

@@ -49,6 +49,10 @@ class Made:
             source.rows[~self.known[name]] = -1
         return features
 
+    def complete(self) -> Made:
+        """The same products, all of which every source knows."""
+        return replace(self, known={name: np.ones(COUNT, np.bool_) for name in self.known})
+
     def changed(self, rows: NDArray[np.int64], seed: int = 1) -> Made:
         """The same with other values and prices at some rows."""
         generator = np.random.default_rng(seed)

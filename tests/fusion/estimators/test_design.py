@@ -13,6 +13,8 @@ import torch
 from price_fusion.errors import AlignmentError, DataError
 from price_fusion.fusion.engine.features import Features, features_from_arrays, features_from_tables
 from price_fusion.fusion.estimators import Design, fit_design
+from price_fusion.fusion.models.columns import PiecewiseLinear
+from price_fusion.fusion.tables.columns import column_matrix, completed
 from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import ColumnSourceParameters, SourceParameters
 
@@ -21,13 +23,14 @@ WORDS = SourceParameters(width=3, group="text", structural_columns=1)
 ROWS = np.arange(4)
 
 
-def facts(categories: int = 3, numbers: int = 1) -> ColumnSourceParameters:
+def facts(categories: int = 3, numbers: int = 1, encoding: Any = "plain") -> ColumnSourceParameters:
     return ColumnSourceParameters(
         kind="columns",
         group="facts",
         numeric=tuple(f"number_{place}" for place in range(numbers)),
         categorical=("unit",),
         vocabulary={"unit": tuple(f"unit_{place}" for place in range(categories))},
+        encoding=encoding,
     )
 
 
@@ -63,8 +66,44 @@ def test_a_category_that_no_fit_row_has_counts_as_unknown() -> None:
     np.testing.assert_array_equal(matrix[:, 2:], [[0, 1, 0], [0, 0, 1], [1, 0, 0], [1, 0, 0]])
 
 
+def test_numbers_are_also_encoded_as_networks_encode_them() -> None:
+    generator = np.random.default_rng(5)
+    source = facts(numbers=2, encoding="piecewise_linear")
+    values = np.column_stack([generator.lognormal(size=90), generator.integers(0, 3, 90), np.ones(90)])
+    values[::7, 0] = NAN
+    features = columns(values, source)
+    matrix = fit_design(features, {"facts": source}, np.arange(60)).matrix(features, np.arange(90))
+    encoding = PiecewiseLinear(2, source.bins)
+    encoding.fit(torch.from_numpy(values[:60, :2].astype(np.float32)))
+    with_width = (encoding.widths < np.inf).flatten()
+    assert source.bins < with_width.sum() < 2 * source.bins  # quantiles of the second number repeat
+    expected = encoding(torch.from_numpy(values[:, :2].astype(np.float32)))[:, with_width]
+    np.testing.assert_allclose(matrix[:, -len(expected[0]) :], expected, atol=1e-5)
+    assert matrix.shape[1] == 2 + 2 + 2 + with_width.sum()
+
+
+def test_amounts_are_read_back_from_the_matrix() -> None:
+    texts = ["Item Name: A 12 Ounce (Pack of 2)", "Item Name: B 500 ml", "Item Name: C", "Item Name: D 3 Ounce"]
+    products = pd.DataFrame({"sample_id": range(4), "catalog_content": texts})
+    declared = ColumnSourceParameters(kind="columns", group="quantity", parse="quantity")
+    source = completed(products, declared, "products")
+    features = features_from_arrays(
+        {"quantity": column_matrix(products, source, "products")}, {"quantity": source}, {"quantity": "float32"}
+    )
+    features.sources["quantity"].rows[3] = -1
+    design = fit_design(features, {"quantity": source}, np.arange(3))
+    amounts = design.amounts(design.matrix(features, ROWS))
+    assert amounts is not None
+    np.testing.assert_allclose(np.exp(amounts.logs), [2 * 340.194, 500, NAN, NAN], rtol=1e-3)
+    assert amounts.kinds[0] != amounts.kinds[1] != 0 != amounts.kinds[0]
+    plain = facts()
+    others = columns([[1, 1]] * 4, plain)
+    other_design = fit_design(others, {"facts": plain}, ROWS)
+    assert other_design.amounts(other_design.matrix(others, ROWS)) is None
+
+
 def test_only_the_most_frequent_categories_have_a_column(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("price_fusion.fusion.estimators.design.MOST_CATEGORIES", 2)
+    monkeypatch.setattr("price_fusion.fusion.estimators.contribution.MOST_CATEGORIES", 2)
     source = facts(categories=5)
     features = columns([[0, code] for code in (5, 5, 1, 2, 2, 2, 4, 0)], source)
     assert fit_design(features, {"facts": source}, np.arange(8)).sources["facts"].categories == ((2, 5),)

@@ -49,7 +49,7 @@ def saved(made: Any, fitted: Fitted, tmp_path: Path) -> Path:
 
 def test_the_kinds_are_those_that_are_documented() -> None:
     assert {kind: estimator.kind for kind, estimator in ESTIMATORS.items()} == {
-        kind: kind for kind in ("ridge", "neighbours", "lightgbm", "catboost")
+        kind: kind for kind in ("ridge", "kernel_ridge", "neighbours", "lightgbm", "catboost")
     }
 
 
@@ -173,7 +173,7 @@ def test_without_its_package_a_message_says_how_to_get_it(
 
 
 def test_an_unknown_kind_is_refused(made: Any, fitted: Fitted) -> None:
-    with pytest.raises(ParameterError, match="no estimator 'forest', expected one of ridge, neighbours"):
+    with pytest.raises(ParameterError, match="no estimator 'forest', expected one of ridge, kernel_ridge, neighbours"):
         fitted("forest", made)
 
 
@@ -263,13 +263,13 @@ def test_what_fails_to_be_written_leaves_the_estimator_before(
     assert [path.name for path in saved.parent.iterdir()] == ["ridge"]
 
 
-@pytest.mark.parametrize("kind", KINDS[2:])
+@pytest.mark.parametrize("kind", KINDS[3:])
 def test_the_stop_rows_end_boosting(kind: str, made: Any, fitted: Fitted) -> None:
     few, many = (fitted(kind, made, rounds=rounds).description.settings["rounds"] for rounds in (7, 2_000))
     assert few <= 7 < many < 2_000
 
 
-@pytest.mark.parametrize("kind", KINDS[2:])
+@pytest.mark.parametrize("kind", KINDS[3:])
 def test_threads_do_not_change_boosting(kind: str, made: Any) -> None:
     prices = []
     for threads in (1, 2):
@@ -284,7 +284,7 @@ def test_threads_do_not_change_boosting(kind: str, made: Any) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_seed_matters_only_to_boosting(kind: str, made: Any, fitted: Fitted) -> None:
     one, other = (fitted(kind, made, seed=seed).log_prices(made.features, made.other_rows) for seed in (1, 2))
-    assert np.array_equal(one, other) == (kind in ("ridge", "neighbours"))
+    assert np.array_equal(one, other) == (kind in ("ridge", "kernel_ridge", "neighbours"))
 
 
 def test_heavy_packages_are_imported_only_where_they_are_used(modules_after: Callable[[str], set[str]]) -> None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from price_fusion.fusion.estimators import Estimator
-from price_fusion.fusion.estimators.neighbours import Neighbours, Setting
+from price_fusion.fusion.engine.features import features_from_arrays
+from price_fusion.fusion.estimators import Estimator, fit_estimator, load_estimator
+from price_fusion.fusion.estimators.geometry import Geometry
+from price_fusion.fusion.estimators.neighbours import Found, Neighbours, Setting
 from price_fusion.fusion.metrics import smape_per_product
+from price_fusion.fusion.tables.columns import column_matrix, completed
+from price_fusion.parameters import ColumnSourceParameters, SourceParameters
 
-SETTING = Setting(column_weight=0.5, neighbours=7, temperature=0.2)
+SETTING = Setting(column_weight=0.5, neighbours=7, temperature=0.2, move=0.0)
 
 
 def of_setting(made: Any, fitted: Callable[..., Estimator], setting: Setting) -> Neighbours:
@@ -24,27 +30,19 @@ def of_setting(made: Any, fitted: Callable[..., Estimator], setting: Setting) ->
 
 def brute_force(made: Any, estimator: Neighbours, setting: Setting, row: int) -> float:
     """The price of one product, one fit row at a time."""
-    half = np.float16
-    (query,) = estimator.design.matrix(made.features, np.array([row])).astype(half).astype(float)
-    similarities = []
-    for fit_row in made.fit_rows:
-        (other,) = estimator.design.matrix(made.features, np.array([fit_row])).astype(half).astype(float)
-        embedded, columns = [], []
-        for value, stored, is_embedding in zip(query, other, estimator.design.is_embedding, strict=True):
-            (embedded if is_embedding else columns).append((value, stored))
-        cosine = sum(a * b for a, b in embedded) / 2  # of two sources that have an embedding
-        difference = sum((a - b) ** 2 for a, b in columns) / len(columns)
-        similarities.append(cosine - setting.column_weight * difference)
-    chosen = sorted(range(len(similarities)), key=lambda place: -similarities[place])[: setting.neighbours]
-    weights = np.exp([similarities[place] / setting.temperature for place in chosen])
+    geometry = Geometry.of(estimator.design, estimator.design.matrix(made.features, made.fit_rows))
+    ((embeddings,), (columns,)) = geometry.squared(estimator.design.matrix(made.features, np.array([row])))
+    squared = [float(a + setting.column_weight * b) for a, b in zip(embeddings, columns, strict=True)]
+    chosen = sorted(range(len(squared)), key=lambda place: squared[place])[: setting.neighbours]
+    weights = np.exp([-squared[place] / setting.temperature for place in chosen])
     return float((weights * made.log_prices[made.fit_rows][chosen]).sum() / weights.sum())
 
 
-@pytest.mark.parametrize("setting", [SETTING, Setting(0.0, 3, 0.05), Setting(4.0, 40, 0.6)])
+@pytest.mark.parametrize("setting", [SETTING, Setting(0.0, 3, 0.05, 0.0), Setting(4.0, 40, 0.6, 0.0)])
 def test_is_what_a_loop_gives(
     made: Any, fitted: Callable[..., Estimator], setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("price_fusion.fusion.estimators.neighbours.STORED_ROWS", 50)
+    monkeypatch.setattr("price_fusion.fusion.estimators.geometry.STORED_ROWS", 50)
     monkeypatch.setattr("price_fusion.fusion.estimators.neighbours.QUERY_ROWS", 3)
     estimator = of_setting(made, fitted, setting)
     rows = np.flatnonzero(made.features.known().numpy())[-10:]
@@ -56,9 +54,9 @@ def test_is_what_a_loop_gives(
 
 
 def test_a_fit_row_is_its_own_nearest_neighbour(made: Any, fitted: Callable[..., Estimator]) -> None:
-    estimator = of_setting(made, fitted, Setting(1.0, 5, 1e-6))
-    known = made.features.known().numpy()[made.fit_rows]
-    rows = made.fit_rows[known]
+    made = made.complete()
+    estimator = of_setting(made, fitted, Setting(1.0, 5, 1e-6, 0.0))
+    rows = made.fit_rows
     np.testing.assert_allclose(estimator.log_prices(made.features, rows), made.log_prices[rows], rtol=1e-6)
 
 
@@ -82,7 +80,7 @@ def test_the_stop_rows_choose_the_setting(
     made: Any, fitted: Callable[..., Estimator], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = "price_fusion.fusion.estimators.neighbours"
-    settings = [(weight, count, heat) for weight in (0.0, 1.0) for count in (2, 30) for heat in (0.1, 5.0)]
+    settings = [(weight, count, heat, 0.0) for weight in (0.0, 1.0) for count in (2, 30) for heat in (0.1, 5.0)]
     for name, values in (("COLUMN_WEIGHTS", (0.0, 1.0)), ("NEIGHBOURS", (2, 30)), ("TEMPERATURES", (0.1, 5.0))):
         monkeypatch.setattr(f"{module}.{name}", values)
     estimator = fitted("neighbours", made)
@@ -97,7 +95,49 @@ def test_the_stop_rows_choose_the_setting(
 
 
 def test_more_neighbours_than_fit_rows_are_all_of_them(made: Any, fitted: Callable[..., Estimator]) -> None:
-    estimator = of_setting(made, fitted, Setting(0.0, 10_000, 1e9))
+    estimator = of_setting(made, fitted, Setting(0.0, 10_000, 1e9, 0.0))
     np.testing.assert_allclose(
         estimator.log_prices(made.features, made.other_rows[:3]), made.log_prices[made.fit_rows].mean(), rtol=1e-6
     )
+
+
+def test_a_neighbour_of_less_is_moved_up_and_one_that_cannot_be_compared_counts_half() -> None:
+    found = Found(np.zeros((1, 3), np.float32), np.array([[2.0, 3.0, 5.0]]), np.array([[1.0, -0.5, np.nan]]))
+    assert found.mean(Setting(0.0, 3, 1.0, 0.0)) == pytest.approx((2 + 3 + 5) / 3)
+    assert found.mean(Setting(0.0, 3, 1.0, 0.6)) == pytest.approx((2.6 + 2.7 + 5 / 2) / 2.5)
+    assert found.mean(Setting(0.0, 2, 1.0, 0.6)) == pytest.approx((2.6 + 2.7) / 2)
+
+
+@pytest.fixture
+def drinks() -> tuple[Any, Any, Any]:
+    """Features, sources and log prices of 300 products sold by volume or by the piece; a price is that of an amount."""
+    generator = np.random.default_rng(6)
+    volume, kind = generator.normal(5, 1, 300), generator.integers(0, 2, 300)
+    texts = [
+        f"Value: {np.exp(amount):.3f}\nUnit: {'ml' if sold else 'count'}"
+        for amount, sold in zip(volume, kind, strict=True)
+    ]
+    products = pd.DataFrame({"sample_id": range(300), "catalog_content": texts})
+    declared = ColumnSourceParameters(kind="columns", group="quantity", parse="quantity")
+    sources = {
+        "words": SourceParameters(width=8, group="text"),
+        "quantity": completed(products, declared, "products"),
+    }
+    words = generator.normal(size=(300, 8)).astype(np.float32)
+    arrays = {"words": words, "quantity": column_matrix(products, sources["quantity"], "products")}
+    features = features_from_arrays(arrays, sources, dict.fromkeys(sources, "float32"))
+    return features, sources, 1 + 0.8 * volume + 2 * kind
+
+
+def test_the_stop_rows_choose_to_mind_the_amount(drinks: tuple[Any, Any, Any], tmp_path: Path) -> None:
+    features, sources, log_prices = drinks
+    rows = np.arange(300)
+    estimator = fit_estimator("neighbours", features, sources, log_prices, rows[:200], rows[200:240])
+    assert isinstance(estimator, Neighbours)
+    assert estimator.setting.move > 0
+    prices = estimator.log_prices(features, rows[240:])
+    estimator.save(tmp_path / "neighbours")
+    np.testing.assert_array_equal(load_estimator(tmp_path / "neighbours").log_prices(features, rows[240:]), prices)
+    estimator.setting = estimator.setting._replace(move=0.0)
+    unmoved = estimator.log_prices(features, rows[240:])
+    assert np.abs(prices - log_prices[240:]).mean() < 0.8 * np.abs(unmoved - log_prices[240:]).mean()

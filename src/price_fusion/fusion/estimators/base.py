@@ -19,11 +19,12 @@ from pydantic import Field, JsonValue
 
 from price_fusion.errors import DataError
 from price_fusion.fusion.engine.features import Features
-from price_fusion.fusion.estimators.design import Design, Matrix, Rows, blocks, fit_design
+from price_fusion.fusion.estimators.contribution import Matrix
+from price_fusion.fusion.estimators.design import Design, Rows, blocks, fit_design
 from price_fusion.fusion.estimators.folder import Description, write_folder
 from price_fusion.fusion.metrics import smape_per_product
 from price_fusion.fusion.price_scale import PriceScale
-from price_fusion.parameters import Source
+from price_fusion.parameters import ComparisonParameters, Source
 from price_fusion.parameters.base import Parameters
 
 Values = NDArray[np.float64]
@@ -36,6 +37,17 @@ class EstimatorOptions(Parameters):
     """Trees at most."""
     threads: int = Field(default=0, ge=0)
     """Of boosting; 0: all cores."""
+    memory_gb: float = Field(default=2.0, gt=0)
+    """Of the kernel between rows, in 1e9 bytes: up to how many rows kernel ridge regression is exact follows from it."""
+
+    @classmethod
+    def of(cls, comparison: ComparisonParameters) -> Self:
+        """As the parameters say."""
+        return cls(
+            rounds=comparison.boosting_rounds,
+            threads=comparison.boosting_threads,
+            memory_gb=comparison.kernel_memory_gb,
+        )
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from price_fusion.errors import MissingPackageError, TrainingError
 from price_fusion.fusion.estimators.base import Estimator, EstimatorOptions, FitData, Values
-from price_fusion.fusion.estimators.design import Matrix
+from price_fusion.fusion.estimators.contribution import Matrix
 from price_fusion.fusion.estimators.folder import Description
 
 logger = logging.getLogger(__name__)

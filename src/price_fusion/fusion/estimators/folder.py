@@ -23,7 +23,7 @@ from price_fusion.fusion.price_scale import BEFORE, PriceScale
 from price_fusion.fusion.sealed import json_object, sealed, unsealed
 from price_fusion.parameters.base import Parameters
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 RECORD = "estimator.json"
 ADVICE = "Fit again, or bring the folder back from a copy."
 

@@ -15,12 +15,13 @@ from price_fusion.fusion.estimators.base import Estimator, EstimatorOptions, Val
 from price_fusion.fusion.estimators.boosting import CatBoost, LightGBM
 from price_fusion.fusion.estimators.design import Rows
 from price_fusion.fusion.estimators.folder import RECORD, check_digest, read_record
+from price_fusion.fusion.estimators.kernel_ridge import KernelRidge
 from price_fusion.fusion.estimators.neighbours import Neighbours
 from price_fusion.fusion.estimators.ridge import Ridge
 from price_fusion.parameters import Source
 
 ESTIMATORS: Final[Mapping[str, type[Estimator]]] = MappingProxyType(
-    {estimator.kind: estimator for estimator in (Ridge, Neighbours, LightGBM, CatBoost)}
+    {estimator.kind: estimator for estimator in (Ridge, KernelRidge, Neighbours, LightGBM, CatBoost)}
 )
 
 
@@ -44,7 +45,7 @@ def fit_estimator(
         sources: as declared.
         log_prices: (N,) log1p of prices in ``unit``.
         fit_rows: (F,) places among the N products, to fit on.
-        stop_rows: (S,) places, none of them a fit row: they choose penalty, number of trees or neighbours.
+        stop_rows: (S,) places, none of them a fit row: they choose penalties, length scales, numbers of trees or neighbours.
         options: what fitting may spend; by default as ``EstimatorOptions`` says.
         seed: of what is random.
         unit: of the log prices, USD.

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
 from scipy import linalg
-from threadpoolctl import threadpool_limits
 
 from price_fusion.fusion.estimators.base import Estimator, EstimatorOptions, FitData, Values
-from price_fusion.fusion.estimators.design import Matrix, blocks
+from price_fusion.fusion.estimators.contribution import Matrix
+from price_fusion.fusion.estimators.design import blocks
 from price_fusion.fusion.estimators.folder import Description, read_arrays, write_arrays
+from price_fusion.fusion.estimators.threads import threads_for
 
 logger = logging.getLogger(__name__)
 
 PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 """Of the squared weights; the stop rows choose one by SMAPE."""
-ONE_THREAD_FLOP = 2e11
-"""Floating-point operations, a few seconds of one core, up to which a fit takes one thread: threads of BLAS wait for each
-other by spinning, which beside other processes takes many times what they save (docs/decisions/0004-waiting-threads.md)."""
 
 
 class Ridge(Estimator):
@@ -84,17 +81,16 @@ def _solutions(data: FitData, penalties: Sequence[float]) -> list[tuple[float, M
     level = float(data.fit_log_prices.mean())
     # The weights are a sum of the rows: with fewer rows than columns, the equations in rows are the smaller ones.
     equations = _equations_in_rows if len(data.fit) < data.fit.shape[1] else _equations_in_columns
-    with _threads_for(*data.fit.shape):
+    with threads_for(_flop(*data.fit.shape)):
         solve = equations(data.fit, mean.astype(np.float32), data.fit_log_prices - level)
         solved = [(penalty, solve(penalty)) for penalty in penalties]
     return [(penalty, weights, level - float(mean @ weights)) for penalty, weights in solved]
 
 
-def _threads_for(rows: int, columns: int) -> AbstractContextManager[object]:
-    """One thread of BLAS for a small fit, as many as there are for a large one."""
+def _flop(rows: int, columns: int) -> float:
+    """Floating-point operations of a fit."""
     smaller = min(rows, columns)
-    flop = 2 * rows * columns * smaller + len(PENALTIES) * smaller**3 / 3
-    return threadpool_limits(1, user_api="blas") if flop < ONE_THREAD_FLOP else nullcontext()
+    return 2 * rows * columns * smaller + len(PENALTIES) * smaller**3 / 3
 
 
 def _equations_in_columns(matrix: Matrix, mean: Matrix, target: Values) -> Callable[[float], Matrix]:

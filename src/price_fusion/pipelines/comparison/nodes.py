@@ -31,12 +31,13 @@ def measure_baselines(
     Args:
         samples: the sample table.
         split_table: in its order.
-        comparison: what boosting may spend.
-        seed: of boosting.
+        comparison: what fitting may spend.
+        seed: of what is random.
         tables: all sources.
         variants: the sources of each variant, for a ridge of the same sources.
     """
     from price_fusion.fusion.baselines import baseline_results
+    from price_fusion.fusion.estimators import EstimatorOptions
 
     ridges = ridges_of(variants or {})
     del ridges[RIDGE]  # is among the baselines anyway
@@ -44,8 +45,7 @@ def measure_baselines(
         samples,
         split_table,
         {table.source: table for table in tables},
-        boosting_rounds=comparison.boosting_rounds,
-        boosting_threads=comparison.boosting_threads,
+        options=EstimatorOptions.of(comparison),
         seed=seed,
         ridges=ridges,
     )

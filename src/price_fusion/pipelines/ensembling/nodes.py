@@ -53,12 +53,16 @@ def cross_validate_estimator(
     from price_fusion.fusion.estimators import EstimatorOptions
 
     labelled = cross_validation.LabelledData(samples, split_table, {table.source: table for table in tables})
-    options = EstimatorOptions(rounds=comparison.boosting_rounds, threads=comparison.boosting_threads)
     return _tolerant(
         ensemble,
         folder,
         lambda: cross_validation.cross_validate_estimator(
-            folder.name, labelled, folder, options=options, seed=seed, refit=ensemble.chosen.refits > 0
+            folder.name,
+            labelled,
+            folder,
+            options=EstimatorOptions.of(comparison),
+            seed=seed,
+            refit=ensemble.chosen.refits > 0,
         ),
     )
 

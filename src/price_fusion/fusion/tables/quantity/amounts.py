@@ -39,6 +39,10 @@ characters of the text and bullet points. NaN where nothing is stated."""
 CATEGORICAL: Final = ("unit_kind", "amount_kind")
 """Categorical columns: the kind of the stated unit, and of ``amount``; ``unknown`` where there is none."""
 
+AMOUNT: Final = "amount"
+AMOUNT_KIND: Final = "amount_kind"
+"""How much of a product there is, and of which kind: amounts of one kind can be compared."""
+
 _LIGHTEST: Final = 15.0
 """Grams or millilitres a piece that a total leaves at least; below, the size in a title is that of one piece."""
 _SAME: Final = 1.05

@@ -1,0 +1,176 @@
+"""Kernel ridge regression against scikit-learn's, with all rows and with some of them as centres."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.gaussian_process.kernels import Matern
+from sklearn.kernel_ridge import KernelRidge as SklearnKernelRidge
+
+from price_fusion.fusion.engine.features import features_from_arrays
+from price_fusion.fusion.estimators import Estimator, EstimatorOptions, fit_estimator
+from price_fusion.fusion.estimators.geometry import Geometry
+from price_fusion.fusion.estimators.kernel_ridge import KernelRidge, Setting, matern
+from price_fusion.fusion.metrics import smape_per_product
+from price_fusion.parameters import SourceParameters
+
+MODULE = "price_fusion.fusion.estimators.kernel_ridge"
+SETTING = Setting(1.4, 0.1)
+FEW = EstimatorOptions(memory_gb=8e-9 * 60**2)
+"""Memory for a kernel of 60 rows."""
+
+
+@pytest.fixture
+def one_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The grid is one setting."""
+    monkeypatch.setattr(f"{MODULE}.LENGTHS", SETTING[:1])
+    monkeypatch.setattr(f"{MODULE}.PENALTIES", SETTING[1:])
+
+
+def kernel_of(made: Any, estimator: Estimator, rows: Any) -> np.ndarray:
+    """The kernel of products with fit rows, (M, F) float64."""
+    matrix = estimator.design.matrix(made.features, made.fit_rows)
+    squared = Geometry.of(estimator.design, matrix).squared(estimator.design.matrix(made.features, rows)).both
+    return np.asarray(matern(squared, SETTING.length), np.float64)
+
+
+def test_the_kernel_is_that_of_scikit_learn() -> None:
+    points = np.random.default_rng(0).normal(size=(20, 3))
+    squared = ((points[:, None] - points) ** 2).sum(axis=2)
+    np.testing.assert_allclose(
+        matern(squared.astype(np.float32), 0.8), Matern(length_scale=0.8, nu=1.5)(points), atol=1e-6
+    )
+
+
+def test_is_that_of_scikit_learn(made: Any, fitted: Callable[..., Estimator], one_setting: None) -> None:
+    estimator = fitted("kernel_ridge", made)
+    fit, rows = made.fit_rows, np.flatnonzero(made.features.known().numpy())
+    among = kernel_of(made, estimator, fit)
+    np.fill_diagonal(among, 1)
+    mean = made.log_prices[fit].mean()
+    reference = SklearnKernelRidge(alpha=SETTING.penalty, kernel="precomputed").fit(among, made.log_prices[fit] - mean)
+    expected = mean + reference.predict(kernel_of(made, estimator, rows))
+    np.testing.assert_allclose(estimator.log_prices(made.features, rows), expected, atol=1e-4)
+
+
+def test_centres_give_the_least_squares_of_all_fit_rows(
+    made: Any, one_setting: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{MODULE}.QUERY_ROWS", 50)
+    sources, fit = made.sources, made.fit_rows
+    estimator = fit_estimator(
+        "kernel_ridge", made.features, sources, made.log_prices, fit, made.stop_rows, options=FEW, seed=5
+    )
+    assert isinstance(estimator, KernelRidge)
+    drawn = np.sort(np.random.default_rng(5).choice(len(fit), 60, replace=False))
+    assert len(estimator.centres) == 60
+    centres = Geometry.of(estimator.design, estimator.design.matrix(made.features, fit[drawn]))
+    rows = np.flatnonzero(made.features.known().numpy())
+
+    def kernel(rows: Any) -> np.ndarray:
+        squared = centres.squared(estimator.design.matrix(made.features, rows)).both
+        return np.asarray(matern(squared, SETTING.length), np.float64)
+
+    # Rows for the penalty under those of the products: |K a - z|^2 + penalty a' K_c a.
+    root = np.linalg.cholesky(kernel(fit[drawn]) + 1e-6 * np.eye(60)).T
+    mean = made.log_prices[fit].mean()
+    stacked = np.vstack([kernel(fit), np.sqrt(SETTING.penalty) * root])
+    weights = np.linalg.lstsq(stacked, np.r_[made.log_prices[fit] - mean, np.zeros(60)])[0]
+    np.testing.assert_allclose(estimator.log_prices(made.features, rows), mean + kernel(rows) @ weights, atol=2e-3)
+
+
+def test_centres_come_near_to_all_rows_and_are_drawn_by_the_seed(made: Any, one_setting: None) -> None:
+    def prices(options: EstimatorOptions, seed: int) -> np.ndarray:
+        estimator = fit_estimator(
+            "kernel_ridge", made.features, made.sources, made.log_prices, made.fit_rows, made.stop_rows,
+            options=options, seed=seed,
+        )  # fmt: skip
+        return estimator.log_prices(made.features, made.other_rows)
+
+    exact, some = prices(EstimatorOptions(), 1), prices(FEW, 1)
+    np.testing.assert_array_equal(prices(FEW, 1), some)
+    assert not np.array_equal(prices(FEW, 2), some)
+    assert np.abs(some - exact).mean() < 0.5 * exact.std()
+
+
+def test_the_setting_is_chosen_by_the_stop_rows(
+    made: Any, fitted: Callable[..., Estimator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{MODULE}.LENGTHS", (0.2, 1.4))
+    monkeypatch.setattr(f"{MODULE}.PENALTIES", (0.1, 5.0))
+    chosen = fitted("kernel_ridge", made)
+    errors = {}
+    for setting in ((length, penalty) for length in (0.2, 1.4) for penalty in (0.1, 5.0)):
+        monkeypatch.setattr(f"{MODULE}.LENGTHS", setting[:1])
+        monkeypatch.setattr(f"{MODULE}.PENALTIES", setting[1:])
+        logs = fitted("kernel_ridge", made).log_prices(made.features, made.stop_rows)
+        errors[setting] = smape_per_product(np.expm1(logs), np.expm1(made.log_prices[made.stop_rows])).mean()
+    best = min(errors, key=lambda setting: errors[setting])
+    assert chosen.description.settings == {"length": best[0], "penalty": best[1], "seed": 3}
+
+
+def test_the_order_of_fit_rows_does_not_matter(made: Any, fitted: Callable[..., Estimator], one_setting: None) -> None:
+    shuffled = fit_estimator(
+        "kernel_ridge", made.features, made.sources, made.log_prices, made.fit_rows[::-1].copy(), made.stop_rows
+    )
+    rows = made.other_rows
+    np.testing.assert_allclose(
+        shuffled.log_prices(made.features, rows),
+        fitted("kernel_ridge", made).log_prices(made.features, rows),
+        atol=1e-4,
+    )
+
+
+def test_a_product_that_lacks_sources_is_between_what_it_has_and_the_mean(
+    made: Any, fitted: Callable[..., Estimator]
+) -> None:
+    made = made.complete()
+    estimator, rows = fitted("kernel_ridge", made), made.other_rows
+    mean = made.log_prices[made.fit_rows].mean()
+    whole = estimator.log_prices(made.features, rows)
+    made.known["picture"][rows] = False  # which says nothing of the price
+    lacking = estimator.log_prices(made.features, rows)
+    assert np.corrcoef(whole, lacking)[0, 1] > 0.9
+    made.known["words"][rows] = made.known["facts"][rows] = False
+    made.known["picture"][rows] = True
+    assert np.abs(estimator.log_prices(made.features, rows) - mean).mean() < 0.5 * np.abs(whole - mean).mean()
+
+
+@pytest.mark.parametrize("equal", ["products", "prices"])
+@pytest.mark.parametrize("options", [EstimatorOptions(), FEW])
+def test_equal_products_or_prices_give_the_mean_price(made: Any, equal: str, options: EstimatorOptions) -> None:
+    if equal == "products":
+        for array in made.arrays.values():
+            array[:] = array[:1]
+        made = made.complete()
+    else:
+        made.log_prices[:] = 2.5
+    estimator = fit_estimator(
+        "kernel_ridge", made.features, made.sources, made.log_prices, made.fit_rows, made.stop_rows, options=options
+    )
+    known = np.flatnonzero(made.features.known().numpy())
+    mean = made.log_prices[made.fit_rows].mean()
+    np.testing.assert_allclose(estimator.log_prices(made.features, known), mean, atol=1e-3)
+
+
+@settings(max_examples=20, deadline=None)
+@given(count=st.integers(4, 50), width=st.integers(1, 3), seed=st.integers(0, 99), memory=st.sampled_from([2.0, 2e-7]))
+def test_few_products_of_few_numbers_have_finite_prices_within_reach(
+    count: int, width: int, seed: int, memory: float
+) -> None:
+    generator = np.random.default_rng(seed)
+    source = {"words": SourceParameters(width=width, group="text")}
+    vectors = generator.integers(-2, 3, size=(count, width)).astype(np.float32)
+    features = features_from_arrays({"words": vectors}, source, {"words": "float16"})
+    log_prices = generator.normal(3, 1, count)
+    rows = np.arange(count)
+    options = EstimatorOptions(memory_gb=memory)
+    estimator = fit_estimator("kernel_ridge", features, source, log_prices, rows[:-2], rows[-2:], options=options)
+    found = estimator.log_prices(features, rows)
+    assert np.isfinite(found).all()
+    assert np.abs(found - log_prices.mean()).max() < 5 * log_prices.std() + 1
