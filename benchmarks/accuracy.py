@@ -72,7 +72,7 @@ from price_fusion.fusion.engine.run_folder import RunFolder
 from price_fusion.fusion.engine.trainer import train_variant
 from price_fusion.fusion.engine.training_data import training_data
 from price_fusion.fusion.ensemble import OutOfFold, build_ensemble, load_ensemble, save_ensemble
-from price_fusion.fusion.estimators import ESTIMATORS, EstimatorOptions, fit_data, fit_estimator
+from price_fusion.fusion.estimators import ESTIMATORS, EstimatorOptions, fit_data, fit_estimator, refit_estimator
 from price_fusion.fusion.files import whole_file
 from price_fusion.fusion.folds import FoldFolder
 from price_fusion.fusion.metrics import price_metrics, smape_per_product
@@ -108,6 +108,7 @@ PYTABKIT = {
 GUESSES = {
     "median": 0.1,
     "ridge": 5,
+    "kernel_ridge": 15,
     "neighbours": 10,
     "lightgbm": 60,
     "catboost": 60,
@@ -397,7 +398,13 @@ def known_models(bench: Bench, seeds: int) -> list[Model]:
     boosting = {"rounds": conf.rounds}
     models = [Model("median", "median", {}, {}, partial(price_by_median, bench))]
     models += [
-        Model(kind, kind, bench.tables, {"kind": kind, **boosting}, partial(price_by_estimator, bench, kind))
+        Model(
+            kind,
+            kind,
+            bench.tables,
+            {"kind": kind, "refitted": True, **boosting},
+            partial(price_by_estimator, bench, kind),
+        )
         for kind in ESTIMATORS
     ]
     models += [variant_model(bench, name, "variants", one, seeds) for name, one in conf.variants.items()]
@@ -449,14 +456,14 @@ def price_by_median(bench: Bench, outer: OuterFold, seed: int) -> Priced:
 
 
 def price_by_estimator(bench: Bench, kind: str, outer: OuterFold, seed: int) -> Priced:
-    """An estimator on all sources."""
+    """An estimator on all sources, fitted on all other rows once the stop rows have chosen its settings."""
     sources = {name: table.declaration for name, table in bench.tables.items()}
     features = features_from_tables(bench.samples, bench.tables, sources)
     options = EstimatorOptions(rounds=bench.configuration.rounds, threads=bench.threads)
     began = perf_counter()
-    fitted = fit_estimator(
-        kind, features, sources, np.log1p(bench.prices), outer.fit, outer.stop, options=options, seed=seed
-    )
+    logs = np.log1p(bench.prices)
+    chosen = fit_estimator(kind, features, sources, logs, outer.fit, outer.stop, options=options, seed=seed)
+    fitted = refit_estimator(chosen, features, logs, outer.others, options=options)
     seconds = perf_counter() - began
     return Priced(np.expm1(fitted.log_prices(features, outer.priced)), seconds)
 
@@ -717,9 +724,9 @@ def notes_of(records: Sequence[tuple[Model, Record]]) -> list[str]:
         "models that were fitted, stopped and blended on the other folds alone; pooled over the folds measured",
         "95 % intervals: bootstrap of groups. Behind the best variant: difference of SMAPE on the rows that both predicted, "
         "in points; the best one is chosen on these very rows",
-        "variants as configured, which select nothing, are fitted on all rows of the other folds; the reference's settings, "
-        "estimators, RealMLP and TabM on 90 % of them, the other 10 % are to stop or select on; ensembles cross-validate on "
-        "the other folds",
+        "variants as configured, which select nothing, are fitted on all rows of the other folds, and so are estimators, "
+        "with settings that 10 % of them chose; the reference's settings, RealMLP and TabM are fitted on 90 % of them, the "
+        "other 10 % are to stop or select on; ensembles cross-validate on the other folds",
         "estimators, RealMLP and TabM read one matrix of all sources; RealMLP and TabM have the tuned defaults of pytabkit, "
         "but the mean absolute error of the log price as their loss, as ours have",
         "training: of one outer fold, median over folds; of an ensemble or a mean of seeds all models together",

@@ -21,7 +21,7 @@ from price_fusion.fusion.tables.products import read_products
 from price_fusion.fusion.tables.readers import read_embeddings
 from support.projects import FEW, REPOSITORY, SHORT, VARIABLES, VARIANTS, Project
 
-BASELINES = ("lightgbm", "catboost", "neighbours", "ridge", "median")
+BASELINES = ("lightgbm", "catboost", "neighbours", "kernel_ridge", "ridge", "median")
 
 
 def test_default_run_prices_each_product_of_test_csv_in_its_order(trained_project: Project) -> None:

@@ -21,7 +21,7 @@ from price_fusion.fusion.checkpoint import load_checkpoint
 from support.projects import Project
 
 BOOSTED = [kind for kind in ("lightgbm", "catboost") if find_spec(kind)]
-MEMBERS = ["two_branch", "ridge", "neighbours", *BOOSTED]
+MEMBERS = ["two_branch", "ridge", "kernel_ridge", "neighbours", *BOOSTED]
 SMALL = {
     "sources": ["qwen_text", "quantity"],
     "model": {"branch": {"width": 32}, "head": {"hidden": [16]}},

@@ -107,7 +107,7 @@ def test_models_know_nothing_of_their_fold_nor_of_the_holdout(
         assert same == (fold == 1)
 
 
-@pytest.mark.parametrize("kind", ["ridge", "neighbours"])
+@pytest.mark.parametrize("kind", ["ridge", "kernel_ridge", "neighbours"])
 def test_estimators_are_cross_validated_the_same_way(
     labelled: LabelledData, folder: FoldFolder, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +124,10 @@ def test_estimators_are_cross_validated_the_same_way(
         )
         expected = np.expm1(estimator.log_prices(features, rows))
         np.testing.assert_allclose(found.loc[found["fold"] == fold, "predicted"], expected, rtol=1e-5)
+        others = labelled.samples["price"][(folds != fold) & (folds != NO_FOLD)]  # stop rows, too
+        assert estimator.description.median_log_price == pytest.approx(
+            np.log1p(others / estimator.price_scale.unit).median()
+        )
     monkeypatch.setattr(cross_validation, "fit_estimator", None)  # nothing is fitted again
     assert cross_validate_estimator(kind, labelled, folder, options=EstimatorOptions(), seed=7) == models
 

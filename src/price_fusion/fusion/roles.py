@@ -3,7 +3,8 @@
 fit
     weights, scales, vocabularies, neighbours: whatever is learnt.
 stop
-    what is chosen among things learnt: epoch, learning rate, rounds, penalties.
+    what is chosen among things learnt: epoch, learning rate, rounds, penalties. An estimator of cross-validation is fitted
+    on these rows, too, once its settings are chosen.
 calibrate
     ensemble weights and intervals, from predictions by models that neither fitted nor stopped on these rows.
 report

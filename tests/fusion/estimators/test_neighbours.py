@@ -83,6 +83,7 @@ def test_the_stop_rows_choose_the_setting(
     settings = [(weight, count, heat, 0.0) for weight in (0.0, 1.0) for count in (2, 30) for heat in (0.1, 5.0)]
     for name, values in (("COLUMN_WEIGHTS", (0.0, 1.0)), ("NEIGHBOURS", (2, 30)), ("TEMPERATURES", (0.1, 5.0))):
         monkeypatch.setattr(f"{module}.{name}", values)
+    monkeypatch.setattr(f"{module}.USUAL", Setting(0.0, 30, 5.0, 0.0))
     estimator = fitted("neighbours", made)
     assert isinstance(estimator, Neighbours)
     chosen, errors = estimator.setting, {}

@@ -98,10 +98,14 @@ class FitData:
             settings=settings,
         )
 
+    def stop_errors(self, log_prices: Values) -> Values:
+        """SMAPE in percent of each prediction for the stop rows, (S,)."""
+        guessed = np.expm1(self.price_scale.bounded(log_prices))
+        return smape_per_product(guessed, np.expm1(self.stop_log_prices))
+
     def stop_smape(self, log_prices: Values) -> float:
         """SMAPE in percent of predictions for the stop rows, (S,)."""
-        guessed = np.expm1(self.price_scale.bounded(log_prices))
-        return float(smape_per_product(guessed, np.expm1(self.stop_log_prices)).mean())
+        return float(self.stop_errors(log_prices).mean())
 
 
 class Estimator(ABC):

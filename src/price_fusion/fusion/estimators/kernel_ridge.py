@@ -14,6 +14,7 @@ import numpy as np
 from scipy import linalg
 
 from price_fusion.fusion.estimators.base import Estimator, EstimatorOptions, FitData, Values
+from price_fusion.fusion.estimators.choice import chosen
 from price_fusion.fusion.estimators.contribution import Matrix
 from price_fusion.fusion.estimators.design import Rows, blocks
 from price_fusion.fusion.estimators.folder import Description, read_arrays, write_arrays
@@ -22,11 +23,11 @@ from price_fusion.fusion.estimators.threads import threads_for
 
 logger = logging.getLogger(__name__)
 
-LENGTHS = (0.7, 1.0, 1.4, 2.0)
+LENGTHS = (0.7, 1.0, 1.4)
 """Length scales of the kernel; two fit rows are the square root of 2 apart on average."""
 PENALTIES = (0.03, 0.1, 0.3)
 """Of the kernel's norm, beside a kernel of 1 between equal rows."""
-CHOOSING_ROWS = 4_000
+CHOOSING_ROWS = 3_000
 """Fit rows, at random, with which the setting is chosen."""
 CENTRES = 5_000
 """Fit rows, at random, that are centres where all of them would not fit in memory."""
@@ -41,6 +42,10 @@ class Setting(NamedTuple):
 
     length: float
     penalty: float
+
+
+USUAL = Setting(1.0, 0.03)
+"""Taken unless the stop rows say clearly otherwise."""
 
 
 class KernelRidge(Estimator):
@@ -74,8 +79,9 @@ class KernelRidge(Estimator):
         """Choose the setting with some fit rows, then fit all of them; the seed draws rows where not all are used."""
         chooser = _drawn(data.fit_rows, CHOOSING_ROWS, seed)
         with threads_for(_flop(data, len(chooser), len(LENGTHS) * len(PENALTIES))):
-            error, setting = _chosen(data, chooser)
-        logger.info("kernel_ridge: %s, SMAPE of the stop rows %.2f %%", setting, error)
+            errors = _errors(data, chooser)
+        setting = chosen(errors, USUAL)
+        logger.info("kernel_ridge: %s, SMAPE of the stop rows %.2f %%", setting, errors[setting].mean())
         return cls._fitted(data, options, seed, setting)
 
     def refitted(self, data: FitData, options: EstimatorOptions) -> Self:
@@ -133,20 +139,20 @@ def _drawn(count: int, most: int, seed: int) -> Rows:
     return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
 
 
-def _chosen(data: FitData, chooser: Rows) -> tuple[float, Setting]:
-    """The setting with which some fit rows predict the stop rows best, and its SMAPE in percent."""
+def _errors(data: FitData, chooser: Rows) -> dict[Setting, Values]:
+    """SMAPE in percent of each stop row, (S,), as some fit rows predict it by each setting."""
     rows = data.fit[chooser]
     level = float(data.fit_log_prices[chooser].mean())
     centres = Geometry.of(data.design, rows)
     among, stop = centres.squared(rows).both, centres.squared(data.stop).both
     np.fill_diagonal(among, 0)
-    errors = []
+    errors = {}
     for length in LENGTHS:
         kernel, queries = matern(among, length), matern(stop, length)
         for penalty in PENALTIES:
             weights = _solved(kernel.astype(np.float64), data.fit_log_prices[chooser] - level, penalty)
-            errors.append((data.stop_smape(level + queries @ weights), Setting(length, penalty)))
-    return min(errors)
+            errors[Setting(length, penalty)] = data.stop_errors(level + queries @ weights)
+    return errors
 
 
 def _exact(centres: Geometry, fit: Matrix, target: Values, setting: Setting) -> Values:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from price_fusion.fusion.estimators.base import Estimator, EstimatorOptions, FitData, Values
+from price_fusion.fusion.estimators.choice import chosen
 from price_fusion.fusion.estimators.contribution import Amounts, Matrix
 from price_fusion.fusion.estimators.design import Design, Rows, blocks
 from price_fusion.fusion.estimators.folder import Description, read_arrays, write_arrays
@@ -21,12 +22,12 @@ from price_fusion.fusion.estimators.geometry import Geometry, Squared
 
 logger = logging.getLogger(__name__)
 
-COLUMN_WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)
+COLUMN_WEIGHTS = (0.0, 0.2, 0.4, 0.8)
 """Of the squared distance of columns, beside that of embeddings."""
-NEIGHBOURS = (10, 20, 40, 80)
-TEMPERATURES = (0.03, 0.06, 0.12, 0.25, 0.5)
+NEIGHBOURS = (10, 20, 40)
+TEMPERATURES = (0.06, 0.12, 0.25)
 """Of the softmax over squared distances."""
-MOVES = (0.0, 0.3, 0.6, 0.9)
+MOVES = (0.0, 0.3, 0.6)
 """Of a neighbour's log price for each unit of log amount that the product has more than it."""
 FARTHEST_MOVE = 3.0
 """Difference of log amounts that counts at most."""
@@ -43,6 +44,10 @@ class Setting(NamedTuple):
     neighbours: int
     temperature: float
     move: float
+
+
+USUAL = Setting(column_weight=0.4, neighbours=20, temperature=0.12, move=0.3)
+"""Taken unless the stop rows say clearly otherwise."""
 
 
 class Found(NamedTuple):
@@ -150,9 +155,9 @@ class Neighbours(Estimator):
     def fit(cls, data: FitData, options: EstimatorOptions, seed: int) -> Self:
         """Store the fit rows and choose the setting by SMAPE of the stop rows; there is nothing random in it."""
         store = Store.of(data.design, data.fit, data.fit_log_prices)
-        guesses = _guesses(store, data)
-        error, setting = min((data.stop_smape(guess), setting) for setting, guess in guesses.items())
-        logger.info("neighbours: %s, SMAPE of the stop rows %.2f %%", setting, error)
+        errors = {setting: data.stop_errors(guess) for setting, guess in _guesses(store, data).items()}
+        setting = chosen(errors, USUAL if USUAL in errors else USUAL._replace(move=0.0))
+        logger.info("neighbours: %s, SMAPE of the stop rows %.2f %%", setting, errors[setting].mean())
         return cls(data.described(**setting._asdict()), setting, store)
 
     def refitted(self, data: FitData, options: EstimatorOptions) -> Self:
