@@ -52,8 +52,9 @@ def fit_final_estimator(
     from price_fusion.fusion.estimators import EstimatorOptions
     from price_fusion.fusion.final_fit import final_models
 
-    options = EstimatorOptions(rounds=comparison.boosting_rounds, threads=comparison.boosting_threads)
-    return final_models(ensemble, _labelled(samples, split_table, tables), folder, options=options)
+    return final_models(
+        ensemble, _labelled(samples, split_table, tables), folder, options=EstimatorOptions.of(comparison)
+    )
 
 
 def blend_final(ensemble: Any, samples: pd.DataFrame, *members_and_tables: FoldModels | EmbeddingTable) -> Any:
