@@ -225,7 +225,7 @@ def _ensemble(parameters: ProjectParameters) -> Pipeline:
     return (
         ensembling.create_pipeline(members, sources)
         + evaluation.create_pipeline(ensembling.ENSEMBLE, sources, has_gate=False)
-        + (final_fit.create_ensemble_pipeline(ensembling.ENSEMBLE, members, sources) if final else Pipeline([]))
+        + (final_fit.create_ensemble_pipeline(ensembling.ENSEMBLE, list(members), sources) if final else Pipeline([]))
         + inference.create_pipeline(ensembling.ENSEMBLE, sources, final_fit=final)
         + _report_of_ensemble()
     )

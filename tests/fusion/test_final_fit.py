@@ -20,7 +20,7 @@ from price_fusion.fusion.cross_validation import (
     cross_validate_variant,
     out_of_fold,
 )
-from price_fusion.fusion.engine.recipe import data_fingerprints, final_fingerprints
+from price_fusion.fusion.engine.recipe import data_fingerprints
 from price_fusion.fusion.engine.run_folder import RunFolder
 from price_fusion.fusion.engine.trainer import Trainer, train_variant
 from price_fusion.fusion.engine.training_data import training_data
@@ -28,12 +28,11 @@ from price_fusion.fusion.ensemble import (
     Ensemble,
     OutOfFold,
     build_ensemble,
-    final_ensemble,
     load_ensemble,
     save_ensemble,
 )
 from price_fusion.fusion.estimators import EstimatorOptions
-from price_fusion.fusion.final_fit import final_checkpoint, final_models
+from price_fusion.fusion.final_fit import final_checkpoint, fit_ensemble
 from price_fusion.fusion.folds import FoldFolder
 from price_fusion.fusion.roles import EVALUATED, roles_of_split
 from price_fusion.parameters import TrainParameters, VariantParameters
@@ -236,16 +235,8 @@ def ensemble(labelled: LabelledData, tiny_variant: Callable[..., VariantParamete
 
 def fitted(ensemble: Ensemble, labelled: LabelledData, home: Path) -> Ensemble:
     """Its final fit."""
-    models = [
-        final_models(ensemble, labelled, FoldFolder(name, home / name / "final"), where=WHERE)
-        for name in ("net", "ridge", "without weight")
-    ]
-    draft = final_ensemble(
-        ensemble,
-        models,
-        labelled.samples["price"].to_numpy(),
-        final_fingerprints(labelled.samples, labelled.tables),
-    )
+    folders = {name: FoldFolder(name, home / name / "final") for name in ("net", "ridge", "without weight")}
+    draft = fit_ensemble(ensemble, labelled, folders, {"net": WHERE}, EstimatorOptions())
     save_ensemble(home / "ensemble_final", draft)
     return load_ensemble(home / "ensemble_final")
 

@@ -279,7 +279,7 @@ def final_ensemble(
         update={
             "package_version": __version__,
             "members": tuple(
-                member.model_copy(update={"models": files.get(member.name, ()), "seconds": final[member.name].seconds})
+                member.model_copy(update={"models": files[member.name], "seconds": final[member.name].seconds})
                 if member.weight > 0
                 else member
                 for member in ensemble.manifest.members

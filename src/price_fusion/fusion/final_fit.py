@@ -2,14 +2,15 @@
 
 A network takes as many optimizer steps as led to the evaluated weights, with the same batch sizes, learning rates, averaging
 and seed: an epoch is as many of the rows, at random, as the evaluated training had. An estimator keeps the settings that its
-stop rows chose. Nothing is selected, so no row need be spared. The intervals are those of the evaluated model, calibrated on
+stop rows chose. (Where features are read in windows, the ends of windows may cost a step more or less an epoch.) Nothing is
+selected, so no row need be spared. The intervals are those of the evaluated model, calibrated on
 rows that it had not seen.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
 
@@ -23,7 +24,7 @@ from price_fusion.fusion.engine.recipe import WITHOUT_EFFECT, data_fingerprints,
 from price_fusion.fusion.engine.run_folder import RunFolder
 from price_fusion.fusion.engine.trainer import train_variant
 from price_fusion.fusion.engine.training_data import training_data
-from price_fusion.fusion.ensemble import Ensemble, EnsembleMember
+from price_fusion.fusion.ensemble import Ensemble, EnsembleDraft, EnsembleMember, final_ensemble
 from price_fusion.fusion.estimators import Estimator, EstimatorOptions, load_estimator, refit_estimator
 from price_fusion.fusion.folds import NETWORK, FoldFolder, FoldModels
 from price_fusion.fusion.roles import EVALUATED, TrainedModel, roles_of_final_fit
@@ -54,31 +55,45 @@ def final_checkpoint(
     return replace(_repeated(evaluated, labelled, where, run), calibration=evaluated.calibration)
 
 
-def final_models(
+def fit_ensemble(
     ensemble: Ensemble,
     labelled: LabelledData,
-    folder: FoldFolder,
-    *,
-    where: TrainParameters | None = None,
-    options: EstimatorOptions | None = None,
-) -> FoldModels:
-    """Repeat the training of a member's models on all labelled rows; of none, if the member has no weight.
+    folders: Mapping[str, FoldFolder],
+    where: Mapping[str, TrainParameters],
+    options: EstimatorOptions,
+) -> EnsembleDraft:
+    """Repeat the training of an ensemble's models on all labelled rows; its weights and intervals stay.
 
     Models that are there already, whole and of this very fit, are not trained again.
 
     Args:
         ensemble: that was evaluated.
-        labelled: the data that it was trained on, with the sources of the member.
-        folder: of the member; takes the models as they come.
-        where: of a variant, as for ``final_checkpoint``.
-        options: of an estimator.
+        labelled: the data that it was trained on.
+        folders: of each member, by its name; they take the models as they come.
+        where: of each variant, as for ``final_checkpoint``.
+        options: of estimators.
 
     Raises:
         ComparisonError, CheckpointError, TrainingError: as ``final_checkpoint``.
     """
     refuse_other_data(ensemble, labelled)
-    member = next((one for one in ensemble.members if one.name == folder.name), None)
-    tasks = [] if member is None else _tasks(ensemble, member, labelled)
+    models = [
+        _models(ensemble, member, labelled, folders[member.name], where.get(member.name), options)
+        for member in ensemble.members
+    ]
+    data = final_fingerprints(labelled.samples, labelled.tables)
+    return final_ensemble(ensemble, models, labelled.samples["price"].to_numpy(np.float64), data)
+
+
+def _models(
+    ensemble: Ensemble,
+    member: EnsembleMember,
+    labelled: LabelledData,
+    folder: FoldFolder,
+    where: TrainParameters | None,
+    options: EstimatorOptions,
+) -> FoldModels:
+    """The models of one member."""
 
     def fit(todo: Sequence[FoldTask]) -> Iterator[float]:
         for task in todo:
@@ -91,7 +106,7 @@ def final_models(
                 save_checkpoint(folder.path / task.file, fitted)
             yield perf_counter() - began
 
-    return run_tasks(folder, NETWORK if member is None else member.kind, tasks, fit)
+    return run_tasks(folder, member.kind, _tasks(ensemble, member, labelled), fit)
 
 
 def refuse_other_data(evaluated: TrainedModel, labelled: LabelledData) -> None:
@@ -143,7 +158,7 @@ def _repeated(
     return train_variant(header.variant, variant, data, seed=training.seed, run=run, quiet=run is None).checkpoint
 
 
-def _refitted(evaluated: Estimator, labelled: LabelledData, options: EstimatorOptions | None) -> Estimator:
+def _refitted(evaluated: Estimator, labelled: LabelledData, options: EstimatorOptions) -> Estimator:
     samples, declared = labelled.samples, evaluated.design.declarations
     features = features_from_tables(samples, {name: labelled.tables[name] for name in declared}, declared)
     log_prices = np.log1p(samples["price"].to_numpy(np.float64) / evaluated.price_scale.unit)

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from price_fusion.fusion.engine.run_folder import RunFolder
-from price_fusion.fusion.folds import FoldFolder, FoldModels
+from price_fusion.fusion.folds import FoldFolder
 from price_fusion.fusion.tables.table import EmbeddingTable
-from price_fusion.parameters import ComparisonParameters, VariantParameters
+from price_fusion.parameters import ESTIMATOR_KINDS, ComparisonParameters, VariantParameters
 
 
 def fit_final(
@@ -26,51 +26,37 @@ def fit_final(
     return final_checkpoint(evaluated, _labelled(samples, split_table, tables), variant.train, run_folder)
 
 
-def fit_final_variant(
-    ensemble: Any,
-    samples: pd.DataFrame,
-    split_table: pd.DataFrame,
-    variant: VariantParameters,
-    folder: FoldFolder,
-    *tables: EmbeddingTable,
-) -> FoldModels:
-    """Repeat the training of a variant's models in an ensemble."""
-    from price_fusion.fusion.final_fit import final_models
-
-    return final_models(ensemble, _labelled(samples, split_table, tables), folder, where=variant.train)
-
-
-def fit_final_estimator(
+def fit_final_ensemble(
     ensemble: Any,
     samples: pd.DataFrame,
     split_table: pd.DataFrame,
     comparison: ComparisonParameters,
-    folder: FoldFolder,
-    *tables: EmbeddingTable,
-) -> FoldModels:
-    """Refit an estimator in an ensemble, with the settings that were chosen."""
-    from price_fusion.fusion.estimators import EstimatorOptions
-    from price_fusion.fusion.final_fit import final_models
-
-    return final_models(
-        ensemble, _labelled(samples, split_table, tables), folder, options=EstimatorOptions.of(comparison)
-    )
-
-
-def blend_final(ensemble: Any, samples: pd.DataFrame, *members_and_tables: FoldModels | EmbeddingTable) -> Any:
-    """The ensemble with the final models of its members; its weights and intervals stay.
+    *members_and_tables: FoldFolder | VariantParameters | EmbeddingTable,
+) -> Any:
+    """Repeat the training of an ensemble's models on all labelled rows; its weights and intervals stay.
 
     Args:
         ensemble: that was evaluated.
         samples: the sample table, labelled.
-        members_and_tables: the final models of each member, then the table of each source.
+        split_table: in the order of ``samples``.
+        comparison: what fitting estimators may spend.
+        members_and_tables: the folder of each member, then the parameters of those that are variants, in the same order, then
+            the table of each source.
     """
-    from price_fusion.fusion.engine.recipe import final_fingerprints
-    from price_fusion.fusion.ensemble import final_ensemble
+    from price_fusion.fusion.estimators import EstimatorOptions
+    from price_fusion.fusion.final_fit import fit_ensemble
 
-    members = [one for one in members_and_tables if isinstance(one, FoldModels)]
-    tables = {one.source: one for one in members_and_tables if isinstance(one, EmbeddingTable)}
-    return final_ensemble(ensemble, members, samples["price"].to_numpy(), final_fingerprints(samples, tables))
+    folders = {one.name: one for one in members_and_tables if isinstance(one, FoldFolder)}
+    variants = [name for name in folders if name not in ESTIMATOR_KINDS]
+    trained = [one.train for one in members_and_tables if isinstance(one, VariantParameters)]
+    tables = tuple(one for one in members_and_tables if isinstance(one, EmbeddingTable))
+    return fit_ensemble(
+        ensemble,
+        _labelled(samples, split_table, tables),
+        folders,
+        where=dict(zip(variants, trained, strict=True)),
+        options=EstimatorOptions.of(comparison),
+    )
 
 
 def _labelled(samples: pd.DataFrame, split_table: pd.DataFrame, tables: tuple[EmbeddingTable, ...]) -> Any:

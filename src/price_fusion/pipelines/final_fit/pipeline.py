@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
 from price_fusion.parameters import ESTIMATOR_KINDS
-from price_fusion.pipelines.final_fit.nodes import blend_final, fit_final, fit_final_estimator, fit_final_variant
+from price_fusion.pipelines.final_fit.nodes import fit_final, fit_final_ensemble
 
 SHARED = ("train_samples", "split_table")
 TAGS = ("final_fit", "predict")
@@ -32,34 +32,22 @@ def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
     )
 
 
-def create_ensemble_pipeline(ensemble: str, members: Mapping[str, Sequence[str]], sources: Sequence[str]) -> Pipeline:
-    """The final fits of an ensemble's members, and their blend.
+def create_ensemble_pipeline(ensemble: str, members: Sequence[str], sources: Sequence[str]) -> Pipeline:
+    """The final fit of an ensemble: in one node, so that no model of an earlier one is between it and the evaluated one.
 
     Args:
         ensemble: its namespace.
-        members: the sources of each member, by its name.
+        members: variants and estimators.
         sources: of all members together.
     """
+    folders = [f"{member}.final_folder" for member in members]
+    parameters = ["params:comparison", *(f"params:{member}" for member in members if member not in ESTIMATOR_KINDS)]
     tables = [f"{source}.train_table" for source in sources]
-    blend = Node(
-        blend_final,
-        inputs=[f"{ensemble}.checkpoint", "train_samples", *(f"{member}.final_models" for member in members), *tables],
-        outputs=f"{ensemble}.final_checkpoint",
-        name="blend_final",
+    node = Node(
+        fit_final_ensemble,
+        inputs=["checkpoint", *SHARED, *parameters[:1], *folders, *parameters[1:], *tables],
+        outputs="final_checkpoint",
+        name="fit_final",
         tags=TAGS,
     )
-    return Pipeline([*(_member(ensemble, *member) for member in members.items()), blend])
-
-
-def _member(ensemble: str, name: str, sources: Sequence[str]) -> Node:
-    """The final fits of one member: not in its namespace, which ends before the blend."""
-    tables = [f"{source}.train_table" for source in sources]
-    estimator = name in ESTIMATOR_KINDS
-    own = "params:comparison" if estimator else f"params:{name}"
-    return Node(
-        fit_final_estimator if estimator else fit_final_variant,
-        inputs=[f"{ensemble}.checkpoint", *SHARED, own, f"{name}.final_folder", *tables],
-        outputs=f"{name}.final_models",
-        name=f"fit_final_{name}",
-        tags=TAGS,
-    )
+    return Pipeline([node], namespace=ensemble, inputs={*SHARED, *folders, *tables}, parameters=set(parameters))
