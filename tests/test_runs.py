@@ -13,7 +13,7 @@ from rich.console import Console
 
 from price_fusion.errors import UsageError
 from price_fusion.fusion.lock import only_writer
-from price_fusion.runs import comparison_tables, find_run, parameter_differences, past_runs, runs_table
+from price_fusion.runs import comparison_tables, find_run, parameter_differences, past_runs, runs_table, smape_of
 
 
 def record(identity: str, **changes: Any) -> dict[str, Any]:
@@ -102,3 +102,9 @@ def test_a_comparison_has_metrics_and_parameters_side_by_side() -> None:
     assert smape == ["moe.metrics.smape", "53.219", "51"]
     (seed,) = (line.split() for line in text.splitlines() if line.strip().startswith("seed"))
     assert seed == ["seed", "1", "2"]
+
+
+def test_smape_of_a_users_own_may_be_anything() -> None:
+    metrics = {name: {"metrics": {"smape": value}} for name, value in (("a", "n/a"), ("b", None), ("moe", 41.5))}
+    assert smape_of(record("x", metrics=metrics)) == {"moe": 41.5}
+    assert "moe 41.50" in printed(runs_table([record("x", metrics=metrics)]))

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Collection
 from pathlib import Path
 
-from kedro.pipeline import Pipeline
+from kedro.pipeline import Node, Pipeline
 
 from price_fusion import pipelines
 from price_fusion.errors import PipelineError
@@ -44,6 +44,12 @@ def own_names() -> tuple[str, ...]:
     folders = (folder for place in pipelines.__path__ for folder in Path(place).iterdir() if folder.is_dir())
     found = {folder.name for folder in folders if folder.name[0] not in "._" and any(folder.glob("*.py"))}
     return tuple(sorted(found - BUILT_IN))
+
+
+def own_outputs(pipeline: Pipeline) -> frozenset[str]:
+    """What nodes save whose functions are a user's own: names that end like those of built-in outputs mean nothing there."""
+    own = (node for node in pipeline.nodes if not _is_built_in(node))
+    return frozenset(name for node in own for name in node.outputs)
 
 
 def own_pipelines(taken: Collection[str]) -> dict[str, Pipeline]:
@@ -88,6 +94,11 @@ def _created(name: str, taken: Collection[str]) -> Pipeline:
             f"{folder / 'pipeline.py'}: create_pipeline() gives {type(created).__name__}, expected a kedro.pipeline.Pipeline."
         )
     return created
+
+
+def _is_built_in(node: Node) -> bool:
+    package, _, rest = getattr(node.func, "__module__", "").partition(f"{pipelines.__name__}.")
+    return not package and rest.partition(".")[0] in BUILT_IN
 
 
 def _folder(name: str) -> Path:

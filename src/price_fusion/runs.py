@@ -70,7 +70,7 @@ def smape_of(run: Record) -> dict[str, float]:
     return {
         model: figures["metrics"]["smape"]
         for model, figures in run.get("metrics", {}).items()
-        if "smape" in figures.get("metrics", {})
+        if isinstance(figures.get("metrics", {}).get("smape"), int | float)  # a user's own may be something else
     }
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
-from kedro.framework.cli.utils import KedroCliError
+from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.cli.utils import KedroCliError, split_node_names
 
 from price_fusion.console.errors import show_own_errors_plainly
 from price_fusion.console.run_command import check_config, check_params, run_command
@@ -82,3 +83,28 @@ def test_errors_of_kedros_commands_keep_their_words() -> None:
 
     result = CliRunner().invoke(fails)
     assert "Error: there is no such thing" in result.output
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ("[", ["["]),
+        ("moe.train,[", ["moe.train", "["]),
+        ("[a, moe.train", ["[a", "moe.train"]),
+        ("a], b", ["a]", "b"]),
+        ("f([a,b]) -> [c], moe.train", ["f([a,b]) -> [c]", "moe.train"]),
+        ("moe.train", ["moe.train"]),
+        ("", []),
+    ],
+)
+@pytest.mark.parametrize("option", ["--from-nodes", "--to-nodes", "--nodes", "--namespaces"])
+def test_names_after_a_bracket_left_open_are_not_dropped(option: str, given: str, names: list[str]) -> None:
+    command = run_command()
+    found = next(one for one in command.params if option in one.opts)
+    context = command.make_context("run", [f"{option}={given}"])
+    assert context.params[str(found.name)] == names
+
+
+def test_the_command_of_kedro_stays_as_it_is() -> None:
+    run_command()
+    assert {option.callback for option in kedro_run.params if option.name == "from_nodes"} == {split_node_names}

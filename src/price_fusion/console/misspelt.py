@@ -6,6 +6,7 @@ where another version of Kedro says it otherwise, its own message is shown.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import re
 import sys
@@ -21,9 +22,12 @@ from price_fusion.errors import UsageError
 from price_fusion.pipeline_registry import in_buckets
 
 _PIPELINE = re.compile(r"Failed to find the pipeline named '(?P<names>[^']*)'")
-_NODES = re.compile(r"Pipeline does not contain nodes named \[(?P<names>[^\]]*)\]")
-_NAMESPACES = re.compile(r"nodes with the following namespaces: \[(?P<names>[^\]]*)\]")
-_DATASETS = re.compile(r"Pipeline does not contain datasets named [\[{](?P<names>[^\]}]*)[\]}]")
+_NAME = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+"""Text as Python shows it in a list."""
+_LIST = rf"(?P<names>\[(?:{_NAME}(?:, )?)+\])"
+_NODES = re.compile(rf"Pipeline does not contain nodes named {_LIST}")
+_NAMESPACES = re.compile(rf"nodes with the following namespaces: {_LIST}")
+_DATASETS = re.compile(rf"Pipeline does not contain datasets named {_LIST}")
 _VERSIONS = re.compile(r"'load_versions' keys \[(?P<names>[^\]]*)\]")
 _NOT_FOUND = re.compile(r"^Dataset '(?P<name>[^']+)' not found in the catalog")
 _INPUTS = re.compile(r"^Pipeline input\(s\) \{(?P<names>.*)\} not found in the ")
@@ -62,7 +66,7 @@ def _of_pipelines(message: str) -> UsageError | None:
         return UsageError("\n".join(_input(name) for name in sorted(re.findall(r"'([^']*)'", match["names"]))))
     for pattern, kind, listing, known in _KINDS:
         if match := pattern.search(message):
-            return UsageError(unknown(kind, re.findall(r"'([^']*)'", match["names"]), known(), listing))
+            return UsageError(unknown(kind, ast.literal_eval(match["names"]), known(), listing))
     return _tags() if message.startswith(_NOTHING_LEFT) else None
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.cli.utils import split_node_names, split_string
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
@@ -27,7 +28,8 @@ def run_command() -> click.Command:
     command = copy(kedro_run)
     checks = {**dict.fromkeys(_MAPPINGS, _check_params), "config": _check_config}
     command.params = [
-        _after(checks[option.name], option) if option.name in checks else option for option in kedro_run.params
+        _after(checks[option.name], option) if option.name in checks else _with_all_names(option)
+        for option in kedro_run.params
     ]
     return command
 
@@ -93,6 +95,24 @@ def _after(check: Callable[[click.Context, str, Any], None], option: click.Param
 
     checked.callback = both
     return checked
+
+
+def _with_all_names(option: click.Parameter) -> click.Parameter:
+    """The option; one of names of nodes keeps them all.
+
+    Kedro drops what follows a bracket that is not closed, and ``--from-nodes "["`` runs everything. Kept, it is a name that
+    no node has, and refused.
+    """
+    if option.callback is not split_node_names:
+        return option
+    kept = copy(option)
+    kept.callback = _split_names
+    return kept
+
+
+def _split_names(context: click.Context, option: click.Parameter, value: str) -> list[str]:
+    split = split_node_names if value.count("[") == value.count("]") else split_string
+    return split(context, option, value)
 
 
 def _check_params(_: click.Context, name: str, value: Any) -> None:

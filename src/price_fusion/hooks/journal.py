@@ -6,7 +6,7 @@ Threads and processes of a run append to the same file. The catalog, which the r
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -75,15 +75,20 @@ class Journal:
                     found.append(NodeTime(**json.loads(line)))
         return found
 
-    def outputs(self, catalog: Catalog, kinds: Sequence[str]) -> dict[str, Any]:
+    def outputs(self, catalog: Catalog, kinds: Sequence[str], without: Collection[str] = ()) -> dict[str, Any]:
         """Outputs of these nodes, as the catalog keeps them.
 
         Args:
             catalog: of the run.
             kinds: last parts of the names that are wanted.
+            without: names that are not wanted all the same.
         """
-        names = dict.fromkeys(name for node in self.nodes() for name in node.outputs)
+        names = dict.fromkeys(name for node in self.nodes() for name in node.outputs if name not in without)
         return {name: catalog.load(name) for name in names if name.endswith(tuple(kinds)) and catalog.exists(name)}
+
+    def metrics(self, catalog: Catalog, kinds: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """Outputs of these kinds that are mappings, built-in or a user's own."""
+        return {name: data for name, data in self.outputs(catalog, kinds).items() if isinstance(data, Mapping)}
 
 
 def journal_of(catalog: Catalog) -> Journal | None:

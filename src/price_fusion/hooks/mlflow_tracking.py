@@ -16,6 +16,7 @@ from kedro.framework.hooks import hook_impl
 from price_fusion.errors import MissingPackageError, TrackingError
 from price_fusion.hooks.active_runs import ActiveRuns, Run
 from price_fusion.hooks.current_project import ProjectFacts
+from price_fusion.own_pipelines import own_outputs
 from price_fusion.parameters import TrackingParameters
 
 if TYPE_CHECKING:
@@ -37,8 +38,10 @@ BATCH = 100
 """Parameters that MLflow takes at a time."""
 
 
-LOGGED = (".history", ".metrics", ".report", "comparison_report", "leaderboard")
+LOGGED = (".history", ".report", "comparison_report", "leaderboard")
 """How the names of datasets end that are logged."""
+METRICS = ".metrics"
+"""Likewise, of a user's own pipelines as well."""
 MODELS = {".checkpoint": "", ".final_checkpoint": "_final"}
 """How the names of datasets end that are logged as models, and what these models' names get instead."""
 STATUSES = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
@@ -107,8 +110,12 @@ def close_run(run: Run, opened: str, status: str) -> None:
 
     try:
         with store_errors(run.facts.parameters.tracking), mlflow.start_run(run_id=opened):
-            log_outputs(run.journal.outputs(run.catalog, LOGGED))
-            saved = {name for node in run.journal.nodes() for name in node.outputs if name.endswith(tuple(MODELS))}
+            own = own_outputs(run.pipeline)
+            log_outputs(run.journal.outputs(run.catalog, LOGGED, without=own))
+            for name, metrics in run.journal.metrics(run.catalog, [METRICS]).items():
+                _log_numbers(name.removesuffix(METRICS), metrics)
+            outputs = {name for node in run.journal.nodes() for name in node.outputs} - own
+            saved = {name for name in outputs if name.endswith(tuple(MODELS))}
             log_checkpoints({name: Path(str(getattr(run.catalog.get(name), "_filepath", ""))) for name in saved})
         mlflow.MlflowClient().set_terminated(opened, status)
     except TrackingError as error:
@@ -176,13 +183,11 @@ def flat_fields(parameters: Mapping[str, Any], path: str = "") -> dict[str, str]
 
 
 def log_outputs(outputs: Mapping[str, Any]) -> None:
-    """Log those outputs of a node that people compare: histories, metrics, pages, the leaderboard."""
+    """Log those outputs of nodes that people compare, beside metrics: histories, pages, the leaderboard."""
     for name, data in outputs.items():
         model, _, kind = name.rpartition(".")
         if kind == "history":
             log_history(model, data)
-        elif kind == "metrics":
-            _log_numbers(model, data)
         elif kind == "report" or name == "comparison_report":
             _log_page(f"{model or 'comparison'}_report.html", data)
         elif name == "leaderboard":

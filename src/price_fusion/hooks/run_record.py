@@ -26,6 +26,7 @@ from price_fusion.fusion.digests import digest_of
 from price_fusion.fusion.files import write_whole
 from price_fusion.hooks.current_project import ProjectFacts
 from price_fusion.hooks.journal import Catalog, Journal
+from price_fusion.own_pipelines import own_outputs
 from price_fusion.runs import RECORD, runs_folder
 
 logger = logging.getLogger(__name__)
@@ -101,10 +102,10 @@ class RunRecord:
         if error is not None:
             own = own_error(error) or error
             self._contents["error"] = {"class": type(own).__name__, "message": str(own)[:ERROR_LENGTH]}
-        for name, data in journal.outputs(catalog, METRICS).items():
+        for name, data in journal.metrics(catalog, METRICS).items():
             model, _, kind = name.rpartition(".")
             self._contents["metrics"].setdefault(model, {})[kind] = data
-        for board in journal.outputs(catalog, [LEADERBOARD]).values():
+        for board in journal.outputs(catalog, [LEADERBOARD], without=own_outputs(pipeline)).values():
             self._contents["leaderboard"] = board
         if status == "finished":
             self._contents["digests"] = _digests(pipeline, catalog)

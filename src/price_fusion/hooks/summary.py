@@ -10,6 +10,7 @@ import pandas as pd
 import rich
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import settings
+from kedro.pipeline import Pipeline
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -24,6 +25,7 @@ from price_fusion.console.tables import (
 )
 from price_fusion.console.tuned import how_to_take
 from price_fusion.hooks.journal import Catalog, NodeTime, journal_of
+from price_fusion.own_pipelines import own_outputs
 
 SHOWN = (
     "_alignment_report",
@@ -49,20 +51,21 @@ class SummaryHooks:
     """Prints what a run found, and the paths of what it wrote."""
 
     @hook_impl
-    def after_pipeline_run(self, run_params: dict[str, Any], catalog: Catalog) -> None:
+    def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: Catalog) -> None:
         """Print the summary, of what the nodes of this run saved."""
         journal = journal_of(catalog)
         if journal is None:
             return
-        nodes = journal.nodes()
+        nodes, own = journal.nodes(), own_outputs(pipeline)
         summary = RunSummary(nodes)
         for name in dict.fromkeys(name for node in nodes for name in node.outputs):
             summary.add_path(name, getattr(catalog.get(name), "_filepath", None))
-        for name, data in journal.outputs(catalog, SHOWN).items():
+        for name, data in journal.outputs(catalog, SHOWN, without=own).items():
             summary.add(name, data)
         summary.print()
         conf = Path(run_params["project_path"]) / settings.CONF_SOURCE
-        for name in (name for node in nodes for name in node.outputs if name.endswith(BEST_PARAMETERS)):
+        outputs = (name for node in nodes for name in node.outputs if name not in own)
+        for name in (name for name in outputs if name.endswith(BEST_PARAMETERS)):
             tuned = Path(str(getattr(catalog.get(name), "_filepath", "")))
             advice = how_to_take(tuned, name.removesuffix(BEST_PARAMETERS), conf, run_params["env"])
             rich.get_console().print(advice, soft_wrap=True, markup=False, highlight=False)
@@ -97,7 +100,7 @@ class RunSummary:
             self._leaderboard = data
         elif kind == "interval_summary" and data:
             self._intervals[model] = data
-        elif kind in ("metrics", "out_of_fold_metrics") and "smape" in data:  # others are of a user's own pipeline
+        elif kind in ("metrics", "out_of_fold_metrics"):
             self._metrics[model] = data
 
     def print(self, console: Console | None = None) -> None:

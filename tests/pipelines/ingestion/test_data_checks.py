@@ -58,9 +58,9 @@ def test_clean_inputs_are_no_error(inputs: tuple[pd.DataFrame, EmbeddingTable]) 
     products, table = inputs
     clean = products.drop(columns="price")
     strict = IngestionParameters(on_suspicion="error")
-    assert check_unlabelled(clean, strict) == {"part": "test", "suspicions": []}
+    assert check_unlabelled(clean, strict, None) == {"part": "test", "suspicions": []}
     with pytest.raises(DataError, match=r"inputs of test.*\n.*zeros"):
-        check_unlabelled(clean, strict, table, None)
+        check_unlabelled(clean, strict, None, table, None)
 
 
 def test_test_tables_are_compared_with_the_train_tables_of_their_sources(
@@ -72,15 +72,28 @@ def test_test_tables_are_compared_with_the_train_tables_of_their_sources(
     products = pd.DataFrame({"sample_id": np.arange(150), "catalog_content": names, "image_link": names})
 
     def found(*tables: EmbeddingTable | None) -> list[str]:
-        return [one["check"] for one in check_unlabelled(products, IngestionParameters(), *tables)["suspicions"]]
+        return [one["check"] for one in check_unlabelled(products, IngestionParameters(), None, *tables)["suspicions"]]
 
     assert found(test, train) == ["test_unlike_train"]
     assert found(test, None) == []
     assert found(train, train) == []
 
 
+@pytest.mark.filterwarnings("ignore:One or more dataset names contain")
 def test_predicting_alone_reads_the_train_tables_of_an_earlier_run() -> None:
     source = {"words": SourceParameters(width=8, group="text")}
     together, alone = (create_pipeline(source, "test", alone=alone).inputs() for alone in (False, True))
-    assert "words.train_table" in together
-    assert alone - together == {"words.train_table_if_there"}
+    assert {"words.train_table", "train_samples"} <= together
+    assert alone - together == {"words.train_table_if_there", "train_samples_if_there"}
+
+
+def test_products_that_are_labelled_as_well_are_counted() -> None:
+    def frame(ids: list[str]) -> pd.DataFrame:
+        return pd.DataFrame({"sample_id": ids, "catalog_content": ids, "image_link": ids})
+
+    unlabelled = frame(["7", "008", "x-1", "12"])
+    (found,) = check_unlabelled(unlabelled, IngestionParameters(), frame(["12", "8", "9", "X-1", "7"]))["suspicions"]
+    assert (found["check"], found["count"], found["of"], found["examples"]) == ("labelled_product", 2, 4, ("7", "12"))
+    assert not check_unlabelled(unlabelled, IngestionParameters(), frame(["70", "8"]))["suspicions"]
+    numbers = frame(["12"]).assign(sample_id=[12])
+    assert check_unlabelled(unlabelled, IngestionParameters(), numbers)["suspicions"][0]["examples"] == ("12",)

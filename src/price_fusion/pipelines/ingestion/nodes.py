@@ -14,7 +14,7 @@ from price_fusion.fusion.tables.ids import ids_of
 from price_fusion.fusion.tables.raw import RawEmbeddings
 from price_fusion.fusion.tables.table import EmbeddingTable, TableDraft, draft_table
 from price_fusion.fusion.tables.validation.matrices import suspicions_of_coverage, suspicions_of_table
-from price_fusion.fusion.tables.validation.products import suspicions_of_products
+from price_fusion.fusion.tables.validation.products import suspicions_of_known, suspicions_of_products
 from price_fusion.fusion.tables.validation.shift import suspicions_of_shift
 from price_fusion.fusion.tables.validation.suspicions import Suspicion, report_suspicions
 from price_fusion.parameters import ColumnSourceParameters, IngestionParameters, SourceParameters
@@ -44,18 +44,24 @@ def check_labelled(products: pd.DataFrame, ingestion: IngestionParameters, *tabl
 
 
 def check_unlabelled(
-    products: pd.DataFrame, ingestion: IngestionParameters, *tables: EmbeddingTable | None
+    products: pd.DataFrame,
+    ingestion: IngestionParameters,
+    labelled: pd.DataFrame | None,
+    *tables: EmbeddingTable | None,
 ) -> dict[str, Any]:
     """Likely mistakes in the products to be predicted and their embeddings.
 
     Args:
         products: to be predicted.
         ingestion: thresholds, and what to do.
+        labelled: the sample table of the labelled products, or None where there is none.
         tables: the test table of each source, and then the train table of each, or None where there is none.
     """
     known = [table for table in tables if table is not None]
     tests, train_tables = known[: len(tables) // 2], {table.source: table for table in known[len(tables) // 2 :]}
     found = _suspicions(products, ingestion, tests, "test")
+    if labelled is not None:
+        found += suspicions_of_known(ids_of(products["sample_id"]), ids_of(labelled["sample_id"]), "test_products")
     for test in tests:
         if test.source in train_tables:
             found += suspicions_of_shift(train_tables[test.source], test)

@@ -28,17 +28,19 @@ def create_pipeline(sources: Mapping[str, Source], part: str, *, alone: bool = F
     Args:
         sources: by name.
         part: ``train`` (labelled) or ``test`` (to be predicted).
-        alone: whether the train tables that test embeddings are compared with are those of an earlier run, if any.
+        alone: whether what ``test`` is compared with (train tables, labelled products) is of an earlier run, if any.
     """
     tables = [
         _column_pipeline(name, part) if isinstance(source, ColumnSourceParameters) else _table_pipeline(name, part)
         for name, source in sources.items()
     ]
     table_names = [f"{source}.{part}_table" for source in sources]
-    train_tables = [f"{source}.train_table{'_if_there' if alone else ''}" for source in sources]
+    train = ["train_samples", *(f"{source}.train_table" for source in sources)]
+    labelled, *train_tables = [f"{name}_if_there" for name in train] if alone else train
+    inputs = [*table_names] if part == "train" else [labelled, *table_names, *train_tables]
     check = Node(
         check_labelled if part == "train" else check_unlabelled,
-        inputs=[f"{part}_products", "params:ingestion", *table_names, *(train_tables if part == "test" else [])],
+        inputs=[f"{part}_products", "params:ingestion", *inputs],
         outputs=f"{part}_data_checks",
         name=f"check_{part}",
         tags=[TAG],

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from price_fusion.fusion.money import money
+from price_fusion.fusion.tables.ids import Ids, are_among
 from price_fusion.fusion.tables.validation.suspicions import Suspicion, first
 from price_fusion.parameters import CheckParameters
 
@@ -36,6 +37,23 @@ def suspicions_of_products(products: pd.DataFrame, checks: CheckParameters, orig
     yield from _of_texts(products["catalog_content"], ids, f"{origin}, catalog_content")
     for column in ("catalog_content", "image_link"):
         yield from _repeated(products[column], ids, checks, f"{origin}, {column}")
+
+
+def suspicions_of_known(ids: Ids, labelled: Ids, origin: str) -> Iterator[Suspicion]:
+    """Products to be predicted, (N,), that are among the labelled ones, (M,): their price is known."""
+    known = np.flatnonzero(are_among(ids, labelled))
+    if len(known):
+        yield Suspicion(
+            f"{origin}, sample_id",
+            "labelled_product",
+            "products that are labelled as well, under the same id",
+            len(known),
+            len(ids),
+            "products",
+            first(ids[known]),
+            "They are predicted like all others, by a model that may have been fitted on their prices. Check that this is the "
+            "file of the products to be predicted.",
+        )
 
 
 def suspicious_prices(prices: NDArray[np.float64], factor: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
