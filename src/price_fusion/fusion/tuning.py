@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from price_fusion.errors import DataError, ParameterError, TrainingError
 from price_fusion.fusion.cross_validation import LabelledData, check_folds
+from price_fusion.fusion.engine.auto import resolved, resolved_variant
 from price_fusion.fusion.engine.features import features_from_tables
 from price_fusion.fusion.engine.recipe import WITHOUT_EFFECT, recipe
 from price_fusion.fusion.engine.trainer import AfterEpoch, train_variant
@@ -72,9 +73,9 @@ def tune_variant(
         TrainingError: if no trial came to its end.
     """
     space = space_of(folder.variant, variant, tuning)
-    fields = fields_of(variant)
-    configured = {path: fields[path] for path in space}
     judge = Judge(variant, labelled, tuning, folder, seed=seed)
+    fields = fields_of(judge.resolved(variant))  # the sampler learns from numbers
+    configured = {path: fields[path] for path in space}
     with open_study(folder, judge.recipe(space), space, configured, tuning, seed) as study:
         _run(study, judge, tuning, folder.variant)
         best = study.best
@@ -154,6 +155,10 @@ class Judge:
                 f"{folder.variant}: there are no rows to judge on. Give splitting.proportions more validation."
             )
 
+    def resolved(self, variant: VariantParameters) -> VariantParameters:
+        """A variant with the numbers that ``auto`` stands for in the first training of a trial."""
+        return resolved_variant(variant, len(next(self._roles(selects=variant.train.selects)).fit))
+
     def recipe(self, space: Mapping[str, Dimension]) -> str:
         """Digest of all that makes trials comparable: data, rows, seed, space, and what of the variant is not tuned."""
         without_effect = {f"train.{name}" for name in WITHOUT_EFFECT}
@@ -196,7 +201,9 @@ class Judge:
 
     def _of_split(self, parameters: VariantParameters, report: Report) -> tuple[float, NDArray[np.float64]]:
         (roles,) = self._roles(selects=False)
-        trained = self._train(parameters, roles, after_each_tenth(report, parameters.train.epochs))
+        trained = self._train(
+            parameters, roles, after_each_tenth(report, resolved(parameters.train, len(roles.fit)).epochs)
+        )
         return trained.checkpoint.header.validation["smape"], self._per_row(trained, roles)
 
     def _of_folds(self, parameters: VariantParameters, report: Report) -> tuple[float, NDArray[np.float64]]:

@@ -10,6 +10,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,7 +21,8 @@ from kedro.pipeline import Pipeline
 
 from price_fusion import __version__
 from price_fusion.console.errors import own_error
-from price_fusion.errors import StorageError
+from price_fusion.errors import CheckpointError, StorageError
+from price_fusion.fusion.checkpoint import read_header
 from price_fusion.fusion.code_digest import code_digest
 from price_fusion.fusion.digests import digest_of
 from price_fusion.fusion.files import write_whole
@@ -41,6 +43,9 @@ ERROR_LENGTH = 500
 METRICS = (".metrics", ".out_of_fold_metrics")
 """How the names of datasets end that the record repeats under ``metrics``."""
 LEADERBOARD = "leaderboard_json"
+CHECKPOINT = ".checkpoint"
+RESOLVED = {"epochs", "batch_size", "warmup_epochs"}
+"""Training parameters that may be ``auto``: the record has the numbers that they became."""
 
 
 class RunRecord:
@@ -107,6 +112,7 @@ class RunRecord:
             self._contents["metrics"].setdefault(model, {})[kind] = data
         for board in journal.outputs(catalog, [LEADERBOARD], without=own_outputs(pipeline)).values():
             self._contents["leaderboard"] = board
+        self._contents["training"] = _training(journal, catalog)
         if status == "finished":
             self._contents["digests"] = _digests(pipeline, catalog)
         if self._write():
@@ -121,6 +127,17 @@ class RunRecord:
             logger.warning("no record of this run: %s", error)
             return False
         return True
+
+
+def _training(journal: Journal, catalog: Catalog) -> dict[str, Any]:
+    """What ``auto`` became in the training of each variant, as its checkpoint says."""
+    found = {}
+    for name in dict.fromkeys(name for node in journal.nodes() for name in node.outputs if name.endswith(CHECKPOINT)):
+        path = Path(str(getattr(catalog.get(name), "_filepath", "")))
+        with suppress(CheckpointError):  # who reads it next says so
+            train = read_header(path).train
+            found[name.removesuffix(CHECKPOINT)] = train and train.model_dump(include=RESOLVED)
+    return found
 
 
 def _given(run_params: Mapping[str, Any]) -> dict[str, Any]:

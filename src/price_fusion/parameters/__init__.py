@@ -43,7 +43,7 @@ from price_fusion.parameters.project import (
 )
 from price_fusion.parameters.reports import ModelCardParameters, ReportParameters
 from price_fusion.parameters.tracking import TrackingParameters
-from price_fusion.parameters.training import LossName, TrainParameters
+from price_fusion.parameters.training import LossName, ResolvedTrainParameters, TrainParameters
 from price_fusion.parameters.tuning import Dimension, TuningParameters
 
 __all__ = [
@@ -75,6 +75,7 @@ __all__ = [
     "ModelParameters",
     "ProjectParameters",
     "ReportParameters",
+    "ResolvedTrainParameters",
     "Source",
     "SourceParameters",
     "SplittingParameters",

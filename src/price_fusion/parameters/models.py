@@ -20,6 +20,9 @@ class BranchParameters(Parameters):
     """One learned factor per source, between normalising and projecting."""
     layer_norm: bool = False
     """LayerNorm on the projected token."""
+    input_dropout: Fraction = 0.0
+    """Share of a vector's numbers that a training step leaves out at random, before they are projected; structural columns
+    and columns of the product table are never left out."""
 
 
 class ConcatFusion(Parameters):

@@ -242,6 +242,7 @@ _EXPECTED = {
 def _describe(error: ValidationError, raw: Mapping[str, Any]) -> list[str]:
     """One line per wrong field: its path, what is wrong, and the value found."""
     lines = []
+    wrong: dict[tuple[str, str], list[str]] = {}  # where a number or a word is allowed, each has something to say
     for problem in error.errors(include_url=False):
         path = _path(problem["loc"], raw, absent=problem["type"] == "missing")
         if problem["type"] == "extra_forbidden":
@@ -255,12 +256,13 @@ def _describe(error: ValidationError, raw: Mapping[str, Any]) -> list[str]:
         elif problem["type"] == "union_tag_not_found":
             lines.append(f"{path}.kind: missing, beside {', '.join(f'{path}.{name}' for name in problem['input'])}")
         else:
-            lines.append(f"{path}: {_EXPECTED.get(problem['type'], problem['msg'])} (found {problem['input']!r})")
-    return lines
+            message = _EXPECTED.get(problem["type"], problem["msg"])
+            wrong.setdefault((path, repr(problem["input"])), []).append(message)
+    return lines + [f"{path}: {', or: '.join(said)} (found {found})" for (path, found), said in wrong.items()]
 
 
 def _path(location: Sequence[int | str], raw: Mapping[str, Any], *, absent: bool) -> str:
-    """Where a field stands in the YAML: without the kinds (``embeddings``, ``mixture``) that pydantic puts in between.
+    """Where a field stands in the YAML: without the kinds (``embeddings``, ``mixture``, ``int``) that pydantic adds.
 
     Args:
         location: as pydantic gives it.
@@ -273,6 +275,8 @@ def _path(location: Sequence[int | str], raw: Mapping[str, Any], *, absent: bool
         is_absent = absent and place == len(location)
         if isinstance(value, Mapping) and part not in value and not is_absent:
             continue
+        if isinstance(value, str | int | float):
+            break
         parts.append(str(part))
         if isinstance(value, Mapping):
             value = value.get(part)

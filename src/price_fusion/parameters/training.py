@@ -32,9 +32,10 @@ class TrainParameters(Parameters):
     """Another loss for a second phase."""
     then_from_epoch: Annotated[int, Field(ge=2)] | None = None
     """First epoch of the second phase."""
-    epochs: PositiveInt = 1_000
-    """At most; early stopping usually ends sooner."""
-    batch_size: PositiveInt = 256
+    epochs: PositiveInt | Literal["auto"] = 1_000
+    """At most; early stopping usually ends sooner. ``auto``: as many as the number of train rows asks for."""
+    batch_size: PositiveInt | Literal["auto"] = 256
+    """Products of a step. ``auto``: an eighth of the train rows, 16 to 256."""
     learning_rate: Positive = 1e-3
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
     weight_decay: Annotated[float, Field(ge=0.0)] = 1e-4
@@ -44,8 +45,8 @@ class TrainParameters(Parameters):
     """``plateau``: the rate drops when validation SMAPE stalls; ``cosine``: it falls to the minimum over all epochs."""
     keep: Literal["best", "last"] = "best"
     """Which epoch's weights are kept: those with the best validation SMAPE, or the last ones, selected on nothing."""
-    warmup_epochs: Annotated[float, Field(ge=0.0)] = 0.0
-    """Epochs, or part of one, in which the rate rises from 0 first."""
+    warmup_epochs: Annotated[float, Field(ge=0.0)] | Literal["auto"] = 0.0
+    """Epochs, or part of one, in which the rate rises from 0 first. ``auto``: 15 % of all."""
     plateau_patience: Annotated[int, Field(ge=0)] = 3
     """Epochs without a better validation SMAPE before the learning rate drops."""
     plateau_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
@@ -95,3 +96,11 @@ class TrainParameters(Parameters):
         if self.then_loss is not None and self.then_from_epoch is not None and epoch >= self.then_from_epoch:
             return self.then_loss
         return self.loss
+
+
+class ResolvedTrainParameters(TrainParameters):
+    """Training with a number wherever ``auto`` may stand; ``fusion.engine.auto`` works them out from the train rows."""
+
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    warmup_epochs: Annotated[float, Field(ge=0.0)]

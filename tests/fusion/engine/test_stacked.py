@@ -89,7 +89,7 @@ def variant(composition: str = "two_branch", dropout: float = 0.0, **train: Any)
         {
             "sources": parts["sources"],
             "model": {
-                "branch": {"width": 16},
+                "branch": {"width": 16, "input_dropout": dropout},
                 "fusion": fusion,
                 "head": parts["head"] | {"hidden": [16, 8], "dropout": dropout},
             },
@@ -386,7 +386,7 @@ def test_our_dropout_gives_way_to_that_of_torch() -> None:
     parameters = variant("moe", dropout=0.25)
     model = with_torch_dropout(build_model(of_sources(make_data(), parameters).sources, parameters.model))
     found = [module.p for module in model.modules() if isinstance(module, nn.Dropout)]
-    assert found == [0.25] * 6
+    assert found == [0.25] * 8
 
 
 def test_weights_that_are_no_numbers_end_the_training() -> None:

@@ -176,3 +176,29 @@ def test_structural_values_leave_the_embedding_its_length() -> None:
     other = values._replace(vectors=-values.vectors)
     expected = 2 * (values.vectors / values.vectors.norm()) @ made.projection.weight.T
     torch.testing.assert_close(made(values) - made(other), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_input_dropout_leaves_numbers_of_the_vector_out_in_training_alone() -> None:
+    made = branch(width=512, structural=1, parameters=BranchParameters(width=8, input_dropout=0.5))
+    values = batch(width=512, structural=1)
+    whole = made.eval()(values)
+    torch.testing.assert_close(whole, branch(width=512, structural=1)(values))
+    made.train()
+    assert not torch.allclose(made(values), whole, atol=0.01)
+    many = torch.stack([made(values) for _ in range(400)])
+    torch.testing.assert_close(many.mean(dim=0), whole, atol=0.05, rtol=0)  # vector and columns alike are unbiased
+
+
+def test_input_dropout_never_touches_structural_columns() -> None:
+    made = branch(structural=2, parameters=BranchParameters(width=8, input_dropout=0.9)).train()
+    values = batch(structural=2)
+    made.projection.weight.data.zero_()
+    torch.testing.assert_close(made(values), made.eval()(values), rtol=0, atol=0)
+
+
+def test_input_dropout_scales_large_float16_values_up_without_overflow() -> None:
+    made = branch(parameters=BranchParameters(width=8, input_dropout=0.5)).train()
+    values = batch()._replace(vectors=torch.full((4, 6), 60_000.0, dtype=torch.float16))
+    assert made(values).isfinite().all()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert made(values).isfinite().all()

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from price_fusion.parameters import TrainParameters
+from price_fusion.parameters import ResolvedTrainParameters
 
 
 @dataclass
 class Schedule:
     """The learning rate of each step, as plain arithmetic whose whole state is three numbers."""
 
-    parameters: TrainParameters
+    parameters: ResolvedTrainParameters
     steps_per_epoch: int
     factor: float = 1.0
     """What plateaus have left of the learning rate."""
@@ -65,7 +65,7 @@ class Schedule:
         self.factor, self.best, self.stale = state["factor"], state["best"], state["stale"]
 
 
-def plateau_epochs(parameters: TrainParameters, smapes: Sequence[float]) -> tuple[int, ...]:
+def plateau_epochs(parameters: ResolvedTrainParameters, smapes: Sequence[float]) -> tuple[int, ...]:
     """Epochs after which plateaus made the learning rate drop; the first epoch is 1.
 
     Args:

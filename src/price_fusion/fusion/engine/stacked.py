@@ -20,6 +20,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from price_fusion.errors import TrainingError
 from price_fusion.fusion.checkpoint import Checkpoint, TrainingRecord
+from price_fusion.fusion.engine.auto import resolved, resolved_variant
 from price_fusion.fusion.engine.captured import StepRunner
 from price_fusion.fusion.engine.device import autocast, uses_bf16
 from price_fusion.fusion.engine.members import Member, MemberRun, check_members, fresh_model
@@ -71,7 +72,7 @@ def train_stacked(
     except torch.OutOfMemoryError as error:
         raise TrainingError(
             f"{name}: {data.device} is out of memory ({error}). Train fewer than {len(members)} members at a time, or lower "
-            f"{name}.train.batch_size (now {parameters.train.batch_size})."
+            f"{name}.train.batch_size (now {resolved(parameters.train, _fewest_rows(members)).batch_size})."
         ) from error
 
 
@@ -89,8 +90,9 @@ class StackedTrainer:
                 f"({data.features.bytes / 1e9:.1f} GB) are not. Raise {name}.train.features_gb, or train one by one."
             )
         self.name = name
-        self.parameters = parameters
-        self.options = options = parameters.train
+        self.rows = _fewest_rows(members)
+        self.parameters = parameters = resolved_variant(parameters, self.rows)
+        self.options = options = resolved(parameters.train, self.rows)
         check_selection(name, options, min(len(member.validation) for member in members))
         self.data = data
         self.device = data.device
@@ -103,7 +105,6 @@ class StackedTrainer:
         self.template = with_torch_dropout(models[0])
         self.counts = parameter_counts(models[0])
         self.weights = StackedWeights(models, options)
-        self.rows = min(len(member.train) for member in members)
         steps_per_epoch = math.ceil(self.rows / options.batch_size)
         self.runs = [
             MemberRun(
@@ -276,6 +277,11 @@ class StackedTrainer:
             seed=run.member.seed,
             plateau_epochs=plateau_epochs(self.options, smapes),
         )
+
+
+def _fewest_rows(members: Sequence[Member]) -> int:
+    """Train rows of the member that has the fewest."""
+    return min(len(member.train) for member in members)
 
 
 def with_torch_dropout(model: PriceModel) -> PriceModel:

@@ -16,7 +16,7 @@ from price_fusion.fusion.engine.training_run import RunProgress
 from price_fusion.fusion.engine.weights import FlatWeights
 from price_fusion.fusion.losses import LOSSES
 from price_fusion.fusion.models.branches import SourceBatch
-from price_fusion.parameters import LossName, TrainParameters
+from price_fusion.parameters import LossName, ResolvedTrainParameters
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Steps:
         self,
         name: str,
         weights: FlatWeights,
-        options: TrainParameters,
+        options: ResolvedTrainParameters,
         features: Features,
         progress: RunProgress,
         *,

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from price_fusion.errors import TrainingError
 from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader, TrainingRecord
+from price_fusion.fusion.engine.auto import explained, resolved, resolved_variant
 from price_fusion.fusion.engine.device import uses_bf16
 from price_fusion.fusion.engine.feed import Feed, Stretch, TrainFeed
 from price_fusion.fusion.engine.not_finite import BadBatch
@@ -92,7 +93,7 @@ def train_variant(
     except torch.OutOfMemoryError as error:
         raise TrainingError(
             f"{name}: {data.device} is out of memory ({error}). Lower {name}.train.batch_size (now "
-            f"{parameters.train.batch_size}) or {name}.train.features_gb (features take {data.features.bytes / 1e9:.1f} GB), "
+            f"{resolved(parameters.train, data.products).batch_size}) or {name}.train.features_gb (features take {data.features.bytes / 1e9:.1f} GB), "
             f"or set {name}.train.device to 'cpu'."
         ) from error
 
@@ -119,8 +120,9 @@ class Trainer:
         self.ranks = ranks or Ranks()
         self.quiet = quiet = quiet or not self.ranks.is_first
         self.after_epoch = after_epoch
-        self.parameters = parameters
-        self.options = options = parameters.train
+        self.reason = explained(parameters.train, data.products)
+        self.parameters = parameters = resolved_variant(parameters, data.products)
+        self.options = options = resolved(parameters.train, data.products)
         if self.ranks.is_first:
             check_selection(name, options, len(data.validation))
         self.data = data
@@ -157,6 +159,8 @@ class Trainer:
             make_way(self.name, self.run, keep_unfinished=options.resume != "if_same")
         if not self.quiet and self.data.epoch_products is None:  # a final fit has those of the training that it repeats
             show_parameter_counts(self.name, parameter_counts(self.model))
+            if self.reason is not None:
+                logger.info("%s: %s", self.name, self.reason)
         with (
             self._shown.started(progress.epoch),
             listening() as self._listener,

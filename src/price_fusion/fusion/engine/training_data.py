@@ -56,6 +56,13 @@ class TrainingData:
     feed: TrainFeed | None = None
     """Where train rows come from that no features hold; ``train`` is a sample of them then. None: from ``features``."""
 
+    @property
+    def products(self) -> int:
+        """Train rows of an epoch, over all processes."""
+        if self.feed is not None:
+            return self.feed.products
+        return min(self.epoch_products or len(self.train), len(self.train))
+
     def price_scale(self, train: Tensor) -> PriceScale:
         """Of a model that is fitted on these rows."""
         if self.price_range is not None:

@@ -13,7 +13,7 @@ from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader, Trainin
 from price_fusion.fusion.engine.recipe import WITHOUT_EFFECT
 from price_fusion.fusion.engine.training_data import TrainingData
 from price_fusion.fusion.price_scale import PriceScale
-from price_fusion.parameters import TrainParameters, VariantParameters
+from price_fusion.parameters import ResolvedTrainParameters, TrainParameters, VariantParameters
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class RunProgress:
             return True
         return False
 
-    def is_over(self, options: TrainParameters) -> bool:
+    def is_over(self, options: ResolvedTrainParameters) -> bool:
         """Whether the last epoch is done: the last of all, or of those without a better one."""
         if self.epoch >= options.epochs:
             return True
@@ -104,7 +104,7 @@ def checkpoint_header(
 
     Args:
         name: of the variant.
-        parameters: its composition and training.
+        parameters: its composition and training, with all numbers known.
         data: what it was trained on.
         price_scale: of its log prices.
         median_price: of its train rows, USD.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from price_fusion.fusion.models.dropout import Dropout
 from price_fusion.fusion.models.scaling import RobustScale
 from price_fusion.parameters import BranchParameters
 
@@ -27,6 +28,7 @@ class Branch(nn.Module):
     """Normalise, scale and project one source; a learned vector stands in for products that it does not know.
 
     Structural columns are scaled robustly and projected apart from the embedding, which they would drown inside its norm.
+    Dropout on the normalised vector, in training, leaves them alone.
 
     Shapes: ``SourceBatch`` of (B, D), (B, K), (B,) to (B, W).
 
@@ -41,6 +43,7 @@ class Branch(nn.Module):
         super().__init__()
         self.normalise = parameters.normalise == "l2"
         self.scale = nn.Parameter(torch.ones(())) if parameters.learned_scale else None
+        self.dropout = Dropout(parameters.input_dropout) if parameters.input_dropout else nn.Identity()
         self.projection = nn.Linear(embedding_width, parameters.width)
         self.structural = nn.Linear(structural_columns, parameters.width, bias=False) if structural_columns else None
         self.norm = nn.LayerNorm(parameters.width) if parameters.layer_norm else nn.Identity()
@@ -62,13 +65,16 @@ class Branch(nn.Module):
     def _project(self, vectors: Tensor) -> Tensor:
         """Normalised, scaled and projected vectors, (B, W).
 
-        Length and scale are one factor a product, which passes through the linear map: applied behind it, to W columns
-        instead of D, it spares passes over the vectors, and back-propagation their gradient.
+        Length and scale are one factor a product, which passes through the linear map and dropout: applied behind them, to
+        W columns instead of D, it spares passes over the vectors, and back-propagation their gradient.
         """
         weight, bias = self.projection.weight, self.projection.bias
-        if not torch.is_autocast_enabled(vectors.device.type):
-            vectors = vectors.to(weight.dtype)
-        token = F.linear(vectors, weight)
+        device = vectors.device.type
+        if torch.is_autocast_enabled(device):  # here already: float16 could overflow where dropout scales it up
+            multiplied = vectors.to(torch.get_autocast_dtype(device))
+        else:
+            multiplied = vectors = vectors.to(weight.dtype)
+        token = F.linear(self.dropout(multiplied), weight)
         if self.normalise:
             lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True, dtype=torch.float32).clamp_min(1e-12)
             token = token / lengths.to(token.dtype)
