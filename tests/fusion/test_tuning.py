@@ -382,3 +382,12 @@ def test_a_gain_that_chance_gives_is_said(
     summary = {"configured_smape": 24.4, "best_smape": 24.4 - gain, "gain_standard_error": 2.0, "rows": 65}
     _warn_of_chance("moe", summary | {"complete": trials})
     assert ("no more than chance gives: on 65 rows its standard error is 2.00" in caplog.text) is warned
+
+
+@pytest.mark.parametrize(("judged_on", "rows"), [("validation", 144), ("folds", 128)])
+def test_the_sampler_is_told_the_numbers_that_auto_stands_for(
+    labelled: LabelledData, tmp_path: Path, judged_on: str, rows: int
+) -> None:
+    judge = Judge(small(), labelled, tuning(judged_on=judged_on), TuningFolder("small", tmp_path), seed=1)
+    found = judge.resolved(small(epochs="auto", batch_size="auto", warmup_epochs="auto")).train
+    assert (found.batch_size, found.epochs) == (rows // 8, 50)
