@@ -27,7 +27,7 @@ def test_a_run_leaves_what_it_was_asked_and_what_came_of_it(trained_project: Pro
     assert record["status"] == "finished"
     assert record["parameters"]["moe"]["train"]["epochs"] == 2
     assert record["options"]["runtime_params"]["moe"]["train"]["epochs"] == 2
-    assert record["training"] == {"moe": {"epochs": 2, "batch_size": 26, "warmup_epochs": 0.3}}
+    assert record["training"] == {"moe": {"epochs": 2, "batch_size": 256, "warmup_epochs": 3.0}}
     assert record["metrics"]["moe"]["metrics"] == json.loads((data / "08_reporting/moe/metrics.json").read_text())
     checkpoint = (data / "06_models/moe/checkpoint.safetensors").read_bytes()
     assert record["digests"]["moe.checkpoint"] == sha256(checkpoint).hexdigest()
