@@ -22,7 +22,6 @@ from kedro.pipeline import Pipeline
 from price_fusion import __version__
 from price_fusion.console.errors import own_error
 from price_fusion.errors import CheckpointError, StorageError
-from price_fusion.fusion.checkpoint import read_header
 from price_fusion.fusion.code_digest import code_digest
 from price_fusion.fusion.digests import digest_of
 from price_fusion.fusion.files import write_whole
@@ -131,6 +130,8 @@ class RunRecord:
 
 def _training(journal: Journal, catalog: Catalog) -> dict[str, Any]:
     """What ``auto`` became in the training of each variant, as its checkpoint says."""
+    from price_fusion.fusion.checkpoint import read_header
+
     found = {}
     for name in dict.fromkeys(name for node in journal.nodes() for name in node.outputs if name.endswith(CHECKPOINT)):
         path = Path(str(getattr(catalog.get(name), "_filepath", "")))
