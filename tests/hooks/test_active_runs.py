@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +14,9 @@ import pytest
 from kedro.framework.hooks import hook_impl
 
 from price_fusion.errors import BusyError, DataError, TrackingError
+from price_fusion.fusion.interruption import Interruption
 from price_fusion.fusion.lock import only_writer, writer_of
-from price_fusion.hooks.active_runs import ActiveRuns
+from price_fusion.hooks.active_runs import ActiveRuns, stopping_well
 
 Stepped = Callable[..., Any]
 
@@ -143,3 +147,23 @@ def test_what_was_done_before_an_error_is_counted_in_the_advice(stepped: Stepped
     assert error.__notes__ == [
         "What the 1 node(s) before it saved is kept. Once this is fixed, go on with:\nthe same run, with only_missing_outputs"
     ]
+
+
+@pytest.mark.parametrize("workers", [True, False])
+def test_a_parallel_run_that_is_told_to_stop_leaves_no_process_that_writes_on(
+    workers: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    node, memory = (spawn.Process(target=time.sleep, args=(60,), name=name) for name in ("Process-1", "SomeManager-1"))
+    node.start()
+    memory.start()
+    try:
+        with stopping_well(workers=workers), pytest.raises(Interruption):
+            signal.raise_signal(signal.SIGTERM)
+        node.join(timeout=20 if workers else 0)
+        assert (node.exitcode, memory.exitcode) == (-signal.SIGKILL if workers else None, None)
+    finally:
+        for process in (node, memory):
+            process.kill()
+            process.join()
+    assert "SIGTERM: stopped; no file is half-written" in capfd.readouterr().err

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import atexit
 import logging
+import multiprocessing
 import signal
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
+from kedro.io import SharedMemoryDataCatalog
 from kedro.pipeline import Pipeline
 
 from price_fusion.fusion.files import remove_leftovers
@@ -27,6 +30,8 @@ from price_fusion.hooks.run_record import RunRecord
 logger = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+MANAGER = "Manager"
+"""In the name of the process that serves the memory which the processes of ``ParallelRunner`` share."""
 
 Close = Callable[[str, BaseException | None], None]
 """What is to be done at the end of a run, given its status and its error."""
@@ -80,7 +85,7 @@ class ActiveRuns:
         self._end_abandoned()
         record = RunRecord(facts, run_params)
         with ExitStack() as held:
-            held.enter_context(stopping_well())
+            held.enter_context(stopping_well(workers=isinstance(catalog, SharedMemoryDataCatalog)))
             held.enter_context(only_writer(facts.data, record.id))
             leftovers = remove_leftovers(facts.data)
             if leftovers:
@@ -157,17 +162,22 @@ class RunHooks:
 
 
 @contextmanager
-def stopping_well() -> Iterator[None]:
+def stopping_well(*, workers: bool = False) -> Iterator[None]:
     """While this is open, SIGINT and SIGTERM end the process with status 130 and 143, after training has saved its state.
 
     Signals stay what they are in notebooks, whose kernel has its own idea of them, and outside the main thread.
+
+    Args:
+        workers: whether the nodes run in processes of their own (``ParallelRunner``). These are killed, as its pool would
+            wait for them, and write on when the data folder is another's. No file is half-written by that, and training
+            has the state that it saved last.
     """
     if "ipykernel" in sys.modules or threading.current_thread() is not threading.main_thread():
         yield
         return
     program = Path(sys.argv[0]).name
     remember_command([program if program == "price-fusion" else "kedro", *sys.argv[1:]])
-    before = {number: signal.signal(number, _stop) for number in SIGNALS}
+    before = {number: signal.signal(number, partial(_stop, workers=workers)) for number in SIGNALS}
     try:
         yield
     finally:
@@ -175,10 +185,19 @@ def stopping_well() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _stop(number: int, frame: FrameType | None) -> Any:
+def _stop(number: int, frame: FrameType | None, *, workers: bool) -> Any:
+    if workers:
+        kill_workers()
     name = signal.Signals(number).name
     if ask(number):
         say(f"{name}: stopping after this training step, with the state saved. Once more stops at once.")
         return
     say(f"{name}: stopped; no file is half-written. Go on with:\n{command_with(None)}")
     raise Interruption(number)
+
+
+def kill_workers() -> None:
+    """Kill the processes of this one, but for that which holds the memory they share."""
+    for process in multiprocessing.active_children():
+        if MANAGER not in process.name:
+            process.kill()
