@@ -872,6 +872,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=1, help="models of each variant and fold")
     parser.add_argument("--threads", type=int, default=0, help="0: all cores")
     parser.add_argument("--epochs", type=int, help="of networks, at most (default: as the variants say)")
+    parser.add_argument("--name", default="accuracy", help="of the JSON")
+    parser.add_argument("--title", default="Accuracy", help="of the section")
     parser.add_argument("--report-only", action="store_true", help="train nothing, write the JSON of what is there")
     parser.add_argument("--data", type=Path, default=REPOSITORY / "data/amazon_subset", help="where ingest wrote to")
     return parse_arguments(parser, SMOKE)
@@ -904,7 +906,7 @@ def main() -> None:
         records = options.output / "accuracy" if options.smoke else options.data / "benchmarks/accuracy"
         bench = Bench(samples, tables, configuration(options, tables), records, options.threads)
         title = "random products" if options.smoke else "real products of the Amazon ML Challenge 2025 (subset)"
-        section = Section("accuracy", "Accuracy", f"{title}, {len(samples):,} labelled")
+        section = Section(options.name, options.title, f"{title}, {len(samples):,} labelled")
         if not options.report_only:
             models = wanted_models(known_models(bench, options.seeds), options)
             train_what_is_missing(bench, jobs_of(bench, models, options.outer_folds))

@@ -28,6 +28,7 @@ ORDER = (
     "losses",
     "averaging",
     "curve",
+    "accuracy_today",
     "accuracy",
     "final_fit",
     "choices",

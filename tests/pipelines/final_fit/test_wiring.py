@@ -62,7 +62,6 @@ def test_each_member_of_an_ensemble_has_a_folder() -> None:
     )
     assert [name for name in node.inputs if name.endswith("final_folder") or name.startswith("params:")] == [
         "params:comparison",
-        *(f"{member}.final_folder" for member in ("two_branch", "four_branch", "ridge", "neighbours")),
-        "params:two_branch",
+        *(f"{member}.final_folder" for member in ("four_branch", "kernel_ridge", "neighbours")),
         "params:four_branch",
     ]
