@@ -122,6 +122,17 @@ def test_values_beyond_float16_keep_float32_with_a_warning(
     assert "'words' keeps float32" in caplog.text
 
 
+def test_values_too_small_for_float16_keep_float32_with_a_warning(
+    make_table: MakeTable, caplog: pytest.LogCaptureFixture
+) -> None:
+    tiny = (VECTORS * 1e-8).astype(np.float32)
+    with caplog.at_level(logging.WARNING):
+        table = make_table(IDS, tiny)
+    assert table.dtype == "float32"
+    np.testing.assert_array_equal(whole(table), tiny)
+    assert "float16 keeps few digits" in caplog.text
+
+
 def test_structural_columns_stay_float32_beside_float16(
     make_table: MakeTable, caplog: pytest.LogCaptureFixture
 ) -> None:

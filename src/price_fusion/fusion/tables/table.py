@@ -42,6 +42,8 @@ Check = Literal["always", "once"]
 _DECLARATION: TypeAdapter[Source] = TypeAdapter(Source)
 BLOCK_ROWS = 8_192
 """Rows converted at a time: a few tens of megabytes."""
+TINY = 2.0**-13
+"""Below it float16, whose smallest step is 2**-24, has fewer than its 11 binary digits."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def write_table(folder: Path, source: str, draft: TableDraft) -> None:
         source: name of the source.
         draft: what to write.
 
-    Values beyond float16's range turn the whole table to float32, with a warning.
+    Values beyond float16's range, or too small for its digits, turn the whole table to float32, with a warning.
 
     Raises:
         DataError: naming the rows that hold NaN, an infinite value or one beyond float32.
@@ -208,7 +210,7 @@ class EmbeddingTable:
 
 
 class BeyondFloat16Error(Exception):
-    """A finite value became infinite in float16."""
+    """Values that float16 does not hold: it would make them infinite, or round them coarsely."""
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
@@ -278,8 +280,11 @@ def as_stored(
 
     Raises:
         DataError: naming the rows that hold NaN, an infinite value or one beyond float32.
-        BeyondFloat16Error: if a value is too large for float16.
+        BeyondFloat16Error: if a value is too large for float16, or all are so small that it would round them more coarsely
+            than others.
     """
+    if dtype == np.float16:
+        _refuse_tiny(raw.vectors[rows, columns])
     with np.errstate(over="ignore"):
         block = np.ascontiguousarray(raw.vectors[rows, columns], dtype=dtype)
     if not np.isfinite(block).all():
@@ -288,6 +293,13 @@ def as_stored(
         raise BeyondFloat16Error(f"a value of magnitude {largest:g} does not fit float16 (65504)")
     _forget_pages(raw.vectors)
     return block
+
+
+def _refuse_tiny(block: NDArray[Any]) -> None:
+    """Below ``TINY`` float16 has fewer digits the smaller a value is, until it is 0."""
+    largest = max(float(block.max(initial=0)), -float(block.min(initial=0)))
+    if 0 < largest < TINY:
+        raise BeyondFloat16Error(f"float16 keeps few digits of values that are {largest:g} at most")
 
 
 def _finite(raw: RawEmbeddings, rows: slice | NDArray[np.int64], columns: slice) -> NDArray[Any]:

@@ -135,3 +135,17 @@ def test_several_repeated_links_are_one_suspicion() -> None:
 
 def test_empty_links_are_nobodys() -> None:
     assert found(products(image_link=[""] * ROWS)) == {}
+
+
+@pytest.mark.parametrize("odd", ["sample_id", "Total", "nan", "1.0", "1.23E+11"])
+def test_an_id_unlike_the_others(odd: str) -> None:
+    ids = [str(1_000 + row) for row in range(ROWS)]
+    assert "odd_id" not in found(products(sample_id=np.array(ids)))
+    suspicion = found(products(sample_id=np.array([*ids[:-1], odd])))["odd_id"]
+    assert (suspicion.count, suspicion.of, suspicion.examples) == (1, ROWS, (odd,))
+
+
+def test_ids_that_a_spreadsheet_has_rounded() -> None:
+    rounded = products(sample_id=np.array([f"{1 + row % 9}.2{row:03}E+11" for row in range(ROWS)]))
+    assert found(rounded)["odd_id"].count == ROWS
+    assert "odd_id" not in found(products(sample_id=np.array([f"SKU-{row}E+" for row in range(ROWS)])))

@@ -21,6 +21,11 @@ _CONTINUATION = re.escape(
 GARBLED = f"\ufffd|[ÂÃ][{_CONTINUATION}]|[âï][{_CONTINUATION}]{{2}}|ð[{_CONTINUATION}]{{3}}"
 """The replacement character, and UTF-8 read as Windows-1252 or Latin-1: ``â€™`` for an apostrophe."""
 _HIGH, _LOW = 0.999, 0.001
+_WHOLE = r"-?[0-9]+"
+_ROUNDED = r"[0-9](?:[.,][0-9]+)?E\+[0-9]+"
+"""As spreadsheets show long numbers: ``1.23E+11``."""
+_MOST = 0.9
+"""Share of ids that are whole numbers from which others are odd."""
 
 
 def suspicions_of_products(products: pd.DataFrame, checks: CheckParameters, origin: str) -> Iterator[Suspicion]:
@@ -32,11 +37,32 @@ def suspicions_of_products(products: pd.DataFrame, checks: CheckParameters, orig
         origin: what the products are called in messages.
     """
     ids = products["sample_id"].to_numpy()
+    yield from _of_ids(ids, f"{origin}, sample_id")
     if "price" in products:
         yield from _of_prices(products["price"].to_numpy(np.float64), ids, checks, f"{origin}, price")
     yield from _of_texts(products["catalog_content"], ids, f"{origin}, catalog_content")
     for column in ("catalog_content", "image_link"):
         yield from _repeated(products[column], ids, checks, f"{origin}, {column}")
+
+
+def _of_ids(ids: NDArray[np.generic], where: str) -> Iterator[Suspicion]:
+    """Ids unlike the others: a heading in the middle, a row of totals, an id that a spreadsheet has rounded."""
+    if ids.dtype.kind == "i":
+        return
+    text = pd.Series(ids).astype(str)
+    whole = text.str.fullmatch(_WHOLE).to_numpy(bool)
+    odd = np.flatnonzero(~whole if whole.mean() > _MOST else text.str.fullmatch(_ROUNDED).to_numpy(bool))
+    if len(odd):
+        yield Suspicion(
+            where,
+            "odd_id",
+            f"ids that are not whole numbers as the others are, or that a spreadsheet has rounded ({text.iloc[odd[0]]!r})",
+            len(odd),
+            len(ids),
+            "products",
+            first(ids[odd]),
+            "Remove headings and totals between the products; export rounded ids again, as text.",
+        )
 
 
 def suspicions_of_known(ids: Ids, labelled: Ids, origin: str) -> Iterator[Suspicion]:
