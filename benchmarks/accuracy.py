@@ -22,12 +22,13 @@ import hashlib
 import importlib
 import json
 import logging
+import math
 import shutil
 import statistics
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from importlib.metadata import version
@@ -42,6 +43,7 @@ import rich
 import torch
 import yaml
 from numpy.typing import NDArray
+from scipy.stats import t as student
 from threadpoolctl import threadpool_limits
 
 from common import (
@@ -389,6 +391,17 @@ def drawn(outer: OuterFold, rows: int, draw: int) -> OuterFold:
     return replace(outer, split_table=table, fit=outer.fit[there[outer.fit]], stop=outer.stop[there[outer.stop]])
 
 
+def interval_of_mean(differences: Sequence[float]) -> tuple[float, float, float]:
+    """Mean of paired differences with its 95 % interval (Student's t over draws)."""
+    mean = statistics.mean(differences)
+    if len(differences) < 2:
+        return mean, math.nan, math.nan
+    reach = (
+        float(student.ppf(0.975, len(differences) - 1)) * statistics.stdev(differences) / math.sqrt(len(differences))
+    )
+    return mean, mean - reach, mean + reach
+
+
 # --- models ---------------------------------------------------------------------------------------------------------
 
 
@@ -603,8 +616,7 @@ def train_what_is_missing(bench: Bench, wanted: Sequence[Job]) -> None:
     seconds: dict[str, float] = {}
     for number, job in enumerate(missing, start=1):
         began = perf_counter()
-        with limited_threads(bench.threads):
-            record = make_record(bench, job)
+        record = make_record(bench, job)
         seconds[job.model.name] = perf_counter() - began
         rest = missing[number:]
         left = sum(seconds.get(other.model.name, GUESSES[other.model.family]) for other in rest) / 60
@@ -870,13 +882,31 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="VARIANT")
     parser.add_argument("--outer-folds", nargs="+", type=int, choices=range(OUTER_FOLDS), default=range(OUTER_FOLDS))
     parser.add_argument("--seeds", type=int, default=1, help="models of each variant and fold")
-    parser.add_argument("--threads", type=int, default=0, help="0: all cores")
-    parser.add_argument("--epochs", type=int, help="of networks, at most (default: as the variants say)")
     parser.add_argument("--name", default="accuracy", help="of the JSON")
     parser.add_argument("--title", default="Accuracy", help="of the section")
     parser.add_argument("--report-only", action="store_true", help="train nothing, write the JSON of what is there")
-    parser.add_argument("--data", type=Path, default=REPOSITORY / "data/amazon_subset", help="where ingest wrote to")
+    add_bench_arguments(parser)
     return parse_arguments(parser, SMOKE)
+
+
+def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
+    """Those of every benchmark that works on a ``Bench``."""
+    parser.add_argument("--threads", type=int, default=0, help="0: all cores")
+    parser.add_argument("--epochs", type=int, help="of networks, at most (default: as the variants say)")
+    parser.add_argument("--data", type=Path, default=REPOSITORY / "data/amazon_subset", help="where ingest wrote to")
+
+
+@contextmanager
+def opened_bench(options: argparse.Namespace, name: str, title: str) -> Iterator[tuple[Bench, Section]]:
+    """Products, configuration and a folder of records named ``name``, and the section that is to be filled."""
+    rich.get_console().quiet = True  # the trainer's own output
+    with scratch_folder(options) as scratch, limited_threads(options.threads):
+        samples, tables = fabricated_products(Path(scratch)) if options.smoke else load_products(options.data)
+        records = options.output / name if options.smoke else options.data / "benchmarks" / name
+        records.mkdir(parents=True, exist_ok=True)
+        products = "random products" if options.smoke else "real products of the Amazon ML Challenge 2025 (subset)"
+        bench = Bench(samples, tables, configuration(options, tables), records, options.threads)
+        yield bench, Section(name, title, f"{products}, {len(samples):,} labelled")
 
 
 def wanted_models(models: Sequence[Model], options: argparse.Namespace) -> list[Model]:
@@ -899,14 +929,9 @@ def show_progress_of_ensembles() -> None:
 def main() -> None:
     options = parse()
     start("accuracy")
-    rich.get_console().quiet = True  # the trainer's own output
     show_progress_of_ensembles()
-    with scratch_folder(options) as scratch:
-        samples, tables = fabricated_products(Path(scratch)) if options.smoke else load_products(options.data)
-        records = options.output / "accuracy" if options.smoke else options.data / "benchmarks/accuracy"
-        bench = Bench(samples, tables, configuration(options, tables), records, options.threads)
-        title = "random products" if options.smoke else "real products of the Amazon ML Challenge 2025 (subset)"
-        section = Section(options.name, options.title, f"{title}, {len(samples):,} labelled")
+    with opened_bench(options, "accuracy", options.title) as (bench, section):
+        section.name = options.name
         if not options.report_only:
             models = wanted_models(known_models(bench, options.seeds), options)
             train_what_is_missing(bench, jobs_of(bench, models, options.outer_folds))

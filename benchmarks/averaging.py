@@ -10,16 +10,12 @@ scores the products of that fold. The outer folds are those of benchmarks/accura
 from __future__ import annotations
 
 import argparse
-import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rich
-from scipy.stats import t as student
 
 from accuracy import (
     OUTER_FOLDS,
@@ -27,23 +23,19 @@ from accuracy import (
     VARIANTS,
     Bench,
     OuterFold,
-    configuration,
+    add_bench_arguments,
     drawn,
-    fabricated_products,
-    limited_threads,
-    load_products,
+    interval_of_mean,
+    opened_bench,
     price_by_median,
     price_by_variant,
 )
 from common import (
-    REPOSITORY,
     Column,
     Goal,
     ResultTable,
-    Section,
     console,
     parse_arguments,
-    scratch_folder,
     start,
 )
 from price_fusion.fusion.bootstrap import paired_difference
@@ -112,10 +104,7 @@ def line(variant: str, rows: float, draws: Sequence[Draw], *, over_draws: bool) 
 
 def over_draws_interval(draws: Sequence[Draw], other: str) -> tuple[float, float]:
     """95 % interval of the mean difference of SMAPE between the ramp and another way, draws paired."""
-    differences = [float((draw.smape["ramp"] - draw.smape[other]).mean()) for draw in draws]
-    mean, error = statistics.mean(differences), statistics.stdev(differences) / math.sqrt(len(differences))
-    reach = float(student.ppf(0.975, len(differences) - 1)) * error
-    return mean - reach, mean + reach
+    return interval_of_mean([float((draw.smape["ramp"] - draw.smape[other]).mean()) for draw in draws])[1:]
 
 
 def over_products_interval(draws: Sequence[Draw], other: str) -> tuple[float, float]:
@@ -144,21 +133,14 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--sizes", nargs="*", type=int, default=[300, 1_000], help="train rows of a draw")
     parser.add_argument("--draws", type=int, default=10, help="of each size; all rows are fitted once per outer fold")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="VARIANT")
-    parser.add_argument("--threads", type=int, default=0, help="0: all cores")
-    parser.add_argument("--epochs", type=int, help="of networks (default: as the variants say)")
-    parser.add_argument("--data", type=Path, default=REPOSITORY / "data/amazon_subset", help="where ingest wrote to")
+    add_bench_arguments(parser)
     return parse_arguments(parser, SMOKE)
 
 
 def main() -> None:
     options = parse()
     start("averaging")
-    rich.get_console().quiet = True  # the trainer's own output
-    with scratch_folder(options) as scratch, limited_threads(options.threads):
-        samples, tables = fabricated_products(Path(scratch)) if options.smoke else load_products(options.data)
-        bench = Bench(samples, tables, configuration(options, tables), Path(scratch), options.threads)
-        title = "random products" if options.smoke else "real products of the Amazon ML Challenge 2025 (subset)"
-        section = Section("averaging", "The average of weights", f"{title}, {len(samples):,} labelled")
+    with opened_bench(options, "averaging", "The average of weights") as (bench, section):
         lines = []
         for size in [*options.sizes, None]:
             for name in options.variants:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import shutil
 import statistics
 from collections.abc import Mapping, Sequence
@@ -23,8 +22,6 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import rich
-from scipy.stats import t as student
 
 from accuracy import (
     OUTER_FOLDS,
@@ -33,15 +30,14 @@ from accuracy import (
     Bench,
     Model,
     OuterFold,
-    configuration,
+    add_bench_arguments,
     drawn,
-    fabricated_products,
+    interval_of_mean,
     known_models,
-    limited_threads,
-    load_products,
+    opened_bench,
     settings_digest,
 )
-from common import REPOSITORY, Column, Goal, ResultTable, Section, console, parse_arguments, scratch_folder, start
+from common import Column, Goal, ResultTable, console, parse_arguments, start
 from price_fusion.errors import PriceFusionError
 from price_fusion.fusion.files import write_whole
 from price_fusion.fusion.metrics import smape_per_product
@@ -93,17 +89,6 @@ def measured(bench: Bench, model: Model, draw: Draw, folder: Path) -> dict[str, 
     shutil.rmtree(bench.models_folder(draw.outer.number), ignore_errors=True)
     write_whole(path, json.dumps(record).encode())
     return record
-
-
-def interval_of_mean(differences: Sequence[float]) -> tuple[float, float, float]:
-    """Mean of paired differences with its 95 % interval (Student's t over draws)."""
-    mean = statistics.mean(differences)
-    if len(differences) < 2:
-        return mean, math.nan, math.nan
-    reach = (
-        float(student.ppf(0.975, len(differences) - 1)) * statistics.stdev(differences) / math.sqrt(len(differences))
-    )
-    return mean, mean - reach, mean + reach
 
 
 Found = Mapping[str, Sequence[float]]
@@ -201,9 +186,7 @@ def parse() -> argparse.Namespace:
         "--models", nargs="+", metavar="MODEL", help="by their names in the table (default: ours and baselines)"
     )
     parser.add_argument("--not-all", action="store_true", help="leave out the fits on all rows")
-    parser.add_argument("--threads", type=int, default=0, help="0: all cores")
-    parser.add_argument("--epochs", type=int, help="of networks (default: as the variants say)")
-    parser.add_argument("--data", type=Path, default=REPOSITORY / "data/amazon_subset", help="where ingest wrote to")
+    add_bench_arguments(parser)
     parser.set_defaults(variants=list(VARIANTS))
     return parse_arguments(parser, SMOKE)
 
@@ -217,15 +200,8 @@ def chosen_models(bench: Bench, names: Sequence[str] | None) -> list[Model]:
 def main() -> None:
     options = parse()
     start("curve over the number of labelled products")
-    rich.get_console().quiet = True  # the trainer's own output
-    with scratch_folder(options) as scratch, limited_threads(options.threads):
-        samples, tables = fabricated_products(Path(scratch)) if options.smoke else load_products(options.data)
-        bench = Bench(samples, tables, configuration(options, tables), Path(scratch), options.threads)
-        records = Path(scratch) if options.smoke else options.data / "benchmarks/curve"
-        records.mkdir(parents=True, exist_ok=True)
+    with opened_bench(options, "curve", "SMAPE over the number of labelled products") as (bench, section):
         models = chosen_models(bench, options.models)
-        title = "random products" if options.smoke else "real products of the Amazon ML Challenge 2025 (subset)"
-        section = Section("curve", "SMAPE over the number of labelled products", f"{title}, {len(samples):,} labelled")
         by_size: dict[float, dict[str, list[float]]] = {}
         times = []
         for size in [*options.sizes, *([] if options.not_all else [None])]:
@@ -234,7 +210,7 @@ def main() -> None:
             by_size[rows] = {}
             for model in models:
                 began = perf_counter()
-                found = [measured(bench, model, draw, records) for draw in draws]
+                found = [measured(bench, model, draw, bench.records) for draw in draws]
                 if failed := next((one["failed"] for one in found if "failed" in one), None):
                     section.left_out[f"{model.name}, {rows:,.0f} rows"] = failed
                     continue

@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import rich
 
 from accuracy import (
     OUTER_FOLDS,
@@ -31,22 +30,17 @@ from accuracy import (
     VARIANTS,
     Bench,
     OuterFold,
-    configuration,
-    fabricated_products,
-    limited_threads,
-    load_products,
+    add_bench_arguments,
+    opened_bench,
     settings_digest,
     variant_model,
 )
 from common import (
-    REPOSITORY,
     Column,
     ResultTable,
-    Section,
     console,
     parse_arguments,
     revision,
-    scratch_folder,
     start,
 )
 from price_fusion.fusion.bootstrap import mean_interval, paired_difference
@@ -199,26 +193,20 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="VARIANT")
     parser.add_argument("--outer-folds", nargs="+", type=int, choices=range(OUTER_FOLDS), default=range(OUTER_FOLDS))
-    parser.add_argument("--threads", type=int, default=0, help="0: all cores")
-    parser.add_argument("--epochs", type=int, help="of networks, at most (default: as the variants say)")
-    parser.add_argument("--data", type=Path, default=REPOSITORY / "data/amazon_subset", help="where ingest wrote to")
+    add_bench_arguments(parser)
     return parse_arguments(parser, SMOKE)
 
 
 def main() -> None:
     options = parse()
     start("final fit")
-    rich.get_console().quiet = True  # the trainer's own output
-    with scratch_folder(options) as scratch, limited_threads(options.threads):
-        samples, tables = fabricated_products(Path(scratch)) if options.smoke else load_products(options.data)
-        records = options.output / "final_fit" if options.smoke else options.data / "benchmarks/final_fit"
-        bench = Bench(samples, tables, configuration(options, tables), records, options.threads)
-        title = "random products" if options.smoke else "real products of the Amazon ML Challenge 2025 (subset)"
-        section = Section("final_fit", "The final fit", f"{title}, {len(samples):,} labelled")
+    with opened_bench(options, "final_fit", "The final fit") as (bench, section):
         path_of = {}
         for name, variant in bench.configuration.variants.items():
             digest = settings_digest(bench, variant_model(bench, name, "variants", variant, 1))
-            path_of |= {(name, fold): records / f"{name}-fold-{fold}-{digest}.json" for fold in range(OUTER_FOLDS)}
+            path_of |= {
+                (name, fold): bench.records / f"{name}-fold-{fold}-{digest}.json" for fold in range(OUTER_FOLDS)
+            }
         make_what_is_missing(
             bench, [(name, fold) for fold in options.outer_folds for name in options.variants], path_of
         )
