@@ -161,8 +161,8 @@ def _entry_problem(entry: object) -> str | None:
     """What keeps a value from being an entry of the catalog; None: nothing."""
     if not isinstance(entry, Mapping):
         return (
-            f"found {entry!r}, expected a mapping with 'type' and the arguments of that class. What is no entry, but "
-            "referred to by others, has a name that begins with an underscore."
+            f"found {entry!r}, expected a mapping with 'type' and the arguments of that class. A value that other "
+            "entries refer to needs a name that begins with an underscore."
         )
     if "type" in entry:
         return None
@@ -170,7 +170,7 @@ def _entry_problem(entry: object) -> str | None:
     hint = f"; did you mean it by {near[0]!r}?" if near else ""
     return (
         f"has no 'type', such as pandas.CSVDataset{hint}. An entry of an environment takes the place of the whole entry of "
-        "that name in conf/base: repeat what shall stay."
+        "that name in conf/base: repeat every field to keep."
     )
 
 

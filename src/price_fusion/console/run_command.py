@@ -59,7 +59,7 @@ def check_params(text: str, option: str = "--params") -> None:
             what = error.problem if isinstance(error, MarkedYAMLError) else str(error).partition("\n")[0]
             raise UsageError(
                 f"{option}: {item!r} has a value that YAML cannot read ({what}). Commas separate parameters here; values that "
-                "hold some, or signs that YAML has a meaning for, belong in conf/local/parameters.yml, in quotation marks."
+                "contain commas or YAML's special characters belong in conf/local/parameters.yml, in quotation marks."
             ) from error
 
 

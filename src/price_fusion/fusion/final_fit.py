@@ -121,7 +121,7 @@ def refuse_other_data(evaluated: TrainedModel, labelled: LabelledData) -> None:
         again = evaluated.name if evaluated.name == "ensemble" else f"train_{evaluated.name}"
         raise ComparisonError(
             f"{evaluated.name}: its training cannot be repeated on all labelled rows: {', '.join(different)} changed since. "
-            f"Train and evaluate it again (kedro run --pipelines {again}), or have the model predict as it is (--params "
+            f"Train and evaluate it again (kedro run --pipelines {again}), or let the evaluated model predict (--params "
             "final_fit=false)."
         )
 

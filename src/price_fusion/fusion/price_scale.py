@@ -91,8 +91,8 @@ class PriceScale(Parameters):
         beyond = int(np.count_nonzero((predicted < self.lowest_log) | (predicted > self.highest_log)))
         if beyond and name is not None:
             logger.warning(
-                "%s: %s of %s predicted prices were beyond the range of its train prices with room, %s to %s, and were set "
-                "to its ends. Check that these products are like those that it was trained on.",
+                "%s: %s of %s predicted prices were beyond the range of its train prices plus a margin, %s to %s: clipped "
+                "to it. Check that these products are like the training products.",
                 name,
                 f"{beyond:,}",
                 f"{predicted.size:,}",

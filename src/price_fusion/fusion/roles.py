@@ -10,7 +10,7 @@ calibrate
 report
     the figures that users read. Nothing before the final report looks at a price of theirs.
 
-What prices new products is fitted after that report, on all labelled rows: a final fit repeats a training that was evaluated,
+The model that predicts new products is fitted after that report, on all labelled rows: a final fit repeats that training
 and chooses nothing. No figure is ever of a final fit.
 
 A role holds row numbers of the sample table, ascending; no row has two of the roles of one ``Roles``. Where there is no

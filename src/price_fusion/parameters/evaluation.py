@@ -24,7 +24,7 @@ class ComparisonParameters(Parameters):
     """Threads of LightGBM and CatBoost; 0: all cores."""
     kernel_memory_gb: Positive = 2.0
     """What the kernel of ``kernel_ridge`` between its fit rows may take, in 1e9 bytes: 2 are enough for 15,811 rows. With more
-    fit rows than fit, some of them, drawn at random, are its centres."""
+    fit rows, a random sample of them are its centres."""
 
 
 class InferenceParameters(Parameters):

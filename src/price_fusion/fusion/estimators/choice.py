@@ -13,7 +13,7 @@ Setting = TypeVar("Setting")
 
 
 def chosen(errors: Mapping[Setting, NDArray[np.float64]], usual: Setting) -> Setting:
-    """The setting of lowest mean error, if it is better than the usual one by more than the standard error of that.
+    """The setting of lowest mean error, if its gain over the usual one exceeds the standard error of the gain.
 
     Few stop rows choose by chance: on 30 of them the best of many settings is worse on other rows than the usual one
     (docs/decisions/0011-members.md).

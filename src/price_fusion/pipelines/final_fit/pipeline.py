@@ -11,7 +11,7 @@ from price_fusion.pipelines.final_fit.nodes import fit_final, fit_final_ensemble
 
 SHARED = ("train_samples", "split_table")
 TAGS = ("final_fit", "predict")
-"""Whoever asks for prices asks for the model that gives them."""
+"""``predict`` too: a run of that tag needs the model that predicts."""
 
 
 def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
