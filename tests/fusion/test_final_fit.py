@@ -22,6 +22,7 @@ from price_fusion.fusion.cross_validation import (
 )
 from price_fusion.fusion.engine.recipe import data_fingerprints
 from price_fusion.fusion.engine.run_folder import RunFolder
+from price_fusion.fusion.engine.schedules import Schedule
 from price_fusion.fusion.engine.trainer import Trainer, train_variant
 from price_fusion.fusion.engine.training_data import training_data
 from price_fusion.fusion.ensemble import (
@@ -101,6 +102,9 @@ def test_it_takes_the_steps_of_the_evaluated_training_on_all_rows(
     assert final.header.price_scale.unit == evaluated.header.price_scale.unit
     assert final.data[EVALUATED] == checkpoint_digest(evaluated)
     assert "split" not in final.data
+    if evaluated.header.train.schedule != "plateau":  # whose drops are compared as part of ``training``
+        rates = [Schedule(one.header.train, -(-was.rows // 16)) for one in (evaluated, final)]
+        assert [rates[0].rate(step) for step in range(was.steps)] == [rates[1].rate(step) for step in range(was.steps)]
 
 
 def test_where_all_rows_are_train_rows_already_it_is_the_evaluated_model(
@@ -269,3 +273,26 @@ def test_models_of_an_ensemble_that_are_there_are_kept_until_a_price_changes(
     assert trained == []
     assert fitted(ensemble, with_other_holdout(labelled), tmp_path).digest != before.digest
     assert trained == [7, 8]
+
+
+def test_an_ensemble_of_another_preset_is_refused(ensemble: Ensemble, labelled: LabelledData, tmp_path: Path) -> None:
+    with pytest.raises(ComparisonError, match=r"has the member\(s\) ridge.*ensemble\.preset"):
+        fit_ensemble(ensemble, labelled, {"net": FoldFolder("net", tmp_path)}, {"net": WHERE}, EstimatorOptions())
+    of_folds = [
+        member.model_copy(update={"models": tuple(file.replace("all-rows", "fold-0") for file in member.models)})
+        for member in ensemble.manifest.members
+    ]
+    without_refits = replace(ensemble, manifest=ensemble.manifest.model_copy(update={"members": tuple(of_folds)}))
+    with pytest.raises(ComparisonError, match="models of folds alone"):
+        fitted(without_refits, labelled, tmp_path)
+
+
+def test_an_estimator_is_refitted_where_options_that_decide_it_are_others(
+    ensemble: Ensemble, labelled: LabelledData, tmp_path: Path
+) -> None:
+    folders = {name: FoldFolder(name, tmp_path / name) for name in ("net", "ridge", "without weight")}
+    recipes = []
+    for options in (EstimatorOptions(), EstimatorOptions(threads=3), EstimatorOptions(memory_gb=0.5)):
+        fit_ensemble(ensemble, labelled, folders, {"net": WHERE}, options)
+        recipes.append(folders["ridge"].read().models[0].recipe)
+    assert recipes[0] == recipes[1] != recipes[2]

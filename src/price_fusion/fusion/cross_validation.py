@@ -124,8 +124,13 @@ def cross_validate_estimator(
         MissingPackageError: if its package is not installed.
     """
     data = data_fingerprints(labelled.samples, labelled.split_table, labelled.tables)
-    spent = options.model_dump(exclude={"threads"})
-    described: dict[str, Any] = {"kind": kind, **spent, "seed": seed, "data": data, "version": FORMAT_VERSION}
+    described: dict[str, Any] = {
+        "kind": kind,
+        **options.deciding,
+        "seed": seed,
+        "data": data,
+        "version": FORMAT_VERSION,
+    }
     tasks = [
         FoldTask(fold, seed, roles, _place(fold), recipe(described, (roles.fit, roles.stop)), recipe(data, ()))
         for fold, roles in _roles(labelled, selects=True, seed=seed, refit=refit)

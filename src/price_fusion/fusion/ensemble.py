@@ -250,7 +250,7 @@ def build_ensemble(
         rows=rows,
     )
     paths = {
-        _file_name(one.models, model.file): one.models.checked(model)
+        model_file(one.models.name, model.file): one.models.checked(model)
         for one, weight in zip(whole, weights, strict=True)
         if weight > 0
         for model in one.models.final
@@ -274,7 +274,7 @@ def final_ensemble(
     """
     assert ensemble.calibration is not None  # noqa: S101 - those on disk have one
     final = {one.name: one for one in members}
-    files = {name: tuple(_file_name(one, model.file) for model in one.models) for name, one in final.items()}
+    files = {name: tuple(model_file(one.name, model.file) for model in one.models) for name, one in final.items()}
     manifest = ensemble.manifest.model_copy(
         update={
             "package_version": __version__,
@@ -290,7 +290,7 @@ def final_ensemble(
             "rows": len(prices),
         }
     )
-    paths = {_file_name(one, model.file): one.checked(model) for one in members for model in one.models}
+    paths = {model_file(one.name, model.file): one.checked(model) for one in members for model in one.models}
     return EnsembleDraft(manifest, ensemble.calibration, paths)
 
 
@@ -407,14 +407,15 @@ def _described(member: OutOfFold, weight: float, smape: Values) -> EnsembleMembe
         name=models.name,
         kind=models.kind,
         weight=weight,
-        models=tuple(_file_name(models, model.file) for model in models.final) if weight > 0 else (),
+        models=tuple(model_file(models.name, model.file) for model in models.final) if weight > 0 else (),
         seconds=models.seconds,
         out_of_fold_smape=float(smape.mean()),
     )
 
 
-def _file_name(models: FoldModels, file: str) -> str:
-    return f"{models.name}-{file}"
+def model_file(member: str, file: str) -> str:
+    """Where a model of a member is in the folder of an ensemble; ``file`` is its place in the folder of the member."""
+    return f"{member}-{file}"
 
 
 def _log_prices(model: Network | Estimator, features: Features, unit: float) -> Values:

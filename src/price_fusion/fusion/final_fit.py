@@ -13,8 +13,10 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
+from typing import Any
 
 import numpy as np
+from pydantic import JsonValue
 
 from price_fusion.errors import CheckpointError, ComparisonError
 from price_fusion.fusion.checkpoint import Checkpoint, checkpoint_digest, load_checkpoint, read_header, save_checkpoint
@@ -23,11 +25,11 @@ from price_fusion.fusion.engine.features import features_from_tables
 from price_fusion.fusion.engine.recipe import WITHOUT_EFFECT, data_fingerprints, final_fingerprints, recipe
 from price_fusion.fusion.engine.run_folder import RunFolder
 from price_fusion.fusion.engine.trainer import train_variant
-from price_fusion.fusion.engine.training_data import training_data
-from price_fusion.fusion.ensemble import Ensemble, EnsembleDraft, EnsembleMember, final_ensemble
+from price_fusion.fusion.engine.training_data import TrainingData, training_data
+from price_fusion.fusion.ensemble import Ensemble, EnsembleDraft, EnsembleMember, final_ensemble, model_file
 from price_fusion.fusion.estimators import Estimator, EstimatorOptions, load_estimator, refit_estimator
 from price_fusion.fusion.folds import NETWORK, FoldFolder, FoldModels
-from price_fusion.fusion.roles import EVALUATED, TrainedModel, roles_of_final_fit
+from price_fusion.fusion.roles import EVALUATED, TrainedModel, pipeline_of, roles_of_final_fit
 from price_fusion.parameters import TrainParameters, VariantParameters
 
 logger = logging.getLogger(__name__)
@@ -52,7 +54,9 @@ def final_checkpoint(
         TrainingError: as ``train_variant``.
     """
     refuse_other_data(evaluated, labelled)
-    return replace(_repeated(evaluated, labelled, where, run), calibration=evaluated.calibration)
+    train = _train_of(evaluated, where)
+    fitted = _repeated(evaluated, train, _data_of(evaluated, labelled, train), run)
+    return replace(fitted, calibration=evaluated.calibration)
 
 
 def fit_ensemble(
@@ -77,36 +81,66 @@ def fit_ensemble(
         ComparisonError, CheckpointError, TrainingError: as ``final_checkpoint``.
     """
     refuse_other_data(ensemble, labelled)
+    _refuse_other_preset(ensemble, folders)
     models = [
-        _models(ensemble, member, labelled, folders[member.name], where.get(member.name), options)
+        _networks(ensemble, member, labelled, folders[member.name], where[member.name])
+        if member.kind == NETWORK
+        else _estimators(ensemble, member, labelled, folders[member.name], options)
         for member in ensemble.members
     ]
     data = final_fingerprints(labelled.samples, labelled.tables)
     return final_ensemble(ensemble, models, labelled.samples["price"].to_numpy(np.float64), data)
 
 
-def _models(
-    ensemble: Ensemble,
-    member: EnsembleMember,
-    labelled: LabelledData,
-    folder: FoldFolder,
-    where: TrainParameters | None,
-    options: EstimatorOptions,
+def _networks(
+    ensemble: Ensemble, member: EnsembleMember, labelled: LabelledData, folder: FoldFolder, where: TrainParameters
 ) -> FoldModels:
-    """The models of one member."""
+    """The models of a variant."""
+
+    def fit(todo: Sequence[FoldTask]) -> Iterator[float]:
+        data: TrainingData | None = None
+        for task in todo:
+            began = perf_counter()
+            evaluated = load_checkpoint(ensemble.folder / model_file(member.name, task.file))
+            train = _train_of(evaluated, where)
+            data = data or _data_of(evaluated, labelled, train)
+            save_checkpoint(folder.path / task.file, _repeated(evaluated, train, data, run=None))
+            yield perf_counter() - began
+
+    seeds = [training.seed for file in member.models if (training := read_header(ensemble.folder / file).training)]
+    return run_tasks(folder, member.kind, _tasks(ensemble, member, labelled, seeds, {}), fit)
+
+
+def _estimators(
+    ensemble: Ensemble, member: EnsembleMember, labelled: LabelledData, folder: FoldFolder, options: EstimatorOptions
+) -> FoldModels:
+    """The models of an estimator."""
 
     def fit(todo: Sequence[FoldTask]) -> Iterator[float]:
         for task in todo:
             began = perf_counter()
-            evaluated = ensemble.folder / f"{folder.name}-{task.file}"
-            if evaluated.is_dir():
-                _refitted(load_estimator(evaluated), labelled, options).save(folder.path / task.file)
-            else:
-                fitted = _repeated(load_checkpoint(evaluated), labelled, where or TrainParameters(), run=None)
-                save_checkpoint(folder.path / task.file, fitted)
+            evaluated = load_estimator(ensemble.folder / model_file(member.name, task.file))
+            _refitted(evaluated, labelled, options).save(folder.path / task.file)
             yield perf_counter() - began
 
-    return run_tasks(folder, member.kind, _tasks(ensemble, member, labelled), fit)
+    seeds = range(len(member.models))
+    return run_tasks(folder, member.kind, _tasks(ensemble, member, labelled, seeds, options.deciding), fit)
+
+
+def _refuse_other_preset(ensemble: Ensemble, folders: Mapping[str, FoldFolder]) -> None:
+    others = [member.name for member in ensemble.members if member.name not in folders]
+    folds = [
+        member.name
+        for member in ensemble.members
+        if any(file.startswith(model_file(member.name, "fold-")) for file in member.models)
+    ]
+    if not others and not folds:
+        return
+    what = f"has the member(s) {', '.join(others)}" if others else f"has models of folds alone ({', '.join(folds)})"
+    raise ComparisonError(
+        f"{ensemble.folder}: this ensemble {what}, and so was made with another ensemble.preset than the one now. Make it "
+        "again (kedro run --pipelines ensemble), or let it predict as it is (--params final_fit=false)."
+    )
 
 
 def refuse_other_data(evaluated: TrainedModel, labelled: LabelledData) -> None:
@@ -118,17 +152,15 @@ def refuse_other_data(evaluated: TrainedModel, labelled: LabelledData) -> None:
     current = data_fingerprints(labelled.samples, labelled.split_table, labelled.tables)
     different = [name for name, digest in current.items() if evaluated.data.get(name) != digest]
     if different:
-        again = evaluated.name if evaluated.name == "ensemble" else f"train_{evaluated.name}"
         raise ComparisonError(
             f"{evaluated.name}: its training cannot be repeated on all labelled rows: {', '.join(different)} changed since. "
-            f"Train and evaluate it again (kedro run --pipelines {again}), or let the evaluated model predict (--params "
+            f"Train and evaluate it again (kedro run --pipelines {pipeline_of(evaluated, 'train')}), or let the evaluated model predict (--params "
             "final_fit=false)."
         )
 
 
-def _repeated(
-    evaluated: Checkpoint, labelled: LabelledData, where: TrainParameters, run: RunFolder | None
-) -> Checkpoint:
+def _train_of(evaluated: Checkpoint, where: TrainParameters) -> TrainParameters:
+    """How to repeat a training: the epochs that led to the weights kept, at their learning rates, and no selection."""
     header, training = evaluated.header, evaluated.header.training
     if header.train is None or training is None:
         raise CheckpointError(
@@ -136,22 +168,35 @@ def _repeated(
             f"it trained for. Train it again (kedro run --pipelines train_{header.variant}), or have it predict as it is "
             "(--params final_fit=false)."
         )
-    samples, tables = labelled.samples, {name: labelled.tables[name] for name in header.sources}
-    train = header.train.model_copy(
+    rates: dict[str, Any] = {"cosine_epochs": header.train.cosine_epochs or header.train.epochs}
+    if header.train.schedule == "plateau":
+        rates["plateau_epochs"] = training.plateau_epochs
+    return header.train.model_copy(
         update={name: getattr(where, name) for name in WITHOUT_EFFECT}
+        | rates
         | {"resume": "if_same", "epochs": header.epoch, "keep": "last", "early_stopping_patience": None}
-        | ({"plateau_epochs": training.plateau_epochs} if header.train.schedule == "plateau" else {})
     )
+
+
+def _data_of(evaluated: Checkpoint, labelled: LabelledData, train: TrainParameters) -> TrainingData:
+    """All labelled rows, with the sources of a checkpoint."""
+    samples, tables = labelled.samples, {name: labelled.tables[name] for name in evaluated.header.sources}
     roles = roles_of_final_fit(samples)
     data = training_data(samples, labelled.split_table, tables, train.device, train.features_gb, roles)
-    fingerprints = final_fingerprints(samples, tables) | {EVALUATED: checkpoint_digest(evaluated)}
+    return replace(data, fingerprints=final_fingerprints(samples, tables))
+
+
+def _repeated(evaluated: Checkpoint, train: TrainParameters, data: TrainingData, run: RunFolder | None) -> Checkpoint:
+    header, training = evaluated.header, evaluated.header.training
+    assert training is not None  # noqa: S101 - for the type checker: _train_of has refused it
+    fingerprints = {**data.fingerprints, EVALUATED: checkpoint_digest(evaluated)}
     data = replace(data, epoch_products=training.epoch_rows, fingerprints=fingerprints)
     variant = VariantParameters(sources=tuple(header.sources), model=header.model, train=train)
     logger.log(
         logging.DEBUG if run is None else logging.INFO,
         "%s: final fit on all %s labelled rows: the %s steps of the evaluated training, which had %s rows",
         header.variant,
-        f"{len(samples):,}",
+        f"{len(data.train):,}",
         f"{training.steps:,}",
         f"{training.rows:,}",
     )
@@ -165,22 +210,20 @@ def _refitted(evaluated: Estimator, labelled: LabelledData, options: EstimatorOp
     return refit_estimator(evaluated, features, log_prices, roles_of_final_fit(samples).fit, options=options)
 
 
-def _tasks(ensemble: Ensemble, member: EnsembleMember, labelled: LabelledData) -> list[FoldTask]:
+def _tasks(
+    ensemble: Ensemble,
+    member: EnsembleMember,
+    labelled: LabelledData,
+    seeds: Sequence[int],
+    options: Mapping[str, JsonValue],
+) -> list[FoldTask]:
     """One a model: its file is that of the evaluated model, in a folder of its own."""
     roles = roles_of_final_fit(labelled.samples)
     data = final_fingerprints(labelled.samples, labelled.tables)
     tasks = []
-    for number, file in enumerate(member.models):
+    for file, seed in zip(member.models, seeds, strict=True):
         model = {name: digest for name, digest in ensemble.manifest.sha256.items() if name.split("/")[0] == file}
-        header = read_header(ensemble.folder / file) if member.kind == NETWORK else None
-        tasks.append(
-            FoldTask(
-                fold=None,
-                seed=header.training.seed if header and header.training else number,
-                roles=roles,
-                file=file.removeprefix(f"{member.name}-"),
-                recipe=recipe({"evaluated": model, "data": data}, (roles.fit,)),
-                data=recipe(data, ()),
-            )
-        )
+        described = {"evaluated": model, "data": data, **options}
+        place = file.removeprefix(model_file(member.name, ""))
+        tasks.append(FoldTask(None, seed, roles, place, recipe(described, (roles.fit,)), recipe(data, ())))
     return tasks

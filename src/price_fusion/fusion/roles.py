@@ -161,14 +161,18 @@ def rows_to_report(split_table: pd.DataFrame, model: TrainedModel | None = None)
             "honest. Evaluate the model whose training it repeats: the one beside the folder 'final'."
         )
     if model is not None and model.data.get("split") not in (None, frame_fingerprint(split_table)):
-        again = model.name if model.name == "ensemble" else f"train_{model.name}"
         raise ComparisonError(
             f"{model.name} was trained on another split than the one that is there now: rows that are held out now may be "
             "among those that it was fitted on, and its figures would flatter it. Train it again on this split (kedro run "
-            f"--pipelines {again}), or make its own split again (kedro run --pipelines split, with the seed, the splitting "
+            f"--pipelines {pipeline_of(model, 'train')}), or make its own split again (kedro run --pipelines split, with the seed, the splitting "
             "parameters and the files of that time)."
         )
     return np.flatnonzero(split_table["split"].to_numpy() == evaluated_split(split_table))
+
+
+def pipeline_of(model: TrainedModel, stage: str) -> str:
+    """The pipeline that runs a stage of a model; an ensemble has one for all."""
+    return model.name if model.name == "ensemble" else f"{stage}_{model.name}"
 
 
 def refuse_stale(final: TrainedModel, evaluated: str) -> None:
@@ -182,10 +186,9 @@ def refuse_stale(final: TrainedModel, evaluated: str) -> None:
         CheckpointError: if they do not belong together.
     """
     if final.data.get(EVALUATED) != evaluated:
-        again = final.name if final.name == "ensemble" else f"predict_{final.name}"
         raise CheckpointError(
             f"{final.name}: its final fit is stale, as the model that was evaluated has been trained again since. Fit it again "
-            f"(kedro run --pipelines {again}), or have the evaluated model predict (--params final_fit=false)."
+            f"(kedro run --pipelines {pipeline_of(final, 'predict')}), or have the evaluated model predict (--params final_fit=false)."
         )
 
 

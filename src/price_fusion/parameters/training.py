@@ -43,6 +43,8 @@ class TrainParameters(Parameters):
     """Largest norm of the gradient of all weights together."""
     schedule: Literal["plateau", "cosine", "constant"] = "plateau"
     """``plateau``: the rate drops when validation SMAPE stalls; ``cosine``: it falls to the minimum over all epochs."""
+    cosine_epochs: PositiveInt | None = None
+    """Epochs over which ``cosine`` falls; None: all. More of them than epochs: training ends before the rate is at its minimum."""
     keep: Literal["best", "last"] = "best"
     """Which epoch's weights are kept: those with the best validation SMAPE, or the last ones, selected on nothing."""
     warmup_epochs: Annotated[float, Field(ge=0.0)] | Literal["auto"] = 0.0

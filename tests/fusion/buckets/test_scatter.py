@@ -77,6 +77,15 @@ def test_values_beyond_float16_keep_float32(tmp_path: Path, caplog: pytest.LogCa
     assert contents(buckets) == contents(in_memory(tmp_path / "table", raw))
 
 
+def test_values_too_small_for_float16_keep_float32(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    raw = raw_embeddings(product_frame(50), WORDS, seed=1)
+    raw.vectors[:, : WORDS.embedding_width] *= 1e-8
+    buckets = dealt(tmp_path / "buckets", raw, SMALL)
+    assert buckets.dtype == "float32"
+    assert "float16 keeps few digits" in caplog.text
+    assert contents(buckets) == contents(in_memory(tmp_path / "table", raw))
+
+
 def test_nan_is_refused_with_its_row(tmp_path: Path) -> None:
     raw = raw_embeddings(product_frame(50), WORDS, seed=1)
     raw.vectors[33, 2] = np.nan

@@ -133,6 +133,17 @@ def test_values_too_small_for_float16_keep_float32_with_a_warning(
     assert "float16 keeps few digits" in caplog.text
 
 
+def test_a_few_small_rows_and_small_float16_itself_stay_float16(
+    make_table: MakeTable, caplog: pytest.LogCaptureFixture
+) -> None:
+    one_small = VECTORS.astype(np.float32)
+    one_small[0] *= 1e-8
+    assert make_table(IDS, one_small).dtype == "float16"
+    assert make_table(IDS, (VECTORS * 1e-6).astype(">f2")).dtype == "float16"
+    assert make_table(IDS, np.zeros_like(VECTORS)).dtype == "float16"
+    assert not caplog.records
+
+
 def test_structural_columns_stay_float32_beside_float16(
     make_table: MakeTable, caplog: pytest.LogCaptureFixture
 ) -> None:

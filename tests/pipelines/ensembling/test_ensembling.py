@@ -67,6 +67,22 @@ def test_the_preset_says_how_many_models(labelled: LabelledData, tiny_variant: T
     assert [(model.fold, model.seed) for model in models.final] == [(None, 7), (None, 8), (None, 9)]
 
 
+def test_an_ensemble_says_how_many_rows_its_models_had(labelled: LabelledData, tmp_path: Path) -> None:
+    model = ridge(labelled, tmp_path)
+    tables = tuple(labelled.tables.values())
+    predictions = predict_out_of_fold(model, labelled.samples, labelled.split_table, *tables)
+
+    def rows(refits: int) -> int:
+        parameters = ensemble_of("ridge", refits=refits)
+        draft = blend_members(labelled.samples, labelled.split_table, parameters, model, predictions, *tables)
+        found: int = draft.manifest.rows
+        return found
+
+    fold = labelled.split_table["fold"]
+    assert rows(1) == (labelled.split_table["split"] != "holdout").sum()
+    assert abs(rows(0) - (rows(1) - (fold >= 0).sum() / fold[fold >= 0].nunique())) < 1
+
+
 def test_a_failed_member_ends_the_run_by_name(
     labelled: LabelledData, tiny_variant: TinyVariant, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

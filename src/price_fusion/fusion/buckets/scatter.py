@@ -33,7 +33,7 @@ from price_fusion.fusion.progress import tracked
 from price_fusion.fusion.tables.columns import NUMBER_FORMAT, column_matrix, completed
 from price_fusion.fusion.tables.ids import ids_of
 from price_fusion.fusion.tables.raw import RawEmbeddings
-from price_fusion.fusion.tables.table import BeyondFloat16Error, as_stored, refuse_other_width
+from price_fusion.fusion.tables.table import BeyondFloat16Error, as_stored, refuse_other_width, stored_dtype
 from price_fusion.parameters import ColumnSourceParameters, EngineParameters, SourceParameters
 
 logger = logging.getLogger(__name__)
@@ -52,10 +52,13 @@ def draft_table_buckets(
     version: Any
     if isinstance(raw, ParquetEmbeddings):
         blocks, version, here = raw.blocks(), raw.version(), False
+        parts = (raw.read(block).vectors for block in blocks)
     else:
         # The matrix is a file of this machine, or in memory: other processes do not have it.
         blocks, version, here = _blocks(raw, engine.memory_bytes), _version_of(raw), True
         refuse_other_width(raw, declaration)
+        parts = (raw.vectors[block] for block in blocks)
+    dtype = stored_dtype((part[:, : declaration.embedding_width] for part in parts), dtype, raw.origin)
     deal = _Deal(raw, tuple(blocks), declaration, dtype, buckets)
     described = {
         "raw": version,

@@ -32,7 +32,8 @@ class Schedule:
             return rising * options.learning_rate
         if options.schedule == "plateau":
             return rising * max(options.learning_rate * self._plateau_factor(step), options.min_learning_rate)
-        return rising * self._cosine(step - warmup, options.epochs * self.steps_per_epoch - warmup)
+        falling = options.cosine_epochs or options.epochs
+        return rising * self._cosine(step - warmup, falling * self.steps_per_epoch - warmup)
 
     def _plateau_factor(self, step: int) -> float:
         options = self.parameters

@@ -40,6 +40,11 @@ class EstimatorOptions(Parameters):
     memory_gb: float = Field(default=2.0, gt=0)
     """Of the kernel between rows, in 1e9 bytes: up to how many rows kernel ridge regression is exact follows from it."""
 
+    @property
+    def deciding(self) -> dict[str, JsonValue]:
+        """Those that decide what is fitted."""
+        return self.model_dump(exclude={"threads"})
+
     @classmethod
     def of(cls, comparison: ComparisonParameters) -> Self:
         """As the parameters say."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import mmap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -59,13 +59,35 @@ class TableDraft:
 def draft_table(
     raw: RawEmbeddings, declaration: SourceParameters, *, dtype: str = "float16", rows_per_shard: int = 1_000_000
 ) -> TableDraft:
-    """Check that a raw matrix is what its source declares.
+    """Check that a raw matrix is what its source declares. One that is too small for float16 is stored as float32.
 
     Raises:
         DataError: if its width is another than the declared one.
     """
     refuse_other_width(raw, declaration)
-    return TableDraft(raw, declaration, dtype, rows_per_shard)
+    blocks = (raw.vectors[rows, : declaration.embedding_width] for rows in _blocks(0, len(raw.vectors)))
+    return TableDraft(raw, declaration, stored_dtype(blocks, dtype, raw.origin), rows_per_shard)
+
+
+def stored_dtype(blocks: Iterable[NDArray[Any]], dtype: str, origin: str) -> str:
+    """The type to store vectors in: ``dtype``, but float32, with a warning, where float16 would round all of them coarsely.
+
+    Args:
+        blocks: of the vectors; as few are taken as tell.
+        dtype: that is wanted.
+        origin: of the vectors, for the warning.
+    """
+    if dtype != "float16":
+        return dtype
+    largest = 0.0
+    for block in blocks:
+        largest = max(largest, float(block.max(initial=0)), -float(block.min(initial=0)))
+        if largest >= TINY or block.dtype.type is np.float16:
+            return dtype
+    if not largest:
+        return dtype
+    logger.warning("%s: float16 keeps few digits of values that are %g at most; stored as float32", origin, largest)
+    return "float32"
 
 
 def refuse_other_width(raw: RawEmbeddings, declaration: SourceParameters) -> None:
@@ -90,7 +112,7 @@ def write_table(folder: Path, source: str, draft: TableDraft) -> None:
         source: name of the source.
         draft: what to write.
 
-    Values beyond float16's range, or too small for its digits, turn the whole table to float32, with a warning.
+    Values beyond float16's range turn the whole table to float32, with a warning.
 
     Raises:
         DataError: naming the rows that hold NaN, an infinite value or one beyond float32.
@@ -210,7 +232,7 @@ class EmbeddingTable:
 
 
 class BeyondFloat16Error(Exception):
-    """Values that float16 does not hold: it would make them infinite, or round them coarsely."""
+    """A finite value became infinite in float16."""
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
@@ -280,11 +302,8 @@ def as_stored(
 
     Raises:
         DataError: naming the rows that hold NaN, an infinite value or one beyond float32.
-        BeyondFloat16Error: if a value is too large for float16, or all are so small that it would round them more coarsely
-            than others.
+        BeyondFloat16Error: if a value is too large for float16.
     """
-    if dtype == np.float16:
-        _refuse_tiny(raw.vectors[rows, columns])
     with np.errstate(over="ignore"):
         block = np.ascontiguousarray(raw.vectors[rows, columns], dtype=dtype)
     if not np.isfinite(block).all():
@@ -293,13 +312,6 @@ def as_stored(
         raise BeyondFloat16Error(f"a value of magnitude {largest:g} does not fit float16 (65504)")
     _forget_pages(raw.vectors)
     return block
-
-
-def _refuse_tiny(block: NDArray[Any]) -> None:
-    """Below ``TINY`` float16 has fewer digits the smaller a value is, until it is 0."""
-    largest = max(float(block.max(initial=0)), -float(block.min(initial=0)))
-    if 0 < largest < TINY:
-        raise BeyondFloat16Error(f"float16 keeps few digits of values that are {largest:g} at most")
 
 
 def _finite(raw: RawEmbeddings, rows: slice | NDArray[np.int64], columns: slice) -> NDArray[Any]:

@@ -94,7 +94,7 @@ def blend_members(
         sources={name: table.declaration for name, table in tables.items()},
         dtypes={name: table.dtype for name, table in tables.items()},
         data=data_fingerprints(samples, split_table, tables),
-        rows=int((split_table["split"] != "holdout").sum()),
+        rows=_rows_of_a_model(split_table, ensemble),
     )
 
 
@@ -112,6 +112,15 @@ def list_members(
     rows_to_report(split_table, ensemble)  # refuses an ensemble of another split
     holdout = (split_table["split"] == "holdout").to_numpy()
     return members_table(ensemble, samples[holdout], {table.source: table for table in tables})
+
+
+def _rows_of_a_model(split_table: pd.DataFrame, ensemble: EnsembleParameters) -> int:
+    """Rows that a model which predicts is fitted on: all but the holdout, or, without refits, all folds but one."""
+    rows = int((split_table["split"] != "holdout").sum())
+    if ensemble.chosen.refits:
+        return rows
+    folds = split_table["fold"][split_table["fold"] >= 0]
+    return rows - len(folds) // folds.nunique()
 
 
 def _tolerant(ensemble: EnsembleParameters, folder: FoldFolder, train: Callable[[], FoldModels]) -> FoldModels:
