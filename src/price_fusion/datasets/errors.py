@@ -1,15 +1,13 @@
 """Errors of files, raised from Kedro datasets."""
 
 import logging
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from kedro.io import DatasetError
 
 from price_fusion.errors import DataError, PriceFusionError
-from price_fusion.fusion.obstacles import unreadable_by_us
+from price_fusion.fusion.obstacles import refusal
 
 logger = logging.getLogger(__name__)
 
@@ -23,12 +21,14 @@ class DatasetFileError(DataError, DatasetError):
 
 @contextmanager
 def kedro_errors() -> Iterator[None]:
-    """Let the library's errors pass through Kedro with their own message; so does a file that may not be read."""
+    """Let the library's errors pass through Kedro with their own message; so do files that may not be read or written."""
     try:
         yield
     except PermissionError as error:
-        path = Path(os.fsdecode(error.filename or ""))
-        raise DatasetFileError(f"{path}: {unreadable_by_us(path)}") from error
+        problem = refusal(error)
+        if problem is None:
+            raise  # Kedro names the dataset, which is all that is known
+        raise DatasetFileError(problem) from error
     except PriceFusionError as error:
         raise DatasetFileError(str(error), error.problems if isinstance(error, DataError) else ()) from error
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from price_fusion.errors import CheckpointError
 from price_fusion.fusion.digests import SHOWN
 from price_fusion.fusion.files import write_whole
 from price_fusion.fusion.intervals import Calibration
-from price_fusion.fusion.obstacles import unreadable_by_us
+from price_fusion.fusion.obstacles import closed_to_us, unreadable_by_us
 from price_fusion.fusion.price_scale import BEFORE, PriceScale
 from price_fusion.fusion.sealed import json_object, sealed, unsealed
 from price_fusion.parameters import ModelParameters, Source, TrainParameters
@@ -228,7 +229,8 @@ def _read_header(path: Path) -> tuple[CheckpointHeader, str]:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
     except FileNotFoundError as error:
-        if path.exists():  # safetensors says so of a file that it may not read, too
+        # safetensors says so of what it may not read, too; Path.exists raises where a folder on the way is closed.
+        if closed_to_us(path) or os.path.exists(path):  # noqa: PTH110
             raise CheckpointError(f"{path}: {unreadable_by_us(path)}") from error
         raise CheckpointError(
             f"{path}: no checkpoint here. Train first: kedro run --pipelines train_<variant>."

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from price_fusion.fusion.files import sha256, write_whole
-from price_fusion.fusion.obstacles import described
+from price_fusion.fusion.obstacles import closed_to_us, described
 from price_fusion.fusion.progress import tracked
 from price_fusion.fusion.sealed import json_object, sealed, unsealed
 
@@ -91,7 +91,7 @@ def problem_with(path: Path, expected: str) -> str | None:
     except FileNotFoundError:
         return "missing"
     except PermissionError as error:
-        return f"cannot be read ({error.strerror}; {described(path)})"
+        return f"cannot be read ({error.strerror}; {described(closed_to_us(path) or path)})"
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
     if found != expected:
