@@ -92,7 +92,7 @@ class _Distance:
         self._centre = self._mean().astype(np.float32)
         lengths = np.empty((len(stored), len(parts)))
         for rows in blocks(len(stored), STORED_ROWS):
-            lengths[rows] = self._centred(stored[rows])[1]
+            lengths[rows] = self._squared_lengths(*self._centred(stored[rows]))
         self._spread = self._mean_of_present(lengths)
         self._lengths = self._summed(lengths)
         self._scale = 2 * float(self._spread.sum()) or 1.0
@@ -100,8 +100,8 @@ class _Distance:
     def squared(self, matrix: Matrix) -> Matrix:
         """(M, F), 1 on average between two stored rows; 0 where all of these are alike."""
         # As the stored rows are: a product among them is then no distance from itself.
-        queries, lengths = self._centred(_taken(matrix, self._parts).astype(np.float16))
-        squared: Matrix = self._summed(lengths)[:, None] + self._lengths
+        queries, absent = self._centred(_taken(matrix, self._parts).astype(np.float16))
+        squared: Matrix = self._summed(self._squared_lengths(queries, absent))[:, None] + self._lengths
         for rows in blocks(len(self.stored), STORED_ROWS):
             squared[:, rows] -= 2 * (queries @ self._centred(self.stored[rows])[0].T)
         np.maximum(squared, 0, out=squared)
@@ -118,17 +118,24 @@ class _Distance:
                 count[own] += block[:, own].any(axis=1).sum()
         return total / np.maximum(count, 1)
 
-    def _centred(self, rows: Stored) -> tuple[Matrix, NDArray[np.float64]]:
-        """Centred rows, 0 in parts that they lack, and their squared lengths in each part, (M, P), NaN in these."""
+    def _centred(self, rows: Stored) -> tuple[Matrix, NDArray[np.bool_]]:
+        """Centred rows, 0 in parts that they lack, and which parts these are, (M, P)."""
         centred = rows.astype(np.float32)
-        lengths = np.empty((len(rows), len(self._own)))
+        absent = np.empty((len(rows), len(self._own)), dtype=bool)
         for place, own in enumerate(self._own):
             part = centred[:, own]
-            absent = ~part.any(axis=1)
+            absent[:, place] = ~part.any(axis=1)
             part -= self._centre[own]
-            part[absent] = 0
-            lengths[:, place] = np.where(absent, np.nan, np.square(part).sum(axis=1))
-        return centred, lengths
+            part[absent[:, place]] = 0
+        return centred, absent
+
+    def _squared_lengths(self, centred: Matrix, absent: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Squared lengths of centred rows in each part, (M, P), NaN in parts that they lack."""
+        lengths = np.empty(absent.shape)
+        for place, own in enumerate(self._own):
+            lengths[:, place] = np.square(centred[:, own]).sum(axis=1)
+        lengths[absent] = np.nan
+        return lengths
 
     def _mean_of_present(self, lengths: NDArray[np.float64]) -> NDArray[np.float64]:
         """Mean squared length of stored rows in each part, (P,); 0 where they are alike but for rounding."""
