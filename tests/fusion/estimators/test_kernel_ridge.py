@@ -102,6 +102,7 @@ def test_centres_come_near_to_all_rows_and_are_drawn_by_the_seed(made: Any, one_
 def test_the_stop_rows_choose_the_setting(
     made: Any, fitted: Callable[..., Estimator], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(f"{MODULE}.QUERY_ROWS", 16)  # of the stop rows, in blocks
     errors = {}
     grid = [Setting(length, penalty) for length in (0.2, 1.4) for penalty in (0.1, 5.0)]
     for setting in grid:

@@ -141,18 +141,27 @@ def _drawn(count: int, most: int, seed: int) -> Rows:
 
 def _errors(data: FitData, chooser: Rows) -> dict[Setting, Values]:
     """SMAPE in percent of each stop row, (S,), as some fit rows predict it by each setting."""
-    rows = data.fit[chooser]
-    level = float(data.fit_log_prices[chooser].mean())
+    rows, level = data.fit[chooser], float(data.fit_log_prices[chooser].mean())
     centres = Geometry.of(data.design, rows)
-    among, stop = centres.squared(rows).both, centres.squared(data.stop).both
+    weights = _weights(centres.squared(rows).both, data.fit_log_prices[chooser] - level)
+    guesses = {setting: np.empty(len(data.stop)) for setting in weights}
+    for block in blocks(len(data.stop), QUERY_ROWS):
+        squared = centres.squared(data.stop[block]).both
+        kernels = {length: matern(squared, length) for length in LENGTHS}
+        for setting, guess in guesses.items():
+            guess[block] = level + kernels[setting.length] @ weights[setting]
+    return {setting: data.stop_errors(guess) for setting, guess in guesses.items()}
+
+
+def _weights(among: Matrix, target: Values) -> dict[Setting, Values]:
+    """Weights of rows, (C,), by each setting; from the squared distances among them, (C, C), and what to predict, (C,)."""
     np.fill_diagonal(among, 0)
-    errors = {}
+    weights = {}
     for length in LENGTHS:
-        kernel, queries = matern(among, length), matern(stop, length)
+        kernel = matern(among, length)
         for penalty in PENALTIES:
-            weights = _solved(kernel.astype(np.float64), data.fit_log_prices[chooser] - level, penalty)
-            errors[Setting(length, penalty)] = data.stop_errors(level + queries @ weights)
-    return errors
+            weights[Setting(length, penalty)] = _solved(kernel.astype(np.float64), target, penalty)
+    return weights
 
 
 def _exact(centres: Geometry, fit: Matrix, target: Values, setting: Setting) -> Values:
