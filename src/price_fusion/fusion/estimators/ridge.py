@@ -81,16 +81,16 @@ def _solutions(data: FitData, penalties: Sequence[float]) -> list[tuple[float, M
     level = float(data.fit_log_prices.mean())
     # The weights are a sum of the rows: with fewer rows than columns, the equations in rows are the smaller ones.
     equations = _equations_in_rows if len(data.fit) < data.fit.shape[1] else _equations_in_columns
-    with threads_for(_flop(*data.fit.shape, len(penalties))):
+    with threads_for(_flop(data.fit, len(penalties))):
         solve = equations(data.fit, mean.astype(np.float32), data.fit_log_prices - level)
         solved = [(penalty, solve(penalty)) for penalty in penalties]
     return [(penalty, weights, level - float(mean @ weights)) for penalty, weights in solved]
 
 
-def _flop(rows: int, columns: int, penalties: int) -> float:
+def _flop(matrix: Matrix, penalties: int) -> float:
     """Floating-point operations of the products and of solving with each penalty."""
-    smaller = min(rows, columns)
-    return 2 * rows * columns * smaller + penalties * smaller**3 / 3
+    smaller = min(matrix.shape)
+    return 2 * matrix.size * smaller + penalties * smaller**3 / 3
 
 
 def _equations_in_columns(matrix: Matrix, mean: Matrix, target: Values) -> Callable[[float], Matrix]:
