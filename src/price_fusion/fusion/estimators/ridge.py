@@ -90,7 +90,7 @@ def _solutions(data: FitData, penalties: Sequence[float]) -> list[tuple[float, M
 def _flop(matrix: Matrix, penalties: int) -> float:
     """Floating-point operations of the products and of solving with each penalty."""
     smaller = min(matrix.shape)
-    return 2 * matrix.size * smaller + penalties * smaller**3 / 3
+    return float(2 * matrix.size * smaller + penalties * smaller**3 / 3)
 
 
 def _equations_in_columns(matrix: Matrix, mean: Matrix, target: Values) -> Callable[[float], Matrix]:
