@@ -43,6 +43,13 @@ SELECTING: dict[str, dict[str, Any]] = {
     "nothing": {"schedule": "cosine", "epochs": 6},
     "the epoch": {"schedule": "cosine", "epochs": 8, "keep": "best", "then_loss": "smape", "then_from_epoch": 3},
     "the end": {"schedule": "constant", "epochs": 40, "keep": "best", "early_stopping_patience": 2},
+    "the end of a cosine": {
+        "schedule": "cosine",
+        "epochs": 40,
+        "keep": "best",
+        "early_stopping_patience": 1,
+        "learning_rate": 0.3,
+    },
     "the rate": {"schedule": "plateau", "epochs": 12, "plateau_patience": 0, "learning_rate": 0.3},
 }
 
@@ -97,6 +104,7 @@ def test_it_takes_the_steps_of_the_evaluated_training_on_all_rows(
     assert was.rows == was.epoch_rows == (labelled.split_table["split"] == "train").sum()
     assert was.steps == evaluated.header.epoch * -(-was.rows // 16)
     assert final.header.epoch == evaluated.header.epoch
+    assert (evaluated.header.epoch < evaluated.header.train.epochs) == (selects in ("the end", "the end of a cosine"))
     assert final.header.validation == {}
     assert final.calibration is evaluated.calibration
     assert final.header.price_scale.unit == evaluated.header.price_scale.unit
