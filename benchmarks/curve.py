@@ -82,11 +82,11 @@ def measured(bench: Bench, model: Model, draw: Draw, folder: Path) -> dict[str, 
     try:
         priced = model.price(draw.outer, SEED)
     except PriceFusionError as error:
-        record: dict[str, Any] = {"failed": str(error)}
-    else:
-        smape = smape_per_product(priced.prices, bench.prices[draw.outer.priced]).mean()
-        record = {"smape": float(smape), "seconds": priced.seconds}
-    shutil.rmtree(bench.models_folder(draw.outer.number), ignore_errors=True)
+        return {"failed": str(error)}  # not kept: the next run tries again
+    finally:
+        shutil.rmtree(bench.models_folder(draw.outer.number), ignore_errors=True)
+    smape = smape_per_product(priced.prices, bench.prices[draw.outer.priced]).mean()
+    record = {"smape": float(smape), "seconds": priced.seconds}
     write_whole(path, json.dumps(record).encode())
     return record
 
@@ -118,6 +118,8 @@ def goals_of(size: float, found: Found) -> list[Goal]:
     singles = [name for name in found if name not in BASELINES and not name.startswith("ensemble")]
     best = min(singles, key=lambda name: statistics.mean(found[name]), default=None)
     there = [name for name in BASELINES if name in found]
+    if not there or len(found[there[0]]) < 2:
+        return []
     goals = []
     for name in dict.fromkeys([ENSEMBLE, best]):
         if name is None or name not in found:
@@ -137,8 +139,8 @@ def goals_of(size: float, found: Found) -> list[Goal]:
 
 
 def slopes(by_size: Mapping[float, Found]) -> list[dict[str, Any]]:
-    """What twice the labels bring: of a power law of SMAPE over rows, fitted to the larger half of the sizes."""
-    sizes = sorted(by_size)[-max(3, len(by_size) // 2) :]
+    """What twice the labels bring: of a power law of SMAPE over rows, fitted to the three largest sizes."""
+    sizes = sorted(by_size)[-3:]
     lines = []
     for name in dict.fromkeys(name for size in sizes for name in by_size[size]):
         known = [size for size in sizes if name in by_size[size]]
@@ -165,7 +167,7 @@ COLUMNS = (
 SLOPE_COLUMNS = (
     Column("model", "model"),
     Column("exponent", "exponent", ".3f"),
-    Column("smape", "SMAPE with all rows, %", ".2f"),
+    Column("smape", "SMAPE at the largest size, %", ".2f"),
     Column("twice", "with twice as many, %", ".2f"),
     Column("gain", "gain, points", "+.2f"),
 )
@@ -236,7 +238,7 @@ def main() -> None:
             "What twice the labels would bring",
             SLOPE_COLUMNS,
             slopes(by_size),
-            ["SMAPE = a n^exponent, fitted to the larger half of the sizes; an extrapolation"],
+            ["SMAPE = a n^exponent, fitted to the three largest sizes; an extrapolation"],
         ),
         ResultTable("Seconds of training", TIME_COLUMNS, times, ["median over draws"]),
     ]

@@ -175,7 +175,7 @@ def make_what_is_missing(
     bench: Bench, wanted: Sequence[tuple[str, int]], path_of: Mapping[tuple[str, int], Path]
 ) -> None:
     """Make record after record, and say what was found."""
-    missing = [one for one in wanted if read(path_of[one]) is None]
+    missing = [one for one in wanted if not path_of[one].exists()]
     console.print(f"{len(wanted) - len(missing)} of {len(wanted)} records are there; {len(missing)} to go")
     for name, fold in missing:
         record = measure(bench, name, bench.configuration.variants[name], bench.outer_folds[fold])
