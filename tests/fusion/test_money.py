@@ -23,6 +23,9 @@ from price_fusion.fusion.money import money, rounded
         (99_999.994, "99,999.99"),
         (2_013_456.7, "2,013,457"),
         (math.nan, "nan"),
+        (0.00000123, "0.00000123"),
+        (1e-12, "1.00e-12"),
+        (-3.2e-45, "-3.20e-45"),
     ],
 )
 def test_amounts_have_enough_digits(amount: float, text: str) -> None:

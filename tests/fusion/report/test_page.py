@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import math
 import re
 from html.parser import HTMLParser
 
@@ -94,6 +95,14 @@ def test_numbers_and_gaps_in_tables() -> None:
     assert '<td class="number">1,234.50</td>' in text
     assert '<td class="number"></td>' in text
     assert "<p>nothing: none.</p>" in text
+
+
+def test_amounts_alone_are_shown_as_money() -> None:
+    row = ("weights", 1e-12, 0.5, 250_000.5, 250_000.5, math.nan)
+    table = Table("one", ("name", "p value", "price, USD", "ratio", "RMSE, USD", "R2"), [row])
+    text = render("t", "s", [], [Section("Part", tables=[table])])
+    cells = re.findall(r'<td class="number">(.*?)</td>', text)
+    assert cells == ["1e-12", "0.500", "250,000.50", "250,000", "nan"]
 
 
 def test_figures_have_texts_and_empty_ones_are_left_out() -> None:

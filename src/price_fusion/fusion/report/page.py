@@ -26,6 +26,8 @@ from price_fusion.fusion.report.described import is_empty
 
 COMPRESSION = 6
 """Of gzip: a higher level takes a second more and saves 1 %."""
+AMOUNTS = "USD"
+"""In headings of columns whose floats are amounts of money."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Table:
 
     Attributes:
         caption: what it shows.
-        columns: headings, with units.
+        columns: headings, with units; ``USD`` for amounts of money.
         rows: a value per heading; None is an empty cell.
         note: what to know of it.
     """
@@ -154,11 +156,14 @@ def _numeric(table: Table | Mapping[str, Any]) -> list[bool]:
     return [False] + [any(isinstance(value, int | float) for value in column) for column in columns[1:]]
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, heading: str = "") -> str:
+    """A value as text; floats under a heading in USD are amounts of money."""
     if value is None:
         return ""
     if isinstance(value, float):
-        return money(value)
+        if AMOUNTS in heading:
+            return money(value)
+        return f"{value:,.4g}" if abs(value) < 1 else f"{value:,.2f}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
