@@ -125,6 +125,25 @@ def test_home_and_file_addresses_are_spelt_out(load: Load, monkeypatch: pytest.M
     assert [entries[name]["filepath"] for name in "xy"] == ["/home/anna/shop/a.csv", "/home/anna/b"]
 
 
+def test_paths_within_an_entry_are_spelt_out(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/anna")
+    text = """
+x:
+  type: a.B
+  dataset: {type: c.D, filepath: ~/d.csv}
+  made_from: {model: {filepath: file:///srv/m}, split: {filepath: ~/s, if_there: true}}
+  parts: [{filepath: ~/p}, ~/kept]
+  load_args: {sep: "~", filepath: null}
+"""
+    assert load("catalog", local__catalog=text)["x"] == {
+        "type": "a.B",
+        "dataset": {"type": "c.D", "filepath": "/home/anna/d.csv"},
+        "made_from": {"model": {"filepath": "/srv/m"}, "split": {"filepath": "/home/anna/s", "if_there": True}},
+        "parts": [{"filepath": "/home/anna/p"}, "~/kept"],
+        "load_args": {"sep": "~", "filepath": None},
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -24,6 +24,8 @@ CONF_VARIABLE = "PRICE_FUSION_CONF"
 _SUFFIXES = (".yml", ".yaml", ".json")
 _FOLDERS = ("raw", "data")
 """Globals that every run needs."""
+_PATH = "filepath"
+"""Of a catalog entry, of a dataset within it, and of the files that it is made from."""
 _said: set[Path] = set()
 
 
@@ -48,7 +50,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
             raise explained from error
         if key == "catalog":
             self._check_entries(found)
-            return {name: _with_local_path(entry) for name, entry in found.items()}
+            return {name: _with_local_paths(entry) for name, entry in found.items()}
         return self._with_folders(found) if key == "globals" else found
 
     def _with_folders(self, found: dict[str, Any]) -> dict[str, Any]:
@@ -174,10 +176,14 @@ def _entry_problem(entry: object) -> str | None:
     )
 
 
-def _with_local_path(entry: Any) -> Any:
-    """An entry whose ``filepath`` is spelt out: Kedro would take ``~/shop`` for a folder ``~`` of the project."""
-    path = entry.get("filepath") if isinstance(entry, Mapping) else None
-    return {**entry, "filepath": _local(path)} if isinstance(path, str) else entry
+def _with_local_paths(value: Any) -> Any:
+    """A catalog entry, or a part of it, with each ``filepath`` spelt out: Kedro takes ``~/shop`` for a folder ``~``."""
+    if isinstance(value, Mapping):
+        return {
+            name: _local(one) if name == _PATH and isinstance(one, str) else _with_local_paths(one)
+            for name, one in value.items()
+        }
+    return [_with_local_paths(one) for one in value] if isinstance(value, list) else value
 
 
 def _local(value: str) -> str:

@@ -10,7 +10,7 @@ from price_fusion.datasets.errors import DatasetFileError
 
 
 def local_path(filepath: str) -> Path:
-    """The path that a catalog entry names, without ``file://``.
+    """The path that a catalog entry names, without ``file://``; ``~`` is spelt out where conf/ is read.
 
     Raises:
         DatasetFileError: for the address of a store: as a path, ``s3://shop`` would be a folder called ``s3:``.
