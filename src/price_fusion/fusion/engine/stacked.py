@@ -20,7 +20,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from price_fusion.errors import TrainingError
 from price_fusion.fusion.checkpoint import Checkpoint, TrainingRecord
-from price_fusion.fusion.engine.auto import resolved, resolved_variant
+from price_fusion.fusion.engine.auto import resolved
 from price_fusion.fusion.engine.captured import StepRunner
 from price_fusion.fusion.engine.device import autocast, uses_bf16
 from price_fusion.fusion.engine.members import Member, MemberRun, check_members, fresh_model
@@ -91,8 +91,8 @@ class StackedTrainer:
             )
         self.name = name
         self.rows = _fewest_rows(members)
-        self.parameters = parameters = resolved_variant(parameters, self.rows)
         self.options = options = resolved(parameters.train, self.rows)
+        self.parameters = parameters = parameters.model_copy(update={"train": options})
         check_selection(name, options, min(len(member.validation) for member in members))
         self.data = data
         self.device = data.device

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from price_fusion.errors import TrainingError
 from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader, TrainingRecord
-from price_fusion.fusion.engine.auto import explained, resolved, resolved_variant
+from price_fusion.fusion.engine.auto import explained, resolved
 from price_fusion.fusion.engine.device import uses_bf16
 from price_fusion.fusion.engine.feed import Feed, Stretch, TrainFeed
 from price_fusion.fusion.engine.not_finite import BadBatch
@@ -121,8 +121,8 @@ class Trainer:
         self.quiet = quiet = quiet or not self.ranks.is_first
         self.after_epoch = after_epoch
         self.reason = explained(parameters.train, data.products)
-        self.parameters = parameters = resolved_variant(parameters, data.products)
         self.options = options = resolved(parameters.train, data.products)
+        self.parameters = parameters = parameters.model_copy(update={"train": options})
         if self.ranks.is_first:
             check_selection(name, options, len(data.validation))
         self.data = data
