@@ -74,7 +74,7 @@ from price_fusion.fusion.engine.run_folder import RunFolder
 from price_fusion.fusion.engine.trainer import train_variant
 from price_fusion.fusion.engine.training_data import training_data
 from price_fusion.fusion.ensemble import OutOfFold, build_ensemble, load_ensemble, save_ensemble
-from price_fusion.fusion.estimators import ESTIMATORS, EstimatorOptions, fit_data, fit_estimator, refit_estimator
+from price_fusion.fusion.estimators import ESTIMATORS, EstimatorOptions, fit_data, fit_estimator
 from price_fusion.fusion.files import whole_file
 from price_fusion.fusion.folds import FoldFolder
 from price_fusion.fusion.metrics import price_metrics, smape_per_product
@@ -475,8 +475,9 @@ def price_by_estimator(bench: Bench, kind: str, outer: OuterFold, seed: int) -> 
     options = EstimatorOptions(rounds=bench.configuration.rounds, threads=bench.threads)
     began = perf_counter()
     logs = np.log1p(bench.prices)
-    chosen = fit_estimator(kind, features, sources, logs, outer.fit, outer.stop, options=options, seed=seed)
-    fitted = refit_estimator(chosen, features, logs, outer.others, options=options)
+    fitted = fit_estimator(
+        kind, features, sources, logs, outer.fit, outer.stop, options=options, seed=seed, fit_stop_rows=True
+    )
     seconds = perf_counter() - began
     return Priced(np.expm1(fitted.log_prices(features, outer.priced)), seconds)
 

@@ -25,7 +25,7 @@ from price_fusion.fusion.engine.recipe import data_fingerprints, recipe, variant
 from price_fusion.fusion.engine.stacked import train_stacked
 from price_fusion.fusion.engine.trainer import train_variant
 from price_fusion.fusion.engine.training_data import TrainingData, training_data
-from price_fusion.fusion.estimators import EstimatorOptions, fit_estimator, load_estimator, refit_estimator
+from price_fusion.fusion.estimators import EstimatorOptions, fit_estimator, load_estimator
 from price_fusion.fusion.estimators.folder import FORMAT_VERSION
 from price_fusion.fusion.folds import NETWORK, FoldFolder, FoldModel, FoldModels
 from price_fusion.fusion.network import Network
@@ -143,13 +143,11 @@ def cross_validate_estimator(
     def fit(todo: Sequence[FoldTask]) -> Iterator[float]:
         for task in todo:
             began = perf_counter()
-            roles = task.roles
-            chosen = fit_estimator(
-                kind, features, sources, log_prices, roles.fit, roles.stop, options=options, seed=seed, unit=unit
-            )
-            # Nothing else is chosen by the stop rows, so they are fitted on, too.
-            rows = np.sort(np.concatenate([roles.fit, roles.stop]))
-            fitted = refit_estimator(chosen, features, log_prices, rows, options=options)
+            fitted = fit_estimator(
+                kind, features, sources, log_prices, task.roles.fit, task.roles.stop,
+                options=options, seed=seed, unit=unit,
+                fit_stop_rows=True,  # nothing else is chosen by them
+            )  # fmt: skip
             fitted.save(folder.path / task.file)
             yield perf_counter() - began
 

@@ -119,6 +119,21 @@ def test_refitted_on_other_rows_it_keeps_its_settings_and_learns_from_them(
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_fitted_on_stop_rows_too_it_has_the_settings_that_they_chose(kind: str, made: Any, fitted: Fitted) -> None:
+    options, rows = EstimatorOptions(rounds=60, threads=1), np.r_[made.stop_rows, made.fit_rows]
+    both = fit_estimator(
+        kind, made.features, made.sources, made.log_prices, made.fit_rows, made.stop_rows,
+        options=options, seed=3, fit_stop_rows=True,
+    )  # fmt: skip
+    again = refit_estimator(fitted(kind, made), made.features, made.log_prices, np.sort(rows), options=options)
+    assert both.description == again.description
+    other = made.other_rows
+    np.testing.assert_array_equal(
+        both.log_prices(made.features, other), again.log_prices(made.features, other), strict=True
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_product_that_no_source_knows_gets_the_median_of_the_fit_rows(kind: str, made: Any, fitted: Fitted) -> None:
     features = made.features
     for source in features.sources.values():

@@ -28,6 +28,8 @@ from price_fusion.parameters import ComparisonParameters, Source
 from price_fusion.parameters.base import Parameters
 
 Values = NDArray[np.float64]
+Settings = Mapping[str, JsonValue]
+"""Hyper-parameters of an estimator, by name."""
 
 
 class EstimatorOptions(Parameters):
@@ -140,17 +142,24 @@ class Estimator(ABC):
 
     @classmethod
     @abstractmethod
-    def fit(cls, data: FitData, options: EstimatorOptions, seed: int) -> Self:
-        """Fit on the fit rows; the stop rows choose what is to be chosen."""
+    def choose(cls, data: FitData, options: EstimatorOptions, seed: int) -> Settings:
+        """The settings that predict the stop rows best from the fit rows, and the seed if ``fitted`` needs it."""
 
+    @classmethod
     @abstractmethod
-    def refitted(self, data: FitData, options: EstimatorOptions) -> Self:
-        """An estimator with the settings of this one, fitted on the fit rows; nothing is chosen.
+    def fitted(cls, data: FitData, options: EstimatorOptions, settings: Settings) -> Self:
+        """Fit on the fit rows with given settings; nothing is chosen.
 
         Args:
-            data: without stop rows.
-            options: what fitting may spend; ``rounds`` are those of this one.
+            data: its stop rows are not used.
+            options: what fitting may spend; ``rounds`` are those of the settings.
+            settings: as ``choose`` returns them; the estimator's description has the same.
         """
+
+    @classmethod
+    def fit(cls, data: FitData, options: EstimatorOptions, seed: int) -> Self:
+        """Fit on the fit rows with the settings that the stop rows choose."""
+        return cls.fitted(data, options, cls.choose(data, options, seed))
 
     @classmethod
     @abstractmethod

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from price_fusion.errors import MissingPackageError, TrainingError
-from price_fusion.fusion.estimators.base import Estimator, EstimatorOptions, FitData, Values
+from price_fusion.fusion.estimators.base import Estimator, EstimatorOptions, FitData, Settings, Values
 from price_fusion.fusion.estimators.contribution import Matrix
 from price_fusion.fusion.estimators.folder import Description
 
@@ -60,6 +60,11 @@ class _Boosted(Estimator):
         self._model = model
         self._threads = threads
 
+    @classmethod
+    def choose(cls, data: FitData, options: EstimatorOptions, seed: int) -> Settings:
+        """The settings of ``fit``: the rounds are those at which its boosting stopped."""
+        return cls.fit(data, options, seed).description.settings
+
 
 class LightGBM(_Boosted):
     """Trees of LightGBM, a ``lightgbm.Booster``. The result does not depend on the number of threads."""
@@ -87,14 +92,15 @@ class LightGBM(_Boosted):
             data.described(**LIGHTGBM_PARAMETERS, rounds=booster.best_iteration, seed=seed), best, options.threads
         )
 
-    def refitted(self, data: FitData, options: EstimatorOptions) -> Self:
-        """Boost for as many rounds as were best."""
+    @classmethod
+    def fitted(cls, data: FitData, options: EstimatorOptions, settings: Settings) -> Self:
+        """Boost for the rounds of the settings."""
         lightgbm = optional_package("lightgbm")
-        given = dict(self.description.settings)
+        given = dict(settings)
         rounds = int(given.pop("rounds"))  # type: ignore[arg-type]
         fit = lightgbm.Dataset(data.fit, data.fit_log_prices)
         booster = lightgbm.train({**given, "num_threads": options.threads}, fit, num_boost_round=rounds)
-        return type(self)(data.described(**self.description.settings), booster, options.threads)
+        return cls(data.described(**settings), booster, options.threads)
 
     @classmethod
     def read(cls, path: Path, description: Description, threads: int) -> Self:
@@ -139,17 +145,18 @@ class CatBoost(_Boosted):
         _log(cls.kind, model.tree_count_, options, started)
         return cls(data.described(**CATBOOST_PARAMETERS, rounds=model.tree_count_, seed=seed), model, options.threads)
 
-    def refitted(self, data: FitData, options: EstimatorOptions) -> Self:
-        """Boost for as many rounds as were best."""
+    @classmethod
+    def fitted(cls, data: FitData, options: EstimatorOptions, settings: Settings) -> Self:
+        """Boost for the rounds of the settings."""
         catboost = optional_package("catboost")
-        given = dict(self.description.settings)
+        given = dict(settings)
         rounds, seed = given.pop("rounds"), given.pop("seed")
         model = catboost.CatBoostRegressor(
             **given, iterations=rounds, random_seed=seed, thread_count=options.threads or -1
         )
         with _catboost_errors(data):
             model.fit(data.fit, data.fit_log_prices)
-        return type(self)(data.described(**self.description.settings), model, options.threads)
+        return cls(data.described(**settings), model, options.threads)
 
     @classmethod
     def read(cls, path: Path, description: Description, threads: int) -> Self:

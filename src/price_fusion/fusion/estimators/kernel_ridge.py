@@ -13,7 +13,7 @@ from typing import ClassVar, NamedTuple, Self
 import numpy as np
 from scipy import linalg
 
-from price_fusion.fusion.estimators.base import Estimator, EstimatorOptions, FitData, Values
+from price_fusion.fusion.estimators.base import Estimator, EstimatorOptions, FitData, Settings, Values
 from price_fusion.fusion.estimators.choice import chosen
 from price_fusion.fusion.estimators.contribution import Matrix
 from price_fusion.fusion.estimators.design import Rows, blocks
@@ -42,6 +42,11 @@ class Setting(NamedTuple):
 
     length: float
     penalty: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """From the settings of an estimator."""
+        return cls(*(float(settings[name]) for name in cls._fields))  # type: ignore[arg-type]
 
 
 USUAL = Setting(1.0, 0.03)
@@ -75,21 +80,19 @@ class KernelRidge(Estimator):
         self.level = level
 
     @classmethod
-    def fit(cls, data: FitData, options: EstimatorOptions, seed: int) -> Self:
-        """Choose the setting with some fit rows, then fit all of them; the seed draws rows where not all are used."""
+    def choose(cls, data: FitData, options: EstimatorOptions, seed: int) -> Settings:
+        """Choose the setting with some fit rows; the seed draws them, and the centres of ``fitted``."""
         chooser = _drawn(data.fit_rows, CHOOSING_ROWS, seed)
         with threads_for(_flop(data, len(chooser), len(LENGTHS) * len(PENALTIES))):
             errors = _errors(data, chooser)
         setting = chosen(errors, USUAL)
         logger.info("kernel_ridge: %s, SMAPE of the stop rows %.2f %%", setting, errors[setting].mean())
-        return cls._fitted(data, options, seed, setting)
-
-    def refitted(self, data: FitData, options: EstimatorOptions) -> Self:
-        """Fit with the setting that was chosen."""
-        return self._fitted(data, options, int(self.description.settings["seed"]), self.setting)  # type: ignore[arg-type]
+        return {**setting._asdict(), "seed": seed}
 
     @classmethod
-    def _fitted(cls, data: FitData, options: EstimatorOptions, seed: int, setting: Setting) -> Self:
+    def fitted(cls, data: FitData, options: EstimatorOptions, settings: Settings) -> Self:
+        """Fit all fit rows, with all or some of them as centres."""
+        setting, seed = Setting.of(settings), int(settings["seed"])  # type: ignore[arg-type]
         exact = math.isqrt(int(options.memory_gb * 1e9 / 8))
         drawn = _drawn(data.fit_rows, exact if data.fit_rows <= exact else min(CENTRES, exact), seed)
         level = float(data.fit_log_prices.mean())
@@ -101,13 +104,13 @@ class KernelRidge(Estimator):
             else:
                 logger.info("kernel_ridge: %s centres of %s fit rows", f"{len(drawn):,}", f"{data.fit_rows:,}")
                 weights = _with_centres(centres, data.fit, target, drawn, setting)
-        return cls(data.described(**setting._asdict(), seed=seed), setting, centres, weights, level)
+        return cls(data.described(**settings), setting, centres, weights, level)
 
     @classmethod
     def read(cls, path: Path, description: Description, threads: int) -> Self:
         """Open the centres and weights."""
         arrays = read_arrays(path)
-        setting = Setting(*(float(description.settings[name]) for name in Setting._fields))  # type: ignore[arg-type]
+        setting = Setting.of(description.settings)
         centres = Geometry.read(description.design, arrays)
         return cls(description, setting, centres, arrays["weights"], float(arrays["level"][0]))
 

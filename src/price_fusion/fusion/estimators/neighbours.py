@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from price_fusion.fusion.estimators.base import Estimator, EstimatorOptions, FitData, Values
+from price_fusion.fusion.estimators.base import Estimator, EstimatorOptions, FitData, Settings, Values
 from price_fusion.fusion.estimators.choice import chosen
 from price_fusion.fusion.estimators.contribution import Amounts, Matrix
 from price_fusion.fusion.estimators.design import Design, Rows, blocks
@@ -152,18 +152,19 @@ class Neighbours(Estimator):
         self.store = store
 
     @classmethod
-    def fit(cls, data: FitData, options: EstimatorOptions, seed: int) -> Self:
-        """Store the fit rows and choose the setting by SMAPE of the stop rows; there is nothing random in it."""
+    def choose(cls, data: FitData, options: EstimatorOptions, seed: int) -> Settings:
+        """Choose the setting by SMAPE of the stop rows; there is nothing random in it."""
         store = Store.of(data.design, data.fit, data.fit_log_prices)
         errors = {setting: data.stop_errors(guess) for setting, guess in _guesses(store, data).items()}
         setting = chosen(errors, USUAL if USUAL in errors else USUAL._replace(move=0.0))
         logger.info("neighbours: %s, SMAPE of the stop rows %.2f %%", setting, errors[setting].mean())
-        return cls(data.described(**setting._asdict()), setting, store)
+        return setting._asdict()
 
-    def refitted(self, data: FitData, options: EstimatorOptions) -> Self:
-        """Store the fit rows, to be compared by the setting that was chosen."""
-        described = data.described(**self.setting._asdict())
-        return type(self)(described, self.setting, Store.of(data.design, data.fit, data.fit_log_prices))
+    @classmethod
+    def fitted(cls, data: FitData, options: EstimatorOptions, settings: Settings) -> Self:
+        """Store the fit rows."""
+        store = Store.of(data.design, data.fit, data.fit_log_prices)
+        return cls(data.described(**settings), Setting(**settings), store)  # type: ignore[arg-type]
 
     @classmethod
     def read(cls, path: Path, description: Description, threads: int) -> Self:

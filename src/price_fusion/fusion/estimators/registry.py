@@ -24,6 +24,8 @@ ESTIMATORS: Final[Mapping[str, type[Estimator]]] = MappingProxyType(
     {estimator.kind: estimator for estimator in (Ridge, KernelRidge, Neighbours, LightGBM, CatBoost)}
 )
 
+NO_ROWS: Final[Rows] = np.empty(0, np.int64)
+
 
 def fit_estimator(
     kind: str,
@@ -36,6 +38,7 @@ def fit_estimator(
     options: EstimatorOptions | None = None,
     seed: int = 0,
     unit: float = 1.0,
+    fit_stop_rows: bool = False,
 ) -> Estimator:
     """Fit an estimator. The prices of other rows than those named are not used.
 
@@ -49,6 +52,7 @@ def fit_estimator(
         options: what fitting may spend; by default as ``EstimatorOptions`` says.
         seed: of what is random.
         unit: of the log prices, USD.
+        fit_stop_rows: whether to fit on the stop rows, too, once they have chosen.
 
     Raises:
         ParameterError: if there is no such kind.
@@ -62,8 +66,14 @@ def fit_estimator(
             f"{kind}: {len(fit_rows)} fit rows and 0 stop rows, expected some of each. Split the products with train and "
             "validation rows (splitting.proportions, splitting.folds)."
         )
+    estimator, options = ESTIMATORS[kind], options or EstimatorOptions()
     data = fit_data(features, sources, log_prices, fit_rows, stop_rows, unit)
-    return ESTIMATORS[kind].fit(data, options or EstimatorOptions(), seed)
+    if not fit_stop_rows:
+        return estimator.fit(data, options, seed)
+    settings = estimator.choose(data, options, seed)
+    del data  # only one matrix in memory
+    rows = np.sort(np.concatenate([fit_rows, stop_rows]))
+    return estimator.fitted(fit_data(features, sources, log_prices, rows, NO_ROWS, unit), options, settings)
 
 
 def refit_estimator(
@@ -83,8 +93,8 @@ def refit_estimator(
         MissingPackageError: if the kind needs a package that is not installed.
     """
     declared, unit = fitted.design.declarations, fitted.price_scale.unit
-    data = fit_data(features, declared, log_prices, rows, np.empty(0, np.int64), unit)
-    return fitted.refitted(data, options or EstimatorOptions())
+    data = fit_data(features, declared, log_prices, rows, NO_ROWS, unit)
+    return type(fitted).fitted(data, options or EstimatorOptions(), fitted.description.settings)
 
 
 def load_estimator(folder: Path, *, threads: int = 0) -> Estimator:

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 import numpy as np
 from scipy import linalg
 
-from price_fusion.fusion.estimators.base import Estimator, EstimatorOptions, FitData, Values
+from price_fusion.fusion.estimators.base import Estimator, EstimatorOptions, FitData, Settings, Values
 from price_fusion.fusion.estimators.contribution import Matrix
 from price_fusion.fusion.estimators.design import blocks
 from price_fusion.fusion.estimators.folder import Description, read_arrays, write_arrays
@@ -50,11 +50,16 @@ class Ridge(Estimator):
         logger.debug("ridge: penalty %g, SMAPE of the stop rows %.2f %%", penalty, error)
         return cls(data.described(penalty=penalty), weights, intercept)
 
-    def refitted(self, data: FitData, options: EstimatorOptions) -> Self:
-        """Fit with the penalty that was chosen."""
-        settings = self.description.settings
+    @classmethod
+    def choose(cls, data: FitData, options: EstimatorOptions, seed: int) -> Settings:
+        """The penalty of ``fit``, which has the estimator of each penalty at hand."""
+        return cls.fit(data, options, seed).description.settings
+
+    @classmethod
+    def fitted(cls, data: FitData, options: EstimatorOptions, settings: Settings) -> Self:
+        """Fit with one penalty."""
         ((_, weights, intercept),) = _solutions(data, [float(settings["penalty"])])  # type: ignore[arg-type]
-        return type(self)(data.described(**settings), weights, intercept)
+        return cls(data.described(**settings), weights, intercept)
 
     @classmethod
     def read(cls, path: Path, description: Description, threads: int) -> Self:
