@@ -436,8 +436,15 @@ def test_a_fold_without_a_price_range_is_warned_of(caplog: pytest.LogCaptureFixt
     with caplog.at_level(logging.WARNING):
         check_folds(*frames(folds.tolist(), prices.tolist()))
     assert [record.getMessage() for record in caplog.records] == [
-        "fold 0 has no product in price decile(s) 10: its metrics say nothing of them; lower splitting.folds"
+        "folds lack products of some of 9 price ranges: fold 0 of range 9. Their metrics say nothing of these prices. Lower "
+        "splitting.folds, or bring more products"
     ]
+
+
+def test_small_folds_are_not_blamed_for_their_size(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        check_folds(*frames([0, 1, 2, 3, 4] * 3, [float(1 + row) for row in range(15)]))
+    assert not caplog.records
 
 
 def test_prices_of_the_holdout_make_no_price_range(caplog: pytest.LogCaptureFixture) -> None:

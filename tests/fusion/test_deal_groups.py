@@ -32,6 +32,14 @@ def test_groups_are_whole_and_each_part_gets_its_share(
     np.testing.assert_array_equal(part, again)
 
 
+@given(rows=st.integers(10, 120), seed=st.integers(0, 1_000))
+def test_of_few_rows_the_smallest_part_gets_its_share(rows: int, seed: int) -> None:
+    prices = np.random.default_rng(seed).lognormal(2.7, 1.0, rows)
+    part = deal_groups(np.arange(rows), prices, (0.9, 0.1), 10, np.random.default_rng(seed))
+    strata = min(10, rows // 10)
+    assert strata <= (part == 1).sum() <= rows / 10 + strata
+
+
 def test_each_price_range_is_dealt_alike() -> None:
     prices = np.random.default_rng(0).permutation(np.arange(1.0, 1_001.0))
     part = deal_groups(np.arange(1_000), prices, (0.7, 0.3), 10, np.random.default_rng(1))

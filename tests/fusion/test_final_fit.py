@@ -195,6 +195,19 @@ def test_a_damaged_state_is_no_obstacle(evaluate: Evaluate, labelled: LabelledDa
     assert same_weights(final_checkpoint(evaluated, labelled, WHERE, run), first)
 
 
+def test_where_its_last_state_is_damaged_the_one_before_it_stands_in(
+    evaluate: Evaluate, labelled: LabelledData, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run, evaluated = RunFolder("tiny", tmp_path), evaluate(labelled, epochs=3)
+    where = TrainParameters(device="cpu", state_every=0.0)
+    first = final_checkpoint(evaluated, labelled, where, run)
+    run.state.write_bytes(run.state.read_bytes()[:-1])
+    caplog.clear()
+    assert same_weights(final_checkpoint(evaluated, labelled, where, run), first)
+    assert "damaged state" in caplog.text
+    assert f"going on from the one before it, {run.states[1]}" in caplog.text
+
+
 def test_a_training_of_other_data_is_not_repeated(evaluate: Evaluate, labelled: LabelledData, tmp_path: Path) -> None:
     evaluated, run = evaluate(labelled), RunFolder("tiny", tmp_path)
     swapped = labelled.split_table.assign(split=labelled.split_table["split"].to_numpy()[::-1])

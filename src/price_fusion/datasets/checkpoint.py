@@ -8,7 +8,7 @@ from typing import Any
 
 from kedro.io import AbstractDataset
 
-from price_fusion.datasets.errors import is_whole, kedro_errors
+from price_fusion.datasets.errors import kedro_errors
 from price_fusion.datasets.local_path import local_path
 from price_fusion.datasets.recorded import FileRecord
 from price_fusion.fusion.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, saved_digest
@@ -49,9 +49,6 @@ class CheckpointDataset(FileRecord, AbstractDataset[Checkpoint, Checkpoint]):
     @property
     def _recorded_file(self) -> Path:
         return self._filepath
-
-    def _exists(self) -> bool:
-        return not self.is_stale and self._filepath.is_file() and is_whole(self.load)
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath)}

@@ -75,6 +75,7 @@ class EmbeddingFilesDataset(AbstractDataset[NoReturn, RawEmbeddings]):
         """Refuse: raw data is never written."""
         raise DatasetError(f"{self._filepath} is raw data and is never written.")
 
+    @kedro_errors()
     def _exists(self) -> bool:
         return self._filepath.exists()
 

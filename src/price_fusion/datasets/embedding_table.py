@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from kedro.io import AbstractDataset
 
-from price_fusion.datasets.errors import is_whole, kedro_errors
+from price_fusion.datasets.errors import kedro_errors
 from price_fusion.datasets.local_path import local_path
 from price_fusion.datasets.recorded import FileRecord
 from price_fusion.errors import ParameterError
@@ -57,9 +57,6 @@ class EmbeddingTableDataset(FileRecord, AbstractDataset[TableDraft, EmbeddingTab
     @property
     def _recorded_file(self) -> Path:
         return self._filepath / "manifest.json"
-
-    def _exists(self) -> bool:
-        return not self.is_stale and self._recorded_file.is_file() and is_whole(self.load)
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath), "source": self._source, "check": self._check}

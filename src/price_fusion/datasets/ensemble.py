@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset
 
-from price_fusion.datasets.errors import is_whole, kedro_errors
+from price_fusion.datasets.errors import kedro_errors
 from price_fusion.datasets.local_path import local_path
 from price_fusion.datasets.recorded import FileRecord
 from price_fusion.fusion.digests import digest_of
@@ -56,9 +56,6 @@ class EnsembleDataset(FileRecord, AbstractDataset["EnsembleDraft", "Ensemble"]):
     @property
     def _recorded_file(self) -> Path:
         return self._filepath / MANIFEST
-
-    def _exists(self) -> bool:
-        return not self.is_stale and self._recorded_file.is_file() and is_whole(self.load)
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath)}

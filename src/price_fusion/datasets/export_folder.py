@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset
 
-from price_fusion.datasets.errors import DatasetFileError, is_whole, kedro_errors
+from price_fusion.datasets.errors import DatasetFileError, kedro_errors
 from price_fusion.datasets.local_path import local_path
 from price_fusion.datasets.recorded import FileRecord
 from price_fusion.fusion.sealed import json_object, unsealed
@@ -55,9 +55,6 @@ class ExportDataset(FileRecord, AbstractDataset["Exported", dict[str, Any]]):
     @property
     def _recorded_file(self) -> Path:
         return self._filepath / "export.json"
-
-    def _exists(self) -> bool:
-        return not self.is_stale and self._recorded_file.is_file() and is_whole(self.load)
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath)}

@@ -148,6 +148,7 @@ class FabricatedSampleDataset(RecordedOutput, AbstractDataset[FabricatedSample, 
         marker = self._read_marker()
         return {"params:fabrication": (marker["parameters"],), "params:seed": (marker["seed"],)}
 
+    @kedro_errors()
     def _exists(self) -> bool:
         """Whether a finished marker and all files that it lists are there."""
         if self.is_stale or not self._marker.exists():

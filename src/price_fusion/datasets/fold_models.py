@@ -42,6 +42,7 @@ class FoldModelsDataset(FileRecord, AbstractDataset[FoldModels, FoldModels]):
     def _recorded_file(self) -> Path:
         return self._folder.manifest
 
+    @kedro_errors()
     def _exists(self) -> bool:
         return not self.is_stale and self._folder.is_complete
 

@@ -39,6 +39,7 @@ class IdListDataset(AbstractDataset[NoReturn, Ids]):
         """Refuse: raw data is never written."""
         raise DatasetError(f"{self._filepath} is raw data and is never written.")
 
+    @kedro_errors()
     def _exists(self) -> bool:
         return self._filepath.is_file()
 

@@ -71,6 +71,7 @@ class ProductTableDataset(AbstractDataset[NoReturn, pd.DataFrame]):
         """Refuse: raw data is never written."""
         raise DatasetError(f"{self._filepath} is raw data and is never written.")
 
+    @kedro_errors()
     def _exists(self) -> bool:
         return self._filepath.is_file()
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from price_fusion.datasets.errors import is_whole, kedro_errors
 from price_fusion.datasets.made_from import Facts, Origins
 from price_fusion.datasets.sidecar import Sidecar
 from price_fusion.fusion.digests import digest_of
@@ -42,6 +44,14 @@ class FileRecord(RecordedOutput):
     def made_from(self) -> Facts | None:
         """What the sidecar says, if it is of the file that is there."""
         return Sidecar(self._recorded_file).made_from()
+
+    def load(self) -> Any:
+        """As the dataset does; it checks what it loads."""
+        raise NotImplementedError
+
+    @kedro_errors()
+    def _exists(self) -> bool:
+        return not self.is_stale and self._recorded_file.is_file() and is_whole(self.load)
 
     def _record(self) -> None:
         """Write the sidecar of what has been saved."""

@@ -119,6 +119,7 @@ class WholeFile(RecordedOutput):
         # Kedro's wrapper would turn an error of the disk into one that no longer says that it is one.
         inspect.unwrap(super().save)(elsewhere, data)  # type: ignore[misc]
 
+    @kedro_errors()
     def _exists(self) -> bool:
         return not self.is_stale and self._sidecar.is_current() and is_whole(self._sidecar.check)
 

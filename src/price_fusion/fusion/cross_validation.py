@@ -38,7 +38,8 @@ logger = logging.getLogger(__name__)
 
 FOLD_ROWS = 2
 """Rows that a fold needs at least."""
-DECILES = 10
+PRICE_QUANTILES = 10
+"""Price ranges of which each fold should have products; fewer where folds are too small to have some of each."""
 
 Rows = NDArray[np.int64]
 Values = NDArray[np.float64]
@@ -219,16 +220,23 @@ def check_folds(samples: pd.DataFrame, split_table: pd.DataFrame) -> list[int]:
             f"fold(s) {', '.join(map(str, small))} have fewer than {FOLD_ROWS} rows of {(fold_of >= 0).sum():,} in all: "
             f"{len(folds)} folds are too many. Lower splitting.folds, or bring more products."
         )
-    edges = np.quantile(price[fold_of >= 0], np.linspace(0, 1, DECILES + 1)[1:-1])
-    decile = np.searchsorted(edges, price, side="right")
-    for fold in folds:
-        absent = sorted(set(decile[fold_of >= 0].tolist()) - set(decile[fold_of == fold].tolist()))
-        if absent:
-            logger.warning(
-                "fold %d has no product in price decile(s) %s: its metrics say nothing of them; lower splitting.folds",
-                fold,
-                ", ".join(str(number + 1) for number in absent),
-            )
+    least = min(int((fold_of == fold).sum()) for fold in folds)
+    quantiles = min(PRICE_QUANTILES, least // FOLD_ROWS)
+    edges = np.quantile(price[fold_of >= 0], np.linspace(0, 1, quantiles + 1)[1:-1])
+    quantile = np.searchsorted(edges, price, side="right")
+    there = set(quantile[fold_of >= 0].tolist())
+    absent = {fold: sorted(there - set(quantile[fold_of == fold].tolist())) for fold in folds}
+    if any(absent.values()):
+        logger.warning(
+            "folds lack products of some of %d price ranges: %s. Their metrics say nothing of these prices. Lower "
+            "splitting.folds, or bring more products",
+            quantiles,
+            "; ".join(
+                f"fold {fold} of range {', '.join(str(number + 1) for number in missing)}"
+                for fold, missing in absent.items()
+                if missing
+            ),
+        )
     return folds
 
 

@@ -16,9 +16,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from price_fusion.errors import CheckpointError
+from price_fusion.errors import CheckpointError, StorageError
 from price_fusion.fusion.digests import digests_below, first_problem
 from price_fusion.fusion.files import write_whole
+from price_fusion.fusion.obstacles import unreadable_by_us
 from price_fusion.fusion.sealed import json_object, sealed, unsealed
 
 logger = logging.getLogger(__name__)
@@ -156,6 +157,7 @@ class FoldFolder:
 
         Raises:
             CheckpointError: if they are not all there and whole, or the manifest is damaged or of another version.
+            StorageError: if it may not be read.
         """
         found, _ = self._read()
         if not found.complete:
@@ -194,5 +196,7 @@ class FoldFolder:
             return FoldModels(**fields, models=tuple(models), path=self.path), others
         except FileNotFoundError as error:
             raise CheckpointError(f"{self.manifest}: no models of cross-validation here. {ADVICE}") from error
+        except PermissionError as error:
+            raise StorageError(f"{self.manifest}: {unreadable_by_us(self.manifest)}") from error
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise CheckpointError(f"{self.manifest}: damaged manifest ({error}). {ADVICE}") from error

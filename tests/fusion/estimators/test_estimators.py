@@ -315,7 +315,18 @@ def test_boosting_leaves_no_files(made: Any, fitted: Fitted, tmp_path: Path, mon
 
 
 @pytest.mark.skipif("catboost" in PACKAGES, reason="catboost is an optional extra")
-def test_what_catboost_cannot_be_fitted_on_is_named(made: Any, fitted: Fitted) -> None:
-    made.log_prices[:] = 2.0
-    with pytest.raises(TrainingError, match=r"catboost cannot be fitted on \d+ products .* targets are equal"):
+def test_what_catboost_cannot_be_fitted_on_is_named(made: Any, fitted: Fitted, monkeypatch: pytest.MonkeyPatch) -> None:
+    import catboost
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise catboost.CatBoostError("All features are constant")
+
+    monkeypatch.setattr(catboost.CatBoostRegressor, "fit", refuse)
+    with pytest.raises(TrainingError, match=r"catboost cannot be fitted on \d+ products .* features are constant"):
         fitted("catboost", made)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_where_all_prices_are_one_that_one_is_predicted(kind: str, made: Any, fitted: Fitted) -> None:
+    made.log_prices[:] = 2.0
+    np.testing.assert_allclose(fitted(kind, made).log_prices(made.features, made.other_rows), 2.0, rtol=1e-5)

@@ -142,7 +142,11 @@ def save_state(states: Sequence[Path], fingerprint: dict[str, Any], parts: dict[
             last.replace(before)  # dying here leaves the one before it alone, which is whole
 
 
-def load_state(states: Sequence[Path], device: torch.device) -> tuple[Path, dict[str, Any], dict[str, Any]] | None:
+State = tuple[Path, dict[str, Any], dict[str, Any]]
+"""The file of a state, its fingerprint and its parts."""
+
+
+def load_state(states: Sequence[Path], device: torch.device) -> State | None:
     """Read the last state that is whole.
 
     Args:
@@ -155,49 +159,61 @@ def load_state(states: Sequence[Path], device: torch.device) -> tuple[Path, dict
     Raises:
         TrainingError: if all that are there are damaged, or one is of another version.
     """
-    there = [path for path in states if path.exists()]
-    if not there:
+    found, damage = _last_whole(states, device)
+    if found is None and damage:
+        raise TrainingError(f"{'; '.join(damage)}. Start afresh with <variant>.train.resume=false.")
+    if found is None:
         logger.warning("%s: no state to resume; training starts afresh", states[0])
-        return None
-    damage = []
-    for path in there:
-        try:
-            fingerprint, parts = _read_state(path, device)
-        except _DamagedStateError as error:
-            damage.append(f"{path}: damaged state ({error})")
-            continue
-        if damage:
-            logger.warning("%s; going on from the one before it, %s", damage[0], path)
-        return path, fingerprint, parts
-    raise TrainingError(f"{'; '.join(damage)}. Start afresh with <variant>.train.resume=false.")
+    elif damage:
+        _say_what_stands_in(found, damage)
+    return found
 
 
-def is_state_of(states: Sequence[Path], fingerprint: dict[str, Any]) -> bool:
-    """Whether the last state that is whole is of this very run.
+def load_state_of(fingerprint: dict[str, Any], states: Sequence[Path], device: torch.device) -> State | None:
+    """Read the last state that is whole, if it is of this very run; None where it is of another, or there is none.
 
     Args:
-        states: where the last and the one before it are kept.
         fingerprint: of the run, as ``describe_run`` gives it.
+        states: as of ``load_state``.
+        device: of the tensors.
     """
-    for path in states:
-        try:
-            return bool(_read_state(path, torch.device("cpu"))[0] == fingerprint)
-        except (FileNotFoundError, _DamagedStateError):
-            continue
-        except TrainingError:  # of another version
-            return False
-    return False
+    try:
+        found, damage = _last_whole(states, device)
+    except TrainingError:  # of another version
+        return None
+    if found is None or found[1] != fingerprint:
+        return None
+    if damage:
+        _say_what_stands_in(found, damage)
+    return found
 
 
 def unfinished_epoch(states: Sequence[Path]) -> int | None:
     """The epoch in which the last whole state stopped; None where there is none, or its training was over."""
+    try:
+        found, _ = _last_whole(states, torch.device("cpu"))
+    except TrainingError:
+        return None
+    if found is None or found[2]["over"]:
+        return None
+    return int(found[2]["progress"]["epoch"]) + 1
+
+
+def _last_whole(states: Sequence[Path], device: torch.device) -> tuple[State | None, list[str]]:
+    """The last state that is whole, and what is wrong with those after it."""
+    damage = []
     for path in states:
         try:
-            parts = _read_state(path, torch.device("cpu"))[1]
-        except (FileNotFoundError, _DamagedStateError, TrainingError):
+            return (path, *_read_state(path, device)), damage
+        except FileNotFoundError:
             continue
-        return None if parts["over"] else parts["progress"]["epoch"] + 1
-    return None
+        except _DamagedStateError as error:
+            damage.append(f"{path}: damaged state ({error})")
+    return None, damage
+
+
+def _say_what_stands_in(found: State, damage: Sequence[str]) -> None:
+    logger.warning("%s; going on from the one before it, %s", damage[0], found[0])
 
 
 def _read_state(path: Path, device: torch.device) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -30,8 +30,8 @@ from price_fusion.fusion.engine.state import (
     SaveClock,
     check_fingerprint,
     describe_run,
-    is_state_of,
     load_state,
+    load_state_of,
     save_state,
     unfinished_epoch,
 )
@@ -384,14 +384,15 @@ class Trainer:
 
     def _resume(self, run: RunFolder) -> bool:
         """Take over the last state, if there is one."""
-        if self.options.resume == "if_same" and not is_state_of(run.states, self._fingerprint()):
-            return False
-        loaded = load_state(run.states, self.device)
+        current = self._fingerprint()
+        if self.options.resume == "if_same":
+            loaded = load_state_of(current, run.states, self.device)
+        else:
+            loaded = load_state(run.states, self.device)
         if loaded is None:
             return False
         path, fingerprint, parts = loaded
-        anyway = self.options.resume == "anyway"
-        check_fingerprint(self.name, path, fingerprint, self._fingerprint(), anyway=anyway)
+        check_fingerprint(self.name, path, fingerprint, current, anyway=self.options.resume == "anyway")
         try:
             self._load(parts)
         except (RuntimeError, KeyError, ValueError) as error:

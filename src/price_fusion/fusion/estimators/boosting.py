@@ -40,6 +40,7 @@ CATBOOST_PARAMETERS: dict[str, JsonValue] = {
     "boosting_type": "Plain",
     "bootstrap_type": "Bernoulli",
     "subsample": 0.8,
+    "allow_const_label": True,
     "allow_writing_files": False,
     "logging_level": "Silent",
 }

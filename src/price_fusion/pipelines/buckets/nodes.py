@@ -51,6 +51,7 @@ from price_fusion.parameters import (
     VariantParameters,
 )
 from price_fusion.pipelines.export.nodes import export as export_and_check
+from price_fusion.pipelines.reporting.nodes import write_variant_card
 
 logger = logging.getLogger(__name__)
 
@@ -218,6 +219,11 @@ def merge_evaluation(
 
 
 # --- inference ---------------------------------------------------------------------------------------------------------
+
+
+def write_card(**saved: Any) -> str:
+    """The model card of a variant: it is the evaluated model that predicts."""
+    return write_variant_card(**saved, final_fit=False)
 
 
 def price(

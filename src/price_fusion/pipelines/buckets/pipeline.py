@@ -24,8 +24,8 @@ from price_fusion.pipelines.buckets.nodes import (
     report_unlabelled,
     table_to_buckets,
     train,
+    write_card,
 )
-from price_fusion.pipelines.reporting.nodes import write_variant_card
 from price_fusion.pipelines.reporting.pipeline import CARD
 
 PARTS = ("train", "test")
@@ -107,7 +107,7 @@ def create_evaluation(variant: str, sources: Sequence[str]) -> Pipeline:
             name="summarise",
         ),
     ]
-    card = Node(write_variant_card, inputs=CARD | {"history": "history"}, outputs="model_card", name="write_model_card")
+    card = Node(write_card, inputs=CARD | {"history": "history"}, outputs="model_card", name="write_model_card")
     return Pipeline(
         [*nodes, card],
         namespace=variant,

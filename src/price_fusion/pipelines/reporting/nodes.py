@@ -82,7 +82,7 @@ def write_ensemble_report(
     return _page(saved, report, comparison, seed, final, inside_ensemble(saved["members"]), making)
 
 
-def write_variant_card(*, about: ModelCardParameters, final_fit: bool = False, **saved: Any) -> str:
+def write_variant_card(*, about: ModelCardParameters, final_fit: bool, **saved: Any) -> str:
     """The model card of a variant; ``saved`` as of ``write_variant_report``."""
     from price_fusion.fusion.report.model_card import model_card
 

@@ -78,6 +78,14 @@ def test_prices_are_reported_with_ids() -> None:
     assert suspicions["price_too_low"].examples == (1_005,)
 
 
+def test_one_price_for_all_is_reported() -> None:
+    suspicions = found(products(price=np.full(ROWS, 9.99)))
+    assert set(suspicions) == {"one_price"}
+    assert "one price in all rows (9.99 USD): 200 of 200 products. A model learns nothing" in str(
+        suspicions["one_price"]
+    )
+
+
 def test_mistaken_encodings_are_reported() -> None:
     texts = products()["catalog_content"].tolist()
     texts[7] = "Item Name: Ken\u00e2\u20ac\u2122s sauce"

@@ -98,6 +98,11 @@ def suspicious_prices(prices: NDArray[np.float64], factor: float) -> tuple[NDArr
 def _of_prices(
     prices: NDArray[np.float64], ids: NDArray[np.generic], checks: CheckParameters, where: str
 ) -> Iterator[Suspicion]:
+    if len(prices) > 1 and (prices == prices[0]).all():
+        advice = "A model learns nothing from it. Check that this column is the price."
+        found = f"one price in all rows ({money(prices[0])} USD)"
+        yield Suspicion(where, "one_price", found, len(prices), len(prices), "products", (), advice)
+        return
     high, low = suspicious_prices(prices, checks.price_factor)
     factor = f"{checks.price_factor:g}"
     kinds = (
