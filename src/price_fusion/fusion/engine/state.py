@@ -201,7 +201,7 @@ def unfinished_epoch(states: Sequence[Path]) -> int | None:
 
 def _last_whole(states: Sequence[Path], device: torch.device) -> tuple[State | None, list[str]]:
     """The last state that is whole, and what is wrong with those after it."""
-    damage = []
+    damage: list[str] = []
     for path in states:
         try:
             return (path, *_read_state(path, device)), damage
