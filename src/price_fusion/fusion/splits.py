@@ -33,8 +33,7 @@ def split_samples(
     """Assign each product to a split and to a cross-validation fold.
 
     Whole groups are dealt, stratum by stratum: a stratum holds the groups whose mean log price falls between two
-    quantiles (fewer of them where the smallest part would not get a group of each). Groups with a product that some
-    encoder was tuned on go to train.
+    quantiles. Groups with a product that some encoder was tuned on go to train.
 
     Args:
         samples: the sample table, labelled.
@@ -56,8 +55,7 @@ def split_samples(
     _, groups = np.unique(samples["group_key"].to_numpy(), return_inverse=True)
     sizes = np.bincount(groups)
     log_price = np.log1p(samples["price"].to_numpy(np.float64))
-    log_prices = np.bincount(groups, weights=log_price) / sizes
-    strata = _strata(log_prices, price_quantiles, [*fractions, 1 / folds])
+    strata = _strata(np.bincount(groups, weights=log_price) / sizes, price_quantiles)
     tuned = np.zeros(len(samples), dtype=bool)
     for source, ids in tuned_on.items():
         tuned |= _tuned(samples, ids, source)
@@ -95,12 +93,15 @@ def deal_groups(
         groups: (N,) label of each row's group.
         prices: (N,) USD.
         fractions: of the parts, summing to 1.
-        price_quantiles: number of strata.
+        price_quantiles: number of strata; fewer are made of groups so few that the smallest part gets less than one of each.
         generator: of the shuffle.
     """
     _, index = np.unique(groups, return_inverse=True)
     sizes = np.bincount(index)
-    strata = _strata(np.bincount(index, weights=np.log1p(prices)) / sizes, price_quantiles, fractions)
+    # More strata than the smallest part has groups would leave it to chance whether that part gets any.
+    least = min(fraction for fraction in fractions if fraction > 0)
+    price_quantiles = max(1, min(price_quantiles, int(least * len(sizes) + 1e-9)))
+    strata = _strata(np.bincount(index, weights=np.log1p(prices)) / sizes, price_quantiles)
     return _deal(strata, sizes, fractions, generator)[index]
 
 
@@ -151,10 +152,7 @@ def _tuned(samples: pd.DataFrame, ids: Ids, source: str) -> NDArray[np.bool_]:
     return found
 
 
-def _strata(values: NDArray[np.float64], quantiles: int, fractions: Sequence[float]) -> NDArray[np.int64]:
-    """Stratum of each group: no more strata than the smallest part has groups, or chance would decide which part gets any."""
-    least = min(fraction for fraction in fractions if fraction > 0)
-    quantiles = max(1, min(quantiles, int(least * len(values) + 1e-9)))
+def _strata(values: NDArray[np.float64], quantiles: int) -> NDArray[np.int64]:
     edges = np.unique(np.quantile(values, np.linspace(0, 1, quantiles + 1)[1:-1]))
     return np.searchsorted(edges, values, side="right")
 
