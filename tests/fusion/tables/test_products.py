@@ -182,10 +182,39 @@ def test_refuses_files_that_hold_no_products(write, tmp_path):
     assert "no products" in refusal(write(HEADER))
 
 
+def test_names_that_differ_in_capitals_alone_are_named_with_what_is_expected(write):
+    message = refusal(write("Sample_ID;CATALOG CONTENT;image_link; Price\n1;x;y;2\n"))
+    assert "lacks the column(s) sample_id, catalog_content, price; found 'Sample_ID', 'CATALOG CONTENT'" in message
+    for found, name in (("Sample_ID", "sample_id"), ("CATALOG CONTENT", "catalog_content"), (" Price", "price")):
+        assert f"{found!r} may be meant for {name}" in message
+
+
+def test_records_of_empty_fields_are_named(write):
+    message = refusal(write(HEADER + "1,x,y,2\n,,,\n2,x,y,0\n , ,\n"))
+    assert (
+        "2 record(s) of empty fields alone, as spreadsheets leave them below a table: record 2, 4; expected" in message
+    )
+    assert "record 3 (sample_id 2)" in message
+    assert "another number of fields" not in message
+
+
+def test_two_byte_order_marks_are_named(write):
+    assert "line 1 begins with two byte order marks" in refusal(write("\ufeff\ufeff" + HEADER + "1,x,y,2\n"))
+
+
+@pytest.mark.parametrize(
+    ("said", "mark"), [("cp1252", "\ufeff"), ("utf-16", ""), ("utf-16-le", ""), ("utf-16-le", "\ufeff"), ("utf-32", "")]
+)
+def test_a_file_of_another_encoding_than_its_entry_says_is_refused(write, said, mark):
+    path = write(mark + HEADER + "1,Käse,y,2\n")
+    message = refusal(path, layout=Layout(encoding=said))
+    assert f"in line 1, but its catalog entry says 'encoding: {said}'. Remove 'encoding:'" in message
+
+
 def test_refuses_missing_columns(write):
     message = refusal(write("sample_id,catalog_contents,image_link,price\n1,x,y,2\n"))
     assert "lacks the column(s) catalog_content;" in message
-    assert "'catalog_contents' may be meant" in message
+    assert "'catalog_contents' may be meant for catalog_content" in message
     assert "price" in refusal(write("sample_id,catalog_content,image_link\n1,x,y\n"))
     assert "'sample_id catalog_content'" in refusal(write("sample_id catalog_content,image_link,price\n1,x,y,2\n"))
 

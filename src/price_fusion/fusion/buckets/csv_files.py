@@ -20,15 +20,24 @@ from price_fusion.errors import DataError, combined
 from price_fusion.fusion.files import storage_errors
 from price_fusion.fusion.tables.delimited import (
     SHOWN,
+    empty_records,
     find_delimiter,
     header_of,
+    is_empty,
     ragged,
     records_of,
     refuse_repeated_columns,
     swallowed_records,
     swallowing,
 )
-from price_fusion.fusion.tables.layout import Layout, as_utf8, is_utf8, refuse_other_file, undecodable
+from price_fusion.fusion.tables.layout import (
+    Layout,
+    as_utf8,
+    is_utf8,
+    refuse_other_file,
+    refuse_other_marks,
+    undecodable,
+)
 
 Opened = Callable[[], AbstractContextManager[BinaryIO]]
 """Opens the file at its beginning."""
@@ -79,9 +88,14 @@ class CsvFile:
         """
         places, link_place = [self.header.index(name) for name in names], self.header.index(link)
         width, wrong, wrong_count, suspicious = len(self.header), list[Record](), 0, list[int]()
+        empty, empty_count = list[int](), 0
         schema = pa.schema([("record", pa.int64()), *((f"c{place}", pa.string()) for place in range(len(names)))])
         with storage_errors(target), pq.ParquetWriter(target, schema) as writer:
-            for batch in self._batches():
+            for records in self._batches():
+                batch = [record for record in records if not is_empty(record[1])]
+                if len(batch) < len(records):
+                    empty_count += len(records) - len(batch)
+                    empty += [number for number, row in records if is_empty(row)][: SHOWN - len(empty)]
                 ragged_here = [record for record in batch if len(record[1]) != width]
                 wrong_count += len(ragged_here)
                 wrong += ragged_here[: SHOWN - len(wrong)]
@@ -93,7 +107,8 @@ class CsvFile:
                 columns = list(zip(*rows, strict=True))
                 arrays = [pa.array(columns[place], pa.string()) for place in places]
                 writer.write_batch(pa.record_batch([pa.array(numbers, pa.int64()), *arrays], schema))
-        problems = [ragged(wrong, wrong_count, width, self._origin)] if wrong else []
+        problems = empty_records(empty, empty_count, self._origin)
+        problems += [ragged(wrong, wrong_count, width, self._origin)] if wrong else []
         problems += swallowed_records(suspicious, self._origin)
         if problems:
             raise combined(self._origin, problems)
@@ -103,6 +118,7 @@ class CsvFile:
         with self._opened() as stream:
             head = stream.read(_HEAD)
         refuse_other_file(head, self._origin)
+        refuse_other_marks(head, self._origin, layout.encoding)
         if not is_utf8(layout.encoding):
             return self._recoded(head)
         if len(head) == _HEAD:

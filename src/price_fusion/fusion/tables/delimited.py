@@ -40,7 +40,7 @@ class Records:
     numbers: Sequence[int]
     """Of the records in the file; 1 is the first after the header, and blank lines do not count."""
     problems: list[DataError]
-    """Records that are left out because they have too few or too many fields, and such as hold further records."""
+    """Records that are left out because they are empty or have too few or too many fields, and such as hold further records."""
 
 
 def read_records(
@@ -73,11 +73,16 @@ def read_records(
         raise DataError(f"{path}: found a header and no products, expected at least one. Write the file again.")
     numbers: Sequence[int] = range(1, len(rows) + 1)
     problems: list[DataError] = []
-    if set(map(len, rows)) != {len(header)}:
-        wrong = [(number, row) for number, row in enumerate(rows, start=1) if len(row) != len(header)]
-        problems = [ragged(wrong, len(wrong), len(header), path)]
-        numbers = [number for number, row in enumerate(rows, start=1) if len(row) == len(header)]
+    if empty := [number for number, row in enumerate(rows, start=1) if is_empty(row)]:
+        problems += empty_records(empty, len(empty), path)
+        numbers = [number for number, row in enumerate(rows, start=1) if not is_empty(row)]
         rows = [rows[number - 1] for number in numbers]
+    if rows and set(map(len, rows)) != {len(header)}:
+        numbered = list(zip(numbers, rows, strict=True))
+        wrong = [(number, row) for number, row in numbered if len(row) != len(header)]
+        problems.append(ragged(wrong, len(wrong), len(header), path))
+        numbers = [number for number, row in numbered if len(row) == len(header)]
+        rows = [row for row in rows if len(row) == len(header)]
     if addresses is not None:
         suspicious = swallowing(rows, numbers, header.index(addresses), delimiter)
         problems += swallowed_records(suspicious, path)
@@ -152,14 +157,27 @@ def find_delimiter(content: bytes, needed: Sequence[str], path: Path | str, layo
             f"{path}: begins with {content.splitlines()[0].decode(errors='replace')!r}, which only Excel understands, expected the "
             "names of the columns. Remove the first line."
         )
-    nearest = max(headers.values(), key=lambda header: len(set(needed) & set(header)))
-    missing = [name for name in needed if name not in nearest]
-    similar = difflib.get_close_matches(missing[0], nearest, n=1)
+    header = max(headers.values(), key=lambda header: len({*needed} & {*map(_plain, header)}))
+    missing = [name for name in needed if name not in header]
+    meant = ", ".join(f"{one!r} may be meant for {name}" for name in missing if (one := _similar(name, header)))
     raise DataError(
-        f"{path}: lacks the column(s) {', '.join(missing)}; found {', '.join(map(repr, nearest))[:500] or 'a malformed header'}"
-        f"{f', of which {similar[0]!r} may be meant' if similar else ''}; expected {', '.join(needed)}, separated by commas, "
-        "semicolons, tabs or '|' (another character must be said as 'delimiter:' in the catalog entry). Rename or add them."
+        f"{path}: lacks the column(s) {', '.join(missing)}; found {', '.join(map(repr, header))[:500] or 'a malformed header'} "
+        f"in its header{f', of which {meant}' if meant else ''}; expected {', '.join(needed)} (capitals and blanks "
+        "count), separated by commas, semicolons, tabs or '|' (another character must be said as 'delimiter:' in the catalog "
+        "entry). Rename or add them."
     )
+
+
+def _plain(name: str) -> str:
+    """A name without what is easily written otherwise."""
+    return name.strip().casefold().replace(" ", "_").replace("-", "_")
+
+
+def _similar(name: str, header: Sequence[str]) -> str | None:
+    """The column of a header that is most likely meant; None where there is no similar one."""
+    plain = {_plain(column): column for column in reversed(header)}
+    found = difflib.get_close_matches(name, plain, n=1)
+    return plain[found[0]] if found else None
 
 
 def header_of(content: bytes, delimiter: str) -> list[str]:
@@ -199,6 +217,24 @@ def refuse_repeated_columns(header: Sequence[str], path: Path | str) -> None:
             f"{path}: found more than one column {', '.join(map(repr, twice))}, expected one of each name. Rename or remove "
             "the others."
         )
+
+
+def is_empty(row: Sequence[str]) -> bool:
+    """Whether a record has nothing in any of its fields."""
+    return not any(map(str.strip, row))
+
+
+def empty_records(first: Sequence[int], count: int, path: Path | str) -> list[DataError]:
+    """An error for records without a single value, if there are any; the numbers of the first ``SHOWN`` suffice."""
+    if not count:
+        return []
+    shown = ", ".join(map(str, first[:SHOWN])) + (", ..." if count > SHOWN else "")
+    return [
+        DataError(
+            f"{path}: {count:,} record(s) of empty fields alone, as spreadsheets leave them below a table: record {shown}; "
+            "expected a product in each. Remove these lines."
+        )
+    ]
 
 
 def ragged(wrong: Sequence[tuple[int, Sequence[str]]], count: int, width: int, path: Path | str) -> DataError:

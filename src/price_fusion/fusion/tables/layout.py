@@ -75,6 +75,7 @@ def as_utf8(content: bytes, path: Path | str, said: str | None) -> bytes:
         DataError: if it is not text at all, marked as something else, not what it is said to be, or holds NUL bytes.
     """
     refuse_other_file(content, path)
+    refuse_other_marks(content, path, said)
     marked = next((encoding for mark, encoding in _MARKS if content.startswith(mark)), None)
     if marked and said is None:
         raise DataError(
@@ -93,6 +94,31 @@ def as_utf8(content: bytes, path: Path | str, said: str | None) -> bytes:
             "The file is damaged, or in UTF-16 (then say 'encoding: utf-16-le' in its catalog entry): write it again."
         )
     return content
+
+
+def refuse_other_marks(content: bytes, path: Path | str, said: str | None) -> None:
+    """Refuse a file that begins with two byte order marks, or that cannot be of the encoding that it is said to be of.
+
+    Its first bytes show that, and decoding often does not: cp1252 takes nearly any bytes, UTF-16 any even number of them.
+
+    Raises:
+        DataError: naming what was found.
+    """
+    if content.startswith(codecs.BOM_UTF8 * 2):
+        raise DataError(
+            f"{path}: line 1 begins with two byte order marks (EF BB BF), expected one at most. A program added one to a file "
+            "that had one: remove both, or write the file again as UTF-8."
+        )
+    if is_utf8(said):
+        return
+    marked = content.startswith(codecs.BOM_UTF8)
+    wide = codecs.lookup(str(said)).name.startswith(("utf-16", "utf-32"))
+    if marked or (wide and content and b"\0" not in content[:HEAD]):
+        found = "the byte order mark of UTF-8 in line 1" if marked else "text of one byte a character in line 1"
+        raise DataError(
+            f"{path}: found {found}, but its catalog entry says 'encoding: {said}'. Remove 'encoding:' there if the file is in "
+            "UTF-8, or say the encoding in which it was written."
+        )
 
 
 def undecodable(content: bytes, path: Path | str, encoding: str) -> DataError:
