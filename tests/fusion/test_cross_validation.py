@@ -428,15 +428,15 @@ def test_products_that_are_too_few_are_refused_before_training(
 
 
 def test_a_fold_without_a_price_range_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    prices = np.arange(1.0, 41.0)
+    prices = np.arange(1.0, 121.0)
     with caplog.at_level(logging.WARNING):
-        assert check_folds(*frames([0, 1] * 20, prices.tolist())) == [0, 1]
+        assert check_folds(*frames([0, 1] * 60, prices.tolist())) == [0, 1]
     assert not caplog.records
-    folds = np.where(prices > 36, 1, np.arange(40) % 2)
+    folds = np.where(prices > 108, 1, np.arange(120) % 2)
     with caplog.at_level(logging.WARNING):
         check_folds(*frames(folds.tolist(), prices.tolist()))
     assert [record.getMessage() for record in caplog.records] == [
-        "folds lack products of some of 9 price ranges: fold 0 of range 9. Their metrics say nothing of these prices. Lower "
+        "folds lack products of some of 10 price ranges: fold 0 of range 10. Their metrics say nothing of these prices. Lower "
         "splitting.folds, or bring more products"
     ]
 

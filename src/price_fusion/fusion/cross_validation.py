@@ -39,7 +39,9 @@ logger = logging.getLogger(__name__)
 FOLD_ROWS = 2
 """Rows that a fold needs at least."""
 PRICE_QUANTILES = 10
-"""Price ranges of which each fold should have products; fewer where folds are too small to have some of each."""
+"""Price ranges of which each fold should have products; fewer where folds are small."""
+ROWS_OF_QUANTILE = 5
+"""Rows of a fold for each of these ranges: of fewer, chance would leave some range without any."""
 
 Rows = NDArray[np.int64]
 Values = NDArray[np.float64]
@@ -221,7 +223,7 @@ def check_folds(samples: pd.DataFrame, split_table: pd.DataFrame) -> list[int]:
             f"{len(folds)} folds are too many. Lower splitting.folds, or bring more products."
         )
     least = min(int((fold_of == fold).sum()) for fold in folds)
-    quantiles = min(PRICE_QUANTILES, least // FOLD_ROWS)
+    quantiles = max(1, min(PRICE_QUANTILES, least // ROWS_OF_QUANTILE))
     edges = np.quantile(price[fold_of >= 0], np.linspace(0, 1, quantiles + 1)[1:-1])
     quantile = np.searchsorted(edges, price, side="right")
     there = set(quantile[fold_of >= 0].tolist())
