@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 from scipy import linalg
@@ -31,6 +31,12 @@ CHOOSING_ROWS = 3_000
 """Fit rows, at random, with which the setting is chosen."""
 CENTRES = 5_000
 """Fit rows, at random, that are centres where all of them would not fit in memory."""
+SMALLEST_RESIDUAL = 0.1
+"""Of the median residual: smaller ones count as this."""
+FARTHEST_RESIDUAL = 4.0
+"""Residuals of the log price count as this at most: a price is then off by a factor of 55."""
+FACTORS = 3
+"""Cholesky factors and inverses of them that fitting takes."""
 JITTER = 1e-4
 """Added to the normal equations of centres: without it, those of two equal centres would have no single solution."""
 QUERY_ROWS = 512
@@ -57,7 +63,8 @@ class KernelRidge(Estimator):
     """A Gaussian process mean with a Matern kernel of order 3/2 over the distances of ``Geometry``.
 
     All fit rows are centres up to a number that follows from the options; beyond it, as in Williams and Seeger 2001, "Using
-    the Nystroem Method to Speed Up Kernel Machines", some of them are, and all fit rows are still fitted.
+    the Nystroem Method to Speed Up Kernel Machines", some of them are, and all fit rows are still fitted. Fitted twice: by
+    least squares, and again with rows weighted by their residuals, for SMAPE (``row_penalties``).
 
     Args:
         description: of it.
@@ -95,15 +102,13 @@ class KernelRidge(Estimator):
         setting, seed = Setting.of(settings), int(settings["seed"])  # type: ignore[arg-type]
         exact = math.isqrt(int(options.memory_gb * 1e9 / 8))
         drawn = _drawn(data.fit_rows, exact if data.fit_rows <= exact else min(CENTRES, exact), seed)
-        level = float(data.fit_log_prices.mean())
-        target = data.fit_log_prices - level
-        with threads_for(_flop(data, len(drawn), 1)):
+        with threads_for(_flop(data, len(drawn), FACTORS)):
             centres = Geometry.of(data.design, data.fit[drawn])
-            if len(drawn) == data.fit_rows:
-                weights = _exact(centres, data.fit, target, setting)
-            else:
+            if len(drawn) < data.fit_rows:
                 logger.info("kernel_ridge: %s centres of %s fit rows", f"{len(drawn):,}", f"{data.fit_rows:,}")
-                weights = _with_centres(centres, data.fit, target, drawn, setting)
+                weights, level = _robust(_WithCentres(centres, data.fit, drawn, setting), data, setting)
+            else:
+                weights, level = _robust(_Exact(centres, data.fit, setting), data, setting)
         return cls(data.described(**settings), setting, centres, weights, level)
 
     @classmethod
@@ -163,39 +168,125 @@ def _weights(among: Matrix, target: Values) -> dict[Setting, Values]:
     for length in LENGTHS:
         kernel = matern(among, length)
         for penalty in PENALTIES:
-            weights[Setting(length, penalty)] = _solved(kernel.astype(np.float64), target, penalty)
+            penalised = kernel.astype(np.float64)
+            np.fill_diagonal(penalised, 1 + penalty)
+            weights[Setting(length, penalty)] = _solved(penalised, target)
     return weights
 
 
-def _exact(centres: Geometry, fit: Matrix, target: Values, setting: Setting) -> Values:
-    """Solve (K + penalty I) a = target for a, with the kernel K of all fit rows."""
-    kernel = np.empty((len(fit), len(fit)))
-    for rows in blocks(len(fit), QUERY_ROWS):
-        kernel[rows] = matern(centres.squared(fit[rows]).both, setting.length)
-    np.fill_diagonal(kernel, 1)
-    return _solved(kernel, target, setting.penalty)
+class _System(Protocol):
+    """Linear equations for the weights of centres."""
+
+    def solve(self, target: Values, penalties: Values) -> Values:
+        """Weights (C,) that predict the target (F,) with a penalty for each fit row, (F,)."""
+
+    def residuals(self, target: Values, weights: Values) -> Values:
+        """Of the last solution, (F,): each row as the others predict it, or nearly so."""
 
 
-def _with_centres(centres: Geometry, fit: Matrix, target: Values, drawn: Rows, setting: Setting) -> Values:
-    """Solve (K'K + penalty K_c) a = K' target for a.
+def _robust(system: _System, data: FitData, setting: Setting) -> tuple[Values, float]:
+    """Weights of centres, (C,), and the level: first of least squares, then with the penalties of ``row_penalties``."""
+    log_prices = data.fit_log_prices
+    penalties = np.full(len(log_prices), setting.penalty)
+    target = log_prices - log_prices.mean()
+    residuals = system.residuals(target, system.solve(target, penalties))
+    penalties = row_penalties(residuals, setting.penalty)
+    level = float(np.average(log_prices, weights=1 / penalties))
+    return system.solve(log_prices - level, penalties), level
+
+
+def row_penalties(residuals: Values, penalty: float) -> Values:
+    """Penalties of fit rows, (F,), with which least squares have about the lowest SMAPE; ``penalty`` is their geometric mean.
+
+    SMAPE of a residual r of the log price is ``200 |tanh(r / 2)|`` percent. Its minimum by iteratively reweighted least squares
+    has weights in proportion to ``1 / (|r| cosh(r / 2)^2)``; the penalties are the reciprocals.
+
+    Args:
+        residuals: (F,) of the log prices.
+        penalty: of least squares.
+    """
+    size = np.minimum(np.abs(residuals), FARTHEST_RESIDUAL)
+    size = np.maximum(size, SMALLEST_RESIDUAL * np.median(size))
+    if not size.all():
+        return np.full(len(size), penalty)
+    logs = np.log(size) + 2 * np.log(np.cosh(size / 2))
+    penalties: Values = penalty * np.exp(logs - logs.mean())
+    return penalties
+
+
+class _Exact:
+    """(K + diag(penalties)) a = target, with the kernel K of all fit rows.
+
+    K is symmetric: a solution overwrites its upper half and leaves the lower one.
+    """
+
+    def __init__(self, centres: Geometry, fit: Matrix, setting: Setting) -> None:
+        self._kernel = np.empty((len(fit), len(fit)))
+        for rows in blocks(len(fit), QUERY_ROWS):
+            self._kernel[rows] = matern(centres.squared(fit[rows]).both, setting.length)
+
+    def solve(self, target: Values, penalties: Values) -> Values:
+        self._restore()
+        np.fill_diagonal(self._kernel, 1 + penalties)
+        return _solved(self._kernel, target)
+
+    def residuals(self, target: Values, weights: Values) -> Values:
+        """Of each row as the others predict it: ``a_i`` over the diagonal of the inverse (Rasmussen and Williams 2006, 5.4.2)."""
+        # The squares of the columns of the factor's inverse sum to the diagonal.
+        inverse, _ = linalg.lapack.dtrtri(self._kernel.T, lower=True, overwrite_c=True)
+        diagonal = np.empty(len(weights))
+        for rows in blocks(len(weights), QUERY_ROWS):
+            diagonal[rows] = np.square(np.tril(inverse[:, rows], -rows.start)).sum(axis=0)
+        left_out: Values = weights / diagonal
+        return left_out
+
+    def _restore(self) -> None:
+        """Copy the lower half to the upper one."""
+        for rows in blocks(len(self._kernel), QUERY_ROWS):
+            self._kernel[rows, rows.stop :] = self._kernel[rows.stop :, rows].T
+            own = np.tril(self._kernel[rows, rows], -1)
+            self._kernel[rows, rows] = own + own.T
+
+
+class _WithCentres:
+    """(K' S K + penalty K_c) a = K' S target, S = diag(penalty / penalties).
 
     K (F, C) is the kernel of fit rows with centres, K_c (C, C) that of centres alone.
     """
-    gram, moment = np.zeros((len(centres), len(centres)), order="F"), np.zeros(len(centres))
-    for rows in blocks(len(fit), QUERY_ROWS):
-        kernel = matern(centres.squared(fit[rows]).both, setting.length).astype(np.float64)
-        gram = linalg.blas.dsyrk(1.0, kernel.T, beta=1.0, c=gram, lower=True, overwrite_c=True)
-        moment += target[rows] @ kernel
-    for rows in blocks(len(drawn), QUERY_ROWS):
-        # Symmetric: columns of the lower half are as good as rows.
-        gram[:, rows] += setting.penalty * matern(centres.squared(fit[drawn[rows]]).both, setting.length).T
-    return _solved(gram.T, moment, JITTER)
+
+    def __init__(self, centres: Geometry, fit: Matrix, drawn: Rows, setting: Setting) -> None:
+        self._centres = centres
+        self._fit = fit
+        self._drawn = drawn
+        self._setting = setting
+
+    def solve(self, target: Values, penalties: Values) -> Values:
+        count, shares = len(self._centres), self._setting.penalty / penalties
+        gram, moment = np.zeros((count, count), order="F"), np.zeros(count)
+        for rows in blocks(len(self._fit), QUERY_ROWS):
+            kernel = self._kernel(self._fit[rows]) * np.sqrt(shares[rows])[:, None]
+            gram = linalg.blas.dsyrk(1.0, kernel.T, beta=1.0, c=gram, lower=True, overwrite_c=True)
+            moment += (target[rows] * np.sqrt(shares[rows])) @ kernel
+        for rows in blocks(count, QUERY_ROWS):
+            # Symmetric: columns of the lower half are as good as rows.
+            gram[:, rows] += self._setting.penalty * self._kernel(self._fit[self._drawn[rows]]).T
+        gram.flat[:: count + 1] += JITTER
+        return _solved(gram.T, moment)
+
+    def residuals(self, target: Values, weights: Values) -> Values:
+        """Of each row as it is fitted: with far more rows than centres, nearly as the others predict it."""
+        left = np.empty(len(target))
+        for rows in blocks(len(target), QUERY_ROWS):
+            left[rows] = target[rows] - self._kernel(self._fit[rows]) @ weights
+        return left
+
+    def _kernel(self, rows: Matrix) -> Values:
+        return matern(self._centres.squared(rows).both, self._setting.length).astype(np.float64)
 
 
-def _solved(kernel: Values, target: Values, penalty: float) -> Values:
-    """Solve (kernel + penalty I) a = target for a, (C,); of the kernel, the upper half is read, and all is overwritten."""
-    kernel.flat[:: len(kernel) + 1] += penalty
-    factor = linalg.cho_factor(kernel.T, lower=True, overwrite_a=True, check_finite=False)
+def _solved(matrix: Values, target: Values) -> Values:
+    """Solve matrix a = target for a, (C,); of the symmetric matrix, the upper half is read and overwritten by its factor."""
+    factor = linalg.cho_factor(matrix.T, lower=True, overwrite_a=True, check_finite=False)
     solution: Values = linalg.cho_solve(factor, target, check_finite=False)
     return solution
 

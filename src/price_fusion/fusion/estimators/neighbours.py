@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 COLUMN_WEIGHTS = (0.0, 0.2, 0.4, 0.8)
 """Of the squared distance of columns, beside that of embeddings."""
 NEIGHBOURS = (10, 20, 40)
-TEMPERATURES = (0.06, 0.12, 0.25)
+TEMPERATURES = (0.08, 0.12, 0.25)
 """Of the softmax over squared distances."""
 MOVES = (0.0, 0.3, 0.6)
 """Of a neighbour's log price for each unit of log amount that the product has more than it."""
@@ -46,7 +46,7 @@ class Setting(NamedTuple):
     move: float
 
 
-USUAL = Setting(column_weight=0.4, neighbours=20, temperature=0.12, move=0.3)
+USUAL = Setting(column_weight=0.4, neighbours=20, temperature=0.08, move=0.3)
 """Taken unless the stop rows say clearly otherwise."""
 
 
