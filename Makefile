@@ -1,10 +1,12 @@
 # Two commands on a machine that has Python 3.11 (or later) and make: `make run` and `make test`.
-# PYTHON=python3.12 chooses another interpreter, ENV=amazon_subset another environment of conf/.
+# PYTHON=python3.12 chooses another interpreter, ENV=amazon_subset another environment of conf/, PROCESSES=8 more tests at a
+# time.
 
 PYTHON ?= python3
 VENV ?= .venv
 ENV ?= local
 PIPELINE ?= __default__
+PROCESSES ?= 2
 BIN := $(VENV)/bin
 # The pip that comes with Python 3.11 takes three times as long to find versions that fit.
 PIP := --quiet --upgrade "pip>=25.1,<27"
@@ -38,8 +40,8 @@ run: $(STAMP) ## prices from raw files; fabricates sample data where there is no
 	@test -e data/01_raw/dataset/train.csv || test "$(ENV)" != local || $(BIN)/kedro run --pipelines fabricate
 	$(BIN)/kedro run --env $(ENV) --pipelines $(PIPELINE)
 
-test: $(DEV_STAMP) ## all tests but the slow ones and those for GPUs, two at a time
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+test: $(DEV_STAMP) ## all tests but the slow ones and those for GPUs, PROCESSES=2 at a time
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile
 
 lint: $(DEV_STAMP) ## style, types, the direction of imports, and packages that fit each other
 	$(BIN)/ruff check

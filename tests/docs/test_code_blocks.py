@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -74,13 +75,17 @@ def small_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-@pytest.fixture
-def make(small_project: Project, tmp_path: Path) -> Callable[[str], None]:
-    """A function that runs ``make`` with the environment of the tests instead of one that it installs."""
-    installed = tmp_path / "installed"
+@pytest.fixture(scope="module")
+def make(small_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], None]:
+    """A function that runs ``make`` with the environment of the tests instead of one that it installs.
+
+    A command of both pages runs once.
+    """
+    installed = tmp_path_factory.mktemp("made") / "installed"
     installed.touch()
     options = [f"BIN={Path(sys.executable).parent}", f"STAMP={installed}", f"DEV_STAMP={installed}"]
 
+    @cache
     def run(command: str) -> None:
         words = [*command.split(), *options]
         done = subprocess.run(words, cwd=small_project.path, capture_output=True, text=True, timeout=300, check=False)
@@ -106,8 +111,7 @@ def test_commands_run_in_their_order(page: str, small_project: Project, make: Ca
 def test_programs_run(page: str, small_project: Project, make: Callable[[str], None]) -> None:
     programs = [block.code for block in blocks(page) if block.language == "python"]
     assert programs
-    if not (small_project.path / "data/06_models").exists():
-        make("make run")
+    make("make run")
     for program in programs:
         words = [sys.executable, "-W", "error", "-c", program]
         variables = os.environ | {"OMP_NUM_THREADS": "1"}

@@ -9,8 +9,6 @@ from typing import Any
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 
-from price_fusion.datasets.leaderboard import LeaderboardDataset
-from price_fusion.datasets.whole_files import WholeFile
 from price_fusion.errors import PriceFusionError
 from price_fusion.fusion.report.notice import with_notice
 from price_fusion.fusion.stale_lines import NOT_STALE, STALE, notice
@@ -36,6 +34,9 @@ class StaleLeaderboardHooks:
 
 def mark_leaderboard(catalog: Catalog) -> None:
     """Write into leaderboard, document and page which lines are stale, where they do not say so yet, and log it."""
+    # Its package imports SQLAlchemy where that is installed: a tenth of the time of ``kedro registry list``.
+    from price_fusion.datasets.leaderboard import LeaderboardDataset
+
     board = catalog.get("leaderboard") if "leaderboard" in catalog else None
     if not isinstance(board, LeaderboardDataset) or not board.exists():
         return
@@ -55,6 +56,8 @@ def mark_leaderboard(catalog: Catalog) -> None:
 
 
 def _amend(catalog: Catalog, name: str, change: Any) -> None:
+    from price_fusion.datasets.whole_files import WholeFile
+
     dataset = catalog.get(name) if name in catalog else None
     if isinstance(dataset, WholeFile) and Path(dataset._filepath).is_file():
         dataset.amend(change(dataset.load()))
