@@ -5,8 +5,9 @@
     python benchmarks/curve.py --sizes 100 300 --models ridge lightgbm "ensemble quick"
 
 Each draw takes so many labelled rows outside an outer fold of benchmarks/accuracy.py, fits all models on them, and scores
-the products of that fold; with all rows, each outer fold is scored once. What is measured is kept in
-<data>/benchmarks/curve and not done again, unless the data or the settings are others.
+the products of that fold; with all rows, each outer fold is scored once, and what benchmarks/accuracy.py has measured is
+taken from there. What is measured is kept in <data>/benchmarks/curve and not done again, unless the data or the settings are
+others. Draws docs/pictures/curve.png.
 """
 
 from __future__ import annotations
@@ -16,18 +17,20 @@ import json
 import shutil
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from accuracy import (
     OUTER_FOLDS,
     SEED,
     VARIANTS,
     Bench,
+    Job,
     Model,
     OuterFold,
     add_bench_arguments,
@@ -35,9 +38,10 @@ from accuracy import (
     interval_of_mean,
     known_models,
     opened_bench,
+    read_record,
     settings_digest,
 )
-from common import Column, Goal, ResultTable, console, parse_arguments, start
+from common import REPOSITORY, Column, Goal, ResultTable, console, parse_arguments, start
 from price_fusion.errors import PriceFusionError
 from price_fusion.fusion.files import write_whole
 from price_fusion.fusion.metrics import smape_per_product
@@ -50,6 +54,17 @@ SMOKE: dict[str, Any] = {
 }
 BASELINES = ("median", "ridge", "lightgbm")
 ENSEMBLE = "ensemble quick"
+PICTURE = REPOSITORY / "docs/pictures/curve.png"
+DRAWN = {
+    "median": "#999999",
+    "lightgbm": "#d55e00",
+    "ridge": "#e69f00",
+    "moe": "#56b4e9",
+    "four_branch": "#0072b2",
+    "kernel_ridge": "#009e73",
+    ENSEMBLE: "#000000",
+}
+"""Models of the picture, with colours that colour-blind readers tell apart (Okabe and Ito 2008)."""
 FAMILIES = ("catboost", "reference", "ensemble_full", "RealMLP", "TabM")
 """Left out unless they are named: they take long, or are others' settings."""
 FEW, ALLOWED = 1_000, 0.3
@@ -63,19 +78,22 @@ class Draw:
     rows: int
     number: int
     outer: OuterFold
+    all_rows: bool = False
 
 
 def draws_of(bench: Bench, size: int | None, count: int) -> list[Draw]:
     """Draws of one size; None: all rows outside each outer fold."""
     if size is None:
-        return [Draw(len(outer.others), number, outer) for number, outer in enumerate(bench.outer_folds)]
+        return [Draw(len(outer.others), number, outer, True) for number, outer in enumerate(bench.outer_folds)]
     return [Draw(size, number, drawn(bench.outer_folds[number % OUTER_FOLDS], size, number)) for number in range(count)]
 
 
 def measured(bench: Bench, model: Model, draw: Draw, folder: Path) -> dict[str, Any]:
     """SMAPE in percent of one model on one draw and seconds of training: the record, or a new one."""
-    name = f"{model.name.replace(' ', '-')}-{draw.rows}-{draw.number}-{settings_digest(bench, model)}.json"
-    path = folder / name
+    digest = settings_digest(bench, model)
+    if draw.all_rows and (known := of_accuracy(bench, Job(model, draw.outer, SEED, digest))):
+        return known
+    path = folder / f"{model.name.replace(' ', '-')}-{draw.rows}-{draw.number}-{digest}.json"
     if path.exists():
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return found
@@ -85,10 +103,22 @@ def measured(bench: Bench, model: Model, draw: Draw, folder: Path) -> dict[str, 
         return {"failed": str(error)}  # not kept: the next run tries again
     finally:
         shutil.rmtree(bench.models_folder(draw.outer.number), ignore_errors=True)
-    smape = smape_per_product(priced.prices, bench.prices[draw.outer.priced]).mean()
-    record = {"smape": float(smape), "seconds": priced.seconds}
+    record = {"smape": smape_of(bench, draw.outer, priced.prices), "seconds": priced.seconds}
     write_whole(path, json.dumps(record).encode())
     return record
+
+
+def of_accuracy(bench: Bench, job: Job) -> dict[str, Any] | None:
+    """What benchmarks/accuracy.py measured of the same job."""
+    record = read_record(replace(bench, records=bench.records.parent / "accuracy"), job)
+    if record is None or "failed" in record:
+        return None
+    return {"smape": smape_of(bench, job.outer, record["prices"]), "seconds": record["seconds"]}
+
+
+def smape_of(bench: Bench, outer: OuterFold, prices: ArrayLike) -> float:
+    """SMAPE in percent of prices of an outer fold."""
+    return float(smape_per_product(np.asarray(prices), bench.prices[outer.priced]).mean())
 
 
 Found = Mapping[str, Sequence[float]]
@@ -153,6 +183,27 @@ def slopes(by_size: Mapping[float, Found]) -> list[dict[str, Any]]:
             {"model": name, "exponent": float(slope), "smape": smapes[-1], "twice": twice, "gain": twice - smapes[-1]}
         )
     return lines
+
+
+def draw_picture(by_size: Mapping[float, Found], path: Path) -> None:
+    """SMAPE over labelled rows, a line for each model of ``DRAWN``."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.5, 4.5), layout="constrained")
+    axes = figure.subplots()
+    sizes = sorted(by_size)
+    for name, colour in DRAWN.items():
+        known = [size for size in sizes if name in by_size[size]]
+        means = [statistics.mean(by_size[size][name]) for size in known]
+        axes.plot(known, means, "o-", color=colour, label=name, markersize=4)
+    axes.set_xscale("log")
+    axes.set_xticks(sizes, [f"{size:,.0f}" for size in sizes])
+    axes.minorticks_off()
+    axes.set_xlabel("labelled products")
+    axes.set_ylabel("SMAPE, %")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    figure.savefig(path, dpi=150)
 
 
 COLUMNS = (
@@ -244,6 +295,7 @@ def main() -> None:
     ]
     section.tables = [table for table in section.tables if table.rows]
     section.finish(options)
+    draw_picture(by_size, options.output / PICTURE.name if options.smoke else PICTURE)
 
 
 if __name__ == "__main__":
