@@ -194,8 +194,9 @@ def draw_picture(by_size: Mapping[float, Found], path: Path) -> None:
     sizes = sorted(by_size)
     for name, colour in DRAWN.items():
         known = [size for size in sizes if name in by_size[size]]
-        means = [statistics.mean(by_size[size][name]) for size in known]
-        axes.plot(known, means, "o-", color=colour, label=name, markersize=4)
+        if known:
+            means = [statistics.mean(by_size[size][name]) for size in known]
+            axes.plot(known, means, "o-", color=colour, label=name, markersize=4)
     axes.set_xscale("log")
     axes.set_xticks(sizes, [f"{size:,.0f}" for size in sizes])
     axes.minorticks_off()
