@@ -67,6 +67,8 @@ DRAWN = {
 """Models of the picture, with colours that colour-blind readers tell apart (Okabe and Ito 2008)."""
 FAMILIES = ("catboost", "reference", "ensemble_full", "RealMLP", "TabM")
 """Left out unless they are named: they take long, or are others' settings."""
+FULL_DRAWS, FEWEST_DRAWS = 1_500, 3
+"""Above so many rows there are fewer draws, in proportion, and three at least: they take longer and differ less."""
 FEW, ALLOWED = 1_000, 0.3
 """Below so many rows a model may be so many points behind the best baseline; from there on it must be ahead of each."""
 
@@ -85,6 +87,7 @@ def draws_of(bench: Bench, size: int | None, count: int) -> list[Draw]:
     """Draws of one size; None: all rows outside each outer fold."""
     if size is None:
         return [Draw(len(outer.others), number, outer, True) for number, outer in enumerate(bench.outer_folds)]
+    count = min(count, max(FULL_DRAWS * count // size, FEWEST_DRAWS))
     return [Draw(size, number, drawn(bench.outer_folds[number % OUTER_FOLDS], size, number)) for number in range(count)]
 
 
@@ -235,7 +238,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--sizes", nargs="*", type=int, default=[100, 300, 1_000, 3_000], help="labelled rows of a draw"
     )
-    parser.add_argument("--draws", type=int, default=10, help="of each size; all rows are fitted once per outer fold")
+    parser.add_argument(
+        "--draws", type=int, default=10, help="of sizes up to 1,500; all rows are fitted once per outer fold"
+    )
     parser.add_argument(
         "--models", nargs="+", metavar="MODEL", help="by their names in the table (default: ours and baselines)"
     )
