@@ -206,7 +206,7 @@ def measure(folder: Path, rows: int, options: argparse.Namespace) -> dict[str, A
         samples = aligned(folder, products, tables, engine)
         align = perf_counter() - began
         began = perf_counter()
-        plan = prediction_plan(BucketPrediction(model, samples, tables, ()))
+        plan = prediction_plan(BucketPrediction(model, samples, tables, ()), sources)
         predicted = write_buckets(str(folder / "predicted"), plan, engine_of(engine))
         predict = perf_counter() - began
     row["align"].note(samples.rows, align)

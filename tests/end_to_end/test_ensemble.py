@@ -68,7 +68,7 @@ def test_prices_each_product_with_an_interval(ensembled: tuple[Project, str]) ->
     assert submission["sample_id"].tolist() == pd.read_csv(data / "01_raw/dataset/test.csv")["sample_id"].tolist()
     assert (np.isfinite(submission["price"]) & (submission["price"] > 0)).all()
     pd.testing.assert_frame_equal(intervals[["sample_id", "price"]], submission)
-    assert set(intervals) == {"sample_id", *LEVELS}
+    assert set(intervals) == {"sample_id", *LEVELS, "unit_price", "unit"}
     assert (intervals[LEVELS].diff(axis=1).iloc[:, 1:] >= 0).all(axis=None)
     assert (intervals["price_low"] < intervals["price_high"]).all()
 

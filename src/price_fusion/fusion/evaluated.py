@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from price_fusion.fusion.metrics import smape_per_product
+from price_fusion.fusion.unit_prices import PREDICTED_UNIT_PRICE, UNIT, UNIT_PRICE
 
 EXTREMES = 20
 """How many of the best and of the worst products are listed."""
@@ -17,11 +18,11 @@ def evaluated_products(products: pd.DataFrame, split: str, given: pd.DataFrame) 
     Args:
         products: (N,) ``sample_id``, ``price`` in USD and ``tuned_on``; further columns are left out.
         split: of these rows.
-        given: (N,) ``price`` as predicted, in USD, and the bounds of its intervals where there are some.
+        given: (N,) ``price`` as predicted, in USD, the bounds of its intervals and unit prices where there are some.
 
     Returns:
         (N,) ``sample_id``, ``split``, ``tuned_on``, ``price``, ``predicted`` and ``absolute_error`` in USD, ``smape`` in
-        percent, and the bounds.
+        percent, and the bounds; where there are unit prices, ``unit``, ``unit_price`` and ``predicted_unit_price`` in USD.
     """
     predicted, price = given["price"].to_numpy(), products["price"].to_numpy()
     results = pd.DataFrame(
@@ -35,4 +36,10 @@ def evaluated_products(products: pd.DataFrame, split: str, given: pd.DataFrame) 
             "smape": smape_per_product(predicted, price),
         }
     )
-    return pd.concat([results, given.drop(columns="price")], axis=1)
+    rest = given.drop(columns="price")
+    if UNIT_PRICE in rest:
+        unit, unit_price = rest.pop(UNIT), rest.pop(UNIT_PRICE)
+        rest = rest.assign(
+            **{UNIT: unit, UNIT_PRICE: unit_price * (price / predicted), PREDICTED_UNIT_PRICE: unit_price}
+        )
+    return pd.concat([results, rest], axis=1)

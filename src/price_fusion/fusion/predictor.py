@@ -19,6 +19,7 @@ from price_fusion.fusion.network import Network
 from price_fusion.fusion.price_scale import PriceScale
 from price_fusion.fusion.tables.columns import column_matrix
 from price_fusion.fusion.tables.view import TableView
+from price_fusion.fusion.unit_prices import with_unit_prices
 from price_fusion.parameters import ColumnSourceParameters, Source
 
 Precision = Literal["float32", "bf16", "auto"]
@@ -129,6 +130,9 @@ class Predictor:
     ) -> pd.DataFrame:
         """Prices with intervals: ``price``, ``price_low`` and ``price_high`` of the first level, then of the others.
 
+        Where a source says how much of a product there is, ``unit_price`` (USD) and ``unit`` (``100 g``, ``100 ml`` or
+        ``piece``) follow, empty where it is unknown.
+
         Args:
             arrays: as in ``predict``.
             products: as in ``predict``.
@@ -137,7 +141,8 @@ class Predictor:
         Raises:
             DataError: as ``predict``, or if too few rows calibrated the model for these levels.
         """
-        return self._price_table(self._features(arrays, products), levels)
+        features = self._features(arrays, products)
+        return with_unit_prices(self._price_table(features, levels), features, self.model.sources)
 
     def predict_samples(self, samples: pd.DataFrame, tables: Mapping[str, TableView]) -> NDArray[np.float64]:
         """Prices in USD of the products of a sample table, (N,), finite and positive."""
@@ -148,11 +153,11 @@ class Predictor:
     ) -> pd.DataFrame:
         """Prices with intervals of the products of a sample table, as ``predict_intervals`` gives them.
 
-        A model that too few rows calibrated gives prices alone.
+        A model that too few rows calibrated gives no bounds.
         """
-        return self._price_table(
-            features_from_tables(samples, tables, self.model.sources), levels if self.model.calibration else ()
-        )
+        features = features_from_tables(samples, tables, self.model.sources)
+        table = self._price_table(features, levels if self.model.calibration else ())
+        return with_unit_prices(table, features, self.model.sources)
 
     def gate_weights(self, samples: pd.DataFrame, tables: Mapping[str, TableView]) -> NDArray[np.float32]:
         """Weight of each expert for the products of a sample table, (N, experts); (N, 0) of a model without a gate."""

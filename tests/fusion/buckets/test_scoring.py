@@ -39,15 +39,19 @@ def rows_of(buckets: Buckets) -> pd.DataFrame:
 
 
 def test_prices_are_those_of_the_predictor(case: Case, tmp_path: Path) -> None:
-    priced = rows_of(written(tmp_path / "priced", prediction_plan(case.pricing())))
+    priced = rows_of(written(tmp_path / "priced", prediction_plan(case.pricing(), case.checkpoint.header.sources)))
     columns = ["sample_id", "price", "price_low", "price_high", "price_low_90", "price_high_90"]
     assert list(priced.columns) == ["sample_id", "row", *columns[1:]]
     pd.testing.assert_frame_equal(priced[columns], case.expected[columns], rtol=1e-6)
 
 
 def test_several_processes_give_the_same_bytes(case: Case, tmp_path: Path) -> None:
-    one = written(tmp_path / "one", prediction_plan(case.pricing()))
-    two = written(tmp_path / "two", prediction_plan(case.pricing()), ENGINE.model_copy(update={"workers": 2}))
+    one = written(tmp_path / "one", prediction_plan(case.pricing(), case.checkpoint.header.sources))
+    two = written(
+        tmp_path / "two",
+        prediction_plan(case.pricing(), case.checkpoint.header.sources),
+        ENGINE.model_copy(update={"workers": 2}),
+    )
     assert one.fingerprint == two.fingerprint
 
 
@@ -62,7 +66,7 @@ def test_threads_of_torch_are_given_back(case: Case) -> None:
 
 
 def test_submission_is_in_the_order_of_the_products(case: Case, tmp_path: Path) -> None:
-    priced = written(tmp_path / "priced", prediction_plan(case.pricing()))
+    priced = written(tmp_path / "priced", prediction_plan(case.pricing(), case.checkpoint.header.sources))
     rows = OrderedRows(priced, ("sample_id", "price"), ENGINE, tmp_path / "spill")
     write_ordered_csv(tmp_path / "test_out.csv", rows)
     table = pd.read_csv(tmp_path / "test_out.csv")

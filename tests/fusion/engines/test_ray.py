@@ -196,7 +196,7 @@ def test_alignment_evaluation_and_prices_are_those_of_here_though_nodes_go_away(
     plans = {
         "samples": alignment_plan(BucketAlignment(case.products, case.tables, "keep", "keep", "products")),
         "evaluated": evaluation_plan(case.evaluation(), case.checkpoint.data),
-        "priced": prediction_plan(case.pricing()),
+        "priced": prediction_plan(case.pricing(), {}),
     }
     engine = engine_on(ray_cluster, retries=3)
     for name, plan in plans.items():

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from price_fusion.fusion.report.described import described, empty
-from price_fusion.fusion.report.page import Headline, Product, Section, Table, render
+from price_fusion.fusion.report.page import Headline, Product, Section, Table, UnitPrices, render
 
 ATTACK = '</script><script>alert("x")</script><img src=x onerror=alert(1)>'
 
@@ -47,7 +47,7 @@ def figure(text: str) -> go.Figure:
 
 
 def page(text: str) -> str:
-    product = Product(text, 3.0, 4.0, 28.6, (1.0, 9.0), text, None, None)
+    product = Product(text, 3.0, 4.0, 28.6, (1.0, 9.0), UnitPrices(text, 0.6, 0.8), text, None, None)
     section = Section(
         "Part one",
         text=[text],

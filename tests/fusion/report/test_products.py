@@ -48,6 +48,13 @@ def test_texts_are_one_line_and_short(extremes: pd.DataFrame) -> None:
     assert best.link == "https://shop.example/a.jpg"
 
 
+def test_unit_prices_are_shown_where_the_amount_is_known(extremes: pd.DataFrame) -> None:
+    known = extremes.assign(unit=["piece", None], unit_price=[0.25, None], predicted_unit_price=[1.0, None])
+    found = extreme_products(known, products(""), None)
+    assert found["Largest errors"][0].unit_prices == ("piece", 0.25, 1.0)
+    assert found["Closest"][0].unit_prices is None
+
+
 @pytest.mark.parametrize("link", ["javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "", "no link"])
 def test_only_links_to_the_web_are_shown(link: str, extremes: pd.DataFrame) -> None:
     (worst,) = extreme_products(extremes, products(link), None)["Largest errors"]

@@ -20,6 +20,8 @@ from price_fusion.fusion.buckets.table import TableBuckets
 from price_fusion.fusion.code_digest import code_digest
 from price_fusion.fusion.evaluated import EXTREMES, evaluated_products
 from price_fusion.fusion.intervals import interval_columns
+from price_fusion.fusion.unit_prices import unit_price_columns
+from price_fusion.parameters import Source
 
 if TYPE_CHECKING:
     from price_fusion.fusion.predictor import Precision, Predictor
@@ -93,9 +95,15 @@ class BucketPrediction:
         return BucketPlan(self, self.samples.count, self.samples.count, recipe(kind, described), metadata)
 
 
-def prediction_plan(prediction: BucketPrediction) -> BucketPlan:
-    """Prices in buckets: ``sample_id``, ``row`` (of the product file), ``price`` in USD and the bounds of intervals."""
-    return prediction.plan("prices", {"levels": list(prediction.levels)})
+def prediction_plan(prediction: BucketPrediction, sources: Mapping[str, Source]) -> BucketPlan:
+    """Prices in buckets: ``sample_id``, ``row`` (of the product file), ``price`` in USD, bounds of intervals, unit prices.
+
+    Args:
+        prediction: the task.
+        sources: of the model.
+    """
+    unit_prices = list(unit_price_columns(sources))
+    return prediction.plan("prices", {"levels": list(prediction.levels), "unit_prices": unit_prices})
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from mlflow.types.schema import Array
 from price_fusion import __version__
 from price_fusion.fusion.intervals import interval_columns
 from price_fusion.fusion.predictor import Predictor
+from price_fusion.fusion.unit_prices import UNIT, unit_price_columns
 from price_fusion.parameters import ColumnSourceParameters
 
 CHECKPOINT = "checkpoint"
@@ -74,7 +75,9 @@ def signature_of(predictor: Predictor) -> ModelSignature:
     given = ["price"]
     if predictor.model.calibration is not None:
         given += [column for pair in interval_columns(LEVELS) for column in pair]
-    return ModelSignature(Schema(taken), Schema([ColSpec(DataType.double, name) for name in given]))
+        given += unit_price_columns(predictor.model.sources)
+    types = {UNIT: DataType.string}
+    return ModelSignature(Schema(taken), Schema([ColSpec(types.get(name, DataType.double), name) for name in given]))
 
 
 def log_checkpoint(name: str, path: Path) -> None:

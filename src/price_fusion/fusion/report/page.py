@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -47,6 +47,14 @@ class Table:
     note: str = ""
 
 
+class UnitPrices(NamedTuple):
+    """What a unit of a product costs, in USD."""
+
+    unit: str
+    true: float
+    predicted: float
+
+
 @dataclass(frozen=True)
 class Product:
     """One product among the best or worst."""
@@ -56,6 +64,8 @@ class Product:
     predicted: float
     smape: float
     interval: tuple[float, float] | None
+    unit_prices: UnitPrices | None
+    """None where the amount is unknown."""
     text: str
     link: str | None
     """Of its picture, if that is on the web."""

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 import pandas as pd
 
 from price_fusion.errors import DataError
-from price_fusion.fusion.report.page import Product
+from price_fusion.fusion.report.page import Product, UnitPrices
 from price_fusion.fusion.tables.ids import are_among
+from price_fusion.fusion.unit_prices import PREDICTED_UNIT_PRICE, UNIT, UNIT_PRICE
 
 SNIPPET = 220
 """Characters of a product's text at most."""
@@ -62,10 +63,16 @@ def _product(
         predicted=row["predicted"],
         smape=row["smape"],
         interval=(row["price_low"], row["price_high"]) if "price_low" in row else None,
+        unit_prices=_unit_prices(row),
         text=_snippet(about.get("catalog_content")),
         link=None if picture else _link(about.get("image_link")),
         picture=picture,
     )
+
+
+def _unit_prices(row: Mapping[Hashable, Any]) -> UnitPrices | None:
+    unit = row.get(UNIT)
+    return UnitPrices(unit, row[UNIT_PRICE], row[PREDICTED_UNIT_PRICE]) if isinstance(unit, str) else None
 
 
 def _snippet(text: object) -> str:

@@ -245,16 +245,17 @@ def price(
     by_source = {table.source: table for table in tables}
     levels = tuple(intervals.levels) if checkpoint.calibration is not None else ()
     task = BucketPrediction(packed_model(checkpoint, inference.precision), samples, by_source, levels)
-    return BucketDraft(prediction_plan(task), engine)
+    return BucketDraft(prediction_plan(task, checkpoint.header.sources), engine)
 
 
 def put_in_order(
     priced: Buckets, inference: InferenceParameters, engine: EngineParameters, spill: Path
 ) -> tuple[OrderedRows, OrderedRows]:
-    """The submission in the order of the product file, and the same with the bounds of intervals."""
+    """The submission in the order of the product file, and the same with the bounds of intervals and unit prices."""
     levels = priced.metadata["levels"]
-    columns = ("sample_id", "price", *(name for bounds in interval_columns(levels) for name in bounds))
-    submission = columns if inference.intervals_in_submission else columns[:2]
+    bounded = ("sample_id", "price", *(name for bounds in interval_columns(levels) for name in bounds))
+    submission = bounded if inference.intervals_in_submission else bounded[:2]
+    columns = (*bounded, *priced.metadata["unit_prices"])
     folder = _spill(engine, spill)
     return OrderedRows(priced, submission, engine, folder), OrderedRows(priced, columns, engine, folder)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.fusion.unit_prices import UNIT, UNIT_PRICE
 from price_fusion.parameters import InferenceParameters, IntervalParameters
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,8 @@ def price_products(
         tables: one per source.
 
     Returns:
-        ``sample_id`` and ``price`` in USD, finite and positive; and the same with the bounds of intervals.
+        ``sample_id`` and ``price`` in USD, finite and positive, and the bounds of intervals if ``inference`` says so; and the
+        same with bounds and unit prices.
     """
     from price_fusion.fusion.predictor import Predictor
 
@@ -46,4 +48,5 @@ def price_products(
     predictor = Predictor(checkpoint, inference.precision)
     prices = predictor.price_samples(samples, {table.source: table for table in tables}, intervals.levels)
     prices.insert(0, "sample_id", samples["sample_id"].to_numpy())
-    return prices if inference.intervals_in_submission else prices[["sample_id", "price"]], prices
+    bounded = prices.drop(columns=[UNIT_PRICE, UNIT], errors="ignore")
+    return bounded if inference.intervals_in_submission else prices[["sample_id", "price"]], prices
