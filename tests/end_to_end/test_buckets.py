@@ -52,6 +52,10 @@ def test_submission_has_each_product_in_the_order_of_test_csv(bucketed_project: 
     assert list(submission.columns) == ["sample_id", "price"]
     assert submission["sample_id"].tolist() == wanted["sample_id"].tolist()
     assert (submission["price"] > 0).all()
+    beside = pd.read_csv(bucketed_project.path / PRICES.replace("test_out", "price_intervals"))
+    assert beside["sample_id"].tolist() == wanted["sample_id"].tolist()
+    assert set(beside["unit"].dropna()) == {"100 g", "100 ml", "piece"}
+    assert (beside["unit"].isna() == beside["unit_price"].isna()).all()
 
 
 def test_figures_are_of_the_holdout_rows_that_were_priced(bucketed_project: Project) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from price_fusion.errors import CheckpointError, DataError
+from price_fusion.fusion.amount_effect import TWICE, twice_the_amount
 from price_fusion.fusion.checkpoint import Checkpoint, load_checkpoint
 from price_fusion.fusion.engine.features import Features, features_from_arrays, features_from_tables
 from price_fusion.fusion.given_vectors import vectors_of
@@ -149,15 +150,25 @@ class Predictor:
         return self.price_features(features_from_tables(samples, tables, self.model.sources))
 
     def price_samples(
-        self, samples: pd.DataFrame, tables: Mapping[str, TableView], levels: Sequence[float]
+        self,
+        samples: pd.DataFrame,
+        tables: Mapping[str, TableView],
+        levels: Sequence[float],
+        *,
+        twice: bool = False,
     ) -> pd.DataFrame:
         """Prices with intervals of the products of a sample table, as ``predict_intervals`` gives them.
 
-        A model that too few rows calibrated gives no bounds.
+        A model that too few rows calibrated gives no bounds. ``twice`` adds what twice the amount would cost, all else equal,
+        where a source says amounts: ``predicted_twice``.
         """
         features = features_from_tables(samples, tables, self.model.sources)
         table = self._price_table(features, levels if self.model.calibration else ())
-        return with_unit_prices(table, features, self.model.sources)
+        table = with_unit_prices(table, features, self.model.sources)
+        doubled = twice_the_amount(features, self.model.sources) if twice else None
+        if doubled is not None:
+            table[TWICE] = np.where(doubled[1], self.price_features(doubled[0]), np.nan)
+        return table
 
     def gate_weights(self, samples: pd.DataFrame, tables: Mapping[str, TableView]) -> NDArray[np.float32]:
         """Weight of each expert for the products of a sample table, (N, experts); (N, 0) of a model without a gate."""

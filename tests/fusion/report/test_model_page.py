@@ -38,6 +38,7 @@ def test_headlines_put_smape_beside_what_one_price_reaches(results: pd.DataFrame
     [
         ({"split": "validation"}, "the split has no holdout"),
         ({"tuned_on": True}, "were seen by an encoder"),
+        ({"predicted_twice": 1e9}, "Twice the amount, all else equal, lowers the predicted price of 0.0 %"),
         ({}, None),
     ],
 )

@@ -157,6 +157,23 @@ def quantile(sketched: Sketch, share: float) -> float:
     return 2 * math.exp(place * _LOG_STEP) / (math.exp(_LOG_STEP) + 1)
 
 
+def ratio_sums(ratios: Values) -> dict[str, Any]:
+    """What ``amount_effect_of`` needs to know of price ratios."""
+    return {"rows": len(ratios), "lower": int((ratios < 1).sum()), "ratios": sketch(ratios)}
+
+
+def amount_effect_of(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """What ``fusion.amount_effect`` gives, from the ``ratio_sums`` of parts."""
+    rows = sum(part["rows"] for part in parts)
+    if not rows:
+        return None
+    return {
+        "rows": rows,
+        "lower": 100 * sum(part["lower"] for part in parts) / rows,
+        "median_ratio": quantile(merged_sketch(part["ratios"] for part in parts), 0.5),
+    }
+
+
 # --- extremes ----------------------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,8 @@ import pandas as pd
 import pyarrow as pa
 
 from price_fusion.errors import ComparisonError
-from price_fusion.fusion.buckets.aggregates import coverage_sums, extremes, moments, moments_by_price
+from price_fusion.fusion.amount_effect import price_ratios
+from price_fusion.fusion.buckets.aggregates import coverage_sums, extremes, moments, moments_by_price, ratio_sums
 from price_fusion.fusion.buckets.parts import BucketPlan, Buckets, Summary, Tables
 from price_fusion.fusion.buckets.recipes import recipe
 from price_fusion.fusion.buckets.scatter import frame_of
@@ -73,14 +74,14 @@ class BucketPrediction:
         prices.insert(0, "sample_id", samples["sample_id"].to_numpy())
         return {bucket: pa.Table.from_pandas(prices, preserve_index=False)}, {"rows": len(prices)}
 
-    def predicted(self, samples: pd.DataFrame, bucket: int) -> pd.DataFrame:
+    def predicted(self, samples: pd.DataFrame, bucket: int, *, twice: bool = False) -> pd.DataFrame:
         """Prices and bounds of some products of a bucket, as ``Predictor.price_samples`` gives them."""
         from price_fusion.fusion.engine.device import one_thread
 
         predictor = self.model.predictor()
         tables = {name: self.tables[name].bucket(bucket) for name in predictor.model.sources}
         with one_thread():
-            return predictor.price_samples(samples, tables, self.levels)
+            return predictor.price_samples(samples, tables, self.levels, twice=twice)
 
     def plan(self, kind: str, metadata: Mapping[str, Any]) -> BucketPlan:
         """The table that this task makes, bucket by bucket."""
@@ -116,7 +117,7 @@ class BucketEvaluation(BucketPrediction):
         """The evaluated products of a bucket, and their figures."""
         samples = frame_of(self.samples, bucket)
         chosen = samples[samples["split"] == self.split]
-        results = evaluated_products(chosen, self.split, self.predicted(chosen, bucket))
+        results = evaluated_products(chosen, self.split, self.predicted(chosen, bucket, twice=True))
         results = results.assign(row=chosen["row"].to_numpy())
         return {bucket: pa.Table.from_pandas(results, preserve_index=False)}, summary_of(results, self.levels)
 
@@ -157,6 +158,7 @@ def summary_of(results: pd.DataFrame, levels: Sequence[float]) -> dict[str, Any]
         "seen": moments(predicted[tuned], price[tuned]),
         "unseen": moments(predicted[~tuned], price[~tuned]),
         "by_price": moments_by_price(predicted, price),
+        "ratios_of_twice": ratio_sums(price_ratios(results)),
         "extremes": extremes(results.drop(columns=["split", "tuned_on"]), EXTREMES),
         "coverage": coverage_sums(results, levels) if calibrated else None,
     }

@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from price_fusion.fusion.amount_effect import amount_effect, effect_in_words
 from price_fusion.fusion.bootstrap import Interval, bootstrap_means, interval
 from price_fusion.fusion.metrics import smape_per_product
 from price_fusion.fusion.money import money
@@ -54,7 +55,11 @@ def model_page(
             warnings=_reservations(results, split),
             figures=[figures["true_against_predicted"]],
         ),
-        Section("Where it is wrong", figures=[figures["errors_by_price"], figures["residuals"]]),
+        Section(
+            "Where it is wrong",
+            text=effect_in_words(amount_effect(results)),
+            figures=[figures["errors_by_price"], figures["residuals"]],
+        ),
         Section(
             "Can a price be trusted",
             text=[

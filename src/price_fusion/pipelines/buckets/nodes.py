@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from price_fusion.fusion.buckets.aggregates import (
+    amount_effect_of,
     coverage_table_of,
     merged_extremes,
     merged_moments,
@@ -206,6 +207,8 @@ def merge_evaluation(
     parts, split = evaluated.summaries, evaluated.metadata["split"]
     total = merged_moments(part["all"] for part in parts)
     metrics = {"split": split, "rows": int(total["rows"]), **metrics_of(total), "by_tuning": _by_tuning(parts)}
+    if effect := amount_effect_of([part["ratios_of_twice"] for part in parts]):
+        metrics["twice_the_amount"] = effect
     if split != "holdout":
         logger.warning(
             "there is no holdout (splitting.proportions): these metrics are of validation rows, which may have selected the "

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from price_fusion.fusion.amount_effect import amount_effect
 from price_fusion.fusion.checkpoint import Checkpoint
 from price_fusion.fusion.evaluated import EXTREMES, evaluated_products
 from price_fusion.fusion.gate import gate_collapse, gate_report
@@ -33,14 +34,15 @@ def predict_evaluated(
 
     Returns:
         per product ``sample_id``, ``split``, ``tuned_on``, ``price``, ``predicted`` and ``absolute_error`` in USD,
-        ``smape`` in percent; and, of a calibrated model, the bounds of its intervals in USD.
+        ``smape`` in percent; of a calibrated model, the bounds of its intervals in USD; and where a source says amounts, unit
+        prices and what twice the amount would cost.
     """
     from price_fusion.fusion.predictor import Predictor
 
     refuse_other_products(samples, split_table)
     chosen = rows_to_report(split_table, checkpoint)
     by_source = {table.source: table for table in tables}
-    predicted = Predictor(checkpoint).price_samples(samples.iloc[chosen], by_source, intervals.levels)
+    predicted = Predictor(checkpoint).price_samples(samples.iloc[chosen], by_source, intervals.levels, twice=True)
     products = samples.iloc[chosen].assign(tuned_on=split_table["tuned_on"].to_numpy()[chosen])
     return evaluated_products(products, evaluated_split(split_table), predicted)
 
@@ -83,7 +85,7 @@ def summarise(results: pd.DataFrame) -> tuple[dict[str, Any], pd.DataFrame, pd.D
 
     Returns:
         overall metrics with their split and number of rows, and the SMAPE of products whose price some encoder was
-        tuned on and of the others; metrics by bin and range of the true price; the best and worst products.
+        tuned on and of the others, and what twice the amount does to prices; metrics by bin and range of the true price; the best and worst products.
     """
     price, predicted = results["price"].to_numpy(), results["predicted"].to_numpy()
     metrics: dict[str, Any] = {"split": str(results["split"].iloc[0]), "rows": len(results)}
@@ -92,6 +94,8 @@ def summarise(results: pd.DataFrame) -> tuple[dict[str, Any], pd.DataFrame, pd.D
         label: {"rows": len(part), "smape": float(part["smape"].mean()) if len(part) else None}
         for label, part in (("seen", results[results["tuned_on"]]), ("unseen", results[~results["tuned_on"]]))
     }
+    if effect := amount_effect(results):
+        metrics["twice_the_amount"] = effect
     if metrics["split"] != "holdout":
         logger.warning(
             "there is no holdout (splitting.proportions): these metrics are of validation rows, which may have selected the "

@@ -4,7 +4,24 @@ Catalog texts state a quantity twice: in fields (``Value: 72.0``, ``Unit: Fl Oz`
 6)"). Neither is always there nor always right, so both are read, apart from each other, and a model may weigh them.
 """
 
-from price_fusion.fusion.tables.quantity.amounts import AMOUNT, AMOUNT_KIND, CATEGORICAL, NUMERIC, quantity_columns
+from price_fusion.fusion.tables.quantity.amounts import (
+    AMOUNT,
+    AMOUNT_KIND,
+    CATEGORICAL,
+    GROWING,
+    NUMERIC,
+    quantity_columns,
+)
 from price_fusion.fusion.tables.quantity.units import LARGEST, UNKNOWN, parse_unit
 
-__all__ = ["AMOUNT", "AMOUNT_KIND", "CATEGORICAL", "LARGEST", "NUMERIC", "UNKNOWN", "parse_unit", "quantity_columns"]
+__all__ = [
+    "AMOUNT",
+    "AMOUNT_KIND",
+    "CATEGORICAL",
+    "GROWING",
+    "LARGEST",
+    "NUMERIC",
+    "UNKNOWN",
+    "parse_unit",
+    "quantity_columns",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -42,6 +43,15 @@ CATEGORICAL: Final = ("unit_kind", "amount_kind")
 AMOUNT: Final = "amount"
 AMOUNT_KIND: Final = "amount_kind"
 """How much of a product there is, and of which kind: amounts of one kind can be compared."""
+
+GROWING: Final = MappingProxyType(
+    {
+        "weight": (AMOUNT, "weight", "title_weight"),
+        "volume": (AMOUNT, "volume", "title_volume"),
+        "count": (AMOUNT, "count", "title_count", "pieces"),
+    }
+)
+"""Numeric columns that grow with the amount of each kind where a pack holds more."""
 
 _LIGHTEST: Final = 15.0
 """Grams or millilitres a piece that a total leaves at least; below, the size in a title is that of one piece."""
