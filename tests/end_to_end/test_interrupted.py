@@ -11,11 +11,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from itertools import cycle
+from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
 
-from killing import AIMS, Ordeal, digests, train, train_command, train_under_fire
+from killing import AIMS, SAVES, SETTINGS, Ordeal, digests, train, train_command, train_under_fire
 from support.projects import Project
 
 SHORT_FORM, LONG_FORM = 4, 30
@@ -57,6 +58,37 @@ def test_a_training_that_is_killed_again_and_again_ends_the_same(
 @pytest.mark.parametrize("seed", range(5))
 def test_a_hundred_kills_and_more(tables: Project, undisturbed: tuple[dict[str, str], float], seed: int) -> None:
     endured(tables, undisturbed, seed, LONG_FORM)
+
+
+@pytest.mark.slow
+def test_a_final_fit_that_is_killed_again_and_again_ends_the_same(trained_project: Project, tmp_path: Path) -> None:
+    project, chance = trained_project.fresh_copy(tmp_path / "project"), random.Random(3)  # noqa: S311
+    models = project.path / "data/06_models/moe"
+    train(project.path)  # a training long enough to be hit
+    command = predict_command()
+    state, left = models / "final/run/state.bin", []
+    for kills in (0, 3):
+        shutil.rmtree(models / "final", ignore_errors=True)
+        for _ in range(kills):
+            before = stamp(state)
+            with started(project, command) as process:
+                wait_for(process, lambda before=before: stamp(state) != before)
+                sleep(chance.uniform(0, 0.3))
+                assert process.poll() is None, "the final fit was over before it was killed"
+                process.send_signal(signal.SIGKILL)
+                process.communicate(timeout=120)
+            assert not (models / "final/checkpoint.safetensors").exists()
+        said = subprocess.run(
+            command, cwd=project.path, env=environment(), check=True, capture_output=True, text=True
+        ).stdout
+        assert ("going on from" in said) == bool(kills)
+        left.append(
+            [
+                (project.path / path).read_bytes()
+                for path in ("data/06_models/moe/final/checkpoint.safetensors", "data/07_model_output/moe/test_out.csv")
+            ]
+        )
+    assert left[0] == left[1]
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -153,6 +185,17 @@ class started:  # noqa: N801 - used as a function
     def __exit__(self, *_: object) -> None:
         self.process.kill()
         self.process.communicate()
+
+
+def predict_command() -> list[str]:
+    """What fits the final model and predicts; the state is saved as often as in the killed trainings."""
+    parameters = ",".join([*SETTINGS, SAVES])
+    return [sys.executable, "-m", "kedro", "run", "--pipelines", "predict_moe", "--params", parameters]
+
+
+def stamp(path: Path) -> int:
+    """When a file was last written; 0 where it is not there."""
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def environment() -> dict[str, str]:

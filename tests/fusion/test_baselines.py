@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 
+from price_fusion.errors import TrainingError
 from price_fusion.fusion.baselines import baseline_results
-from price_fusion.fusion.estimators import EstimatorOptions
+from price_fusion.fusion.estimators import ESTIMATORS, EstimatorOptions
 from price_fusion.fusion.metrics import smape_per_product
 from price_fusion.fusion.tables.columns import draft_columns
 from price_fusion.fusion.tables.table import EmbeddingTable, write_table
@@ -156,6 +157,18 @@ def test_without_its_package_a_kind_is_left_out_and_a_line_says_how_to_get_it(
     assert results.columns.tolist() == ["sample_id", "price", "median", "ridge", "kernel_ridge", "neighbours", *others]
     advice = f'{kind} is not installed: pip install --editable ".[{kind}]" brings it. The leaderboard leaves it out.'
     assert [record.message for record in caplog.records].count(advice) == 1
+
+
+def test_a_kind_that_cannot_be_fitted_is_left_out_with_a_warning(
+    make_case: Callable[..., Case], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise TrainingError("ridge cannot be fitted on these products.")
+
+    monkeypatch.setattr(ESTIMATORS["ridge"], "fit", refuse)
+    results = priced(*make_case())
+    assert results.columns.tolist() == ["sample_id", "price", "median", "kernel_ridge", "neighbours", *BOOSTED]
+    assert "ridge cannot be fitted on these products. The leaderboard leaves it out." in caplog.text
 
 
 def test_neighbours_find_what_is_similar(make_case: Callable[..., Case]) -> None:

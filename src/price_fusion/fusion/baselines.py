@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from price_fusion.errors import MissingPackageError
+from price_fusion.errors import MissingPackageError, TrainingError
 from price_fusion.fusion.engine.features import features_from_tables
 from price_fusion.fusion.estimators import ESTIMATORS, EstimatorOptions, FitData, fit_data
 from price_fusion.fusion.estimators.contribution import Matrix
@@ -35,7 +35,8 @@ def baseline_results(
     """Prices of the evaluated rows by the median price and by each kind of estimator (``fusion/estimators``).
 
     All are fitted on train rows; validation rows choose penalties, length scales and neighbours by SMAPE and end
-    boosting by the mean absolute error of the log price. A kind whose package is not installed is left out, and a log line says so.
+    boosting by the mean absolute error of the log price. A kind whose package is not installed, or that cannot be
+    fitted on these products, is left out, and a log line says so.
 
     Args:
         samples: the sample table, labelled.
@@ -84,4 +85,6 @@ def _predicted(data: FitData, matrix: Matrix, options: EstimatorOptions, seed: i
             predicted[kind] = np.expm1(estimator.fit(data, options, seed).of_matrix(matrix)) * data.unit
         except MissingPackageError as error:
             logger.info("%s The leaderboard leaves it out.", error)
+        except TrainingError as error:  # sources that tell nothing apart must not keep a variant from being compared
+            logger.warning("%s The leaderboard leaves it out.", error)
     return predicted

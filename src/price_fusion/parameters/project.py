@@ -256,9 +256,13 @@ def _describe(error: ValidationError, raw: Mapping[str, Any]) -> list[str]:
         elif problem["type"] == "union_tag_not_found":
             lines.append(f"{path}.kind: missing, beside {', '.join(f'{path}.{name}' for name in problem['input'])}")
         else:
-            message = _EXPECTED.get(problem["type"], problem["msg"])
-            wrong.setdefault((path, repr(problem["input"])), []).append(message)
-    return lines + [f"{path}: {', or: '.join(said)} (found {found})" for (path, found), said in wrong.items()]
+            message = _EXPECTED.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+            whole = problem["type"] == "value_error" and isinstance(problem["input"], Mapping)
+            found = (
+                "" if whole else f" (found {problem['input']!r})"
+            )  # what is wrong with a whole section names its values
+            wrong.setdefault((path, found), []).append(message)
+    return lines + [f"{path}: {', or: '.join(said)}{found}" for (path, found), said in wrong.items()]
 
 
 def _path(location: Sequence[int | str], raw: Mapping[str, Any], *, absent: bool) -> str:

@@ -190,8 +190,7 @@ def _catboost_errors(data: FitData) -> Iterator[None]:
     except optional_package("catboost").CatBoostError as error:
         raise TrainingError(
             f"catboost cannot be fitted on {len(data.fit):,} products with {data.fit.shape[1]} features: {error} Bring "
-            "sources that tell these products apart, leave it out of ensemble.presets.<name>.members, or uninstall it to "
-            "compare without it."
+            "sources that tell these products apart, or leave it out of ensemble.presets.<name>.members."
         ) from error
 
 
