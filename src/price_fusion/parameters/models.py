@@ -77,6 +77,8 @@ class ModelParameters(Parameters):
     branch: BranchParameters = BranchParameters()
     fusion: Annotated[FusionParameters, Field(discriminator="kind")] = ConcatFusion()
     head: Annotated[MlpHead | MixtureHead, Field(discriminator="kind")] = MlpHead()
+    monotone_in_amount: bool = False
+    """Whether more of a product, all else equal, never costs less: by construction, where a source is parsed as ``quantity``."""
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> ModelParameters:

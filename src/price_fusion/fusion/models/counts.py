@@ -33,9 +33,11 @@ that it describes, and add up to them. docs/models.md explains how ours differ."
 
 
 def parameter_counts(model: PriceModel) -> dict[str, int]:
-    """Trained parameters of each branch (``branches.<source>``), of ``fusion`` and ``head``, and in ``total``."""
+    """Trained parameters of each branch (``branches.<source>``), of ``fusion``, ``head`` and perhaps ``amount``, and in ``total``."""
     counts = {f"branches.{name}": _count(branch) for name, branch in model.branches.items()}
     counts |= {"fusion": _count(model.fusion), "head": _count(model.head)}
+    if model.amount is not None:
+        counts["amount"] = _count(model.amount)
     return counts | {TOTAL: sum(counts.values())}
 
 
