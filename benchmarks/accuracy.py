@@ -4,6 +4,8 @@
     python benchmarks/accuracy.py
     python benchmarks/accuracy.py --models variants --seeds 5
     python benchmarks/accuracy.py --models RealMLP TabM --outer-folds 0
+    kedro run --pipelines fabricate && kedro run --pipelines ingest
+    python benchmarks/accuracy.py --environment base --data data --models median ridge --output <folder>
 
 The labelled products are dealt to five outer folds. The rows of each are predicted by models that were fitted, stopped and
 blended on the other four alone. What is predicted is kept in <data>/benchmarks/accuracy and not done again, unless the data
@@ -35,7 +37,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -139,6 +141,24 @@ SMOKE_SOURCES = {
 Rows = NDArray[np.int64]
 Values = NDArray[np.float64]
 Record = dict[str, Any]
+
+
+class Data(NamedTuple):
+    """Products of an environment of ``conf``."""
+
+    name: str
+    command: str
+    """Makes their tables."""
+
+
+DATA = {
+    "amazon_subset": Data(
+        "real products of the Amazon ML Challenge 2025 (subset)",
+        "PRICE_FUSION_RAW=<folder of the real products> kedro run --env amazon_subset --pipelines ingest",
+    ),
+    "base": Data("the fabricated sample", "kedro run --pipelines fabricate && kedro run --pipelines ingest"),
+}
+"""By environment."""
 
 
 @dataclass(frozen=True)
@@ -278,13 +298,13 @@ class Job:
 # --- data and configuration -----------------------------------------------------------------------------------------
 
 
-def load_products(folder: Path) -> tuple[pd.DataFrame, dict[str, EmbeddingTable]]:
-    """Samples and tables as ``ingest`` left them.
+def load_products(folder: Path, environment: str) -> tuple[pd.DataFrame, dict[str, EmbeddingTable]]:
+    """Samples and tables as ``ingest`` left them in an environment of ``conf``.
 
     Raises:
         SystemExit: saying how to make them, if they are not there.
     """
-    primary, declared = folder / "03_primary", read_conf("amazon_subset/parameters.yml")
+    primary, declared = folder / "03_primary", declared_variants(environment)
     names = dict.fromkeys(source for variant in VARIANTS for source in declared[variant]["sources"])
     try:
         samples = pd.read_parquet(primary / "train_samples.parquet")
@@ -293,10 +313,7 @@ def load_products(folder: Path) -> tuple[pd.DataFrame, dict[str, EmbeddingTable]
         if absent:
             raise DataError(f"{primary}: the sample table lacks the source(s) {', '.join(absent)}.")
     except (DataError, OSError) as error:
-        raise SystemExit(
-            f"{error}\nMake the tables of the real products with\n"
-            "  PRICE_FUSION_RAW=<folder of the real products> kedro run --env amazon_subset --pipelines ingest"
-        ) from error
+        raise SystemExit(f"{error}\nMake the tables with\n  {DATA[environment].command}") from error
     return samples, tables
 
 
@@ -317,6 +334,12 @@ def read_conf(path: str) -> dict[str, Any]:
     return contents
 
 
+def declared_variants(environment: str) -> dict[str, Any]:
+    """Parameters of variants in an environment of ``conf``."""
+    base = read_conf("base/training/parameters.yml")
+    return base if environment == "base" else merged(base, read_conf(f"{environment}/parameters.yml"))
+
+
 def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters of one environment over those of another, as Kedro merges them."""
     result = dict(under)
@@ -327,8 +350,8 @@ def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def configuration(options: argparse.Namespace, tables: Mapping[str, EmbeddingTable]) -> Configuration:
-    """As ``kedro run --env amazon_subset`` would have it; ``reference`` as with conf/reference over it."""
-    ours = merged(read_conf("base/training/parameters.yml"), read_conf("amazon_subset/parameters.yml"))
+    """As ``kedro run --env <environment>`` would have it; ``reference`` as with conf/reference over it."""
+    ours = declared_variants(options.environment)
     theirs = merged(ours, read_conf("reference/parameters.yml"))
     for name in VARIANTS:
         theirs[name]["sources"] = [source for source in ours[name]["sources"] if not is_of_columns(tables, source)]
@@ -894,6 +917,9 @@ def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
     """Those of every benchmark that works on a ``Bench``."""
     parser.add_argument("--threads", type=int, default=0, help="0: all cores")
     parser.add_argument("--epochs", type=int, help="of networks, at most (default: as the variants say)")
+    parser.add_argument(
+        "--environment", choices=DATA, default="amazon_subset", help="of conf, whose products are taken"
+    )
     parser.add_argument("--data", type=Path, default=REPOSITORY / "data/amazon_subset", help="where ingest wrote to")
 
 
@@ -902,10 +928,12 @@ def opened_bench(options: argparse.Namespace, name: str, title: str) -> Iterator
     """Products, configuration and a folder of records named ``name``, and the section that is to be filled."""
     rich.get_console().quiet = True  # the trainer's own output
     with scratch_folder(options) as scratch, limited_threads(options.threads):
-        samples, tables = fabricated_products(Path(scratch)) if options.smoke else load_products(options.data)
+        samples, tables = (
+            fabricated_products(Path(scratch)) if options.smoke else load_products(options.data, options.environment)
+        )
         records = options.output / name if options.smoke else options.data / "benchmarks" / name
         records.mkdir(parents=True, exist_ok=True)
-        products = "random products" if options.smoke else "real products of the Amazon ML Challenge 2025 (subset)"
+        products = "random products" if options.smoke else DATA[options.environment].name
         bench = Bench(samples, tables, configuration(options, tables), records, options.threads)
         yield bench, Section(name, title, f"{products}, {len(samples):,} labelled")
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+Integers = NDArray[np.int64]
+
 BELL_DEVIATION = 148
 """Standard deviation of ``Draws.bell``, rounded: that of the sum of four bytes."""
 

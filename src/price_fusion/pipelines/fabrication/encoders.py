@@ -1,11 +1,14 @@
-"""Simulated encoders: embeddings that show some of a product's latents, blurred.
+"""Simulated encoders: embeddings that are blurred, bent views of some of a product's latents.
 
-An embedding is the sum of a code of the category, a code of the brand, a mixture of what the encoder perceives of the
-other latents (with errors of its own, which no width averages away), a mixture of things that have nothing to do with
-the price, and grain in each dimension. All of it is integer arithmetic, done by numpy without BLAS, so that each
-machine makes the same bits; the result is on a grid of 1/256.
+An encoder places a product in a space of a few dozen axes: the sum of codes of its category, kind, brand and family, of what
+the encoder perceives of the other latents (with errors, which no width averages away), and of things that have nothing to do
+with the price. A random layer of rectified units bends that space, a second one spreads it over all dimensions, and each
+dimension has noise. So products that are alike are close, but the price is not linear in the dimensions.
 
-``N`` products, ``D`` dimensions, ``F`` perceived latents.
+All numbers are whole and, within sums, smaller than 2^24: float32 holds them exactly, in whatever order BLAS adds them up,
+so each machine makes the same bits. The result is on a grid of 1/256.
+
+``N`` products, ``D`` dimensions, ``F`` perceived latents, ``A`` axes.
 """
 
 from __future__ import annotations
@@ -19,16 +22,20 @@ from numpy.typing import NDArray
 from .draws import BELL_DEVIATION, Draws
 from .products import Products
 from .quantities import NOT_STATED, SPELLINGS, StatedQuantities
-from .vocabulary import BRANDS, CATEGORIES, CLAIMS, GRADES
+from .vocabulary import BRANDS, CATEGORIES, CLAIMS, GRADES, KINDS
 
 Matrix = NDArray[np.float32]
 
-_DISTRACTIONS = 8
+_AXES = 32
+_UNITS = 256
+_DISTRACTIONS = 16
 """Latents in each embedding that have nothing to do with the price: angle, light, turns of phrase."""
+_MIDDLE = 128
+"""About the mean of a rectified unit: less of it, embeddings point in all directions rather than in one."""
 _GRID = 256
-_SHIFT = 5
-"""Bits by which the sums are scaled down, to values around 1."""
 _ROWS_AT_ONCE = 1_024
+_WHOLE = 2**24
+"""Up to here, float32 holds each whole number."""
 
 
 @dataclass(frozen=True)
@@ -36,21 +43,29 @@ class Encoder:
     """How well an encoder perceives what. Gains are in sixteenths."""
 
     name: str
+    reads: str
+    """``image`` or ``text``; encoders of the same make the same errors about it, and are distracted by the same."""
     width: int
     category: int
+    kind: int
     brand: int
+    family: int
     perceives: Mapping[str, int]
     """Latent to gain."""
     blur: int
-    """Gain of the encoder's own errors on each latent."""
+    """Gain of the errors on each latent."""
+    distraction: int
+    """Gain of what has nothing to do with the price."""
     grain: int
     """Gain of the noise in each dimension."""
 
 
-CLIP = Encoder("clip", 768, 20, 12, {"look": 16, "packs": 8}, blur=6, grain=80)
-SIGLIP_IMAGE = Encoder("siglip image", 1152, 20, 14, {"look": 16, "packs": 8}, blur=5, grain=80)
-SIGLIP_TEXT = Encoder("siglip text", 1024, 16, 12, {"grade": 16, "claims": 14, "log_quantity": 5}, blur=7, grain=80)
-QWEN = Encoder("qwen", 1024, 18, 14, {"grade": 16, "claims": 16, "log_quantity": 6}, blur=4, grain=80)
+_PICTURE = {"look": 14, "packs": 6}
+_TEXT = {"grade": 12, "claims": 10, "log_quantity": 6}
+CLIP = Encoder("clip", "image", 768, 24, 12, 16, 20, _PICTURE, blur=6, distraction=4, grain=4)
+SIGLIP_IMAGE = Encoder("siglip image", "image", 1152, 24, 12, 16, 20, _PICTURE, blur=5, distraction=4, grain=4)
+SIGLIP_TEXT = Encoder("siglip text", "text", 1024, 20, 14, 14, 14, _TEXT, blur=6, distraction=4, grain=4)
+QWEN = Encoder("qwen", "text", 1024, 22, 16, 16, 18, _TEXT, blur=4, distraction=4, grain=4)
 
 
 def embed(encoder: Encoder, products: Products, owners: NDArray[np.int64], seed: int) -> Matrix:
@@ -60,29 +75,25 @@ def embed(encoder: Encoder, products: Products, owners: NDArray[np.int64], seed:
         encoder: what is perceived.
         products: N products.
         owners: shape (N,), the product whose picture or text each one shows; same owner, same embedding.
-        seed: sets codes, mixtures and errors.
+        seed: sets codes, layers and errors.
 
     Returns:
         Shape (N, D).
     """
-    errors = Draws(seed, f"{encoder.name} errors")
-    mixing = Draws(seed, f"{encoder.name} mixing")
+    layers = Draws(seed, f"{encoder.name} layers")
     grains = Draws(seed, f"{encoder.name} grain")
-    count = len(products)
-    seen = _perceive(encoder, products, errors)
-    mixture = mixing.bell(seen.shape[1], encoder.width) >> 4
-    categories = mixing.bell(len(CATEGORIES), encoder.width) * encoder.category
-    brands = mixing.bell(len(BRANDS), encoder.width) * encoder.brand
-    vectors = np.empty((count, encoder.width), dtype=np.float32)
-    for start in range(0, count, _ROWS_AT_ONCE):
-        rows = slice(start, min(start + _ROWS_AT_ONCE, count))
-        # einsum, not @: on integers it is ten times as fast, and exact in any order.
-        total = np.einsum("nf,fd->nd", seen[rows], mixture)
-        total += (categories[products.category[rows]] + brands[products.brand[rows]]) >> 1
+    places = _places(encoder, products, seed)
+    bend, offsets = layers.bell(_AXES, _UNITS) >> 4, layers.bell(1, _UNITS)
+    spread = layers.bell(_UNITS, encoder.width) >> 4
+    vectors = np.empty((len(products), encoder.width), dtype=np.float32)
+    for start in range(0, len(products), _ROWS_AT_ONCE):
+        rows = slice(start, min(start + _ROWS_AT_ONCE, len(products)))
+        units = np.clip((exact_product(places[rows], bend) >> 5) + offsets, 0, 1023) - _MIDDLE
+        total = exact_product(units, spread) >> 8
         total += (grains.bell(len(total), encoder.width) * encoder.grain) >> 4
-        vectors[rows] = total >> _SHIFT
+        vectors[rows] = total
     vectors /= _GRID
-    return vectors[owners] if np.any(owners != np.arange(count)) else vectors
+    return vectors[owners] if np.any(owners != np.arange(len(products))) else vectors
 
 
 def structural_columns(stated: StatedQuantities, seed: int) -> Matrix:
@@ -97,14 +108,28 @@ def structural_columns(stated: StatedQuantities, seed: int) -> Matrix:
     return np.column_stack([value.astype(np.float32), codes[stated.spelling]])
 
 
+def _places(encoder: Encoder, products: Products, seed: int) -> NDArray[np.int32]:
+    """Where the encoder sees products, (N, A)."""
+    codes = Draws(seed, f"{encoder.reads} codes")
+    kinds = codes.bell(len(CATEGORIES) * KINDS, _AXES) * encoder.kind
+    places = (codes.bell(len(CATEGORIES), _AXES) * encoder.category)[products.category]
+    places += kinds[products.category * KINDS + products.kind]
+    places += (codes.bell(len(BRANDS), _AXES) * encoder.brand)[products.brand]
+    places += (codes.bell(len(products), _AXES) * encoder.family)[products.family]
+    seen = _perceive(encoder, products, Draws(seed, f"{encoder.reads} errors"))
+    places += exact_product(seen, codes.bell(seen.shape[1], _AXES) >> 3) >> 1
+    clipped: NDArray[np.int32] = np.clip(places >> 5, -2047, 2047)
+    return clipped
+
+
 def _perceive(encoder: Encoder, products: Products, errors: Draws) -> NDArray[np.int32]:
     """What the encoder perceives, errors included, and what distracts it. Shape (N, F + distractions)."""
     latents = [latent * gain for name, gain in encoder.perceives.items() for latent in _latents(name, products)]
     columns = np.stack(latents, axis=1).astype(np.int32)
     noise = errors.bell(len(products), len(latents) + len(latents) % 2 + _DISTRACTIONS)
     columns += noise[:, : len(latents)] * encoder.blur
-    distractions = noise[:, -_DISTRACTIONS:]
-    return np.concatenate([columns >> 4, distractions], axis=1)
+    distractions = noise[:, -_DISTRACTIONS:] * encoder.distraction
+    return np.concatenate([columns, distractions], axis=1) >> 4
 
 
 def _latents(name: str, products: Products) -> list[NDArray[np.int64]]:
@@ -120,3 +145,15 @@ def _latents(name: str, products: Products) -> list[NDArray[np.int64]]:
     if name == "log_quantity":
         return [products.log_quantity * 3 // 2]
     raise ValueError(f"no latent is called {name!r}")
+
+
+def exact_product(left: NDArray[np.int32], right: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The matrix product of whole numbers, exact on each machine: BLAS adds up numbers that float32 holds.
+
+    Raises:
+        ValueError: if a sum could be too large for that.
+    """
+    largest = int(np.abs(left).max(initial=0)) * int(np.abs(right).sum(axis=0).max())
+    if largest >= _WHOLE:
+        raise ValueError(f"sums of up to {largest} are not exact in float32")
+    return (left.astype(np.float32) @ right.astype(np.float32)).astype(np.int32)

@@ -41,6 +41,7 @@ def write_catalog_contents(products: Products, stated: StatedQuantities, seed: i
     rows = zip(
         products.text_of.tolist(),
         products.category.tolist(),
+        products.kind.tolist(),
         products.brand.tolist(),
         products.grade.tolist(),
         products.claims.tolist(),
@@ -50,13 +51,13 @@ def write_catalog_contents(products: Products, stated: StatedQuantities, seed: i
         strict=True,
     )
     texts = []
-    for owner, category, brand, grade, claims, contents, packs, tail in rows:
+    for owner, category, kind, brand, grade, claims, contents, packs, tail in rows:
         roll = rolls[owner]
         goods = CATEGORIES[category]
         listing = _Listing(
             brand=BRANDS[brand],
             category=goods.name,
-            kind=goods.kinds[roll[0] % len(goods.kinds)],
+            kind=goods.kinds[kind],
             grade=GRADES[grade],
             claims=tuple(index for index, claimed in enumerate(claims) if claimed),
             purpose=goods.purpose,

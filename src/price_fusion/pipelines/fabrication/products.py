@@ -16,27 +16,13 @@ from numpy.typing import NDArray
 from price_fusion.errors import ParameterError
 from price_fusion.parameters import FabricationParameters
 
-from .draws import BELL_DEVIATION, Draws
+from .draws import Draws, Integers
 from .price_quantiles import prices_by_rank
-from .vocabulary import (
-    BRAND_TIER_WORTH,
-    BRAND_TIERS,
-    BRANDS,
-    BRANDS_PER_DEPARTMENT,
-    CATEGORIES,
-    CLAIMS,
-    DEPARTMENTS,
-    GRADE_WORTH,
-    GRADES,
-    PACKS,
-)
+from .vocabulary import BRANDS_PER_DEPARTMENT, CATEGORIES, CLAIMS, DEPARTMENTS, GRADES, KINDS, PACKS
+from .worth import Features, worth
 
-Integers = NDArray[np.int64]
-
-_LOOK_DEVIATION = 42
-"""Points that one standard deviation of ``look`` is worth, where looks count 100 percent."""
-_NOISE_DEVIATION = 24
-"""Points of worth that nothing shows: the best possible model misses a price by about this much."""
+_JOINING_PERCENT = 55
+"""Share of the products that join the family of another one."""
 _SAME_TEXT = 4
 """One in so many of the products that share an image share the text too."""
 
@@ -46,7 +32,11 @@ class Products:
     """Latents of N products; every array has N rows."""
 
     sample_ids: Integers
+    family: Integers
+    """A number below N: products of a family are one brand's goods of one grade, in several kinds and sizes."""
     category: Integers
+    kind: Integers
+    """Within the category."""
     brand: Integers
     grade: Integers
     claims: Integers
@@ -92,18 +82,24 @@ def draw_products(fabrication: FabricationParameters, seed: int) -> Products:
     sharing = _draw_sharing(fabrication, seed)
     image_of, text_of = sharing.image_of, sharing.text_of
     draws = Draws(seed, "products")
-    category = draws.below(len(CATEGORIES), count)[image_of]
-    brand = _draw_brands(draws, category, count)[image_of]
-    look = draws.bell(count, 2)[:, 0].astype(np.int64)[image_of]
-    grade = _draw_grades(draws, count)[text_of]
-    claims = _draw_claims(draws, count)[text_of]
+    family = _draw_families(draws, count)
+    shown, told = family[image_of], family[text_of]
+    category = draws.below(len(CATEGORIES), count)
+    brand = _draw_brands(draws, category, count)[shown]
+    category = category[shown]
+    kind = draws.below(KINDS, count, 2).min(axis=1)[image_of]
+    look = draws.bell(count, 2)[:, 0].astype(np.int64)[shown]
+    grade = _draw_grades(draws, count)[told]
+    claims = _draw_claims(draws, count)[told]
     size = draws.below(len(CATEGORIES[0].sizes), count)[text_of]
     packs = np.array(PACKS)[draws.below(len(PACKS), count)][text_of]
     log_quantity = _log_quantity(category, size, packs)
-    worth = _worth(seed, category, brand, grade, claims, look, log_quantity)
+    features = Features(shown, category, kind, brand, grade, claims, look, log_quantity)
     return Products(
         sample_ids=Draws(seed, "sample ids").permutation(2 * count)[:count],
+        family=shown,
         category=category,
+        kind=kind,
         brand=brand,
         grade=grade,
         claims=claims,
@@ -114,7 +110,7 @@ def draw_products(fabrication: FabricationParameters, seed: int) -> Products:
         image_of=image_of,
         text_of=text_of,
         has_image=sharing.has_image,
-        price_cents=prices_by_rank(worth),
+        price_cents=prices_by_rank(worth(features, seed)),
     )
 
 
@@ -140,10 +136,25 @@ def _draw_sharing(fabrication: FabricationParameters, seed: int) -> _Sharing:
     return _Sharing(image_of, text_of, has_image)
 
 
+def _draw_families(draws: Draws, count: int) -> Integers:
+    """The first product of each product's family: products join the family of one before them, or found one.
+
+    As large families grow faster than small ones, there are few large and many small ones. Shape (N,).
+    """
+    order = draws.permutation(count)
+    before = (draws.below(1 << 31, count) * np.arange(count)) >> 31
+    first = np.where(draws.below(100, count) < _JOINING_PERCENT, before, np.arange(count))
+    while not np.array_equal(first, first[first]):
+        first = first[first]
+    family = np.empty(count, dtype=np.int64)
+    family[order] = order[first]
+    return family
+
+
 def _draw_brands(draws: Draws, category: Integers, count: int) -> Integers:
-    """A brand of the category's department; the smaller of two draws, so that some brands are common and some rare."""
+    """A brand of the category's department; the smallest of three draws, so that few are common and many are rare."""
     department = np.array([entry.department for entry in CATEGORIES])[category]
-    within = draws.below(BRANDS_PER_DEPARTMENT, count, 2).min(axis=1)
+    within = draws.below(BRANDS_PER_DEPARTMENT, count, 3).min(axis=1)
     brand: Integers = within * DEPARTMENTS + department
     return brand
 
@@ -182,26 +193,3 @@ def _log_quantity(category: Integers, size: Integers, packs: Integers) -> Intege
     centred = sizes - sizes.sum(axis=1, keepdims=True) // sizes.shape[1]
     points: Integers = centred[category, size] + pack_points[packs] - mean_packs
     return points
-
-
-def _worth(
-    seed: int,
-    category: Integers,
-    brand: Integers,
-    grade: Integers,
-    claims: Integers,
-    look: Integers,
-    log_quantity: Integers,
-) -> Integers:
-    """Points, times 100 to keep the percents whole. Shape (N,)."""
-    tier = Draws(seed, "brand tiers").below(BRAND_TIERS, len(BRANDS))
-    noise = Draws(seed, "price noise").bell(len(category), 2)[:, 0].astype(np.int64)
-    look_percent = np.array([entry.look_percent for entry in CATEGORIES])[category]
-    quantity_percent = np.array([entry.quantity_percent for entry in CATEGORIES])[category]
-    told = np.array([entry.worth for entry in CATEGORIES])[category]
-    told += tier[brand] * BRAND_TIER_WORTH + grade * GRADE_WORTH
-    told += (claims * np.array([claim.worth for claim in CLAIMS])).sum(axis=1)
-    shown = look * _LOOK_DEVIATION * look_percent // BELL_DEVIATION
-    hidden = noise * _NOISE_DEVIATION * 100 // BELL_DEVIATION
-    worth: Integers = 100 * told + shown + quantity_percent * log_quantity + hidden
-    return worth

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .draws import Draws
-from .products import Integers, Products
+from .draws import Draws, Integers
+from .products import Products
 from .vocabulary import CATEGORIES
 
 NOT_STATED = -1

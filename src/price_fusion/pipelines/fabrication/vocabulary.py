@@ -38,53 +38,53 @@ _PIECES = (10.0, 16.0, 20.0, 30.0, 60.0, 100.0)
 
 # fmt: off
 CATEGORIES = (
-    Category("Herb Tea", 0, "Count", _PIECES, -18, 52, 90,
+    Category("Herb Tea", 0, "Count", _PIECES, -18, 22, 90,
              ("Mint", "Lemon Balm", "Hibiscus", "Rooibos", "Fennel", "Chamomile"), "a quiet cup in the evening"),
-    Category("Ground Coffee", 0, "Ounce", _MIDDLE, 22, 66, 105,
+    Category("Ground Coffee", 0, "Ounce", _MIDDLE, 22, 45, 105,
              ("Dark Roast", "Light Roast", "Hazel", "Highland", "Decaf", "House"), "the first cup of the day"),
-    Category("Cocoa Powder", 0, "Ounce", _MIDDLE, 8, 60, 80,
+    Category("Cocoa Powder", 0, "Ounce", _MIDDLE, 8, 35, 80,
              ("Natural", "Dutched", "Spiced", "Malted", "Raw", "Rich"), "baking and hot drinks"),
-    Category("Fruit Syrup", 0, "Fl Oz", _BOTTLE, 0, 55, 100,
+    Category("Fruit Syrup", 0, "Fl Oz", _BOTTLE, 0, 27, 100,
              ("Cherry", "Elderflower", "Ginger", "Peach", "Lime", "Blackcurrant"), "sodas, cocktails and pancakes"),
-    Category("Sparkling Water", 0, "Fl Oz", _BOTTLE, -42, 62, 55,
+    Category("Sparkling Water", 0, "Fl Oz", _BOTTLE, -42, 39, 55,
              ("Plain", "Lemon", "Grapefruit", "Berry", "Cucumber", "Orange"), "long days and cold fridges"),
-    Category("Iced Tea Mix", 0, "Ounce", _LARGE, -12, 55, 60,
+    Category("Iced Tea Mix", 0, "Ounce", _LARGE, -12, 27, 60,
              ("Peach", "Lemon", "Raspberry", "Unsweetened", "Green", "Mango"), "a jug for the whole table"),
-    Category("Hot Sauce", 1, "Fl Oz", _SMALL, -38, 58, 115,
+    Category("Hot Sauce", 1, "Fl Oz", _SMALL, -38, 32, 115,
              ("Smoky", "Garlic", "Green Chilli", "Mango", "Extra Hot", "Mild"), "eggs, tacos and noodles"),
-    Category("Olive Oil", 1, "Fl Oz", _BOTTLE, 42, 70, 140,
+    Category("Olive Oil", 1, "Fl Oz", _BOTTLE, 42, 52, 140,
              ("Early Harvest", "Mellow", "Peppery", "Unfiltered", "Lemon", "Cold Pressed"), "salads and slow roasts"),
-    Category("Dried Pasta", 1, "Ounce", _MIDDLE, -48, 60, 70,
+    Category("Dried Pasta", 1, "Ounce", _MIDDLE, -48, 35, 70,
              ("Spirals", "Shells", "Ribbons", "Tubes", "Wholewheat", "Egg"), "a meal in ten minutes"),
-    Category("Long Grain Rice", 1, "Ounce", _LARGE, -30, 68, 55,
+    Category("Long Grain Rice", 1, "Ounce", _LARGE, -30, 49, 55,
              ("White", "Brown", "Jasmine", "Aged", "Parboiled", "Red"), "pilafs and curries"),
-    Category("Spice Blend", 1, "Ounce", _SMALL, -20, 48, 110,
+    Category("Spice Blend", 1, "Ounce", _SMALL, -20, 15, 110,
              ("Barbecue", "Curry", "Steak", "Taco", "Herb", "Seven Spice"), "rubs, stews and marinades"),
-    Category("Canned Beans", 1, "Ounce", _MIDDLE, -55, 62, 45,
+    Category("Canned Beans", 1, "Ounce", _MIDDLE, -55, 39, 45,
              ("Black", "Kidney", "White", "Pinto", "Baked", "Mixed"), "chilli, soup and salad"),
-    Category("Dark Chocolate", 2, "Ounce", _SMALL, 2, 62, 150,
+    Category("Dark Chocolate", 2, "Ounce", _SMALL, 2, 39, 150,
              ("Sea Salt", "Orange", "Almond", "Plain", "Mint", "Raspberry"), "a small treat after dinner"),
-    Category("Trail Mix", 2, "Ounce", _MIDDLE, 12, 66, 75,
+    Category("Trail Mix", 2, "Ounce", _MIDDLE, 12, 45, 75,
              ("Nut and Berry", "Tropical", "Salted", "Seeded", "Chocolate", "Spicy"), "hikes and desk drawers"),
-    Category("Gummy Sweets", 2, "Ounce", _MIDDLE, -28, 58, 95,
+    Category("Gummy Sweets", 2, "Ounce", _MIDDLE, -28, 32, 95,
              ("Sour", "Fruit", "Cola", "Peach", "Bears", "Ribbons"), "parties and long drives"),
-    Category("Crackers", 2, "Ounce", _MIDDLE, -36, 55, 85,
+    Category("Crackers", 2, "Ounce", _MIDDLE, -36, 27, 85,
              ("Sesame", "Rye", "Cheese", "Sea Salt", "Rosemary", "Seeded"), "cheese boards and soups"),
-    Category("Oat Bars", 2, "Count", _PIECES, -5, 58, 70,
+    Category("Oat Bars", 2, "Count", _PIECES, -5, 32, 70,
              ("Honey", "Apple", "Cocoa", "Peanut", "Cranberry", "Coconut"), "busy mornings and lunch boxes"),
-    Category("Raw Honey", 2, "Ounce", _MIDDLE, 25, 64, 130,
+    Category("Raw Honey", 2, "Ounce", _MIDDLE, 25, 42, 130,
              ("Clover", "Wildflower", "Forest", "Orange Blossom", "Thyme", "Creamed"), "toast, tea and yoghurt"),
-    Category("Hand Soap", 3, "Fl Oz", _BOTTLE, -24, 54, 120,
+    Category("Hand Soap", 3, "Fl Oz", _BOTTLE, -24, 25, 120,
              ("Lavender", "Citrus", "Unscented", "Cedar", "Sea Mist", "Almond"), "kitchens and bathrooms"),
-    Category("Shampoo", 3, "Fl Oz", _BOTTLE, 16, 50, 135,
+    Category("Shampoo", 3, "Fl Oz", _BOTTLE, 16, 19, 135,
              ("Moisture", "Volume", "Tea Tree", "Gentle", "Argan", "Daily"), "all types of hair"),
-    Category("Scented Candle", 3, "Ounce", _SMALL, 46, 46, 150,
+    Category("Scented Candle", 3, "Ounce", _SMALL, 46, 12, 150,
              ("Vanilla", "Fig", "Pine", "Linen", "Amber", "Sea Salt"), "cosy rooms and presents"),
-    Category("Vitamin Gummies", 3, "Count", _PIECES, 34, 56, 85,
+    Category("Vitamin Gummies", 3, "Count", _PIECES, 34, 29, 85,
              ("Immune", "Multi", "Sleep", "Hair", "Vitamin C", "Children"), "a simple daily routine"),
-    Category("Dog Treats", 3, "Ounce", _MIDDLE, 20, 64, 75,
+    Category("Dog Treats", 3, "Ounce", _MIDDLE, 20, 42, 75,
              ("Chicken", "Beef", "Salmon", "Peanut", "Pumpkin", "Duck"), "training and good behaviour"),
-    Category("Laundry Sheets", 3, "Count", _PIECES, 28, 60, 65,
+    Category("Laundry Sheets", 3, "Count", _PIECES, 28, 35, 65,
              ("Fresh Linen", "Unscented", "Lavender", "Sport", "Baby", "Eucalyptus"), "small homes and travel"),
 )
 # fmt: on
@@ -93,20 +93,23 @@ PACKS = (1, 1, 1, 1, 1, 1, 2, 2, 3, 3, 4, 6, 6, 8, 12, 24)
 """Packs sold together; a number that stands here twice is twice as likely."""
 
 DEPARTMENTS = 4
-BRANDS_PER_DEPARTMENT = 24
+BRANDS_PER_DEPARTMENT = 60
 
 _BRAND_STARTS = ("Quor", "Velt", "Tamb", "Brix", "Osm", "Lunth", "Ferr", "Jask", "Mird", "Hap", "Zell", "Pind")
-_BRAND_ENDS = ("avale", "illoy", "ewend", "ondra", "umere", "iquen", "oskay", "arbeth")
+_BRAND_ENDS = (
+    *("avale", "illoy", "ewend", "ondra", "umere", "iquen", "oskay", "arbeth", "enoth", "ulay"),
+    *("imble", "orvane", "astrel", "ettow", "upsey", "inver", "olune", "agrith", "ebrook", "uxley"),
+)
 
 BRANDS = tuple(start + end for end in _BRAND_ENDS for start in _BRAND_STARTS)
 """Brand ``b`` sells in department ``b % DEPARTMENTS``."""
 
-BRAND_TIERS = 5
-BRAND_TIER_WORTH = 18
+KINDS = len(CATEGORIES[0].kinds)
 
 GRADES = ("Everyday", "Classic", "Select", "Reserve", "Grand Reserve")
 """A word of the title that the picture does not show."""
-GRADE_WORTH = 15
+GRADE_WORTHS = (-30, -20, 0, 20, 60)
+"""The best grade is worth far more than the one below it."""
 
 
 @dataclass(frozen=True)
