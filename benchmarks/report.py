@@ -23,6 +23,7 @@ ORDER = (
     "scoring_speed",
     "ingestion_speed",
     "report_speed",
+    "estimator_speed",
     "scale",
     "scale_training",
     "losses",

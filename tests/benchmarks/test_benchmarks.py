@@ -45,6 +45,7 @@ def run(script: str, *arguments: str, fails: bool = False) -> str:
         pytest.param("averaging", 3, marks=pytest.mark.slow),
         pytest.param("curve", 3, marks=pytest.mark.slow),
         pytest.param("accuracy", 2, marks=pytest.mark.slow),
+        pytest.param("estimator_speed", 0, marks=pytest.mark.slow),
         pytest.param("final_fit", 0, marks=pytest.mark.slow),
         pytest.param("kills", 2, marks=pytest.mark.slow),
         pytest.param("mutations", 1, marks=pytest.mark.slow),
