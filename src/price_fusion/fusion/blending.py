@@ -24,6 +24,10 @@ MOST_PICKS = 100
 """Of greedy selection; its weights are multiples of one over the picks."""
 LOWEST_WEIGHT = 0.01
 """A member below it is dropped, and need not be run to predict."""
+PRIOR_ROWS = 100
+"""Rows that equal weights count as: on 100 rows, fitted weights are half by chance (docs/decisions/0011-members.md)."""
+CLEARLY_WORSE = 2.0
+"""Standard errors by which a member is behind the best one, on the same rows, to have no part in equal weights."""
 SMOOTHING = 0.1
 """Relative difference |p - t| / (p + t) below which the smooth SMAPE is round; sharper fits better and predicts no better."""
 TIE_DECIMALS = 9
@@ -54,7 +58,12 @@ def blend(log_prices: ArrayLike, weights: ArrayLike) -> Values:
 
 
 def fit_weights(
-    log_prices: ArrayLike, true_prices: ArrayLike, method: Method, names: Sequence[str] | None = None
+    log_prices: ArrayLike,
+    true_prices: ArrayLike,
+    method: Method,
+    names: Sequence[str] | None = None,
+    *,
+    prior_rows: int = PRIOR_ROWS,
 ) -> Values:
     """Weights with which the blend has a low SMAPE.
 
@@ -62,13 +71,15 @@ def fit_weights(
     ICML 2004): of up to ``MOST_PICKS`` picks the prefix of lowest SMAPE, the shortest of equals. It is never worse than
     the best member. ``convex`` minimises a smooth SMAPE over all weights, from uniform ones and from greedy's, and drops
     members below ``LOWEST_WEIGHT``. It is never worse than uniform weights or the best member. Both hold on the rows
-    fitted on; on others, ``cross_fitted_smape`` says.
+    fitted on; on others, ``cross_fitted_smape`` says. The weights found are averaged with equal ones of all members that are
+    not clearly worse than the best: on few rows, the search follows chance.
 
     Args:
         log_prices: (N, M) predicted by each member for rows that it was not fitted on.
         true_prices: (N,) in USD.
         method: ``greedy`` or ``convex``.
         names: (M,) of the members, for messages.
+        prior_rows: rows that the equal weights count as, against N of the weights found.
 
     Returns:
         (M,) at least 0, summing to 1.
@@ -78,7 +89,19 @@ def fit_weights(
     """
     members, true = _checked(log_prices, true_prices, names)
     greedy = _greedy_weights(members, true)
-    return greedy if method == "greedy" else _convex_weights(members, true, greedy)
+    found = greedy if method == "greedy" else _convex_weights(members, true, greedy)
+    if not prior_rows:
+        return found
+    equal = _equal_weights(members, true)
+    return _without_small((len(true) * found + prior_rows * equal) / (len(true) + prior_rows))
+
+
+def _equal_weights(members: Values, true: Values) -> Values:
+    """Equal weights of the members that are not clearly worse than the best one, (M,)."""
+    errors = smape_per_product(np.expm1(members), true[:, None])
+    behind = errors - errors[:, [errors.mean(axis=0).argmin()]]
+    reach = CLEARLY_WORSE * behind.std(axis=0) / np.sqrt(len(true))
+    return _normalised((behind.mean(axis=0) <= reach).astype(np.float64))
 
 
 def cross_fitted_blend(
