@@ -47,6 +47,7 @@ from price_fusion.parameters import (
     InferenceParameters,
     IngestionParameters,
     IntervalParameters,
+    ModelCardParameters,
     SourceParameters,
     SplittingParameters,
     VariantParameters,
@@ -224,9 +225,9 @@ def merge_evaluation(
 # --- inference ---------------------------------------------------------------------------------------------------------
 
 
-def write_card(**saved: Any) -> str:
+def write_card(*, about: ModelCardParameters, **saved: Any) -> str:
     """The model card of a variant: it is the evaluated model that predicts."""
-    return write_variant_card(**saved, final_fit=False)
+    return write_variant_card(**saved, about=about, final_fit=False)
 
 
 def price(
