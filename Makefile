@@ -73,6 +73,7 @@ viz-build: $(STAMP) ## the lineage, with previews, as a static site in build/viz
 	mkdir -p build.others && mv build build.others/viz && mv build.others build
 
 lock: $(DEV_STAMP) ## write what is installed now into requirements.lock
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable ".[dev,tabicl]"
 	$(BIN)/python -m pip freeze --exclude-editable > requirements.new
 	{ grep '^#' requirements.lock; \
 	  grep -vE '^(nvidia|cuda|triton)' requirements.new | sed -E 's/^(torch==[0-9.]+)\+cpu$$/\1/'; } > requirements.partial

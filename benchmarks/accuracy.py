@@ -442,6 +442,7 @@ def known_models(bench: Bench, seeds: int) -> list[Model]:
             partial(price_by_estimator, bench, kind),
         )
         for kind in ESTIMATORS
+        if kind in FAMILIES
     ]
     models += [variant_model(bench, name, "variants", one, seeds) for name, one in conf.variants.items()]
     models += [variant_model(bench, name, "reference", one, 1) for name, one in conf.reference.items()]

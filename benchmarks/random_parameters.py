@@ -22,6 +22,7 @@ from price_fusion.parameters import (
     BranchParameters,
     CheckParameters,
     ColumnSourceParameters,
+    ComparisonParameters,
     ConcatFusion,
     EnsemblePreset,
     HierarchicalFusion,
@@ -55,6 +56,7 @@ SIZES = {
     "resamples": (100, 150),
     "boosting_rounds": (1, 5),
     "boosting_threads": (1, 1),
+    "tabicl_columns": (1, 100),
     "permutations": (1, 2),
     "checkpoint_every": (1, 3),
     "then_from_epoch": (2, 4),
@@ -127,6 +129,7 @@ def _of(declared: Raw, listed: list[str]) -> st.SearchStrategy[Raw]:
         "engine": st.just({"kind": "local"}),  # runs in buckets have other pipelines, and tests of their own
         "model_card": st.just({"owner": "a *shop*", "notes": None}),
         "final_fit": st.booleans(),
+        "comparison": section(ComparisonParameters, tabicl_checkpoint=st.just("")),
         **{name: variant(list(declared)) for name in listed},
     }
     rest = {

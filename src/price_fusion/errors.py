@@ -16,6 +16,10 @@ class ParameterError(PriceFusionError):
     """The configuration says something that cannot be run."""
 
 
+class MissingCheckpointError(ParameterError):
+    """A model needs weights of others, and the configuration names no file of them."""
+
+
 class DataError(PriceFusionError):
     """An input file or its contents cannot be used as they are.
 

@@ -157,6 +157,7 @@ def test_without_its_package_a_kind_is_left_out_and_a_line_says_how_to_get_it(
     assert results.columns.tolist() == ["sample_id", "price", "median", "ridge", "kernel_ridge", "neighbours", *others]
     advice = f'{kind} is not installed: pip install --editable ".[{kind}]" brings it. The leaderboard leaves it out.'
     assert [record.message for record in caplog.records].count(advice) == 1
+    assert "comparison.tabicl_checkpoint, which is empty" in caplog.text
 
 
 def test_a_kind_that_cannot_be_fitted_is_left_out_with_a_warning(

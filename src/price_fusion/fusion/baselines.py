@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from price_fusion.errors import MissingPackageError, TrainingError
+from price_fusion.errors import MissingCheckpointError, MissingPackageError, TrainingError
 from price_fusion.fusion.engine.features import features_from_tables
 from price_fusion.fusion.estimators import ESTIMATORS, EstimatorOptions, FitData, fit_data
 from price_fusion.fusion.estimators.contribution import Matrix
@@ -35,8 +35,8 @@ def baseline_results(
     """Prices of the evaluated rows by the median price and by each kind of estimator (``fusion/estimators``).
 
     All are fitted on train rows; validation rows choose penalties, length scales and neighbours by SMAPE and end
-    boosting by the mean absolute error of the log price. A kind whose package is not installed, or that cannot be
-    fitted on these products, is left out, and a log line says so.
+    boosting by the mean absolute error of the log price. A kind whose package is not installed, whose checkpoint is not
+    configured, or that cannot be fitted on these products, is left out, and a log line says so.
 
     Args:
         samples: the sample table, labelled.
@@ -78,12 +78,12 @@ def baseline_results(
 
 
 def _predicted(data: FitData, matrix: Matrix, options: EstimatorOptions, seed: int) -> dict[str, Prices]:
-    """Prices of rows of the design by each kind that is installed, (M,) in USD."""
+    """Prices of rows of the design by each kind that can be fitted here, (M,) in USD."""
     predicted: dict[str, Prices] = {}
     for kind, estimator in ESTIMATORS.items():
         try:
             predicted[kind] = np.expm1(estimator.fit(data, options, seed).of_matrix(matrix)) * data.unit
-        except MissingPackageError as error:
+        except (MissingPackageError, MissingCheckpointError) as error:
             logger.info("%s The leaderboard leaves it out.", error)
         except TrainingError as error:  # sources that tell nothing apart must not keep a variant from being compared
             logger.warning("%s The leaderboard leaves it out.", error)

@@ -129,7 +129,7 @@ def cross_validate_estimator(
     data = data_fingerprints(labelled.samples, labelled.split_table, labelled.tables)
     described: dict[str, Any] = {
         "kind": kind,
-        **options.deciding,
+        **options.deciding(kind),
         "seed": seed,
         "data": data,
         "version": FORMAT_VERSION,

@@ -124,7 +124,7 @@ def _estimators(
             yield perf_counter() - began
 
     seeds = range(len(member.models))
-    return run_tasks(folder, member.kind, _tasks(ensemble, member, labelled, seeds, options.deciding), fit)
+    return run_tasks(folder, member.kind, _tasks(ensemble, member, labelled, seeds, options.deciding(member.kind)), fit)
 
 
 def _refuse_other_preset(ensemble: Ensemble, folders: Mapping[str, FoldFolder]) -> None:

@@ -8,9 +8,9 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from price_fusion.parameters.base import Name, Parameters, Positive
 
-EstimatorKind = Literal["ridge", "kernel_ridge", "neighbours", "lightgbm", "catboost"]
+EstimatorKind = Literal["ridge", "kernel_ridge", "neighbours", "lightgbm", "catboost", "tabicl"]
 ESTIMATOR_KINDS: tuple[EstimatorKind, ...] = get_args(EstimatorKind)
-"""Models beside the variants that an ensemble may have; the last two need extras."""
+"""Models beside the variants that an ensemble may have; the last three need extras."""
 
 
 class ComparisonParameters(Parameters):
@@ -25,6 +25,14 @@ class ComparisonParameters(Parameters):
     kernel_memory_gb: Positive = 2.0
     """What the kernel of ``kernel_ridge`` between its fit rows may take, in 1e9 bytes: 2 are enough for 15,811 rows. With more
     fit rows, a random sample of them are its centres."""
+    tabicl_checkpoint: str = ""
+    """Path of a regression checkpoint of TabICL, relative to the folder that the run is started in, or absolute; nothing is
+    downloaded. Empty: the leaderboard leaves ``tabicl`` out."""
+    tabicl_columns: PositiveInt = 64
+    """Principal components that ``tabicl`` sees of each source's embedding, and of its other columns where they are more."""
+    tabicl_memory_gb: Positive = 4.0
+    """What embeddings of the fit rows may take in ``tabicl``, in 1e9 bytes. With more fit rows than that is enough for, it
+    sees a random sample of them."""
 
 
 class InferenceParameters(Parameters):
@@ -62,7 +70,7 @@ class EnsemblePreset(Parameters):
     """What an ensemble is made of."""
 
     members: Annotated[tuple[Name, ...], Field(min_length=1)]
-    """Variants, and estimators: ridge, kernel_ridge, neighbours, lightgbm, catboost."""
+    """Variants, and estimators: ridge, kernel_ridge, neighbours, lightgbm, catboost, tabicl."""
     seeds: PositiveInt = 1
     """Models of each variant per fold: they give weights and intervals."""
     refits: Annotated[int, Field(ge=0)] = 5

@@ -28,6 +28,7 @@ PACKAGES = [kind for kind in ("lightgbm", "catboost") if importlib.util.find_spe
 KINDS = [
     pytest.param(kind, marks=pytest.mark.skipif(kind in PACKAGES, reason=f"{kind} is an optional extra"))
     for kind in ESTIMATORS
+    if kind != "tabicl"  # it needs a checkpoint: test_tabicl.py
 ]
 
 Fitted = Callable[..., Estimator]
@@ -49,7 +50,7 @@ def saved(made: Any, fitted: Fitted, tmp_path: Path) -> Path:
 
 def test_the_kinds_are_those_that_are_documented() -> None:
     assert {kind: estimator.kind for kind, estimator in ESTIMATORS.items()} == {
-        kind: kind for kind in ("ridge", "kernel_ridge", "neighbours", "lightgbm", "catboost")
+        kind: kind for kind in ("ridge", "kernel_ridge", "neighbours", "lightgbm", "catboost", "tabicl")
     }
 
 
@@ -304,7 +305,7 @@ def test_the_seed_matters_only_to_boosting(kind: str, made: Any, fitted: Fitted)
 
 def test_heavy_packages_are_imported_only_where_they_are_used(modules_after: Callable[[str], set[str]]) -> None:
     loaded = modules_after("import price_fusion.fusion.estimators")
-    assert not loaded & {"lightgbm", "catboost", "sklearn"}
+    assert not loaded & {"lightgbm", "catboost", "sklearn", "tabicl"}
 
 
 def test_boosting_leaves_no_files(made: Any, fitted: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from price_fusion.fusion.engine.features import Features
 from price_fusion.fusion.estimators.contribution import Matrix
 from price_fusion.fusion.estimators.design import Design, Rows, blocks, fit_design
 from price_fusion.fusion.estimators.folder import Description, write_folder
+from price_fusion.fusion.estimators.tabicl_checkpoint import TabICLCheckpoint
 from price_fusion.fusion.metrics import smape_per_product
 from price_fusion.fusion.price_scale import PriceScale
 from price_fusion.parameters import ComparisonParameters, Source
@@ -30,6 +31,27 @@ from price_fusion.parameters.base import Parameters
 Values = NDArray[np.float64]
 Settings = Mapping[str, JsonValue]
 """Hyper-parameters of an estimator, by name."""
+
+
+class TabICLOptions(Parameters):
+    """Of ``tabicl`` alone."""
+
+    checkpoint: str = ""
+    """Path of its weights; empty: there are none, and it cannot be fitted."""
+    columns: int = Field(default=64, ge=1)
+    """Principal components of each wide part of the design."""
+    memory_gb: float = Field(default=4.0, gt=0)
+    """For its embeddings, in 1e9 bytes: how many fit rows are its context follows from it."""
+
+    @property
+    def deciding(self) -> dict[str, JsonValue]:
+        """Those that decide what is fitted: of the checkpoint its contents, not its place.
+
+        Raises:
+            CheckpointError: if there is no such file.
+        """
+        sha256 = TabICLCheckpoint.at(self.checkpoint).sha256 if self.checkpoint else ""
+        return {"tabicl": {**self.model_dump(), "checkpoint": sha256}}
 
 
 class EstimatorOptions(Parameters):
@@ -42,10 +64,18 @@ class EstimatorOptions(Parameters):
     memory_gb: float = Field(default=2.0, gt=0)
     """Of the kernel between rows, in 1e9 bytes: up to how many rows kernel ridge regression is exact follows from it."""
 
-    @property
-    def deciding(self) -> dict[str, JsonValue]:
-        """Those that decide what is fitted."""
-        return self.model_dump(exclude={"threads"})
+    tabicl: TabICLOptions = TabICLOptions()
+
+    def deciding(self, kind: str) -> dict[str, JsonValue]:
+        """Those that decide what is fitted.
+
+        Args:
+            kind: of estimator.
+
+        Raises:
+            CheckpointError: as ``TabICLOptions.deciding``, for tabicl alone.
+        """
+        return self.model_dump(exclude={"threads", "tabicl"}) | (self.tabicl.deciding if kind == "tabicl" else {})
 
     @classmethod
     def of(cls, comparison: ComparisonParameters) -> Self:
@@ -54,6 +84,11 @@ class EstimatorOptions(Parameters):
             rounds=comparison.boosting_rounds,
             threads=comparison.boosting_threads,
             memory_gb=comparison.kernel_memory_gb,
+            tabicl=TabICLOptions(
+                checkpoint=comparison.tabicl_checkpoint,
+                columns=comparison.tabicl_columns,
+                memory_gb=comparison.tabicl_memory_gb,
+            ),
         )
 
 

@@ -123,6 +123,13 @@ def blocks(count: int, rows: int = BLOCK_ROWS) -> Iterator[slice]:
     return (slice(first, min(first + rows, count)) for first in range(0, count, rows))
 
 
+def drawn(count: int, most: int, seed: int) -> Rows:
+    """Some of ``count`` rows at random, ascending, or all if they are not too many."""
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
+
+
 def _known(source: SourceFeatures, index: torch.Tensor) -> Numbers:
     """Structural values of those products that a source knows."""
     rows = source.rows[index]

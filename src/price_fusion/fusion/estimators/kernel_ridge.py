@@ -16,7 +16,7 @@ from scipy import linalg
 from price_fusion.fusion.estimators.base import Estimator, EstimatorOptions, FitData, Settings, Values
 from price_fusion.fusion.estimators.choice import chosen
 from price_fusion.fusion.estimators.contribution import Matrix
-from price_fusion.fusion.estimators.design import Rows, blocks
+from price_fusion.fusion.estimators.design import Rows, blocks, drawn
 from price_fusion.fusion.estimators.folder import Description, read_arrays, write_arrays
 from price_fusion.fusion.estimators.geometry import Geometry
 from price_fusion.fusion.estimators.threads import threads_for
@@ -89,7 +89,7 @@ class KernelRidge(Estimator):
     @classmethod
     def choose(cls, data: FitData, options: EstimatorOptions, seed: int) -> Settings:
         """Choose the setting with some fit rows; the seed draws them, and the centres of ``fitted``."""
-        chooser = _drawn(data.fit_rows, CHOOSING_ROWS, seed)
+        chooser = drawn(data.fit_rows, CHOOSING_ROWS, seed)
         with threads_for(_flop(data, len(chooser), len(LENGTHS) * len(PENALTIES))):
             errors = _errors(data, chooser)
         setting = chosen(errors, USUAL)
@@ -101,12 +101,12 @@ class KernelRidge(Estimator):
         """Fit all fit rows, with all or some of them as centres."""
         setting, seed = Setting.of(settings), int(settings["seed"])  # type: ignore[arg-type]
         exact = math.isqrt(int(options.memory_gb * 1e9 / 8))
-        drawn = _drawn(data.fit_rows, exact if data.fit_rows <= exact else min(CENTRES, exact), seed)
-        with threads_for(_flop(data, len(drawn), FACTORS)):
-            centres = Geometry.of(data.design, data.fit[drawn])
-            if len(drawn) < data.fit_rows:
-                logger.info("kernel_ridge: %s centres of %s fit rows", f"{len(drawn):,}", f"{data.fit_rows:,}")
-                weights, level = _robust(_WithCentres(centres, data.fit, drawn, setting), data, setting)
+        chosen_rows = drawn(data.fit_rows, exact if data.fit_rows <= exact else min(CENTRES, exact), seed)
+        with threads_for(_flop(data, len(chosen_rows), FACTORS)):
+            centres = Geometry.of(data.design, data.fit[chosen_rows])
+            if len(chosen_rows) < data.fit_rows:
+                logger.info("kernel_ridge: %s centres of %s fit rows", f"{len(chosen_rows):,}", f"{data.fit_rows:,}")
+                weights, level = _robust(_WithCentres(centres, data.fit, chosen_rows, setting), data, setting)
             else:
                 weights, level = _robust(_Exact(centres, data.fit, setting), data, setting)
         return cls(data.described(**settings), setting, centres, weights, level)
@@ -138,13 +138,6 @@ def matern(squared: Matrix, length: float) -> Matrix:
     kernel: Matrix = np.exp(-ratio)
     kernel *= 1 + ratio
     return kernel
-
-
-def _drawn(count: int, most: int, seed: int) -> Rows:
-    """Some of ``count`` rows, ascending, or all if they are not too many."""
-    if count <= most:
-        return np.arange(count)
-    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
 
 
 def _errors(data: FitData, chooser: Rows) -> dict[Setting, Values]:

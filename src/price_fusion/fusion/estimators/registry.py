@@ -18,10 +18,11 @@ from price_fusion.fusion.estimators.folder import RECORD, check_digest, read_rec
 from price_fusion.fusion.estimators.kernel_ridge import KernelRidge
 from price_fusion.fusion.estimators.neighbours import Neighbours
 from price_fusion.fusion.estimators.ridge import Ridge
+from price_fusion.fusion.estimators.tabicl import TabICL
 from price_fusion.parameters import Source
 
 ESTIMATORS: Final[Mapping[str, type[Estimator]]] = MappingProxyType(
-    {estimator.kind: estimator for estimator in (Ridge, KernelRidge, Neighbours, LightGBM, CatBoost)}
+    {estimator.kind: estimator for estimator in (Ridge, KernelRidge, Neighbours, LightGBM, CatBoost, TabICL)}
 )
 
 NO_ROWS: Final[Rows] = np.empty(0, np.int64)
@@ -58,6 +59,7 @@ def fit_estimator(
         ParameterError: if there is no such kind.
         DataError: as ``fit_data``, and if there are no stop rows.
         MissingPackageError: if the kind needs a package that is not installed.
+        MissingCheckpointError: if the kind needs a checkpoint that the options do not name.
     """
     if kind not in ESTIMATORS:
         raise ParameterError(f"there is no estimator {kind!r}, expected one of {', '.join(ESTIMATORS)}.")
@@ -105,7 +107,8 @@ def load_estimator(folder: Path, *, threads: int = 0) -> Estimator:
         threads: of boosted trees that predict; 0: all cores. Prices do not depend on them.
 
     Raises:
-        CheckpointError: if there is none, it is damaged, or of another format or kind than this program's.
+        CheckpointError: if there is none, it is damaged, of another format or kind than this program's, or fitted with another
+            checkpoint than the one that is there.
         MissingPackageError: if the kind needs a package that is not installed.
     """
     record = read_record(folder)
