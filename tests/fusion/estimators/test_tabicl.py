@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from price_fusion.fusion.estimators import (
 )
 from price_fusion.fusion.estimators.base import TabICLOptions
 from price_fusion.fusion.estimators.tabicl import CELL_COPIES, QUERY_ROWS, most_rows
+from price_fusion.fusion.estimators.tabicl_checkpoint import TabICLCheckpoint
 
 CONFIG: dict[str, Any] = {
     "max_classes": 0, "num_quantiles": 9, "embed_dim": 8, "col_num_blocks": 1, "col_nhead": 1, "col_num_inds": 4,
@@ -213,19 +215,27 @@ def test_a_path_without_a_file_is_named(fit: Fit, tmp_path: Path) -> None:
 def test_without_the_package_a_message_says_how_to_get_it(
     fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "tabicl", None)
+    monkeypatch.setitem(sys.modules, "tabicl", None)
     (tmp_path / "any.ckpt").write_bytes(b"weights")
     with pytest.raises(MissingPackageError, match=r'tabicl is not installed: pip install --editable "\.\[tabicl\]"'):
         fit(tmp_path / "any.ckpt")
 
 
-def test_code_in_a_checkpoint_is_refused_and_not_run(
-    fit: Fit, network: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def written(path: Path, **contents: Any) -> TabICLCheckpoint:
+    """A checkpoint without weights: what is checked of it needs no package."""
+    torch.save({"config": CONFIG, "state_dict": {}, **contents}, path)
+    return TabICLCheckpoint.at(str(path))
+
+
+def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UnsafePickleError, match=r"evil\.ckpt: refused.*it was not run"):
-        fit(network(tmp_path / "evil.ckpt", extra=RunsCode()))
+        written(tmp_path / "evil.ckpt", extra=RunsCode()).cell_width()
     assert not Path("it-ran").exists()
+
+
+def test_the_width_of_a_cell_is_the_checkpoints(tmp_path: Path) -> None:
+    assert written(tmp_path / "net.ckpt").cell_width() == 8
 
 
 @pytest.mark.parametrize(
@@ -236,18 +246,17 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(
         ({"state_dict": [1]}, "without the two mappings 'config' and 'state_dict'"),
     ],
 )
-def test_what_is_no_regression_checkpoint_is_refused(
-    fit: Fit, network: Callable[..., Path], tmp_path: Path, contents: dict[str, Any], message: str
-) -> None:
+def test_what_is_no_regression_checkpoint_is_refused(tmp_path: Path, contents: dict[str, Any], message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
-        fit(network(tmp_path / "net.ckpt", **contents))
+        written(tmp_path / "net.ckpt", **contents).cell_width()
 
 
-def test_what_is_no_file_of_torch_is_refused(fit: Fit, network: Callable[..., Path], tmp_path: Path) -> None:
-    path = network(tmp_path / "net.ckpt")
-    path.write_bytes(path.read_bytes()[:-40])
+@pytest.mark.parametrize("left", [0, 40, -40])
+def test_what_is_no_file_of_torch_is_refused(tmp_path: Path, left: int) -> None:
+    path = written(tmp_path / "net.ckpt").path
+    path.write_bytes(path.read_bytes()[:left])
     with pytest.raises(CheckpointError, match=r"net\.ckpt: not a file of torch, or damaged"):
-        fit(path)
+        TabICLCheckpoint.at(str(path)).cell_width()
 
 
 def test_weights_that_do_not_fit_their_configuration_are_named(

@@ -21,7 +21,7 @@ from price_fusion.fusion.estimators.contribution import Matrix
 from price_fusion.fusion.estimators.design import blocks, drawn
 from price_fusion.fusion.estimators.folder import Description, read_arrays, write_arrays
 from price_fusion.fusion.estimators.reduction import Reduction
-from price_fusion.fusion.estimators.tabicl_checkpoint import TabICLCheckpoint
+from price_fusion.fusion.estimators.tabicl_checkpoint import TabICLCheckpoint, first_line
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class TabICL(Estimator):
             rows, columns = self.context.shape
             raise TrainingError(
                 f"tabicl cannot take {rows:,} products with {columns} columns as context with {checkpoint.path}: "
-                f"{str(error).splitlines()[0]:.300} Take a checkpoint of the installed version, less memory "
+                f"{first_line(error)}. Take a checkpoint of the installed version, less memory "
                 "(comparison.tabicl_memory_gb), or leave comparison.tabicl_checkpoint empty to go on without it."
             ) from error
 

@@ -104,7 +104,7 @@ def _contents(path: Path) -> dict[str, Any]:
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError) as error:
         raise CheckpointError(
-            f"{path}: not a file of torch, or damaged ({str(error).splitlines()[0]:.200}). Bring it again; {WHERE}."
+            f"{path}: not a file of torch, or damaged ({first_line(error)}). Bring it again; {WHERE}."
         ) from error
     if not isinstance(contents, dict) or not all(
         isinstance(contents.get(key), dict) for key in ("config", "state_dict")
@@ -114,3 +114,8 @@ def _contents(path: Path) -> dict[str, Any]:
             f"another in {PARAMETER}; {WHERE}."
         )
     return contents
+
+
+def first_line(error: Exception) -> str:
+    """Torch's messages have many lines, and some errors none."""
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]
