@@ -41,7 +41,7 @@ from accuracy import (
     read_record,
     settings_digest,
 )
-from common import REPOSITORY, Column, Goal, ResultTable, console, parse_arguments, start
+from common import REPOSITORY, Column, Goal, ResultTable, console, parse_arguments, revision, start
 from price_fusion.errors import PriceFusionError
 from price_fusion.fusion.files import write_whole
 from price_fusion.fusion.metrics import smape_per_product
@@ -106,7 +106,7 @@ def measured(bench: Bench, model: Model, draw: Draw, folder: Path) -> dict[str, 
         return {"failed": str(error)}  # not kept: the next run tries again
     finally:
         shutil.rmtree(bench.models_folder(draw.outer.number), ignore_errors=True)
-    record = {"smape": smape_of(bench, draw.outer, priced.prices), "seconds": priced.seconds}
+    record = {"smape": smape_of(bench, draw.outer, priced.prices), "seconds": priced.seconds, "revision": revision()}
     write_whole(path, json.dumps(record).encode())
     return record
 
@@ -114,9 +114,10 @@ def measured(bench: Bench, model: Model, draw: Draw, folder: Path) -> dict[str, 
 def of_accuracy(bench: Bench, job: Job) -> dict[str, Any] | None:
     """What benchmarks/accuracy.py measured of the same job."""
     record = read_record(replace(bench, records=bench.records.parent / "accuracy"), job)
-    if record is None or "failed" in record:
+    if record is None or "failed" in record or record["package"] != job.model.package:
         return None
-    return {"smape": smape_of(bench, job.outer, record["prices"]), "seconds": record["seconds"]}
+    smape = smape_of(bench, job.outer, record["prices"])
+    return {"smape": smape, "seconds": record["seconds"], "revision": record["revision"]}
 
 
 def smape_of(bench: Bench, outer: OuterFold, prices: ArrayLike) -> float:
@@ -262,7 +263,7 @@ def main() -> None:
     with opened_bench(options, "curve", "SMAPE over the number of labelled products") as (bench, section):
         models = chosen_models(bench, options.models)
         by_size: dict[float, dict[str, list[float]]] = {}
-        times = []
+        times, revisions = [], set[str]()
         for size in [*options.sizes, *([] if options.not_all else [None])]:
             draws = draws_of(bench, size, options.draws)
             rows = statistics.mean(draw.rows for draw in draws)
@@ -274,6 +275,7 @@ def main() -> None:
                     section.left_out[f"{model.name}, {rows:,.0f} rows"] = failed
                     continue
                 by_size[rows][model.name] = [one["smape"] for one in found]
+                revisions |= {one["revision"] for one in found}
                 times.append(
                     {"model": model.name, "rows": rows, "seconds": statistics.median(one["seconds"] for one in found)}
                 )
@@ -287,6 +289,7 @@ def main() -> None:
         "a draw: rows drawn from four outer folds of benchmarks/accuracy.py, all products of the fifth scored",
         "a model that selects something does so on a tenth of the drawn rows, an ensemble by cross-validation of them",
         "differences are paired; intervals are Student's t over draws",
+        f"runs of commit(s) {', '.join(sorted(revisions))}",
     ]
     lines = [line for rows, found in by_size.items() for line in lines_of(rows, found)]
     section.tables = [

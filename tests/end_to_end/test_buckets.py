@@ -146,11 +146,11 @@ def test_a_bucket_of_another_version_is_refused(
 ) -> None:
     project = copy_of(bucketed_project)
     manifest: Path = project.path / BUCKETS / "samples/test/_manifest.json"
-    manifest.write_text(manifest.read_text().replace('"format_version": 1', '"format_version": 0'))
+    manifest.write_text(manifest.read_text().replace('"format_version": 2', '"format_version": 1'))
     refused = project.kedro(
         "run", "--pipelines", "predict_moe", "--from-nodes", "moe.price_products", "--params", LOCAL, fails=True
     )
-    assert "buckets of format 0, this program reads format 1" in refused.stderr
+    assert "buckets of format 1, this program reads format 2" in refused.stderr
 
 
 @pytest.mark.slow

@@ -45,3 +45,12 @@ def test_each_price_range_is_dealt_alike() -> None:
     for low in range(0, 1_000, 100):
         inside = (prices > low) & (prices <= low + 100)
         assert abs((part[inside] == 1).sum() - 30) <= 2
+
+
+@given(sizes=st.lists(st.integers(1, 10), min_size=2, max_size=30), seed=st.integers(0, 99), stops=st.floats(0.05, 0.5))
+def test_no_part_is_empty_by_chance(sizes: list[int], seed: int, stops: float) -> None:
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    prices = np.random.default_rng(seed).lognormal(size=len(groups))
+    parts = deal_groups(groups, prices, (1 - stops, stops), 10, np.random.default_rng(seed))
+    assert set(parts) == {0, 1}
+    assert all(len(set(parts[groups == group])) == 1 for group in groups)

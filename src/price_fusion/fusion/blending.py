@@ -21,11 +21,11 @@ Values = NDArray[np.float64]
 Method = Literal["greedy", "convex"]
 
 MOST_PICKS = 100
-"""Of greedy selection; its weights are multiples of one over the picks."""
+"""Of greedy selection."""
 LOWEST_WEIGHT = 0.01
 """A member below it is dropped, and need not be run to predict."""
 PRIOR_ROWS = 100
-"""Rows that equal weights count as: on 100 rows, fitted weights are half by chance (docs/decisions/0011-members.md)."""
+"""Rows that equal weights count as; better than none on 100 rows, no worse on 300 (docs/decisions/0011-members.md)."""
 CLEARLY_WORSE = 2.0
 """Standard errors by which a member is behind the best one, on the same rows, to have no part in equal weights."""
 SMOOTHING = 0.1
@@ -68,9 +68,9 @@ def fit_weights(
     """Weights with which the blend has a low SMAPE.
 
     ``greedy`` is forward selection with replacement (R. Caruana et al., "Ensemble Selection from Libraries of Models",
-    ICML 2004): of up to ``MOST_PICKS`` picks the prefix of lowest SMAPE, the shortest of equals. It is never worse than
-    the best member. ``convex`` minimises a smooth SMAPE over all weights, from uniform ones and from greedy's, and drops
-    members below ``LOWEST_WEIGHT``. It is never worse than uniform weights or the best member. Both hold on the rows
+    ICML 2004): of up to ``MOST_PICKS`` picks the prefix of lowest SMAPE, the shortest of equals. What it finds is never
+    worse than the best member. ``convex`` minimises a smooth SMAPE over all weights, from uniform ones and from greedy's, and drops
+    members below ``LOWEST_WEIGHT``. What it finds is never worse than uniform weights or the best member. Both hold on the rows
     fitted on; on others, ``cross_fitted_smape`` says. The weights found are averaged with equal ones of all members that are
     not clearly worse than the best: on few rows, the search follows chance.
 

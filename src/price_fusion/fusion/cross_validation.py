@@ -25,7 +25,7 @@ from price_fusion.fusion.engine.recipe import data_fingerprints, recipe, variant
 from price_fusion.fusion.engine.stacked import train_stacked
 from price_fusion.fusion.engine.trainer import train_variant
 from price_fusion.fusion.engine.training_data import TrainingData, training_data
-from price_fusion.fusion.estimators import EstimatorOptions, fit_estimator, load_estimator
+from price_fusion.fusion.estimators import ESTIMATORS, EstimatorOptions, fit_estimator, load_estimator
 from price_fusion.fusion.estimators.folder import FORMAT_VERSION
 from price_fusion.fusion.folds import NETWORK, FoldFolder, FoldModel, FoldModels
 from price_fusion.fusion.network import Network
@@ -132,7 +132,7 @@ def cross_validate_estimator(
         **options.deciding(kind),
         "seed": seed,
         "data": data,
-        "version": FORMAT_VERSION,
+        "version": [FORMAT_VERSION, ESTIMATORS[kind].revision],
     }
     tasks = [
         FoldTask(fold, seed, roles, _place(fold), recipe(described, (roles.fit, roles.stop)), recipe(data, ()))

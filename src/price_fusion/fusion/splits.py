@@ -102,7 +102,19 @@ def deal_groups(
     least = min(fraction for fraction in fractions if fraction > 0)
     price_quantiles = max(1, min(price_quantiles, int(least * len(sizes) + 1e-9)))
     strata = _strata(np.bincount(index, weights=np.log1p(prices)) / sizes, price_quantiles)
-    return _deal(strata, sizes, fractions, generator)[index]
+    parts = _deal(strata, sizes, fractions, generator)
+    _fill_empty_parts(parts, sizes, fractions)
+    return parts[index]
+
+
+def _fill_empty_parts(parts: NDArray[np.int64], sizes: NDArray[np.int64], fractions: Sequence[float]) -> None:
+    """Give each part that should have some and got none the smallest group of the part with the most groups."""
+    for part, fraction in enumerate(fractions):
+        counts = np.bincount(parts, minlength=len(fractions))
+        donor = int(counts.argmax())
+        if fraction > 0 and not counts[part] and counts[donor] > 1:
+            own = np.flatnonzero(parts == donor)
+            parts[own[sizes[own].argmin()]] = part
 
 
 def report_split(samples: pd.DataFrame, split_table: pd.DataFrame, tuned_on: Mapping[str, Ids]) -> dict[str, Any]:

@@ -260,8 +260,8 @@ def test_another_version(table: Buckets, log: Path) -> None:
     path = Path(table.url) / MANIFEST
     manifest = json_object(path.read_bytes())
     del manifest[SEAL]
-    path.write_text(sealed({**manifest, "format_version": 2}))
-    with pytest.raises(DataError, match=r"manifest\.json: buckets of format 2, this program reads format 1"):
+    path.write_text(sealed({**manifest, "format_version": 1}))
+    with pytest.raises(DataError, match=r"manifest\.json: buckets of format 1, this program reads format 2"):
         Buckets(table.url)
     assert not is_finished(table.url)
     assert write_buckets(table.url, plan_of(log), HERE).fingerprint == table.fingerprint

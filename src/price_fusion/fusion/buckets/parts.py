@@ -33,7 +33,7 @@ from price_fusion.fusion.sealed import json_object, sealed, unsealed
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "_manifest.json"
 ORIGIN = "origin"
 """What metadata call the file or folder that a table came from."""

@@ -159,6 +159,8 @@ class Estimator(ABC):
 
     kind: ClassVar[str]
     """Its name in ``ESTIMATORS``."""
+    revision: ClassVar[int] = 1
+    """Raised when the same data and settings give another model: fold models of before are then fitted again."""
     file: ClassVar[str]
     """What its folder holds beside ``estimator.json``."""
 

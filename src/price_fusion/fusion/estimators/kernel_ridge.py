@@ -13,6 +13,7 @@ from typing import ClassVar, NamedTuple, Protocol, Self
 import numpy as np
 from scipy import linalg
 
+from price_fusion.errors import TrainingError
 from price_fusion.fusion.estimators.base import Estimator, EstimatorOptions, FitData, Settings, Values
 from price_fusion.fusion.estimators.choice import chosen
 from price_fusion.fusion.estimators.contribution import Matrix
@@ -29,12 +30,18 @@ PENALTIES = (0.03, 0.1, 0.3)
 """Of the kernel's norm, beside a kernel of 1 between equal rows."""
 CHOOSING_ROWS = 3_000
 """Fit rows, at random, with which the setting is chosen."""
+FEWEST_CENTRES = 2
+"""However little the memory."""
 CENTRES = 5_000
 """Fit rows, at random, that are centres where all of them would not fit in memory."""
 SMALLEST_RESIDUAL = 0.1
 """Of the median residual: smaller ones count as this."""
 FARTHEST_RESIDUAL = 4.0
 """Residuals of the log price count as this at most: a price is then off by a factor of 55."""
+SINGULAR = (
+    "kernel_ridge: the equations of the fit rows have no stable solution. Check the sources for values that are not finite or "
+    "many times larger than the others."
+)
 FACTORS = 3
 """Cholesky factors and inverses of them that fitting takes."""
 JITTER = 1e-4
@@ -75,6 +82,7 @@ class KernelRidge(Estimator):
     """
 
     kind: ClassVar[str] = "kernel_ridge"
+    revision: ClassVar[int] = 2
     file: ClassVar[str] = "kernel_ridge.safetensors"
 
     def __init__(
@@ -100,7 +108,7 @@ class KernelRidge(Estimator):
     def fitted(cls, data: FitData, options: EstimatorOptions, settings: Settings) -> Self:
         """Fit all fit rows, with all or some of them as centres."""
         setting, seed = Setting.of(settings), int(settings["seed"])  # type: ignore[arg-type]
-        exact = math.isqrt(int(options.memory_gb * 1e9 / 8))
+        exact = max(math.isqrt(int(options.memory_gb * 1e9 / 8)), FEWEST_CENTRES)
         chosen_rows = drawn(data.fit_rows, exact if data.fit_rows <= exact else min(CENTRES, exact), seed)
         with threads_for(_flop(data, len(chosen_rows), FACTORS)):
             centres = Geometry.of(data.design, data.fit[chosen_rows])
@@ -163,7 +171,7 @@ def _weights(among: Matrix, target: Values) -> dict[Setting, Values]:
         for penalty in PENALTIES:
             penalised = kernel.astype(np.float64)
             np.fill_diagonal(penalised, 1 + penalty)
-            weights[Setting(length, penalty)] = _solved(penalised, target)
+            weights[Setting(length, penalty)] = _solved(_factored(penalised), target)
     return weights
 
 
@@ -215,18 +223,22 @@ class _Exact:
 
     def __init__(self, centres: Geometry, fit: Matrix, setting: Setting) -> None:
         self._kernel = np.empty((len(fit), len(fit)))
+        self._factor = self._kernel
         for rows in blocks(len(fit), QUERY_ROWS):
             self._kernel[rows] = matern(centres.squared(fit[rows]).both, setting.length)
 
     def solve(self, target: Values, penalties: Values) -> Values:
         self._restore()
         np.fill_diagonal(self._kernel, 1 + penalties)
-        return _solved(self._kernel, target)
+        self._factor = _factored(self._kernel)
+        return _solved(self._factor, target)
 
     def residuals(self, target: Values, weights: Values) -> Values:
         """Of each row as the others predict it: ``a_i`` over the diagonal of the inverse (Rasmussen and Williams 2006, 5.4.2)."""
         # The squares of the columns of the factor's inverse sum to the diagonal.
-        inverse, _ = linalg.lapack.dtrtri(self._kernel.T, lower=True, overwrite_c=True)
+        inverse, problem = linalg.lapack.dtrtri(self._factor, lower=True, overwrite_c=True)
+        if problem:
+            raise TrainingError(SINGULAR)
         diagonal = np.empty(len(weights))
         for rows in blocks(len(weights), QUERY_ROWS):
             diagonal[rows] = np.square(np.tril(inverse[:, rows], -rows.start)).sum(axis=0)
@@ -264,7 +276,7 @@ class _WithCentres:
             # Symmetric: columns of the lower half are as good as rows.
             gram[:, rows] += self._setting.penalty * self._kernel(self._fit[self._drawn[rows]]).T
         gram.flat[:: count + 1] += JITTER
-        return _solved(gram.T, moment)
+        return _solved(_factored(gram.T), moment)
 
     def residuals(self, target: Values, weights: Values) -> Values:
         """Of each row as it is fitted: with far more rows than centres, nearly as the others predict it."""
@@ -277,10 +289,19 @@ class _WithCentres:
         return matern(self._centres.squared(rows).both, self._setting.length).astype(np.float64)
 
 
-def _solved(matrix: Values, target: Values) -> Values:
-    """Solve matrix a = target for a, (C,); of the symmetric matrix, the upper half is read and overwritten by its factor."""
-    factor = linalg.cho_factor(matrix.T, lower=True, overwrite_a=True, check_finite=False)
-    solution: Values = linalg.cho_solve(factor, target, check_finite=False)
+def _factored(matrix: Values) -> Values:
+    """The lower Cholesky factor of a symmetric matrix, of which the upper half is read and overwritten."""
+    try:
+        factor, _ = linalg.cho_factor(matrix.T, lower=True, overwrite_a=True, check_finite=False)
+    except linalg.LinAlgError as error:
+        raise TrainingError(SINGULAR) from error
+    lower: Values = factor
+    return lower
+
+
+def _solved(factor: Values, target: Values) -> Values:
+    """Weights (C,) that solve the equations of a factor."""
+    solution: Values = linalg.cho_solve((factor, True), target, check_finite=False)
     return solution
 
 

@@ -144,6 +144,7 @@ class Neighbours(Estimator):
     """
 
     kind: ClassVar[str] = "neighbours"
+    revision: ClassVar[int] = 2
     file: ClassVar[str] = "neighbours.safetensors"
 
     def __init__(self, description: Description, setting: Setting, store: Store) -> None:
