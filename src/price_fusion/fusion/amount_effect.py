@@ -1,6 +1,6 @@
-"""What twice the amount does to predicted prices, all else equal: no model is made to raise them, so it is measured.
+"""Effect of doubling the amount on predicted prices. Most models may lower the price, so it is measured.
 
-Shapes: ``N`` products, ``K`` columns of the source that says amounts.
+Shapes: ``N`` products, ``K`` columns of the source that has amounts.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ TWICE: Final = "predicted_twice"
 def twice_the_amount(features: Features, sources: Mapping[str, Source]) -> tuple[Features, NDArray[np.bool_]] | None:
     """Products with twice the amount, all else equal.
 
-    Pack sizes stay, unless packs are what is counted. Embeddings stay, too, though that of a text knows the amount in it.
+    Pack sizes stay, unless packs are what is counted. Embeddings stay, too, though that of a text states the amount in it.
 
     Args:
         features: of N products.
         sources: of the model.
 
     Returns:
-        features, and (N,) whether the amount is known: the others are as they were. None if no source says amounts.
+        features, and (N,) whether the amount is known: the others are as they were. None if no source has amounts.
     """
     import torch
 

@@ -160,7 +160,7 @@ class Predictor:
         """Prices with intervals of the products of a sample table, as ``predict_intervals`` gives them.
 
         A model that too few rows calibrated gives no bounds. ``twice`` adds what twice the amount would cost, all else equal,
-        where a source says amounts: ``predicted_twice``.
+        where a source has amounts: ``predicted_twice``.
         """
         features = features_from_tables(samples, tables, self.model.sources)
         table = self._price_table(features, levels if self.model.calibration else ())

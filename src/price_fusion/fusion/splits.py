@@ -93,7 +93,7 @@ def deal_groups(
         groups: (N,) label of each row's group.
         prices: (N,) USD.
         fractions: of the parts, summing to 1.
-        price_quantiles: number of strata; fewer are made of groups so few that the smallest part gets less than one of each.
+        price_quantiles: number of strata; reduced when the smallest part would get less than one group per stratum.
         generator: of the shuffle.
     """
     _, index = np.unique(groups, return_inverse=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from price_fusion.fusion.engine.features import Features
 
 UNITS: Final = MappingProxyType({"weight": ("100 g", 100.0), "volume": ("100 ml", 100.0), "count": ("piece", 1.0)})
-"""Of each kind of amount: the unit that is priced, and its size in the base unit of the kind."""
+"""Of each kind of amount: the unit of the unit price, and its size in the base unit of the kind."""
 UNIT_PRICE: Final = "unit_price"
 UNIT: Final = "unit"
 PREDICTED_UNIT_PRICE: Final = "predicted_unit_price"
@@ -29,7 +29,7 @@ Values = NDArray[np.float64]
 
 
 class Units(NamedTuple):
-    """How much of each product there is, in units that are priced."""
+    """How much of each product there is, in units of the unit price."""
 
     names: pd.Series[str]
     """(N,) of ``UNITS``; missing where the amount is unknown."""
@@ -53,7 +53,7 @@ def unit_price_columns(sources: Mapping[str, Source]) -> tuple[str, ...]:
 
 
 def with_unit_prices(prices: pd.DataFrame, features: Features, sources: Mapping[str, Source]) -> pd.DataFrame:
-    """Predicted prices with their unit prices, where a source says amounts.
+    """Predicted prices with their unit prices, where a source has amounts.
 
     Args:
         prices: (N,) with ``price`` in USD.
@@ -62,7 +62,7 @@ def with_unit_prices(prices: pd.DataFrame, features: Features, sources: Mapping[
 
     Returns:
         the same with ``unit_price`` in USD and ``unit``, empty where the amount of a product is unknown; as it was where no
-        source says amounts.
+        source has amounts.
     """
     name = amount_source(sources)
     if name is None:

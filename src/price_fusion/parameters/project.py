@@ -258,9 +258,8 @@ def _describe(error: ValidationError, raw: Mapping[str, Any]) -> list[str]:
         else:
             message = _EXPECTED.get(problem["type"], problem["msg"].removeprefix("Value error, "))
             whole = problem["type"] == "value_error" and isinstance(problem["input"], Mapping)
-            found = (
-                "" if whole else f" (found {problem['input']!r})"
-            )  # what is wrong with a whole section names its values
+            # What is wrong with a whole section names its values.
+            found = "" if whole else f" (found {problem['input']!r})"
             wrong.setdefault((path, found), []).append(message)
     return lines + [f"{path}: {', or: '.join(said)}{found}" for (path, found), said in wrong.items()]
 

@@ -379,7 +379,7 @@ def test_an_empty_split_is_refused(refusal, file):
         (HEADER, "no products"),
         (
             HEADER + "1,x,y,2\n,,,\n,,,,\n",
-            "2 record(s) of empty fields alone, as spreadsheets leave them below a table: record 2, 3",
+            "2 record(s) with only empty fields, as spreadsheets leave them below a table: record 2, 3",
         ),
         ("\ufeff\ufeff" + HEADER + "1,x,y,2\n", "line 1 begins with two byte order marks"),
         ("Sample_ID,catalog_content,image_link,price\n1,x,y,2\n", "'Sample_ID' may be meant for sample_id"),

@@ -192,7 +192,7 @@ def test_names_that_differ_in_capitals_alone_are_named_with_what_is_expected(wri
 def test_records_of_empty_fields_are_named(write):
     message = refusal(write(HEADER + "1,x,y,2\n,,,\n2,x,y,0\n , ,\n"))
     assert (
-        "2 record(s) of empty fields alone, as spreadsheets leave them below a table: record 2, 4; expected" in message
+        "2 record(s) with only empty fields, as spreadsheets leave them below a table: record 2, 4; expected" in message
     )
     assert "record 3 (sample_id 2)" in message
     assert "another number of fields" not in message

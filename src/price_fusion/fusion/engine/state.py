@@ -165,7 +165,7 @@ def load_state(states: Sequence[Path], device: torch.device) -> State | None:
     if found is None:
         logger.warning("%s: no state to resume; training starts afresh", states[0])
     elif damage:
-        _say_what_stands_in(found, damage)
+        _warn_of_fallback(found, damage)
     return found
 
 
@@ -184,7 +184,7 @@ def load_state_of(fingerprint: dict[str, Any], states: Sequence[Path], device: t
     if found is None or found[1] != fingerprint:
         return None
     if damage:
-        _say_what_stands_in(found, damage)
+        _warn_of_fallback(found, damage)
     return found
 
 
@@ -212,7 +212,7 @@ def _last_whole(states: Sequence[Path], device: torch.device) -> tuple[State | N
     return None, damage
 
 
-def _say_what_stands_in(found: State, damage: Sequence[str]) -> None:
+def _warn_of_fallback(found: State, damage: Sequence[str]) -> None:
     logger.warning("%s; going on from the one before it, %s", damage[0], found[0])
 
 

@@ -34,7 +34,7 @@ class PriceModel(nn.Module):
         self.amount: MonotoneAmount | None = None
         if self.amount_source is not None:
             source = sources[self.amount_source]
-            assert isinstance(source, ColumnSourceParameters)  # noqa: S101 - for the type checker: it says amounts
+            assert isinstance(source, ColumnSourceParameters)  # noqa: S101 - for the type checker: it has amounts
             self.amount = MonotoneAmount(source, self.fusion.features, parameters.head.dropout)
 
     def fit_structural(self, values: Mapping[str, Tensor]) -> None:

@@ -4,7 +4,7 @@ The network sees the quantity columns relative to the amount, which more of the 
 to the log price by how far it is through each of its quantile bins, times a factor that the network chooses for each product
 and that is never negative.
 
-Shapes: ``B`` products, ``K`` numbers and ``C`` codes of the source that says amounts, ``F`` fused features.
+Shapes: ``B`` products, ``K`` numbers and ``C`` codes of the source that has amounts, ``F`` fused features.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class MonotoneAmount(nn.Module):
     """What the amount adds to the log price: (B, F) features and the source's batch to (B,).
 
     Args:
-        source: that says amounts.
+        source: that has amounts.
         features: F.
         dropout: on the hidden layer.
     """

@@ -162,8 +162,8 @@ def find_delimiter(content: bytes, needed: Sequence[str], path: Path | str, layo
     meant = ", ".join(f"{one!r} may be meant for {name}" for name in missing if (one := _similar(name, header)))
     raise DataError(
         f"{path}: lacks the column(s) {', '.join(missing)}; found {', '.join(map(repr, header))[:500] or 'a malformed header'} "
-        f"in its header{f', of which {meant}' if meant else ''}; expected {', '.join(needed)} (capitals and blanks "
-        "count), separated by commas, semicolons, tabs or '|' (another character must be said as 'delimiter:' in the catalog "
+        f"in its header{f', of which {meant}' if meant else ''}; expected {', '.join(needed)} (case and spaces "
+        "matter), separated by commas, semicolons, tabs or '|' (another character must be said as 'delimiter:' in the catalog "
         "entry). Rename or add them."
     )
 
@@ -231,7 +231,7 @@ def empty_records(first: Sequence[int], count: int, path: Path | str) -> list[Da
     shown = ", ".join(map(str, first[:SHOWN])) + (", ..." if count > SHOWN else "")
     return [
         DataError(
-            f"{path}: {count:,} record(s) of empty fields alone, as spreadsheets leave them below a table: record {shown}; "
+            f"{path}: {count:,} record(s) with only empty fields, as spreadsheets leave them below a table: record {shown}; "
             "expected a product in each. Remove these lines."
         )
     ]

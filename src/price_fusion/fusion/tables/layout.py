@@ -97,7 +97,7 @@ def as_utf8(content: bytes, path: Path | str, said: str | None) -> bytes:
 
 
 def refuse_other_marks(content: bytes, path: Path | str, said: str | None) -> None:
-    """Refuse a file that begins with two byte order marks, or that cannot be of the encoding that it is said to be of.
+    """Refuse a file that begins with two byte order marks, or that does not match its declared encoding.
 
     Its first bytes show that, and decoding often does not: cp1252 takes nearly any bytes, UTF-16 any even number of them.
 
@@ -114,7 +114,7 @@ def refuse_other_marks(content: bytes, path: Path | str, said: str | None) -> No
     marked = content.startswith(codecs.BOM_UTF8)
     wide = codecs.lookup(str(said)).name.startswith(("utf-16", "utf-32"))
     if marked or (wide and content and b"\0" not in content[:HEAD]):
-        found = "the byte order mark of UTF-8 in line 1" if marked else "text of one byte a character in line 1"
+        found = "the byte order mark of UTF-8 in line 1" if marked else "single-byte text in line 1"
         raise DataError(
             f"{path}: found {found}, but its catalog entry says 'encoding: {said}'. Remove 'encoding:' there if the file is in "
             "UTF-8, or say the encoding in which it was written."

@@ -34,7 +34,7 @@ def predict_evaluated(
 
     Returns:
         per product ``sample_id``, ``split``, ``tuned_on``, ``price``, ``predicted`` and ``absolute_error`` in USD,
-        ``smape`` in percent; of a calibrated model, the bounds of its intervals in USD; and where a source says amounts, unit
+        ``smape`` in percent; of a calibrated model, the bounds of its intervals in USD; and where a source has amounts, unit
         prices and what twice the amount would cost.
     """
     from price_fusion.fusion.predictor import Predictor
@@ -85,7 +85,8 @@ def summarise(results: pd.DataFrame) -> tuple[dict[str, Any], pd.DataFrame, pd.D
 
     Returns:
         overall metrics with their split and number of rows, and the SMAPE of products whose price some encoder was
-        tuned on and of the others, and what twice the amount does to prices; metrics by bin and range of the true price; the best and worst products.
+        tuned on and of the others, and what twice the amount does to prices; metrics by bin and range of the true
+        price; the best and worst products.
     """
     price, predicted = results["price"].to_numpy(), results["predicted"].to_numpy()
     metrics: dict[str, Any] = {"split": str(results["split"].iloc[0]), "rows": len(results)}
