@@ -238,6 +238,16 @@ def test_names_a_missing_section(raw: Raw, section: str) -> None:
     assert f"{section}: missing" in problems(raw)
 
 
+def test_prices_cannot_rise_with_an_amount_that_no_source_has(raw: Raw) -> None:
+    asked = changed(raw, "plain.model.monotone_in_amount", True)
+    assert "plain.model.monotone_in_amount: none of its sources has amounts; name one with parse: quantity" in problems(
+        asked
+    )
+    asked["sources"]["facts"] = {"kind": "columns", "group": "facts", "parse": "quantity"}
+    asked["plain"]["sources"] = ["words", "facts"]
+    parse_project_parameters(asked)
+
+
 @pytest.mark.parametrize("field", ["sources", "model", "train"])
 def test_names_a_missing_field_of_a_variant(raw: Raw, field: str) -> None:
     del raw["plain"][field]

@@ -11,7 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from price_fusion.errors import ParameterError
 from price_fusion.parameters.base import NAMES_OF_MODULES, Name, Parameters
-from price_fusion.parameters.data import FabricationParameters, IngestionParameters, Source, SplittingParameters
+from price_fusion.parameters.data import (
+    ColumnSourceParameters,
+    FabricationParameters,
+    IngestionParameters,
+    Source,
+    SplittingParameters,
+)
 from price_fusion.parameters.engine import EngineParameters
 from price_fusion.parameters.evaluation import (
     ESTIMATOR_KINDS,
@@ -174,6 +180,11 @@ def _inconsistencies(parameters: ProjectParameters) -> list[str]:
         for source in parameters.variant(name).sources
         if source not in parameters.sources
     ]
+    problems += [
+        f"{name}.model.monotone_in_amount: none of its sources has amounts; name one with parse: quantity, or leave it out"
+        for name in parameters.variants
+        if name in defined and parameters.variant(name).model.monotone_in_amount and not _has_amounts(parameters, name)
+    ]
     members = [*parameters.variants, *ESTIMATOR_KINDS]
     problems += [
         f"ensemble.presets.{name}.members: {member!r} is neither in variants nor an estimator{did_you_mean(member, members)}"
@@ -200,6 +211,11 @@ def _name_problems(parameters: ProjectParameters, defined: Sequence[str]) -> lis
         if name in parameters.variants
     ]
     return problems
+
+
+def _has_amounts(parameters: ProjectParameters, variant: str) -> bool:
+    declared = [parameters.sources.get(name) for name in parameters.variant(variant).sources]
+    return any(isinstance(source, ColumnSourceParameters) and source.parse == "quantity" for source in declared)
 
 
 def _sources_of(parameters: ProjectParameters, variant: str) -> tuple[str, ...]:

@@ -85,6 +85,7 @@ def test_calibration_says_how_many_are_inside(results: pd.DataFrame, coverage: p
 def test_calibration_without_intervals(results: pd.DataFrame, coverage: pd.DataFrame) -> None:
     figure = figures.calibration(results["price"].to_numpy(), results["predicted"].to_numpy(), coverage.iloc[:0])
     assert figure.layout.meta["alt"] == "The model has no intervals."
+    assert "intervals hold" not in figure.layout.meta["caption"]
 
 
 def test_gate_weights_are_stacked_to_a_hundred() -> None:

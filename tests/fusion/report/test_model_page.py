@@ -8,7 +8,7 @@ import pytest
 
 from price_fusion.fusion.metrics import metrics_by_price, price_metrics
 from price_fusion.fusion.report import figures
-from price_fusion.fusion.report.model_page import headlines, metrics_with_intervals, model_page
+from price_fusion.fusion.report.model_page import NO_INTERVALS, TRUST, headlines, metrics_with_intervals, model_page
 
 
 def test_metrics_are_those_of_metrics_py_inside_their_intervals(results: pd.DataFrame) -> None:
@@ -55,3 +55,8 @@ def test_reservations(
     text = model_page("moe", results.assign(**change), "This model predicts.", [], drawn, [])
     assert "This model predicts." in text
     assert (said in text) if said else "<strong>Mind:</strong>" not in text
+    assert TRUST in text
+    without = results.drop(columns=["price_low", "price_high"])
+    text = model_page("moe", without, "This model predicts.", [], drawn, [])
+    assert TRUST not in text
+    assert NO_INTERVALS in text

@@ -181,6 +181,8 @@ def load_state_of(fingerprint: dict[str, Any], states: Sequence[Path], device: t
         found, damage = _last_whole(states, device)
     except TrainingError:  # of another version
         return None
+    if found is None and damage:
+        logger.warning("%s; no state before it is whole, so training starts afresh", damage[0])
     if found is None or found[1] != fingerprint:
         return None
     if damage:

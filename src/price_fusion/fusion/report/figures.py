@@ -245,13 +245,16 @@ def calibration(price: NDArray[np.floating], predicted: NDArray[np.floating], co
     figure.update_xaxes(title_text="predicted price, USD", type="category", row=2, col=1)
     figure.update_yaxes(title_text="inside the interval, %", row=2, col=1)
     overall = coverage[coverage["group"] == "all"]
+    tenths = (
+        "the tenth of the products with the lowest predictions, the next tenth, and so on; points on the dotted line are right "
+        "on average."
+    )
+    held = "how many true prices the intervals hold, by predicted price; dotted is what they promise."
     said = "; ".join(f"{row.coverage:.1f} % lie inside the {row.level:g} % interval" for row in overall.itertuples())
     return described(
         figure,
         title="Calibration",
-        caption="Above: the tenth of the products with the lowest predictions, the next tenth, and so on; points on the dotted "
-        "line are right on average. Below: how many true prices the intervals hold, by predicted price; dotted is what they "
-        "promise.",
+        caption=f"Above: {tenths} Below: {held}" if said else f"Above: {tenths}",
         alt=f"Of all products {said}." if said else "The model has no intervals.",
         table={
             "interval, %": coverage["level"].tolist(),

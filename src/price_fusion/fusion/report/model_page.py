@@ -28,6 +28,9 @@ DEFINITIONS = Section(
     ),
 )
 
+TRUST = "Each price comes with intervals. They hold as often as they say for products like those that calibrated them."
+NO_INTERVALS = "Prices have no intervals: there were fewer calibration rows than these need."
+
 
 def model_page(
     name: str,
@@ -62,9 +65,7 @@ def model_page(
         ),
         Section(
             "Can a price be trusted",
-            text=[
-                "Each price comes with intervals. They hold as often as they say for products like those that calibrated them."
-            ],
+            text=[TRUST if "price_low" in results else NO_INTERVALS],
             figures=[figures["calibration"]],
         ),
         *others,

@@ -28,26 +28,13 @@ _SAME_TEXT = 4
 
 
 @dataclass(frozen=True)
-class Products:
+class Products(Features):
     """Latents of N products; every array has N rows."""
 
     sample_ids: Integers
-    family: Integers
-    """A number below N: products of a family are one brand's goods of one grade, in several kinds and sizes."""
-    category: Integers
-    kind: Integers
-    """Within the category."""
-    brand: Integers
-    grade: Integers
-    claims: Integers
-    """Shape (N, claims), 0 or 1."""
-    look: Integers
-    """How good the packaging looks, standard deviation ``BELL_DEVIATION``. Only the picture shows it."""
     contents: Integers
     """Contents of one pack, in hundredths of the category's unit."""
     packs: Integers
-    log_quantity: Integers
-    """Points: 100 times the natural logarithm of contents times packs, less the category's mean."""
     image_of: Integers
     """The product whose picture this one shows: itself, or the one it shares with."""
     text_of: Integers
@@ -96,17 +83,10 @@ def draw_products(fabrication: FabricationParameters, seed: int) -> Products:
     log_quantity = _log_quantity(category, size, packs)
     features = Features(shown, category, kind, brand, grade, claims, look, log_quantity)
     return Products(
+        **vars(features),
         sample_ids=Draws(seed, "sample ids").permutation(2 * count)[:count],
-        family=shown,
-        category=category,
-        kind=kind,
-        brand=brand,
-        grade=grade,
-        claims=claims,
-        look=look,
         contents=_contents_table()[category, size],
         packs=packs,
-        log_quantity=log_quantity,
         image_of=image_of,
         text_of=text_of,
         has_image=sharing.has_image,

@@ -37,7 +37,7 @@ class Features:
     """What the worth of N products depends on; every array has N rows."""
 
     family: Integers
-    """A number below N."""
+    """A number below N: products of a family are one brand's goods of one grade, in several kinds and sizes."""
     category: Integers
     kind: Integers
     """Within the category."""
@@ -46,8 +46,9 @@ class Features:
     claims: Integers
     """Shape (N, claims), 0 or 1."""
     look: Integers
+    """How good the packaging looks, standard deviation ``BELL_DEVIATION``. Only the picture shows it."""
     log_quantity: Integers
-    """Points."""
+    """Points: 100 times the natural logarithm of contents times packs, less the category's mean."""
 
 
 def worth(features: Features, seed: int) -> Integers:
