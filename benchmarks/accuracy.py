@@ -62,31 +62,17 @@ from common import (
     start,
     write_random_tables,
 )
+from price_fusion.data.columns import draft_columns
+from price_fusion.data.roles import Roles
+from price_fusion.data.splits import split_samples
+from price_fusion.data.table import EmbeddingTable, write_table
 from price_fusion.errors import DataError, PriceFusionError
-from price_fusion.fusion.bootstrap import mean_interval, paired_difference
-from price_fusion.fusion.cross_validation import (
-    LabelledData,
-    cross_validate_estimator,
-    cross_validate_variant,
-    out_of_fold,
-)
-from price_fusion.fusion.engine.features import features_from_tables
-from price_fusion.fusion.engine.recipe import data_fingerprints
-from price_fusion.fusion.engine.run_folder import RunFolder
-from price_fusion.fusion.engine.trainer import train_variant
-from price_fusion.fusion.engine.training_data import training_data
-from price_fusion.fusion.ensemble import OutOfFold, build_ensemble, load_ensemble, save_ensemble
-from price_fusion.fusion.estimators import ESTIMATORS, EstimatorOptions, fit_data, fit_estimator
-from price_fusion.fusion.files import whole_file
-from price_fusion.fusion.folds import FoldFolder
-from price_fusion.fusion.metrics import price_metrics, smape_per_product
-from price_fusion.fusion.predictor import Predictor
-from price_fusion.fusion.price_scale import PriceScale
-from price_fusion.fusion.roles import Roles
-from price_fusion.fusion.splits import split_samples
-from price_fusion.fusion.tables.columns import draft_columns
-from price_fusion.fusion.tables.fingerprint import frame_fingerprint
-from price_fusion.fusion.tables.table import EmbeddingTable, write_table
+from price_fusion.metrics.bootstrap import mean_interval, paired_difference
+from price_fusion.metrics.price_metrics import price_metrics, smape_per_product
+from price_fusion.metrics.price_scale import PriceScale
+from price_fusion.models.estimators import ESTIMATORS, EstimatorOptions, fit_data, fit_estimator
+from price_fusion.models.features import features_from_tables
+from price_fusion.models.folds import FoldFolder
 from price_fusion.parameters import (
     ColumnSourceParameters,
     EnsembleParameters,
@@ -95,6 +81,20 @@ from price_fusion.parameters import (
     SplittingParameters,
     VariantParameters,
 )
+from price_fusion.prediction.ensemble import OutOfFold, build_ensemble, load_ensemble, save_ensemble
+from price_fusion.prediction.predictor import Predictor
+from price_fusion.selection.cross_validation import (
+    LabelledData,
+    cross_validate_estimator,
+    cross_validate_variant,
+    out_of_fold,
+)
+from price_fusion.storage.files import whole_file
+from price_fusion.storage.fingerprint import frame_fingerprint
+from price_fusion.training.loader.training_data import training_data
+from price_fusion.training.recipe import data_fingerprints
+from price_fusion.training.run_folder import RunFolder
+from price_fusion.training.trainer import train_variant
 
 OUTER_FOLDS = 5
 SEED = 41
@@ -953,7 +953,7 @@ def wanted_models(models: Sequence[Model], options: argparse.Namespace) -> list[
 def show_progress_of_ensembles() -> None:
     """A line per fold model."""
     logging.basicConfig(format="  %(message)s")
-    logging.getLogger("price_fusion.fusion.cross_validation").setLevel(logging.INFO)
+    logging.getLogger("price_fusion.selection.cross_validation").setLevel(logging.INFO)
 
 
 def main() -> None:

@@ -38,8 +38,8 @@ from common import (
     parse_arguments,
     start,
 )
-from price_fusion.fusion.bootstrap import paired_difference
-from price_fusion.fusion.metrics import smape_per_product
+from price_fusion.metrics.bootstrap import paired_difference
+from price_fusion.metrics.price_metrics import smape_per_product
 from price_fusion.parameters import VariantParameters
 
 COLUMNS = (

@@ -23,13 +23,13 @@ import pandas as pd
 import yaml
 
 from common import REPOSITORY, Column, ResultTable, Section, console, parse_arguments, read_yaml, scratch_folder, start
-from price_fusion.fusion.bootstrap import paired_difference
-from price_fusion.fusion.cross_validation import LabelledData, cross_validate_variant, out_of_fold
-from price_fusion.fusion.folds import FoldFolder
-from price_fusion.fusion.metrics import smape_per_product
-from price_fusion.fusion.tables.fingerprint import frame_fingerprint
-from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.data.table import EmbeddingTable
+from price_fusion.metrics.bootstrap import paired_difference
+from price_fusion.metrics.price_metrics import smape_per_product
+from price_fusion.models.folds import FoldFolder
 from price_fusion.parameters import VariantParameters
+from price_fusion.selection.cross_validation import LabelledData, cross_validate_variant, out_of_fold
+from price_fusion.storage.fingerprint import frame_fingerprint
 
 DATA = REPOSITORY / "data/amazon_subset"
 CHANGES = REPOSITORY / "benchmarks/choices.yml"

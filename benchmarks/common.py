@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from price_fusion.fusion.tables.raw import RawEmbeddings
-from price_fusion.fusion.tables.table import EmbeddingTable, draft_table, write_table
+from price_fusion.data.readers.raw import RawEmbeddings
+from price_fusion.data.table import EmbeddingTable, draft_table, write_table
 from price_fusion.parameters import SourceParameters, VariantParameters
 
 REPOSITORY = Path(__file__).resolve().parents[1]

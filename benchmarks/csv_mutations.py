@@ -19,8 +19,8 @@ from pathlib import Path
 import pandas as pd
 
 from common import Column, Goal, ResultTable, Section, parse_arguments, scratch_folder, start
+from price_fusion.data.products import read_products
 from price_fusion.errors import DataError
-from price_fusion.fusion.tables.products import read_products
 
 REFUSED, SAME, OTHER = "refused by name", "read, nothing changed", "read, as the bytes say"
 WRONG, FOREIGN = "READ, BUT NOT WHAT THE BYTES SAY", "ANOTHER EXCEPTION"

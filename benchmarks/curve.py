@@ -43,8 +43,8 @@ from accuracy import (
 )
 from common import REPOSITORY, Column, Goal, ResultTable, console, parse_arguments, revision, start
 from price_fusion.errors import PriceFusionError
-from price_fusion.fusion.files import write_whole
-from price_fusion.fusion.metrics import smape_per_product
+from price_fusion.metrics.price_metrics import smape_per_product
+from price_fusion.storage.files import write_whole
 
 SMOKE: dict[str, Any] = {
     "sizes": [60, 120],

@@ -18,21 +18,21 @@ import numpy as np
 import pandas as pd
 import torch
 
+from price_fusion.data.readers.raw import RawEmbeddings
+from price_fusion.data.splits import split_samples
+from price_fusion.data.table import Check, EmbeddingTable, draft_table, write_table
 from price_fusion.datasets.whole_files import WholeParquetDataset
 from price_fusion.errors import PriceFusionError, TrainingError
-from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader, load_checkpoint, save_checkpoint
-from price_fusion.fusion.cross_validation import LabelledData, cross_validate_estimator, fold_log_prices, out_of_fold
-from price_fusion.fusion.engine.features import features_from_tables
-from price_fusion.fusion.engine.run_folder import RunFolder
-from price_fusion.fusion.engine.state import load_state, save_state
-from price_fusion.fusion.ensemble import OutOfFold, build_ensemble, load_ensemble, save_ensemble
-from price_fusion.fusion.estimators import EstimatorOptions, load_estimator
-from price_fusion.fusion.folds import NETWORK, FoldFolder, FoldModel, FoldModels
-from price_fusion.fusion.models.build import build_model
-from price_fusion.fusion.splits import split_samples
-from price_fusion.fusion.tables.raw import RawEmbeddings
-from price_fusion.fusion.tables.table import Check, EmbeddingTable, draft_table, write_table
+from price_fusion.models.build import build_model
+from price_fusion.models.checkpoint import Checkpoint, CheckpointHeader, load_checkpoint, save_checkpoint
+from price_fusion.models.estimators import EstimatorOptions, load_estimator
+from price_fusion.models.features import features_from_tables
+from price_fusion.models.folds import NETWORK, FoldFolder, FoldModel, FoldModels
 from price_fusion.parameters import BranchParameters, MlpHead, ModelParameters, SourceParameters
+from price_fusion.prediction.ensemble import OutOfFold, build_ensemble, load_ensemble, save_ensemble
+from price_fusion.selection.cross_validation import LabelledData, cross_validate_estimator, fold_log_prices, out_of_fold
+from price_fusion.training.run_folder import RunFolder
+from price_fusion.training.state import load_state, save_state
 
 ROWS = 96
 SOURCES = {

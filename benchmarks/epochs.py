@@ -13,10 +13,10 @@ from typing import Any
 from torch import Tensor
 
 from peaks import wait_for
-from price_fusion.fusion.engine.captured import StepRunner
-from price_fusion.fusion.engine.trainer import Trainer
-from price_fusion.fusion.engine.training_data import TrainingData
 from price_fusion.parameters import VariantParameters
+from price_fusion.training.loader.training_data import TrainingData
+from price_fusion.training.step.captured import StepRunner
+from price_fusion.training.trainer import Trainer
 from timing import Timings
 
 

@@ -24,8 +24,8 @@ import numpy as np
 
 from common import Column, ResultTable, Section, console, parse_arguments, random_matrix, start
 from ingestion_speed import peak_memory
-from price_fusion.fusion.engine.features import features_from_arrays
-from price_fusion.fusion.estimators import EstimatorOptions, fit_estimator
+from price_fusion.models.estimators import EstimatorOptions, fit_estimator
+from price_fusion.models.features import features_from_arrays
 from price_fusion.parameters import SourceParameters
 
 SOURCES = {

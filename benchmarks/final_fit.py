@@ -43,21 +43,21 @@ from common import (
     revision,
     start,
 )
-from price_fusion.fusion.bootstrap import mean_interval, paired_difference
-from price_fusion.fusion.calibration import calibrated
-from price_fusion.fusion.checkpoint import Checkpoint
-from price_fusion.fusion.cross_validation import LabelledData
-from price_fusion.fusion.engine.run_folder import RunFolder
-from price_fusion.fusion.engine.trainer import train_variant
-from price_fusion.fusion.engine.training_data import training_data
-from price_fusion.fusion.files import whole_file
-from price_fusion.fusion.final_fit import final_checkpoint
-from price_fusion.fusion.intervals import interval_columns
-from price_fusion.fusion.metrics import smape_per_product
-from price_fusion.fusion.predictor import Predictor
-from price_fusion.fusion.roles import roles_of_split
-from price_fusion.fusion.splits import split_samples
+from price_fusion.data.roles import roles_of_split
+from price_fusion.data.splits import split_samples
+from price_fusion.evaluation.calibration import calibrated
+from price_fusion.metrics.bootstrap import mean_interval, paired_difference
+from price_fusion.metrics.intervals import interval_columns
+from price_fusion.metrics.price_metrics import smape_per_product
+from price_fusion.models.checkpoint import Checkpoint
 from price_fusion.parameters import VariantParameters
+from price_fusion.prediction.predictor import Predictor
+from price_fusion.selection.cross_validation import LabelledData
+from price_fusion.selection.final_fit import final_checkpoint
+from price_fusion.storage.files import whole_file
+from price_fusion.training.loader.training_data import training_data
+from price_fusion.training.run_folder import RunFolder
+from price_fusion.training.trainer import train_variant
 
 LEVELS = (0.8, 0.9)
 WAYS = ("evaluated", "final")

@@ -18,19 +18,23 @@ from budget import Budget, run_limited
 from common import REPOSITORY, Column, Goal, ResultTable, Section, parse_arguments, start
 from timing import ImpossibleFigureError
 
-ENGINE = "tests/fusion/engine"
+TRAINING = "tests/training"
 FOLDS = [
-    f"tests/fusion/test_{name}.py"
-    for name in ("predictor", "predictor_intervals", "cross_validation", "ensemble", "ablation", "calibration")
+    "tests/prediction/test_predictor.py",
+    "tests/prediction/test_predictor_intervals.py",
+    "tests/selection/test_cross_validation.py",
+    "tests/prediction/test_ensemble.py",
+    "tests/selection/test_ablation.py",
+    "tests/evaluation/test_calibration.py",
 ]
 SUITES = {
-    "marked gpu": ["-m", "gpu", ENGINE],
-    "engine": [ENGINE],
-    "models": ["tests/fusion/models"],
+    "marked gpu": ["-m", "gpu", TRAINING],
+    "training": [TRAINING],
+    "models": ["tests/models"],
     "prediction and folds": FOLDS,
     "pipelines": ["tests/pipelines"],
 }
-SMOKE_SUITES = {"schedules": [f"{ENGINE}/test_schedules.py"]}
+SMOKE_SUITES = {"schedules": [f"{TRAINING}/step/test_schedules.py"]}
 ONE_PROCESS = ("marked gpu", *SMOKE_SUITES)
 PROCESSES = 8
 """Of pytest-xdist at most: each has a context of its own on the GPU."""

@@ -19,12 +19,12 @@ from epochs import counted_rows, of_epochs, timed_epochs
 from gpu_tables import Figures
 from peaks import Peaks, wait_for
 from plain_loop import PlainTraining, ProductItems
-from price_fusion.fusion.engine.members import Member
-from price_fusion.fusion.engine.scoring import score
-from price_fusion.fusion.engine.stacked import train_stacked
-from price_fusion.fusion.engine.trainer import Trainer, prepare_model
-from price_fusion.fusion.engine.training_data import TrainingData, training_data
+from price_fusion.models.scoring import score
 from price_fusion.parameters import VariantParameters
+from price_fusion.training.loader.training_data import TrainingData, training_data
+from price_fusion.training.stacked.members import Member
+from price_fusion.training.stacked.stacked_training import train_stacked
+from price_fusion.training.trainer import Trainer, prepare_model
 from timing import ImpossibleFigureError, Timings, timed
 from training_speed import counted_flop
 

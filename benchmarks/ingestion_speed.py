@@ -38,10 +38,10 @@ from common import (
     scratch_folder,
     start,
 )
-from price_fusion.fusion.tables.alignment import align_products
-from price_fusion.fusion.tables.products import read_products
-from price_fusion.fusion.tables.readers import read_embeddings
-from price_fusion.fusion.tables.table import EmbeddingTable, draft_table, write_table
+from price_fusion.data.alignment import align_products
+from price_fusion.data.products import read_products
+from price_fusion.data.readers.embedding_files import read_embeddings
+from price_fusion.data.table import EmbeddingTable, draft_table, write_table
 from timing import Timings, best_seconds, timed
 
 SECONDS_GOAL, MEMORY_GOAL, START_GOAL = 6.0, 1.5, 2.0

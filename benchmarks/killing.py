@@ -129,7 +129,7 @@ def train_under_fire(
 
 def digests(project: Path) -> dict[str, str]:
     """What a training left: weights, optimizer and all else in its state, history without times, by their sha256."""
-    from price_fusion.fusion.engine.run_folder import RunFolder
+    from price_fusion.training.run_folder import RunFolder
 
     models = project / "data/06_models/moe"
     history = json.loads((models / "training_history.json").read_text(encoding="utf-8"))
@@ -148,7 +148,7 @@ def _read_state(run: Any) -> dict[str, Any] | None:
     """The parts of the last whole state of a run folder."""
     import torch
 
-    from price_fusion.fusion.engine.state import load_state
+    from price_fusion.training.state import load_state
 
     try:
         loaded = load_state(run.states, torch.device("cpu"))
@@ -236,7 +236,7 @@ def _shoot(
 
 
 def _described(aim: Aim, seconds: float, writing: tuple[str, ...], run: Path) -> Kill:
-    from price_fusion.fusion.engine.run_folder import RunFolder
+    from price_fusion.training.run_folder import RunFolder
 
     parts = _read_state(RunFolder("moe", run)) if run.exists() and any(run.glob("state*.bin")) else None
     if parts is None:

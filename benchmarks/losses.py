@@ -40,16 +40,16 @@ from common import (
     start,
     write_random_tables,
 )
+from price_fusion.data.splits import split_samples
+from price_fusion.data.table import EmbeddingTable
 from price_fusion.errors import DataError, TrainingError
-from price_fusion.fusion.engine.run_folder import RunFolder
-from price_fusion.fusion.engine.trainer import train_variant
-from price_fusion.fusion.engine.training_data import training_data
-from price_fusion.fusion.losses import LOSSES
-from price_fusion.fusion.metrics import price_metrics
-from price_fusion.fusion.predictor import Predictor
-from price_fusion.fusion.splits import split_samples
-from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.metrics.price_metrics import price_metrics
+from price_fusion.models.losses import LOSSES
 from price_fusion.parameters import SourceParameters, SplittingParameters, VariantParameters
+from price_fusion.prediction.predictor import Predictor
+from price_fusion.training.loader.training_data import training_data
+from price_fusion.training.run_folder import RunFolder
+from price_fusion.training.trainer import train_variant
 
 SMOKE = {"variants": ["two_branch"], "losses": ["log_mae", "smape"], "seeds": [1, 2], "epochs": 1}
 SMOKE_SOURCES = {

@@ -2,7 +2,7 @@
 
     python benchmarks/pickle_mutations.py --count 2000
 
-The files of tests/fusion/tables/pickles/files are mutated, each as often: cut off, one bit flipped, or two blocks swapped. A
+The files of tests/data/readers/pickles/files are mutated, each as often: cut off, one bit flipped, or two blocks swapped. A
 mutation is read by the code that a catalog's entry runs, in a child process with its limits; the child is forked, so that
 Python and numpy start once. ``--start-each`` starts an interpreter for each one instead, as a run does (0.15 s each).
 """
@@ -22,14 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common import Column, Goal, ResultTable, Section, console, parse_arguments, start
+from price_fusion.data.readers.pickles.child import Request, serve, set_limits
+from price_fusion.data.readers.pickles.process import Limits, collect, exchange_folder, read_pickle
+from price_fusion.data.readers.published_digests import check_digests
+from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.errors import AlignmentError, DataError, PriceFusionError, UnsafePickleError
-from price_fusion.fusion.files import sha256
-from price_fusion.fusion.tables.pickles.child import Request, serve, set_limits
-from price_fusion.fusion.tables.pickles.process import Limits, collect, exchange_folder, read_pickle
-from price_fusion.fusion.tables.published_digests import check_digests
-from price_fusion.fusion.tables.raw import RawEmbeddings
+from price_fusion.storage.files import sha256
 
-PICKLES = Path(__file__).parents[1] / "tests/fusion/tables/pickles/files"
+PICKLES = Path(__file__).parents[1] / "tests/data/readers/pickles/files"
 NAMES = ("embeddings", "sample_ids")
 LIMITS = Limits.of(0, memory_gb=2, seconds=5)
 

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from price_fusion.fusion.losses import LOSSES
-from price_fusion.fusion.models.branches import SourceBatch
-from price_fusion.fusion.models.build import PriceModel
-from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.data.table import EmbeddingTable
+from price_fusion.models.build import PriceModel
+from price_fusion.models.layers.branches import SourceBatch
+from price_fusion.models.losses import LOSSES
 from price_fusion.parameters import TrainParameters
 from timing import ImpossibleFigureError
 

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from common import Column, Goal, ResultTable, Section, describe_machine, parse_arguments, start
-from price_fusion.fusion.intervals import coverage_table
-from price_fusion.fusion.metrics import metrics_by_price, smape_per_product
+from price_fusion.metrics.intervals import coverage_table
+from price_fusion.metrics.price_metrics import metrics_by_price, smape_per_product
 from price_fusion.pipelines.evaluation.nodes import summarise
 from timing import Timings, best_seconds
 
@@ -42,10 +42,10 @@ def evaluated(rows: int) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def write_page(results: pd.DataFrame, products: pd.DataFrame, resamples: int) -> str:
     """What the nodes of the stage ``reporting`` do."""
-    from price_fusion.fusion.report import figures
-    from price_fusion.fusion.report.model_page import headlines, model_page
-    from price_fusion.fusion.report.page import Section as PageSection
-    from price_fusion.fusion.report.products import extreme_products
+    from price_fusion.report import figures
+    from price_fusion.report.listed_products import extreme_products
+    from price_fusion.report.model_page import headlines, model_page
+    from price_fusion.report.page import Section as PageSection
 
     price, predicted = results["price"].to_numpy(), results["predicted"].to_numpy()
     names = ["price_low", "price_high", "price_low_90", "price_high_90"]

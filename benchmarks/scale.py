@@ -36,13 +36,13 @@ from common import (
     scratch_folder,
     start,
 )
-from price_fusion.fusion.buckets.alignment import BucketAlignment, alignment_plan, merged_alignment
-from price_fusion.fusion.buckets.hashing import buckets_of
-from price_fusion.fusion.buckets.parts import BucketPlan, Buckets, Summary, Tables, write_buckets
-from price_fusion.fusion.buckets.scoring import BucketPrediction, packed, prediction_plan
-from price_fusion.fusion.buckets.table import TableBuckets, rows_as_arrow, table_metadata
-from price_fusion.fusion.engines import engine_of
+from price_fusion.compute import engine_of
+from price_fusion.data.buckets.bucket_alignment import BucketAlignment, alignment_plan, merged_alignment
+from price_fusion.data.buckets.hashing import buckets_of
+from price_fusion.data.buckets.table_buckets import TableBuckets, rows_as_arrow, table_metadata
 from price_fusion.parameters import EngineParameters, SourceParameters, VariantParameters
+from price_fusion.prediction.bucket_scoring import BucketPrediction, packed, prediction_plan
+from price_fusion.storage.buckets.parts import BucketPlan, Buckets, Summary, Tables, write_buckets
 from timing import Timings
 
 if TYPE_CHECKING:
@@ -165,8 +165,8 @@ def made_up(
 
 def model_of(variant: VariantParameters, sources: dict[str, SourceParameters]) -> tuple[bytes, int]:
     """A checkpoint with random weights, and how many."""
-    from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader, checkpoint_bytes
-    from price_fusion.fusion.models.build import build_model
+    from price_fusion.models.build import build_model
+    from price_fusion.models.checkpoint import Checkpoint, CheckpointHeader, checkpoint_bytes
 
     header = CheckpointHeader(
         variant="two_branch",
@@ -245,8 +245,8 @@ def training_rates(folder: Path, options: argparse.Namespace) -> list[dict[str, 
             by each weight and to compute its gradient (4 P operations a row).
     """
     from epochs import counted_rows, of_epochs
-    from price_fusion.fusion.engine.run_folder import RunFolder
-    from price_fusion.fusion.engines.training import train_buckets
+    from price_fusion.training.processes.bucket_training import train_buckets
+    from price_fusion.training.run_folder import RunFolder
 
     rows = options.train_rows
     source = SourceParameters(width=256, group="text")
@@ -291,9 +291,9 @@ def in_memory(
     """Training of the same model on rows that are in memory, with as many to validate on."""
     import torch
 
-    from price_fusion.fusion.engine.features import Features, SourceFeatures
-    from price_fusion.fusion.engine.trainer import train_variant
-    from price_fusion.fusion.engine.training_data import TrainingData
+    from price_fusion.models.features import Features, SourceFeatures
+    from price_fusion.training.loader.training_data import TrainingData
+    from price_fusion.training.trainer import train_variant
 
     pool = torch.from_numpy(random_matrix(16_381, source, seed=1))
     vectors = pool[torch.arange(rows) * 7 % len(pool)]

@@ -34,14 +34,14 @@ from common import (
 )
 from peaks import Peaks, measure_peaks
 from plain_loop import ProductItems, plain_prices
-from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader
-from price_fusion.fusion.engine.features import features_from_tables
-from price_fusion.fusion.engine.scoring import score, to_prices
-from price_fusion.fusion.models.build import PriceModel, build_model
-from price_fusion.fusion.predictor import Predictor
-from price_fusion.fusion.price_scale import BEFORE
-from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.data.table import EmbeddingTable
+from price_fusion.metrics.price_scale import BEFORE
+from price_fusion.models.build import PriceModel, build_model
+from price_fusion.models.checkpoint import Checkpoint, CheckpointHeader
+from price_fusion.models.features import features_from_tables
+from price_fusion.models.scoring import score, to_prices
 from price_fusion.parameters import VariantParameters
+from price_fusion.prediction.predictor import Predictor
 from timing import Timings, timed
 
 GOALS = {"two_branch": 300_000, "hierarchical": 60_000}

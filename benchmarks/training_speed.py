@@ -40,11 +40,11 @@ from common import (
 from epochs import timed_epochs
 from peaks import Peaks, measure_peaks
 from plain_loop import PlainTraining, ProductItems
-from price_fusion.fusion.engine.trainer import prepare_model
-from price_fusion.fusion.engine.training_data import TrainingData, training_data
-from price_fusion.fusion.estimators.boosting import LIGHTGBM_PARAMETERS
-from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.data.table import EmbeddingTable
+from price_fusion.models.estimators.boosting import LIGHTGBM_PARAMETERS
 from price_fusion.parameters import VariantParameters
+from price_fusion.training.loader.training_data import TrainingData, training_data
+from price_fusion.training.trainer import prepare_model
 from timing import Timings
 
 SHARE_GOAL, RATIO_GOAL = 80.0, 3.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,8 @@ import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
 
-from price_fusion.fusion.tables.raw import RawEmbeddings
-from price_fusion.fusion.tables.table import EmbeddingTable, draft_table, write_table
+from price_fusion.data.readers.raw import RawEmbeddings
+from price_fusion.data.table import EmbeddingTable, draft_table, write_table
 from price_fusion.parameters import (
     AttentionFusion,
     BranchParameters,
@@ -30,8 +30,8 @@ from price_fusion.parameters import (
 from support.projects import compared_project, copy_of, sample_project, trained_project
 
 if TYPE_CHECKING:
-    from price_fusion.fusion.checkpoint import Checkpoint
-    from price_fusion.fusion.cross_validation import LabelledData
+    from price_fusion.models.checkpoint import Checkpoint
+    from price_fusion.selection.cross_validation import LabelledData
 
 __all__ = ["compared_project", "copy_of", "sample_project", "trained_project"]
 """Fixtures that are defined elsewhere."""
@@ -66,6 +66,35 @@ TINY_MODELS = {
         head=MixtureHead(hidden=(16, 8), gate_hidden=0),
     ),
 }
+
+
+LIBRARY = (
+    "compute",
+    "data",
+    "evaluation",
+    "metrics",
+    "models",
+    "prediction",
+    "report",
+    "selection",
+    "storage",
+    "training",
+)
+"""Folders here whose tests train and score tiny models in this very process."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The tiny models of the library's tests are fastest on one thread."""
+    if request.path.relative_to(Path(__file__).parent).parts[0] not in LIBRARY:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
@@ -122,9 +151,9 @@ def make_checkpoint() -> Callable[..., Checkpoint]:
     def make(model: str = "mixture", dtype: str = "float16", **header: Any) -> Checkpoint:
         import torch
 
-        from price_fusion.fusion.checkpoint import Checkpoint, CheckpointHeader
-        from price_fusion.fusion.models.branches import Branch
-        from price_fusion.fusion.models.build import build_model
+        from price_fusion.models.build import build_model
+        from price_fusion.models.checkpoint import Checkpoint, CheckpointHeader
+        from price_fusion.models.layers.branches import Branch
 
         torch.manual_seed(5)
         sources = header.setdefault("sources", TINY_SOURCES)
@@ -153,7 +182,7 @@ def make_checkpoint() -> Callable[..., Checkpoint]:
 @pytest.fixture
 def checkpoint_path(make_checkpoint: Callable[..., Checkpoint], tmp_path: Path) -> Path:
     """A tiny checkpoint on disk."""
-    from price_fusion.fusion.checkpoint import save_checkpoint
+    from price_fusion.models.checkpoint import save_checkpoint
 
     path = tmp_path / "models" / "tiny.safetensors"
     save_checkpoint(path, make_checkpoint())
@@ -177,8 +206,8 @@ def make_labelled(make_table: Callable[..., EmbeddingTable]) -> Callable[..., La
     """A function that makes products of the tiny sources with prices that depend on them, split and folded."""
 
     def make(rows: int = 90, *, folds: int = 3, fractions: tuple[float, ...] = (0.7, 0.1, 0.2)) -> LabelledData:
-        from price_fusion.fusion.cross_validation import LabelledData
-        from price_fusion.fusion.splits import split_samples
+        from price_fusion.data.splits import split_samples
+        from price_fusion.selection.cross_validation import LabelledData
 
         generator = np.random.default_rng(8)
         ids = generator.permutation(rows) + 1_000

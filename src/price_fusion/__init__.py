@@ -3,8 +3,14 @@
 import os
 import sys
 import warnings
+from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from price_fusion.version import __version__
+
+if TYPE_CHECKING:
+    from price_fusion.prediction.predictor import Predictor
+
+__all__ = ["Predictor", "__version__"]
 
 # torch's threads wait for each other by spinning. Where another process wants one of the cores, they then wait for a
 # thread that cannot run, and training takes many times as long (docs/decisions/0004-waiting-threads.md). Read by the
@@ -20,3 +26,12 @@ if "OMP_WAIT_POLICY" not in os.environ:
             RuntimeWarning,
             stacklevel=2,
         )
+
+
+def __getattr__(name: str) -> Any:
+    """Import ``Predictor``, and with it torch, only when asked for."""
+    if name == "Predictor":
+        from price_fusion.prediction.predictor import Predictor
+
+        return Predictor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

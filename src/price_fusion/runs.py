@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 
 from price_fusion.errors import UsageError
-from price_fusion.fusion.lock import writer_of
+from price_fusion.storage.lock import writer_of
 
 RECORD = "run.json"
 Record = Mapping[str, Any]

@@ -10,7 +10,7 @@ import pytest
 
 import training_speed
 from common import Section
-from price_fusion.fusion.engine.trainer import Trainer
+from price_fusion.training.trainer import Trainer
 from timing import ImpossibleFigureError, Timings, timed
 
 

@@ -20,7 +20,7 @@ def record(name: str, level: int, message: str) -> logging.LogRecord:
 @pytest.mark.parametrize(
     ("name", "level", "message", "shown"),
     [
-        ("price_fusion.fusion.roles", logging.INFO, "anything", True),
+        ("price_fusion.data.roles", logging.INFO, "anything", True),
         ("kedro.pipeline.node", logging.INFO, "Running node: train", False),
         ("kedro.pipeline.node", logging.ERROR, "Node train failed with error: \nx", False),
         ("kedro.runner.runner", logging.INFO, "Completed 1 out of 2 tasks", False),

@@ -11,15 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 from kedro.io import DatasetError
 
+from price_fusion.data.buckets.scatter import draft_table_buckets
 from price_fusion.datasets.buckets import BucketsDataset, TableBucketsDataset
 from price_fusion.datasets.errors import DatasetFileError
 from price_fusion.datasets.ordered_csv import OrderedCSVDataset
 from price_fusion.datasets.raw_files import ParquetEmbeddingsDataset, ProductFilesDataset
 from price_fusion.datasets.working_folder import SpillFolderDataset
-from price_fusion.fusion.buckets.drafts import BucketDraft
-from price_fusion.fusion.buckets.ordered import OrderedRows
-from price_fusion.fusion.buckets.parts import BucketPlan
-from price_fusion.fusion.buckets.scatter import draft_table_buckets
+from price_fusion.storage.buckets.drafts import BucketDraft
+from price_fusion.storage.buckets.ordered import OrderedRows
+from price_fusion.storage.buckets.parts import BucketPlan
 from support.buckets import COUNT, ENGINE, SOURCES, product_frame, raw_embeddings
 
 

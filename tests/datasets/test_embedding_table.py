@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from kedro.io import DatasetError
 
+from price_fusion.data.readers.raw import RawEmbeddings
+from price_fusion.data.table import draft_table
 from price_fusion.datasets.embedding_table import EmbeddingTableDataset
 from price_fusion.errors import ParameterError, PriceFusionError
-from price_fusion.fusion import digests
-from price_fusion.fusion.tables.raw import RawEmbeddings
-from price_fusion.fusion.tables.table import draft_table
 from price_fusion.parameters import SourceParameters
+from price_fusion.storage import digests
 
 VECTORS = np.arange(12, dtype=np.float32).reshape(4, 3)
 

@@ -11,9 +11,9 @@ from kedro.io import DatasetError
 
 from price_fusion.datasets.ensemble import EnsembleDataset
 from price_fusion.errors import PriceFusionError
-from price_fusion.fusion.checkpoint import Checkpoint
-from price_fusion.fusion.ensemble import EnsembleDraft, EnsembleManifest, EnsembleMember
-from price_fusion.fusion.intervals import Calibration
+from price_fusion.metrics.intervals import Calibration
+from price_fusion.models.checkpoint import Checkpoint
+from price_fusion.prediction.ensemble import EnsembleDraft, EnsembleManifest, EnsembleMember
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from kedro.io import DatasetError
 
+from price_fusion.data.roles import EVALUATED
 from price_fusion.datasets.checkpoint import CheckpointDataset
 from price_fusion.datasets.ensemble import EnsembleDataset
-from price_fusion.fusion.checkpoint import Checkpoint, checkpoint_digest
-from price_fusion.fusion.ensemble import EnsembleDraft, EnsembleManifest
-from price_fusion.fusion.intervals import Calibration
-from price_fusion.fusion.roles import EVALUATED
+from price_fusion.metrics.intervals import Calibration
+from price_fusion.models.checkpoint import Checkpoint, checkpoint_digest
+from price_fusion.prediction.ensemble import EnsembleDraft, EnsembleManifest
 
 Make = Callable[..., Checkpoint]
 

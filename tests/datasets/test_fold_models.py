@@ -11,8 +11,8 @@ from kedro.io import DatasetError
 from price_fusion.datasets.fold_models import FoldModelsDataset
 from price_fusion.datasets.working_folder import FoldFolderDataset
 from price_fusion.errors import PriceFusionError
-from price_fusion.fusion.files import sha256
-from price_fusion.fusion.folds import FoldModel, FoldModels
+from price_fusion.models.folds import FoldModel, FoldModels
+from price_fusion.storage.files import sha256
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from kedro.pipeline import Pipeline
 from kedro.runner import SequentialRunner
 
 from price_fusion import pipelines
-from price_fusion.fusion.engine.features import features_from_arrays
-from price_fusion.fusion.estimators import Estimator, fit_estimator, load_estimator, refit_estimator, registry
+from price_fusion.models.estimators import Estimator, fit_estimator, load_estimator, refit_estimator, registry
+from price_fusion.models.features import features_from_arrays
 from price_fusion.own_pipelines import own_pipelines
 from price_fusion.parameters import Source, SourceParameters
 from price_fusion.pipelines import evaluation

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from price_fusion.fusion.checkpoint import read_header
+from price_fusion.models.checkpoint import read_header
 from support.projects import REPOSITORY, Project, make_project
 
 RAW = Path(os.environ.get("PRICE_FUSION_RAW", REPOSITORY.parent / "shared/data/amazon_ml_2025"))

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from price_fusion.fusion import Predictor
-from price_fusion.fusion.checkpoint import read_header
-from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion import Predictor
+from price_fusion.data.table import EmbeddingTable
+from price_fusion.models.checkpoint import read_header
 from price_fusion.parameters import ColumnSourceParameters
 from support.projects import SHORT, Project
 

@@ -16,9 +16,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from price_fusion.fusion import Predictor
-from price_fusion.fusion.tables.products import read_products
-from price_fusion.fusion.tables.readers import read_embeddings
+from price_fusion import Predictor
+from price_fusion.data.products import read_products
+from price_fusion.data.readers.embedding_files import read_embeddings
 from support.projects import FEW, REPOSITORY, SHORT, VARIABLES, VARIANTS, Project
 
 BASELINES = ("lightgbm", "catboost", "neighbours", "kernel_ridge", "ridge", "median")

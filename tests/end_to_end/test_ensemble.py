@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from price_fusion.fusion import Predictor
-from price_fusion.fusion.ensemble import Ensemble
-from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion import Predictor
+from price_fusion.data.table import EmbeddingTable
+from price_fusion.prediction.ensemble import Ensemble
 from support.projects import Project
 
 SMALL = {

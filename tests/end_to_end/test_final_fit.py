@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from price_fusion.fusion.checkpoint import checkpoint_digest, load_checkpoint
-from price_fusion.fusion.roles import EVALUATED
+from price_fusion.data.roles import EVALUATED
+from price_fusion.models.checkpoint import checkpoint_digest, load_checkpoint
 from support.projects import SHORT, Project
 
 MODEL = Path("data/06_models/moe")

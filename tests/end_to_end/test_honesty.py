@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from price_fusion.fusion.checkpoint import load_checkpoint
+from price_fusion.models.checkpoint import load_checkpoint
 from support.projects import Project
 
 BOOSTED = [kind for kind in ("lightgbm", "catboost") if find_spec(kind)]

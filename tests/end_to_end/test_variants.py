@@ -13,8 +13,8 @@ import pytest
 import yaml
 from kedro.config import OmegaConfigLoader
 
-from price_fusion.fusion import Predictor
-from price_fusion.fusion.checkpoint import read_header
+from price_fusion import Predictor
+from price_fusion.models.checkpoint import read_header
 from support.projects import SHORT, VARIANTS, Project
 
 TINY = {

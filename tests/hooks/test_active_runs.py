@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from kedro.framework.hooks import hook_impl
 
+from price_fusion.compute.interruption import Interruption
 from price_fusion.errors import BusyError, DataError, TrackingError
-from price_fusion.fusion.interruption import Interruption
-from price_fusion.fusion.lock import only_writer, writer_of
 from price_fusion.hooks.active_runs import ActiveRuns, stopping_well
+from price_fusion.storage.lock import only_writer, writer_of
 
 Stepped = Callable[..., Any]
 

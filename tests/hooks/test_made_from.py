@@ -16,10 +16,10 @@ from kedro_datasets.json import JSONDataset
 
 from price_fusion.datasets.raw_digests import RawDigestsDataset
 from price_fusion.datasets.whole_files import WholeJSONDataset
-from price_fusion.fusion import digests
 from price_fusion.hooks.made_from import MadeFromHooks
 from price_fusion.parameters import TrainParameters, VariantParameters
 from price_fusion.parameters.models import MlpHead, ModelParameters
+from price_fusion.storage import digests
 
 PARAMETERS: dict[str, Any] = {"params:seed": 41, "params:rate": {"first": 0.5, "last": 0.1}, "params:engine": "local"}
 SAVED = ("table", "model", "scores")

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from price_fusion import Predictor
 from price_fusion.errors import MissingPackageError, TrackingError
-from price_fusion.fusion import Predictor
 from price_fusion.hooks import mlflow_tracking
 from price_fusion.hooks.active_runs import ActiveRuns
 from price_fusion.hooks.journal import NodeTime, journal_of

@@ -4,10 +4,10 @@ import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import node, pipeline
 
+from price_fusion.data.readers.layout import Layout
 from price_fusion.datasets.product_table import ProductTableDataset
 from price_fusion.datasets.raw_files import ProductFilesDataset
 from price_fusion.errors import DataError, ParameterError
-from price_fusion.fusion.tables.layout import Layout
 from price_fusion.hooks.product_files import ProductFilesHooks
 
 READS = pipeline([node(lambda files: files, inputs="train_product_files", outputs="out", name="read")])

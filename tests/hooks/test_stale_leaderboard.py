@@ -14,12 +14,12 @@ from kedro.io import DataCatalog
 from price_fusion.datasets.leaderboard import LeaderboardDataset
 from price_fusion.datasets.made_from import Origins
 from price_fusion.datasets.whole_files import WholeJSONDataset, WholeTextDataset
-from price_fusion.fusion.checkpoint import checkpoint_digest, save_checkpoint
-from price_fusion.fusion.stale_lines import short_digest
 from price_fusion.hooks.stale_leaderboard import StaleLeaderboardHooks
+from price_fusion.models.checkpoint import checkpoint_digest, save_checkpoint
+from price_fusion.selection.stale_lines import short_digest
 
 if TYPE_CHECKING:
-    from price_fusion.fusion.checkpoint import Checkpoint
+    from price_fusion.models.checkpoint import Checkpoint
 
 FACTS = {"params:seed": (41,)}
 

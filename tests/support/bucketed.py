@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from price_fusion.fusion.buckets.aggregates import sketch
-from price_fusion.fusion.buckets.hashing import buckets_of
-from price_fusion.fusion.buckets.parts import BucketPlan, Buckets, write_buckets
-from price_fusion.fusion.buckets.table import TableBuckets, rows_as_arrow, table_metadata
-from price_fusion.fusion.engines import engine_of
+from price_fusion.compute import engine_of
+from price_fusion.data.buckets.hashing import buckets_of
+from price_fusion.data.buckets.sketches import sketch
+from price_fusion.data.buckets.table_buckets import TableBuckets, rows_as_arrow, table_metadata
 from price_fusion.parameters import SourceParameters, VariantParameters
 from price_fusion.parameters.engine import EngineParameters
+from price_fusion.storage.buckets.parts import BucketPlan, Buckets, write_buckets
 
 ROWS, BUCKETS = 2_400, 8
 SOURCES = {

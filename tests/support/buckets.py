@@ -10,20 +10,20 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from price_fusion.fusion.buckets.alignment import BucketAlignment, alignment_plan
-from price_fusion.fusion.buckets.drafts import BucketDraft, write_draft
-from price_fusion.fusion.buckets.hashing import buckets_of
-from price_fusion.fusion.buckets.parts import BucketPlan, Buckets, Summary, Tables
-from price_fusion.fusion.buckets.scatter import draft_column_buckets, draft_table_buckets, write_table_buckets
-from price_fusion.fusion.buckets.scoring import BucketEvaluation, BucketPrediction, packed, reported_split
-from price_fusion.fusion.buckets.table import TableBuckets
-from price_fusion.fusion.checkpoint import Checkpoint, checkpoint_bytes
-from price_fusion.fusion.intervals import Calibration
-from price_fusion.fusion.predictor import Predictor
-from price_fusion.fusion.tables.alignment import align_products
-from price_fusion.fusion.tables.raw import RawEmbeddings
-from price_fusion.fusion.tables.table import EmbeddingTable, draft_table, write_table
+from price_fusion.data.alignment import align_products
+from price_fusion.data.buckets.bucket_alignment import BucketAlignment, alignment_plan
+from price_fusion.data.buckets.hashing import buckets_of
+from price_fusion.data.buckets.scatter import draft_column_buckets, draft_table_buckets, write_table_buckets
+from price_fusion.data.buckets.table_buckets import TableBuckets
+from price_fusion.data.readers.raw import RawEmbeddings
+from price_fusion.data.table import EmbeddingTable, draft_table, write_table
+from price_fusion.metrics.intervals import Calibration
+from price_fusion.models.checkpoint import Checkpoint, checkpoint_bytes
 from price_fusion.parameters import ColumnSourceParameters, EngineParameters, SourceParameters
+from price_fusion.prediction.bucket_scoring import BucketEvaluation, BucketPrediction, packed, reported_split
+from price_fusion.prediction.predictor import Predictor
+from price_fusion.storage.buckets.drafts import BucketDraft, write_draft
+from price_fusion.storage.buckets.parts import BucketPlan, Buckets, Summary, Tables
 
 LEVELS = (0.8, 0.9)
 EMBEDDED = ("picture", "words")

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from price_fusion.fusion.buckets.parts import BucketPlan, Summary, Tables
+from price_fusion.storage.buckets.parts import BucketPlan, Summary, Tables
 
 BUCKETS, PARTS = 3, 5
 TESTS = Path(__file__).parents[1]

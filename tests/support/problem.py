@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from price_fusion.fusion.engine.features import Features, SourceFeatures
-from price_fusion.fusion.engine.run_folder import RunFolder
-from price_fusion.fusion.engine.trainer import train_variant
-from price_fusion.fusion.engine.training_data import TrainingData
-from price_fusion.fusion.engine.training_run import Trained
+from price_fusion.models.features import Features, SourceFeatures
 from price_fusion.parameters import SourceParameters, VariantParameters
+from price_fusion.training.loader.training_data import TrainingData
+from price_fusion.training.run_folder import RunFolder
+from price_fusion.training.trainer import train_variant
+from price_fusion.training.training_run import Trained
 
 ROWS = 400
 SOURCES = {

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 
 from price_fusion.errors import TrainingError
-from price_fusion.fusion.engine.features import Features, SourceFeatures
-from price_fusion.fusion.engine.feed import Stretch
-from price_fusion.fusion.engine.ranks import Ranks, joined
-from price_fusion.fusion.engine.steps import Steps
-from price_fusion.fusion.engine.training_run import RunProgress
-from price_fusion.fusion.engine.weights import FlatWeights
-from price_fusion.fusion.models.build import build_model
+from price_fusion.models.build import build_model
+from price_fusion.models.features import Features, SourceFeatures
 from price_fusion.parameters import ModelParameters, SourceParameters, TrainParameters
+from price_fusion.training.loader.feed import Stretch
+from price_fusion.training.processes.ranks import Ranks, joined
+from price_fusion.training.step.steps import Steps
+from price_fusion.training.step.weights import FlatWeights
+from price_fusion.training.training_run import RunProgress
 
 SOURCES = {"a": SourceParameters(width=6, group="image")}
 

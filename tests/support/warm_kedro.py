@@ -54,13 +54,13 @@ PRELOADED = (
     "price_fusion.datasets.plotly_figure",
     "price_fusion.datasets.validators",
     "price_fusion.datasets.whole_files",
-    "price_fusion.fusion.calibration",
-    "price_fusion.fusion.engine.trainer",
-    "price_fusion.fusion.final_fit",
-    "price_fusion.fusion.predictor",
-    "price_fusion.fusion.report.comparison_page",
-    "price_fusion.fusion.report.model_page",
-    "price_fusion.fusion.report.model_sections",
+    "price_fusion.evaluation.calibration",
+    "price_fusion.training.trainer",
+    "price_fusion.selection.final_fit",
+    "price_fusion.prediction.predictor",
+    "price_fusion.report.comparison_page",
+    "price_fusion.report.model_page",
+    "price_fusion.report.model_sections",
 )
 UNWARM = ("OMP_NUM_THREADS", "PYTHON")
 """Beginnings of environment variables that are read only as an interpreter or torch starts."""

@@ -13,7 +13,7 @@ from kedro.config import MissingConfigException, OmegaConfigLoader
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from price_fusion.configuration.files import mapping_of, problem_with
+from price_fusion.configuration.conf_files import mapping_of, problem_with
 from price_fusion.errors import ParameterError
 from price_fusion.parameters.project import did_you_mean
 

@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any, TextIO
 
-from price_fusion.fusion.interruption import say
+from price_fusion.compute.interruption import say
 
 
 class LastingOutput:

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
-from price_fusion.configuration.files import mapping_of, problem_with
+from price_fusion.configuration.conf_files import mapping_of, problem_with
 from price_fusion.errors import UsageError
 
 _SECTION = "run"

@@ -9,9 +9,9 @@ import pandas as pd
 from rich import box
 from rich.table import Table
 
-from price_fusion.fusion.intervals import JUDGED_ROWS
-from price_fusion.fusion.money import money
-from price_fusion.fusion.stale_lines import STALE
+from price_fusion.data.money import money
+from price_fusion.metrics.intervals import JUDGED_ROWS
+from price_fusion.selection.stale_lines import STALE
 
 
 def folded(table: Table) -> Table:

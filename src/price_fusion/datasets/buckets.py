@@ -7,14 +7,14 @@ from typing import Any
 
 from kedro.io import AbstractDataset
 
+from price_fusion.data.buckets.scatter import write_table_buckets
+from price_fusion.data.buckets.table_buckets import TableBuckets
 from price_fusion.datasets.errors import kedro_errors
 from price_fusion.datasets.made_from import Facts, as_text, from_text
 from price_fusion.datasets.recorded import RecordedOutput
 from price_fusion.errors import PriceFusionError
-from price_fusion.fusion.buckets.drafts import BucketDraft, write_draft
-from price_fusion.fusion.buckets.parts import Buckets, is_finished
-from price_fusion.fusion.buckets.scatter import write_table_buckets
-from price_fusion.fusion.buckets.table import TableBuckets
+from price_fusion.storage.buckets.drafts import BucketDraft, write_draft
+from price_fusion.storage.buckets.parts import Buckets, is_finished
 
 RECORD = "_made_from.json"
 """Beside the manifest: the recipe of the table, and what it was made from."""

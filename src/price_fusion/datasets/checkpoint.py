@@ -8,11 +8,11 @@ from typing import Any
 
 from kedro.io import AbstractDataset
 
+from price_fusion.data.roles import refuse_stale
 from price_fusion.datasets.errors import kedro_errors
 from price_fusion.datasets.local_path import local_path
 from price_fusion.datasets.recorded import FileRecord
-from price_fusion.fusion.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, saved_digest
-from price_fusion.fusion.roles import refuse_stale
+from price_fusion.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, saved_digest
 
 
 class CheckpointDataset(FileRecord, AbstractDataset[Checkpoint, Checkpoint]):

@@ -8,10 +8,10 @@ from typing import Any, Literal, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
+from price_fusion.data.readers.embedding_files import files_of_embeddings, read_embeddings
+from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.datasets.errors import kedro_errors
 from price_fusion.datasets.local_path import local_path
-from price_fusion.fusion.tables.raw import RawEmbeddings
-from price_fusion.fusion.tables.readers import files_of_embeddings, read_embeddings
 
 
 class EmbeddingFilesDataset(AbstractDataset[NoReturn, RawEmbeddings]):

@@ -7,11 +7,11 @@ from typing import Any, get_args
 
 from kedro.io import AbstractDataset
 
+from price_fusion.data.table import Check, EmbeddingTable, TableDraft, write_table
 from price_fusion.datasets.errors import kedro_errors
 from price_fusion.datasets.local_path import local_path
 from price_fusion.datasets.recorded import FileRecord
 from price_fusion.errors import ParameterError
-from price_fusion.fusion.tables.table import Check, EmbeddingTable, TableDraft, write_table
 
 
 class EmbeddingTableDataset(FileRecord, AbstractDataset[TableDraft, EmbeddingTable]):

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset
 
+from price_fusion.data.roles import refuse_stale
 from price_fusion.datasets.errors import kedro_errors
 from price_fusion.datasets.local_path import local_path
 from price_fusion.datasets.recorded import FileRecord
-from price_fusion.fusion.digests import digest_of
-from price_fusion.fusion.folds import MANIFEST
-from price_fusion.fusion.roles import refuse_stale
+from price_fusion.models.folds import MANIFEST
+from price_fusion.storage.digests import digest_of
 
 if TYPE_CHECKING:
-    from price_fusion.fusion.ensemble import Ensemble, EnsembleDraft
+    from price_fusion.prediction.ensemble import Ensemble, EnsembleDraft
 
 
 class EnsembleDataset(FileRecord, AbstractDataset["EnsembleDraft", "Ensemble"]):
@@ -37,7 +37,7 @@ class EnsembleDataset(FileRecord, AbstractDataset["EnsembleDraft", "Ensemble"]):
 
     def load(self) -> Ensemble:
         """Open the ensemble and check its files."""
-        from price_fusion.fusion.ensemble import load_ensemble
+        from price_fusion.prediction.ensemble import load_ensemble
 
         with kedro_errors():
             ensemble = load_ensemble(self._filepath)
@@ -47,7 +47,7 @@ class EnsembleDataset(FileRecord, AbstractDataset["EnsembleDraft", "Ensemble"]):
 
     def save(self, data: EnsembleDraft) -> None:
         """Replace the folder, whole or not at all."""
-        from price_fusion.fusion.ensemble import save_ensemble
+        from price_fusion.prediction.ensemble import save_ensemble
 
         with kedro_errors():
             save_ensemble(self._filepath, data)

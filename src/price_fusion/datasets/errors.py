@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from kedro.io import DatasetError
 
 from price_fusion.errors import DataError, PriceFusionError
-from price_fusion.fusion.obstacles import refusal
+from price_fusion.storage.obstacles import refusal
 
 logger = logging.getLogger(__name__)
 

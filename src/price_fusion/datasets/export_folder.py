@@ -10,10 +10,10 @@ from kedro.io import AbstractDataset
 from price_fusion.datasets.errors import DatasetFileError, kedro_errors
 from price_fusion.datasets.local_path import local_path
 from price_fusion.datasets.recorded import FileRecord
-from price_fusion.fusion.sealed import json_object, unsealed
+from price_fusion.storage.sealed import json_object, unsealed
 
 if TYPE_CHECKING:
-    from price_fusion.fusion.export.export import Exported
+    from price_fusion.prediction.export.export import Exported
 
 
 class ExportDataset(FileRecord, AbstractDataset["Exported", dict[str, Any]]):
@@ -46,7 +46,7 @@ class ExportDataset(FileRecord, AbstractDataset["Exported", dict[str, Any]]):
 
     def save(self, data: Exported) -> None:
         """Replace the folder, whole or not at all."""
-        from price_fusion.fusion.export.export import save_export
+        from price_fusion.prediction.export.export import save_export
 
         with kedro_errors():
             save_export(self._filepath, data)

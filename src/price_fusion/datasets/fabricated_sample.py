@@ -21,8 +21,8 @@ from price_fusion.datasets.errors import DatasetFileError, kedro_errors
 from price_fusion.datasets.local_path import local_path
 from price_fusion.datasets.made_from import Facts
 from price_fusion.datasets.recorded import RecordedOutput
-from price_fusion.fusion.disks import sync
-from price_fusion.fusion.files import sha256, storage_errors
+from price_fusion.storage.disks import sync
+from price_fusion.storage.files import sha256, storage_errors
 
 MARKER_NAME = "fabricated.json"
 _MADE_BY = "price_fusion fabricate"

@@ -10,7 +10,7 @@ from kedro.io import AbstractDataset
 from price_fusion.datasets.errors import kedro_errors
 from price_fusion.datasets.local_path import local_path
 from price_fusion.datasets.recorded import FileRecord
-from price_fusion.fusion.folds import FoldFolder, FoldModels
+from price_fusion.models.folds import FoldFolder, FoldModels
 
 
 class FoldModelsDataset(FileRecord, AbstractDataset[FoldModels, FoldModels]):

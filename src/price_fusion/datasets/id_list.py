@@ -9,11 +9,11 @@ from typing import Any, NoReturn
 import numpy as np
 from kedro.io import AbstractDataset, DatasetError
 
+from price_fusion.data.ids import Ids, parse_ids
+from price_fusion.data.readers.file_kinds import kind_of_file, refuse_other_kind
 from price_fusion.datasets.errors import kedro_errors
 from price_fusion.datasets.local_path import local_path
 from price_fusion.errors import AlignmentError, DataError, combined
-from price_fusion.fusion.tables.file_kinds import kind_of_file, refuse_other_kind
-from price_fusion.fusion.tables.ids import Ids, parse_ids
 
 _SEVERAL = re.compile(r"-?[0-9]+(?:[\s,;]+-?[0-9]+)+")
 

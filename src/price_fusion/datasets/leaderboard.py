@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from price_fusion.datasets.whole_files import WholeCSVDataset
-from price_fusion.fusion.stale_lines import STALE, marked
+from price_fusion.selection.stale_lines import STALE, marked
 
 
 class LeaderboardDataset(WholeCSVDataset):

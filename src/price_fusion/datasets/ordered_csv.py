@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from price_fusion.datasets.whole_files import WholeCSVDataset
-from price_fusion.fusion.buckets.ordered import OrderedRows, write_ordered_csv
+from price_fusion.storage.buckets.ordered import OrderedRows, write_ordered_csv
 
 
 class OrderedCSVDataset(WholeCSVDataset):

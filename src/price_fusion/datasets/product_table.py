@@ -7,11 +7,11 @@ from typing import Any, NoReturn
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 
+from price_fusion.data.products import read_products
+from price_fusion.data.readers.layout import Layout
 from price_fusion.datasets.errors import DatasetFileError, kedro_errors
 from price_fusion.datasets.local_path import local_path
 from price_fusion.datasets.raw_files import ProductFilesDataset
-from price_fusion.fusion.tables.layout import Layout
-from price_fusion.fusion.tables.products import read_products
 
 
 class ProductTableDataset(AbstractDataset[NoReturn, pd.DataFrame]):

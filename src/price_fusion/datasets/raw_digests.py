@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 from kedro.io import AbstractDataset, DatasetError
 
 from price_fusion.datasets.local_path import local_path
-from price_fusion.fusion.digests import CheckRecord
-from price_fusion.fusion.files import storage_errors
+from price_fusion.storage.digests import CheckRecord
+from price_fusion.storage.files import storage_errors
 
 
 class RawDigests:

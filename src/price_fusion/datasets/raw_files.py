@@ -6,11 +6,11 @@ from typing import Any, Literal, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
+from price_fusion.data.buckets.parquet_embeddings import ParquetEmbeddings
+from price_fusion.data.buckets.product_files import ProductFiles, found_files
+from price_fusion.data.readers.layout import Layout
 from price_fusion.datasets.errors import kedro_errors
-from price_fusion.fusion.buckets.parquet_embeddings import ParquetEmbeddings
-from price_fusion.fusion.buckets.product_files import ProductFiles, found_files
-from price_fusion.fusion.buckets.store import Store
-from price_fusion.fusion.tables.layout import Layout
+from price_fusion.storage.store import Store
 
 
 class RawFilesDataset(AbstractDataset[NoReturn, Any]):

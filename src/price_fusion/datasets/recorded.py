@@ -8,7 +8,7 @@ from typing import Any
 from price_fusion.datasets.errors import is_whole, kedro_errors
 from price_fusion.datasets.made_from import Facts, Origins
 from price_fusion.datasets.sidecar import Sidecar
-from price_fusion.fusion.digests import digest_of
+from price_fusion.storage.digests import digest_of
 
 
 class RecordedOutput:

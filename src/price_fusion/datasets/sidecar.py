@@ -14,9 +14,9 @@ from pathlib import Path
 
 from price_fusion.datasets.errors import DatasetFileError
 from price_fusion.datasets.made_from import Facts, as_text, from_text
-from price_fusion.fusion.digests import digest_of
-from price_fusion.fusion.disks import sync
-from price_fusion.fusion.files import write_whole
+from price_fusion.storage.digests import digest_of
+from price_fusion.storage.disks import sync
+from price_fusion.storage.files import write_whole
 
 _LINE = re.compile(r"\\?(?P<digest>[0-9a-f]{64}) [ *].+")
 _MADE_FROM = "# made from: "

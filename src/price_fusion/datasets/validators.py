@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from price_fusion.data.checks.frame_checks import check_sample_table, check_split_table
 from price_fusion.datasets.local_path import local_path
-from price_fusion.fusion.tables.validation.frames import check_sample_table, check_split_table
 
 
 class SampleTableValidator:

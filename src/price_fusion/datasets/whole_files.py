@@ -20,14 +20,14 @@ from kedro_datasets.pandas import CSVDataset, ParquetDataset
 from kedro_datasets.text import TextDataset
 from kedro_datasets.yaml import YAMLDataset
 
+from price_fusion.data.ids import id_column
 from price_fusion.datasets.errors import DatasetFileError, is_whole, kedro_errors
 from price_fusion.datasets.formulas import IDS, quoting_of, without_formulas
 from price_fusion.datasets.made_from import Facts
 from price_fusion.datasets.recorded import RecordedOutput
 from price_fusion.datasets.sidecar import Sidecar
-from price_fusion.fusion.disks import sync
-from price_fusion.fusion.files import sha256, whole_file
-from price_fusion.fusion.tables.ids import id_column
+from price_fusion.storage.disks import sync
+from price_fusion.storage.files import sha256, whole_file
 
 _UNSUPPORTED = ("version", "credentials", "fs_args")
 

@@ -12,9 +12,9 @@ from typing import Any, ClassVar, NoReturn
 from kedro.io import AbstractDataset, DatasetError
 
 from price_fusion.datasets.local_path import local_path
-from price_fusion.fusion.engine.run_folder import RunFolder
-from price_fusion.fusion.folds import FoldFolder
-from price_fusion.fusion.study import TuningFolder
+from price_fusion.models.folds import FoldFolder
+from price_fusion.selection.study import TuningFolder
+from price_fusion.training.run_folder import RunFolder
 
 Handle = RunFolder | FoldFolder | TuningFolder
 

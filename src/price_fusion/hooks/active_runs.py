@@ -20,12 +20,12 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import SharedMemoryDataCatalog
 from kedro.pipeline import Pipeline
 
-from price_fusion.fusion.files import remove_leftovers
-from price_fusion.fusion.interruption import Interruption, ask, command_with, remember_command, say
-from price_fusion.fusion.lock import only_writer
+from price_fusion.compute.interruption import Interruption, ask, command_with, remember_command, say
 from price_fusion.hooks.current_project import ProjectFacts, current_project
 from price_fusion.hooks.journal import JOURNAL, NODES, Catalog, Journal
 from price_fusion.hooks.run_record import RunRecord
+from price_fusion.storage.files import remove_leftovers
+from price_fusion.storage.lock import only_writer
 
 logger = logging.getLogger(__name__)
 

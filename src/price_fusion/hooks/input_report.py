@@ -18,15 +18,15 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from price_fusion.console.errors import own_error
+from price_fusion.data.alignment import refuse_unrelated
+from price_fusion.data.checks.values import refuse_unusable
+from price_fusion.data.ids import are_among, ids_of
+from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.datasets.embedding_files import EmbeddingFilesDataset
 from price_fusion.datasets.id_list import IdListDataset
 from price_fusion.datasets.product_table import ProductTableDataset
 from price_fusion.datasets.raw_files import RawFilesDataset
 from price_fusion.errors import DataError, PriceFusionError
-from price_fusion.fusion.tables.alignment import refuse_unrelated
-from price_fusion.fusion.tables.ids import are_among, ids_of
-from price_fusion.fusion.tables.raw import RawEmbeddings
-from price_fusion.fusion.tables.validation.values import refuse_unusable
 from price_fusion.hooks.journal import Catalog
 from price_fusion.pipelines.ingestion.pipeline import ALIGNING, TAG
 

@@ -20,8 +20,8 @@ from pydantic import BaseModel
 from price_fusion.datasets.made_from import PARAMETERS, Facts, Origins, differences, merged, not_known
 from price_fusion.datasets.raw_facts import raw_facts
 from price_fusion.datasets.recorded import RecordedOutput
-from price_fusion.fusion.engine.recipe import WITHOUT_EFFECT
 from price_fusion.parameters import VariantParameters
+from price_fusion.training.recipe import WITHOUT_EFFECT
 
 logger = logging.getLogger(__name__)
 

@@ -199,7 +199,7 @@ def log_checkpoints(paths: Mapping[str, Path]) -> None:
     with warnings.catch_warnings():
         # Of type hints that it would like, in its own code as well, and of an example beside the signature.
         warnings.simplefilter("ignore", UserWarning)
-        from price_fusion.fusion.export.mlflow_model import log_checkpoint
+        from price_fusion.prediction.export.mlflow_model import log_checkpoint
 
         for name, path in paths.items():
             model, _, kind = name.rpartition(".")

@@ -10,8 +10,8 @@ from time import perf_counter
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline.node import Node
 
+from price_fusion.compute.interruption import command_with, remembered_command
 from price_fusion.console.errors import NODE_NOTE
-from price_fusion.fusion.interruption import command_with, remembered_command
 from price_fusion.hooks.journal import Catalog, Journal, NodeTime, journal_of
 
 logger = logging.getLogger(__name__)

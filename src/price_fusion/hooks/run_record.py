@@ -19,16 +19,16 @@ from typing import Any
 
 from kedro.pipeline import Pipeline
 
-from price_fusion import __version__
 from price_fusion.console.errors import own_error
 from price_fusion.errors import CheckpointError, StorageError
-from price_fusion.fusion.code_digest import code_digest
-from price_fusion.fusion.digests import digest_of
-from price_fusion.fusion.files import write_whole
 from price_fusion.hooks.current_project import ProjectFacts
 from price_fusion.hooks.journal import Catalog, Journal
 from price_fusion.own_pipelines import own_outputs
 from price_fusion.runs import RECORD, runs_folder
+from price_fusion.storage.digests import digest_of
+from price_fusion.storage.files import write_whole
+from price_fusion.training.code_digest import code_digest
+from price_fusion.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ class RunRecord:
 
 def _training(journal: Journal, catalog: Catalog) -> dict[str, Any]:
     """What ``auto`` became in the training of each variant, as its checkpoint says."""
-    from price_fusion.fusion.checkpoint import read_header
+    from price_fusion.models.checkpoint import read_header
 
     found = {}
     for name in dict.fromkeys(name for node in journal.nodes() for name in node.outputs if name.endswith(CHECKPOINT)):

@@ -10,8 +10,8 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 
 from price_fusion.errors import PriceFusionError
-from price_fusion.fusion.report.notice import with_notice
-from price_fusion.fusion.stale_lines import NOT_STALE, STALE, notice
+from price_fusion.report.notice import with_notice
+from price_fusion.selection.stale_lines import NOT_STALE, STALE, notice
 
 logger = logging.getLogger(__name__)
 

@@ -42,7 +42,7 @@ class ColumnSourceParameters(Parameters):
     group: str
     """As of embeddings."""
     parse: Literal["quantity"] | None = None
-    """A parser of ``catalog_content`` whose columns come first. ``quantity``: ``fusion/tables/quantity/``."""
+    """A parser of ``catalog_content`` whose columns come first. ``quantity``: ``data/quantity/``."""
     numeric: tuple[str, ...] = ()
     """Columns of numbers; empty fields are missing values."""
     categorical: tuple[str, ...] = ()

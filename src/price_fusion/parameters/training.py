@@ -101,7 +101,7 @@ class TrainParameters(Parameters):
 
 
 class ResolvedTrainParameters(TrainParameters):
-    """Training with a number wherever ``auto`` may stand; ``fusion.engine.auto`` works them out from the train rows."""
+    """Training with a number wherever ``auto`` may stand; ``training.auto`` works them out from the train rows."""
 
     epochs: PositiveInt
     batch_size: PositiveInt

@@ -13,19 +13,19 @@ import pytest
 from rich.console import Console
 
 from price_fusion.console.tables import leaderboard_table, variants_table
+from price_fusion.data.table import EmbeddingTable
 from price_fusion.datasets.leaderboard import LeaderboardDataset
 from price_fusion.errors import ComparisonError
-from price_fusion.fusion.comparison import Contender
-from price_fusion.fusion.engine.recipe import data_fingerprints
-from price_fusion.fusion.metrics import price_metrics
-from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.hooks.journal import NodeTime
 from price_fusion.hooks.summary import RunSummary
+from price_fusion.metrics.price_metrics import price_metrics
 from price_fusion.parameters import ComparisonParameters, TrainParameters, VariantParameters
 from price_fusion.pipelines.comparison.nodes import describe_contender, measure_baselines, rank
+from price_fusion.selection.comparison import Contender
+from price_fusion.training.recipe import data_fingerprints
 
 if TYPE_CHECKING:
-    from price_fusion.fusion.checkpoint import Checkpoint
+    from price_fusion.models.checkpoint import Checkpoint
 
 HISTORY = [{"epoch": 1, "seconds": 3.0}, {"epoch": 2, "seconds": 1.0}, {"epoch": 3, "seconds": 2.0}]
 COMPARISON = ComparisonParameters(resamples=300, boosting_rounds=3, boosting_threads=1)
@@ -98,7 +98,7 @@ def baselines(data: Data) -> pd.DataFrame:
 def test_a_contender_says_how_it_was_trained(
     describe: Callable[..., Contender], make_checkpoint: Callable[..., Checkpoint]
 ) -> None:
-    from price_fusion.fusion.models.build import build_model
+    from price_fusion.models.build import build_model
 
     header = make_checkpoint().header
     one = describe("tiny")

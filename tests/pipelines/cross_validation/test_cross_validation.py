@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from price_fusion.fusion import fold_metrics
-from price_fusion.fusion.cross_validation import LabelledData, out_of_fold
-from price_fusion.fusion.folds import FoldFolder
+from price_fusion.metrics import fold_metrics
+from price_fusion.models.folds import FoldFolder
 from price_fusion.parameters import ComparisonParameters, CrossValidationParameters, VariantParameters
 from price_fusion.pipelines.cross_validation.nodes import cross_validate, measure_folds, predict_out_of_fold
 from price_fusion.pipelines.cross_validation.pipeline import create_pipeline
+from price_fusion.selection.cross_validation import LabelledData, out_of_fold
 
 
 def test_trains_as_many_models_as_asked_for_and_predicts(

@@ -12,9 +12,7 @@ import numpy as np
 import pytest
 
 from price_fusion.errors import DataError, TrainingError
-from price_fusion.fusion.cross_validation import LabelledData
-from price_fusion.fusion.ensemble import load_ensemble, save_ensemble
-from price_fusion.fusion.folds import FoldFolder, FoldModels
+from price_fusion.models.folds import FoldFolder, FoldModels
 from price_fusion.parameters import ComparisonParameters, EnsembleParameters, IntervalParameters, VariantParameters
 from price_fusion.pipelines.cross_validation.nodes import predict_out_of_fold
 from price_fusion.pipelines.ensembling.nodes import (
@@ -25,6 +23,8 @@ from price_fusion.pipelines.ensembling.nodes import (
 )
 from price_fusion.pipelines.ensembling.pipeline import create_pipeline
 from price_fusion.pipelines.evaluation.nodes import predict_evaluated
+from price_fusion.prediction.ensemble import load_ensemble, save_ensemble
+from price_fusion.selection.cross_validation import LabelledData
 
 TinyVariant = Callable[..., VariantParameters]
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from price_fusion.fusion.checkpoint import Checkpoint
-from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.data.table import EmbeddingTable
+from price_fusion.models.checkpoint import Checkpoint
 from price_fusion.pipelines.evaluation.nodes import report_gate
 
 MakeCheckpoint = Callable[..., Checkpoint]

@@ -19,9 +19,9 @@ from price_fusion.parameters import FabricationParameters
 from price_fusion.pipelines.fabrication import create_pipeline
 from price_fusion.pipelines.fabrication.draws import BELL_DEVIATION, Draws
 from price_fusion.pipelines.fabrication.encoders import exact_product
+from price_fusion.pipelines.fabrication.latent_products import draw_products
 from price_fusion.pipelines.fabrication.nodes import fabricate_sample
 from price_fusion.pipelines.fabrication.price_quantiles import PRICE_QUANTILES, prices_by_rank
-from price_fusion.pipelines.fabrication.products import draw_products
 from price_fusion.pipelines.fabrication.vocabulary import BRANDS, CATEGORIES, CLAIMS, PACKS
 from price_fusion.pipelines.fabrication.worth import Features, worth
 

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from price_fusion.fusion.checkpoint import Checkpoint
-from price_fusion.fusion.cross_validation import LabelledData
-from price_fusion.fusion.intervals import Calibration
+from price_fusion.metrics.intervals import Calibration
+from price_fusion.models.checkpoint import Checkpoint
 from price_fusion.parameters import InferenceParameters, IntervalParameters
 from price_fusion.pipelines.inference.nodes import price_products
+from price_fusion.selection.cross_validation import LabelledData
 
 PLAIN = ["sample_id", "price"]
 BOUNDS = ["price_low", "price_high", "price_low_90", "price_high_90"]

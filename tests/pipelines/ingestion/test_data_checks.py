@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from price_fusion.data.table import EmbeddingTable
 from price_fusion.errors import DataError
-from price_fusion.fusion.tables.table import EmbeddingTable
 from price_fusion.parameters import IngestionParameters, SourceParameters
 from price_fusion.pipelines.ingestion.nodes import align_labelled, check_labelled, check_unlabelled
 from price_fusion.pipelines.ingestion.pipeline import create_pipeline

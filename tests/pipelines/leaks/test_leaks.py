@@ -13,7 +13,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from rich.console import Console
 
-from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.data.table import EmbeddingTable
 from price_fusion.hooks.summary import RunSummary
 from price_fusion.parameters import ComparisonParameters, LeakParameters
 from price_fusion.pipelines.leaks import create_effect_pipeline, create_pipeline

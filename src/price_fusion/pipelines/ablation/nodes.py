@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from price_fusion.fusion.folds import FoldFolder
-from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.data.table import EmbeddingTable
+from price_fusion.models.folds import FoldFolder
 from price_fusion.parameters import AblationParameters, ComparisonParameters, VariantParameters
 
 
@@ -21,7 +21,7 @@ def permute_sources(
     *tables: EmbeddingTable,
 ) -> pd.DataFrame:
     """Rise of a trained model's SMAPE, on the rows of ``predict_evaluated``, with each source or column permuted."""
-    from price_fusion.fusion.ablation import permutation_importance
+    from price_fusion.selection.ablation import permutation_importance
 
     return permutation_importance(
         checkpoint,
@@ -45,8 +45,8 @@ def retrain_without_sources(
     *tables: EmbeddingTable,
 ) -> pd.DataFrame:
     """Rise of a variant's out-of-fold SMAPE without each source or group of them. Holdout rows take no part."""
-    from price_fusion.fusion.ablation import retraining_importance
-    from price_fusion.fusion.cross_validation import LabelledData
+    from price_fusion.selection.ablation import retraining_importance
+    from price_fusion.selection.cross_validation import LabelledData
 
     return retraining_importance(
         variant,
@@ -61,6 +61,6 @@ def retrain_without_sources(
 
 def draw_importance(permutation: pd.DataFrame, retraining: pd.DataFrame) -> Any:
     """A ``Figure`` of both."""
-    from price_fusion.fusion.plots import importance_figure
+    from price_fusion.selection.plots import importance_figure
 
     return importance_figure(permutation, retraining)

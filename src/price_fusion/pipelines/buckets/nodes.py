@@ -8,7 +8,19 @@ from typing import Any
 
 import pandas as pd
 
-from price_fusion.fusion.buckets.aggregates import (
+from price_fusion.data.alignment import Policy
+from price_fusion.data.buckets.bucket_alignment import BucketAlignment, alignment_plan, merged_alignment, merged_split
+from price_fusion.data.buckets.convert import draft_from_table, draft_to_table
+from price_fusion.data.buckets.parquet_embeddings import ParquetEmbeddings
+from price_fusion.data.buckets.product_buckets import product_plan
+from price_fusion.data.buckets.product_files import ProductFiles
+from price_fusion.data.buckets.scatter import draft_column_buckets, draft_table_buckets, frame_of
+from price_fusion.data.buckets.table_buckets import TableBuckets
+from price_fusion.data.ids import Ids
+from price_fusion.data.readers.raw import RawEmbeddings
+from price_fusion.data.table import EmbeddingTable, TableDraft
+from price_fusion.evaluation.evaluated import EXTREMES
+from price_fusion.metrics.aggregates import (
     amount_effect_of,
     coverage_table_of,
     merged_extremes,
@@ -16,31 +28,7 @@ from price_fusion.fusion.buckets.aggregates import (
     metrics_by_price_of,
     metrics_of,
 )
-from price_fusion.fusion.buckets.alignment import BucketAlignment, alignment_plan, merged_alignment, merged_split
-from price_fusion.fusion.buckets.convert import draft_from_table, draft_to_table
-from price_fusion.fusion.buckets.drafts import BucketDraft
-from price_fusion.fusion.buckets.ordered import OrderedRows
-from price_fusion.fusion.buckets.parquet_embeddings import ParquetEmbeddings
-from price_fusion.fusion.buckets.parts import Buckets
-from price_fusion.fusion.buckets.product_files import ProductFiles
-from price_fusion.fusion.buckets.products import product_plan
-from price_fusion.fusion.buckets.scatter import draft_column_buckets, draft_table_buckets, frame_of
-from price_fusion.fusion.buckets.scoring import (
-    BucketEvaluation,
-    BucketPrediction,
-    evaluation_plan,
-    packed,
-    prediction_plan,
-    reported_split,
-)
-from price_fusion.fusion.buckets.table import TableBuckets
-from price_fusion.fusion.engine.run_folder import RunFolder
-from price_fusion.fusion.evaluated import EXTREMES
-from price_fusion.fusion.intervals import coverage_summary, interval_columns
-from price_fusion.fusion.tables.alignment import Policy
-from price_fusion.fusion.tables.ids import Ids
-from price_fusion.fusion.tables.raw import RawEmbeddings
-from price_fusion.fusion.tables.table import EmbeddingTable, TableDraft
+from price_fusion.metrics.intervals import coverage_summary, interval_columns
 from price_fusion.parameters import (
     ColumnSourceParameters,
     EngineParameters,
@@ -54,6 +42,18 @@ from price_fusion.parameters import (
 )
 from price_fusion.pipelines.export.nodes import export as export_and_check
 from price_fusion.pipelines.reporting.nodes import write_variant_card
+from price_fusion.prediction.bucket_scoring import (
+    BucketEvaluation,
+    BucketPrediction,
+    evaluation_plan,
+    packed,
+    prediction_plan,
+    reported_split,
+)
+from price_fusion.storage.buckets.drafts import BucketDraft
+from price_fusion.storage.buckets.ordered import OrderedRows
+from price_fusion.storage.buckets.parts import Buckets
+from price_fusion.training.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
 
@@ -170,9 +170,9 @@ def train(
     Returns:
         the checkpoint, calibrated where there are enough rows for it, and one record per epoch.
     """
-    from price_fusion.fusion.buckets.calibration import calibrated_on_buckets
-    from price_fusion.fusion.engine.bucket_data import calibration_half
-    from price_fusion.fusion.engines.training import train_buckets
+    from price_fusion.evaluation.bucket_calibration import calibrated_on_buckets
+    from price_fusion.training.loader.bucket_data import calibration_half
+    from price_fusion.training.processes.bucket_training import train_buckets
 
     by_source = {table.source: table for table in tables}
     trained = train_buckets(run_folder.variant, variant, samples, by_source, seed=seed, run=run_folder, engine=engine)
@@ -272,7 +272,7 @@ def export(checkpoint: Any, samples: Buckets, *tables: TableBuckets) -> Any:
 
 def packed_model(checkpoint: Any, precision: Any = "float32") -> Any:
     """A checkpoint, packed for workers."""
-    from price_fusion.fusion.checkpoint import checkpoint_bytes
+    from price_fusion.models.checkpoint import checkpoint_bytes
 
     return packed(checkpoint_bytes(checkpoint), precision)
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from price_fusion.fusion.checkpoint import Checkpoint
-from price_fusion.fusion.comparison import Contender, compare, contender, leaderboard_document, verdict
-from price_fusion.fusion.own_ridges import RIDGE, ridges_of
-from price_fusion.fusion.tables.ids import are_among
-from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.data.ids import are_among
+from price_fusion.data.table import EmbeddingTable
+from price_fusion.models.checkpoint import Checkpoint
 from price_fusion.parameters import ComparisonParameters, VariantParameters
+from price_fusion.selection.comparison import Contender, compare, contender, leaderboard_document, verdict
+from price_fusion.selection.own_ridges import RIDGE, ridges_of
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +36,8 @@ def measure_baselines(
         tables: all sources.
         variants: the sources of each variant, for a ridge of the same sources.
     """
-    from price_fusion.fusion.baselines import baseline_results
-    from price_fusion.fusion.estimators import EstimatorOptions
+    from price_fusion.evaluation.baselines import baseline_results
+    from price_fusion.models.estimators import EstimatorOptions
 
     ridges = ridges_of(variants or {})
     del ridges[RIDGE]  # is among the baselines anyway
@@ -83,7 +83,7 @@ def rank(
 
 def draw_leaderboard(leaderboard: pd.DataFrame) -> Any:
     """SMAPE of each model with its interval."""
-    from price_fusion.fusion.report.comparison import leaderboard_figure
+    from price_fusion.report.comparison_figures import leaderboard_figure
 
     return leaderboard_figure(leaderboard)
 
@@ -92,7 +92,7 @@ def write_comparison_report(
     leaderboard: pd.DataFrame, figure: Any, sentence: str, baselines: pd.DataFrame, *contenders: Contender
 ) -> str:
     """The page of all models, with links to those of the variants."""
-    from price_fusion.fusion.report.comparison_page import comparison_page
+    from price_fusion.report.comparison_page import comparison_page
 
     predicted = {one.name: one.results["predicted"].to_numpy() for one in contenders}
     predicted |= {name: baselines[name].to_numpy() for name in baselines.columns.drop(["sample_id", "price"])}

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from price_fusion.fusion.folds import FoldFolder, FoldModels
-from price_fusion.fusion.tables.ids import rows_of
-from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.data.ids import rows_of
+from price_fusion.data.table import EmbeddingTable
+from price_fusion.models.folds import FoldFolder, FoldModels
 from price_fusion.parameters import ComparisonParameters, CrossValidationParameters, VariantParameters
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ def cross_validate(
     *tables: EmbeddingTable,
 ) -> FoldModels:
     """Train a variant for each fold and seed. Holdout rows take no part."""
-    from price_fusion.fusion.cross_validation import LabelledData, cross_validate_variant
+    from price_fusion.selection.cross_validation import LabelledData, cross_validate_variant
 
     labelled = LabelledData(samples, split_table, {table.source: table for table in tables})
     return cross_validate_variant(variant, labelled, folder, seeds=cross_validation.seeds, seed=seed)
@@ -39,7 +39,7 @@ def predict_out_of_fold(
     Returns:
         ``sample_id``, ``fold``, ``price``, ``predicted`` and ``seed_<n>`` in USD; no rows of a member that failed.
     """
-    from price_fusion.fusion.cross_validation import LabelledData, out_of_fold
+    from price_fusion.selection.cross_validation import LabelledData, out_of_fold
 
     return out_of_fold(models, LabelledData(samples, split_table, {table.source: table for table in tables}))
 
@@ -48,7 +48,7 @@ def measure_folds(
     predictions: pd.DataFrame, samples: pd.DataFrame, comparison: ComparisonParameters, seed: int
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Metrics of out-of-fold predictions, overall and by fold."""
-    from price_fusion.fusion.fold_metrics import fold_metrics
+    from price_fusion.metrics.fold_metrics import fold_metrics
 
     groups = samples["group_key"].to_numpy()[rows_of(predictions["sample_id"], samples["sample_id"])]
     metrics, by_fold = fold_metrics(predictions, groups, resamples=comparison.resamples, seed=seed)

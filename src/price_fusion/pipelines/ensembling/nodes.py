@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from price_fusion.data.roles import rows_to_report
+from price_fusion.data.table import EmbeddingTable
 from price_fusion.errors import PriceFusionError, StorageError
-from price_fusion.fusion.folds import NETWORK, FoldFolder, FoldModels
-from price_fusion.fusion.roles import rows_to_report
-from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.models.folds import NETWORK, FoldFolder, FoldModels
 from price_fusion.parameters import ComparisonParameters, EnsembleParameters, VariantParameters
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def cross_validate_variant(
     *tables: EmbeddingTable,
 ) -> FoldModels:
     """Train a variant for each fold and seed, and on all rows. Holdout rows take no part."""
-    from price_fusion.fusion import cross_validation
+    from price_fusion.selection import cross_validation
 
     labelled = cross_validation.LabelledData(samples, split_table, {table.source: table for table in tables})
     return _tolerant(
@@ -49,8 +49,8 @@ def cross_validate_estimator(
     *tables: EmbeddingTable,
 ) -> FoldModels:
     """Fit an estimator for each fold, and on all rows. Holdout rows take no part."""
-    from price_fusion.fusion import cross_validation
-    from price_fusion.fusion.estimators import EstimatorOptions
+    from price_fusion.models.estimators import EstimatorOptions
+    from price_fusion.selection import cross_validation
 
     labelled = cross_validation.LabelledData(samples, split_table, {table.source: table for table in tables})
     return _tolerant(
@@ -82,8 +82,8 @@ def blend_members(
         members_and_tables: the models of each member, then the out-of-fold predictions of each, in the same order, then the
             table of each source.
     """
-    from price_fusion.fusion.engine.recipe import data_fingerprints
-    from price_fusion.fusion.ensemble import OutOfFold, build_ensemble
+    from price_fusion.prediction.ensemble import OutOfFold, build_ensemble
+    from price_fusion.training.recipe import data_fingerprints
 
     models = [one for one in members_and_tables if isinstance(one, FoldModels)]
     predictions = [one for one in members_and_tables if isinstance(one, pd.DataFrame)]
@@ -107,7 +107,7 @@ def list_members(
         ``member``, ``kind``, ``weight``, ``models``, ``seconds`` of training, ``out_of_fold_smape`` and ``smape`` in percent
         (on the holdout; missing for members that were left out, and where there is no holdout).
     """
-    from price_fusion.fusion.ensemble import members_table
+    from price_fusion.prediction.ensemble import members_table
 
     rows_to_report(split_table, ensemble)  # refuses an ensemble of another split
     holdout = (split_table["split"] == "holdout").to_numpy()

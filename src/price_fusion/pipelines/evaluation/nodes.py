@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from price_fusion.fusion.amount_effect import amount_effect
-from price_fusion.fusion.checkpoint import Checkpoint
-from price_fusion.fusion.evaluated import EXTREMES, evaluated_products
-from price_fusion.fusion.gate import gate_collapse, gate_report
-from price_fusion.fusion.intervals import coverage_summary, coverage_table, interval_columns
-from price_fusion.fusion.metrics import metrics_by_price, price_metrics
-from price_fusion.fusion.roles import rows_to_report
-from price_fusion.fusion.splits import evaluated_split
-from price_fusion.fusion.tables.table import EmbeddingTable
-from price_fusion.fusion.tables.validation.frames import refuse_other_products
+from price_fusion.data.checks.frame_checks import refuse_other_products
+from price_fusion.data.roles import rows_to_report
+from price_fusion.data.splits import evaluated_split
+from price_fusion.data.table import EmbeddingTable
+from price_fusion.evaluation.amount_effect import amount_effect
+from price_fusion.evaluation.evaluated import EXTREMES, evaluated_products
+from price_fusion.evaluation.gate import gate_collapse, gate_report
+from price_fusion.metrics.intervals import coverage_summary, coverage_table, interval_columns
+from price_fusion.metrics.price_metrics import metrics_by_price, price_metrics
+from price_fusion.models.checkpoint import Checkpoint
 from price_fusion.parameters import IntervalParameters
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def predict_evaluated(
         ``smape`` in percent; of a calibrated model, the bounds of its intervals in USD; and where a source has amounts, unit
         prices and what twice the amount would cost.
     """
-    from price_fusion.fusion.predictor import Predictor
+    from price_fusion.prediction.predictor import Predictor
 
     refuse_other_products(samples, split_table)
     chosen = rows_to_report(split_table, checkpoint)
@@ -69,7 +69,7 @@ def report_gate(
     Returns:
         as ``gate_report``, with the split of the rows; ``experts`` is 0 for a model without a gate.
     """
-    from price_fusion.fusion.predictor import Predictor
+    from price_fusion.prediction.predictor import Predictor
 
     refuse_other_products(samples, split_table)
     chosen = samples.iloc[rows_to_report(split_table, checkpoint)]

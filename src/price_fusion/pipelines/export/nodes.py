@@ -7,14 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from price_fusion.fusion.tables.view import TableView
+from price_fusion.data.view import TableView
 
 logger = logging.getLogger(__name__)
 
 
 def export(checkpoint: Any, samples: pd.DataFrame, *tables: TableView) -> Any:
     """Export a checkpoint to ONNX and torch.export, checked on products of the sample table."""
-    from price_fusion.fusion.export.export import TOLERANCE, export_checkpoint
+    from price_fusion.prediction.export.export import TOLERANCE, export_checkpoint
 
     exported = export_checkpoint(checkpoint, samples, {table.source: table for table in tables})
     worst = max(exported.manifest["largest_relative_difference"].values())

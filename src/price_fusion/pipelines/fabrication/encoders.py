@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .draws import BELL_DEVIATION, Draws
-from .products import Products
+from .latent_products import Products
 from .quantities import NOT_STATED, SPELLINGS, StatedQuantities
 from .vocabulary import BRANDS, CATEGORIES, CLAIMS, GRADES, KINDS
 

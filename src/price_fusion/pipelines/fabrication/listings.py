@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .draws import Draws
-from .products import Products
+from .latent_products import Products
 from .quantities import NOT_STATED, SPELLINGS, StatedQuantities
 from .vocabulary import BRANDS, CATEGORIES, CLAIMS, DESCRIPTION_SENTENCES, FILLER_SENTENCES, GRADES
 

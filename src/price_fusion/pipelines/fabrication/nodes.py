@@ -10,8 +10,8 @@ from price_fusion.parameters import FabricationParameters
 
 from .draws import Draws
 from .encoders import CLIP, QWEN, SIGLIP_IMAGE, SIGLIP_TEXT, Matrix, embed, structural_columns
+from .latent_products import Products, draw_products
 from .listings import write_catalog_contents, write_image_links
-from .products import Products, draw_products
 from .quantities import state_quantities
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .draws import Draws, Integers
-from .products import Products
+from .latent_products import Products
 from .vocabulary import CATEGORIES
 
 NOT_STATED = -1

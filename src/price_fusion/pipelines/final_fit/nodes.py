@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from price_fusion.fusion.engine.run_folder import RunFolder
-from price_fusion.fusion.folds import FoldFolder
-from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.data.table import EmbeddingTable
+from price_fusion.models.folds import FoldFolder
 from price_fusion.parameters import ESTIMATOR_KINDS, ComparisonParameters, VariantParameters
+from price_fusion.training.run_folder import RunFolder
 
 
 def fit_final(
@@ -21,7 +21,7 @@ def fit_final(
     *tables: EmbeddingTable,
 ) -> Any:
     """Repeat the training of a checkpoint on all labelled rows; all that decides it is taken from the checkpoint."""
-    from price_fusion.fusion.final_fit import final_checkpoint
+    from price_fusion.selection.final_fit import final_checkpoint
 
     return final_checkpoint(evaluated, _labelled(samples, split_table, tables), variant.train, run_folder)
 
@@ -43,8 +43,8 @@ def fit_final_ensemble(
         members_and_tables: the folder of each member, then the parameters of those that are variants, in the same order, then
             the table of each source.
     """
-    from price_fusion.fusion.estimators import EstimatorOptions
-    from price_fusion.fusion.final_fit import fit_ensemble
+    from price_fusion.models.estimators import EstimatorOptions
+    from price_fusion.selection.final_fit import fit_ensemble
 
     folders = {one.name: one for one in members_and_tables if isinstance(one, FoldFolder)}
     variants = [name for name in folders if name not in ESTIMATOR_KINDS]
@@ -60,6 +60,6 @@ def fit_final_ensemble(
 
 
 def _labelled(samples: pd.DataFrame, split_table: pd.DataFrame, tables: tuple[EmbeddingTable, ...]) -> Any:
-    from price_fusion.fusion.cross_validation import LabelledData
+    from price_fusion.selection.cross_validation import LabelledData
 
     return LabelledData(samples, split_table, {table.source: table for table in tables})

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from price_fusion.fusion.tables.table import EmbeddingTable
-from price_fusion.fusion.unit_prices import UNIT, UNIT_PRICE
+from price_fusion.data.table import EmbeddingTable
+from price_fusion.models.unit_prices import UNIT, UNIT_PRICE
 from price_fusion.parameters import InferenceParameters, IntervalParameters
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def price_products(
         ``sample_id`` and ``price`` in USD, finite and positive, and the bounds of intervals if ``inference`` says so; and the
         same with bounds and unit prices.
     """
-    from price_fusion.fusion.predictor import Predictor
+    from price_fusion.prediction.predictor import Predictor
 
     logger.info(
         "%s: new products are predicted by the %s, fitted on %s labelled rows%s",

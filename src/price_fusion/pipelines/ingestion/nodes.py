@@ -8,15 +8,15 @@ from typing import Any
 
 import pandas as pd
 
-from price_fusion.fusion.tables.alignment import align_products
-from price_fusion.fusion.tables.columns import draft_columns
-from price_fusion.fusion.tables.ids import ids_of
-from price_fusion.fusion.tables.raw import RawEmbeddings
-from price_fusion.fusion.tables.table import EmbeddingTable, TableDraft, draft_table
-from price_fusion.fusion.tables.validation.matrices import suspicions_of_coverage, suspicions_of_table
-from price_fusion.fusion.tables.validation.products import suspicions_of_known, suspicions_of_products
-from price_fusion.fusion.tables.validation.shift import suspicions_of_shift
-from price_fusion.fusion.tables.validation.suspicions import Suspicion, report_suspicions
+from price_fusion.data.alignment import align_products
+from price_fusion.data.checks.matrices import suspicions_of_coverage, suspicions_of_table
+from price_fusion.data.checks.product_checks import suspicions_of_known, suspicions_of_products
+from price_fusion.data.checks.shift import suspicions_of_shift
+from price_fusion.data.checks.suspicions import Suspicion, report_suspicions
+from price_fusion.data.columns import draft_columns
+from price_fusion.data.ids import ids_of
+from price_fusion.data.readers.raw import RawEmbeddings
+from price_fusion.data.table import EmbeddingTable, TableDraft, draft_table
 from price_fusion.parameters import ColumnSourceParameters, IngestionParameters, SourceParameters
 
 logger = logging.getLogger(__name__)

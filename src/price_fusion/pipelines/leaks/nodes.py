@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from price_fusion.fusion.leaks.effect import leak_effect
-from price_fusion.fusion.leaks.overlaps import find_overlaps, sides, warn_of_overlaps
-from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.data.table import EmbeddingTable
 from price_fusion.parameters import ComparisonParameters, LeakParameters
+from price_fusion.selection.leaks.effect import leak_effect
+from price_fusion.selection.leaks.overlaps import find_overlaps, sides, warn_of_overlaps
 
 
 def check_overlaps(
@@ -45,7 +45,7 @@ def check_sources(
     samples: pd.DataFrame, split_table: pd.DataFrame, leaks: LeakParameters, seed: int, *tables: EmbeddingTable
 ) -> dict[str, Any]:
     """Whether sources leak prices."""
-    from price_fusion.fusion.leaks.sources import find_informed_sources, warn_of_sources
+    from price_fusion.selection.leaks.sources import find_informed_sources, warn_of_sources
 
     report = find_informed_sources(samples, split_table, {table.source: table for table in tables}, leaks, seed=seed)
     warn_of_sources(report)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from price_fusion.fusion.roles import rows_to_report
-from price_fusion.fusion.tables.validation.frames import refuse_other_products
+from price_fusion.data.checks.frame_checks import refuse_other_products
+from price_fusion.data.roles import rows_to_report
 from price_fusion.parameters import (
     ComparisonParameters,
     EnsembleParameters,
@@ -21,7 +21,7 @@ def draw_quality(
     results: pd.DataFrame, metrics_by_price: pd.DataFrame, coverage: pd.DataFrame
 ) -> tuple[Any, Any, Any, Any]:
     """True against predicted, errors by price, residuals and calibration."""
-    from price_fusion.fusion.report import figures
+    from price_fusion.report import figures
 
     price, predicted = results["price"].to_numpy(), results["predicted"].to_numpy()
     return (
@@ -34,7 +34,7 @@ def draw_quality(
 
 def draw_network(checkpoint: Any, history: list[dict[str, Any]], gate: dict[str, Any]) -> tuple[Any, Any]:
     """Learning curves, and gate weights by price."""
-    from price_fusion.fusion.report import figures
+    from price_fusion.report import figures
 
     return figures.learning_curves(history, checkpoint.header.epoch), figures.gate_by_price(gate)
 
@@ -54,7 +54,7 @@ def write_variant_report(
     Raises:
         ComparisonError: if the variant was trained on another split.
     """
-    from price_fusion.fusion.report.model_sections import inside_variant, making_of_variant
+    from price_fusion.report.model_sections import inside_variant, making_of_variant
 
     checkpoint = saved["model"]
     importances = {"permuted": saved["permutation"], "left out": saved["retraining"]}
@@ -74,7 +74,7 @@ def write_ensemble_report(
     **saved: Any,
 ) -> str:
     """The page of an ensemble; arguments as of ``write_variant_report``, and its configuration."""
-    from price_fusion.fusion.report.model_sections import inside_ensemble, making_of_ensemble
+    from price_fusion.report.model_sections import inside_ensemble, making_of_ensemble
 
     configuration = {"preset": ensemble.preset} | ensemble.chosen.model_dump(mode="json")
     making = making_of_ensemble(saved["model"].manifest, configuration)
@@ -84,7 +84,7 @@ def write_ensemble_report(
 
 def write_variant_card(*, about: ModelCardParameters, final_fit: bool, **saved: Any) -> str:
     """The model card of a variant; ``saved`` as of ``write_variant_report``."""
-    from price_fusion.fusion.report.model_card import model_card
+    from price_fusion.report.model_card import model_card
 
     path = f"data/06_models/{saved['model'].name}/{'final/' if final_fit else ''}checkpoint.safetensors"
     return model_card(**saved, about=about, path=path, final_fit=final_fit)
@@ -94,7 +94,7 @@ def write_ensemble_card(
     *, about: ModelCardParameters, final_fit: bool, ensemble: EnsembleParameters, **saved: Any
 ) -> str:
     """The model card of an ensemble."""
-    from price_fusion.fusion.report.model_card import model_card
+    from price_fusion.report.model_card import model_card
 
     final = ensemble.has_final_fit(wanted=final_fit)
     path = f"data/06_models/ensemble{'_final' if final else ''}"
@@ -110,11 +110,11 @@ def _page(
     inside: Any,
     making: Any,
 ) -> str:
-    from price_fusion.fusion.report.data_tables import data_section
-    from price_fusion.fusion.report.model_page import headlines, model_page
-    from price_fusion.fusion.report.page import Section
-    from price_fusion.fusion.report.products import extreme_products
-    from price_fusion.fusion.report.who_predicts import who_predicts
+    from price_fusion.report.data_tables import data_section
+    from price_fusion.report.listed_products import extreme_products
+    from price_fusion.report.model_page import headlines, model_page
+    from price_fusion.report.page import Section
+    from price_fusion.report.who_predicts import who_predicts
 
     model, results, samples = saved["model"], saved["results"], saved["samples"]
     refuse_other_products(samples, saved["split_table"])

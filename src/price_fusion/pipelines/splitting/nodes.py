@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from price_fusion.fusion.splits import report_split, split_samples
-from price_fusion.fusion.tables.ids import Ids
+from price_fusion.data.ids import Ids
+from price_fusion.data.splits import report_split, split_samples
 from price_fusion.parameters import SplittingParameters
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from price_fusion.fusion.engine.run_folder import RunFolder
-from price_fusion.fusion.roles import roles_of_split
-from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.data.roles import roles_of_split
+from price_fusion.data.table import EmbeddingTable
 from price_fusion.parameters import IntervalParameters, VariantParameters
+from price_fusion.training.run_folder import RunFolder
 
 
 def train(
@@ -26,9 +26,9 @@ def train(
     Returns:
         the checkpoint, and one record per epoch.
     """
-    from price_fusion.fusion.calibration import calibrated
-    from price_fusion.fusion.engine.trainer import train_variant
-    from price_fusion.fusion.engine.training_data import training_data
+    from price_fusion.evaluation.calibration import calibrated
+    from price_fusion.training.loader.training_data import training_data
+    from price_fusion.training.trainer import train_variant
 
     by_source = {table.source: table for table in tables}
     roles = roles_of_split(samples, split_table, selects=variant.train.selects, seed=seed)

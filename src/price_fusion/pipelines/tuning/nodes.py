@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from price_fusion.fusion.study import TuningFolder
-from price_fusion.fusion.tables.table import EmbeddingTable
+from price_fusion.data.table import EmbeddingTable
 from price_fusion.parameters import TuningParameters, VariantParameters
+from price_fusion.selection.study import TuningFolder
 
 
 def tune(
@@ -25,8 +25,8 @@ def tune(
     Returns:
         the best parameters as ``parameters.yml`` has them, a table of the trials, and a summary.
     """
-    from price_fusion.fusion.cross_validation import LabelledData
-    from price_fusion.fusion.tuning import tune_variant
+    from price_fusion.selection.cross_validation import LabelledData
+    from price_fusion.selection.tuning import tune_variant
 
     labelled = LabelledData(samples, split_table, {table.source: table for table in tables})
     tuned = tune_variant(variant, labelled, tuning, folder, seed=seed)

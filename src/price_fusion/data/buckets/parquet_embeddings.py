@@ -1,0 +1,77 @@
+"""Raw embeddings in parquet files, as many as there are: of pyarrow, DuckDB, Spark, on a disk or in an object store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from price_fusion.data.readers.parquet_files import BinaryDtype, embeddings_of_columns, refuse_other_columns
+from price_fusion.data.readers.raw import RawEmbeddings
+from price_fusion.errors import DataError
+from price_fusion.storage.store import Store
+
+Block = tuple[str, int]
+"""File within the folder, and the number of a row group."""
+
+
+@dataclass(frozen=True)
+class ParquetEmbeddings:
+    """Files of one folder with a column of ids and one of vectors (lists of floats, or bytes).
+
+    A row group is read at a time: write them of 100 MB or so.
+    """
+
+    url: str
+    """The folder; all its ``.parquet`` files count, those of its own folders, too."""
+    embeddings: str = "embedding"
+    """Column of the vectors."""
+    ids: str = "sample_id"
+    """Column of the ids."""
+    binary_dtype: BinaryDtype = "float32"
+    """Type of the numbers in a binary column."""
+
+    @property
+    def origin(self) -> str:
+        """For messages."""
+        return self.url
+
+    def blocks(self) -> list[Block]:
+        """All row groups, file by file.
+
+        Raises:
+            DataError: if there are none, or a file lacks one of the columns, or has one twice.
+            StorageError: if a file cannot be read.
+        """
+        store = Store(self.url)
+        found: list[Block] = []
+        for name in self._files(store):
+            with store.parquet(name) as file:
+                refuse_other_columns(file.schema_arrow.names, self.embeddings, self.ids, f"{self.url}/{name}")
+                found += [(name, group) for group in range(file.num_row_groups)]
+        if not found:
+            raise DataError(f"{self.url}: parquet files without rows. Write them again.")
+        return found
+
+    def read(self, block: Block) -> RawEmbeddings:
+        """Ids and vectors of a row group.
+
+        Raises:
+            DataError: as of the reader of parquet files.
+            StorageError: if the file cannot be read.
+        """
+        name, group = block
+        with Store(self.url).parquet(name) as file:
+            table = file.read_row_group(group, columns=[self.embeddings, self.ids], use_threads=False)
+        place = f"{self.url}/{name}, row group {group}"
+        return embeddings_of_columns(table, self.embeddings, self.ids, self.binary_dtype, place)
+
+    def version(self) -> list[Any]:
+        """What tells these files from others: names, sizes, and times or tags of change."""
+        store = Store(self.url)
+        return [[name, *store.version(name)] for name in self._files(store)]
+
+    def _files(self, store: Store) -> list[str]:
+        names = [name for name in store.names() if name.endswith(".parquet")]
+        if not names:
+            raise DataError(f"{self.url}: found no .parquet file. Put them there, or correct the path in the catalog.")
+        return names

@@ -1,0 +1,280 @@
+"""Product tables in buckets, brought there by DuckDB: with their groups and splits, of files that do not fit in memory.
+
+DuckDB deals the file's rows out to one parquet file a bucket, finds the groups, and draws the splits; the rows of a bucket
+are then checked, and given their types, as those of a table in memory are.
+
+Columns, in the order of the file's rows: ``sample_id`` (int64 if all ids of the file are whole numbers, else string), ``row``
+(of the file, from 0), ``catalog_content``, ``image_link`` and further columns (string, empty where missing), ``group_key``
+(the smallest ``row`` of the group) and, where labelled, ``price``, ``split``, ``half`` and ``tuned_on``.
+"""
+# ruff: noqa: S608 - the SQL is made of our own names and numbers, and of quoted ones
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from price_fusion.data.buckets.bucket_checks import checked, refuse_lookalikes, refuse_twins
+from price_fusion.data.buckets.bucket_groups import find_groups, half_sql, split_sql
+from price_fusion.data.buckets.hashing import bucket_sql
+from price_fusion.data.buckets.product_files import LINK, TEXT, ProductFiles, ProductSource, found_files, opened
+from price_fusion.data.columns import number_format
+from price_fusion.data.groups import is_large, warn_of_group
+from price_fusion.data.ids import Ids
+from price_fusion.data.splits import SPLITS
+from price_fusion.errors import DataError, ParameterError
+from price_fusion.parameters import SplittingParameters
+from price_fusion.parameters.engine import EngineParameters
+from price_fusion.storage.buckets.parts import BucketPlan, Summary, Tables
+from price_fusion.storage.buckets.recipes import recipe
+from price_fusion.storage.workspace import Workspace, duckdb_errors, file_list, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["ProductFiles", "product_plan"]
+
+BATCH = 65_536
+"""Rows that DuckDB hands over at a time; texts of more than 2 GB would not fit in one batch."""
+SPILL_LIMIT: str | None = None
+"""What DuckDB may spill, in its words; None: nearly all that is free."""
+_BYTES_A_ROW = 20_000
+"""Memory that a row may take that waits to be written, with all that is copied of it."""
+
+
+def product_plan(
+    files: ProductFiles,
+    *,
+    engine: EngineParameters,
+    spill: Path,
+    splitting: SplittingParameters | None,
+    tuned_on: Mapping[str, Ids],
+    seed: int,
+) -> BucketPlan:
+    """A product table about to be written, a part a bucket, by this process.
+
+    Args:
+        files: to read.
+        engine: how many buckets, and what memory.
+        spill: folder in which DuckDB works; what it puts there is removed.
+        splitting: of labelled products.
+        tuned_on: per source, the ids that its encoder was tuned on; their groups go to train.
+        seed: of the splits.
+
+    Raises:
+        DataError: if the files are not there. What else can be wrong with them is found by the first part: as
+            ``read_products`` would, a bucket at a time.
+        ParameterError: if the parameters do not say how many buckets, or how labelled products are divided.
+    """
+    if files.labelled and splitting is None:
+        raise ParameterError(f"{files.url}: labelled products without 'splitting', expected how they are divided.")
+    buckets = engine.bucket_count
+    made_by = _recipe(files, buckets, splitting, tuned_on, seed)
+    folder = spill / f"products-{made_by[:12]}"
+    return BucketPlan(
+        task=_Products(files, buckets, engine.memory_bytes, folder, splitting, tuned_on, seed),
+        parts=buckets,
+        buckets=buckets,
+        recipe=made_by,
+        metadata={"origin": files.url, "labelled": files.labelled} | number_format(files.layout),
+        here=True,
+    )
+
+
+def _recipe(
+    files: ProductFiles,
+    buckets: int,
+    splitting: SplittingParameters | None,
+    tuned_on: Mapping[str, Ids],
+    seed: int,
+) -> str:
+    layout = files.layout
+    contents = {
+        "url": files.url,
+        "files": [(one.url, one.version) for one in found_files(files)],
+        "labelled": files.labelled,
+        "layout": [layout.delimiter, layout.encoding, layout.decimal, layout.thousands],
+        "buckets": buckets,
+        "splitting": splitting.model_dump(mode="json") if splitting and files.labelled else None,
+        "seed": seed,
+        "tuned_on": {source: _digest(ids) for source, ids in sorted(tuned_on.items())},
+    }
+    return recipe("products 2", contents)
+
+
+def _digest(ids: Ids) -> str:
+    return hashlib.sha256("\n".join(sorted(set(map(str, ids.tolist())))).encode()).hexdigest()
+
+
+class _Products:
+    """Makes the parts of a product table; what DuckDB has found is kept from one to the next."""
+
+    def __init__(
+        self,
+        files: ProductFiles,
+        buckets: int,
+        memory_bytes: int,
+        folder: Path,
+        splitting: SplittingParameters | None,
+        tuned_on: Mapping[str, Ids],
+        seed: int,
+    ) -> None:
+        self._files = files
+        self._buckets = buckets
+        self._memory_bytes = memory_bytes
+        self._folder = folder
+        self._splitting = splitting if files.labelled else None
+        self._tuned_on = tuned_on if files.labelled else {}
+        self._seed = seed
+        self._workspace: Workspace | None = None
+        self._source: ProductSource
+
+    def __call__(self, part: int) -> tuple[Tables, Summary]:
+        with self._closing(last=part == self._buckets - 1):
+            if self._workspace is None:
+                self._workspace = Workspace(self._folder, self._memory_bytes, SPILL_LIMIT)
+                self._prepare(self._workspace)
+            table = self._bucket(self._workspace, part)
+        return {part: table}, self._summary(table)
+
+    @contextmanager
+    def _closing(self, last: bool) -> Iterator[None]:
+        done = False
+        try:
+            with duckdb_errors(self._files.url, self._folder):
+                yield
+                done = not last
+        finally:
+            if not done and self._workspace is not None:
+                self._workspace.close()
+                self._workspace = None
+
+    def _prepare(self, workspace: Workspace) -> None:
+        self._source = opened(self._files, workspace)
+        self._deal_out(workspace)
+        if not self._paths():
+            raise DataError(
+                f"{self._files.url}: found a header and no products, expected at least one. Write the file again."
+            )
+        products = self._all_products()
+        whole = "coalesce(CAST(TRY_CAST(c0 AS BIGINT) AS VARCHAR) = c0, false)"
+        self._whole_numbers = bool(workspace.value(f"SELECT bool_and({whole}) FROM {products}"))
+        if not self._whole_numbers:
+            refuse_twins(workspace, products, self._files.url)
+        find_groups(workspace, products, ["c2", "c1"])
+        self._warn_of_large_group(workspace, products)
+        self._find_tuned(workspace, products)
+        workspace.run(
+            "CREATE TABLE keyed AS SELECT row, bucket, coalesce(label, row) AS group_key, "
+            f"c0 IN (SELECT id FROM tuned_ids) AS tuned_on FROM {products} LEFT JOIN labels USING (row)"
+        )
+        workspace.run("DROP TABLE labels")
+        self._draw_splits(workspace)
+
+    def _deal_out(self, workspace: Workspace) -> None:
+        """Read the file, once, into a parquet file a bucket."""
+        rows = min(max(self._memory_bytes // _BYTES_A_ROW, 2_048), 500_000)
+        workspace.run(f"SET partitioned_write_flush_threshold = {rows}")
+        workspace.run(f"SET partitioned_write_max_open_files = {max(self._buckets, 100)}")
+        workspace.run(
+            f"COPY (SELECT *, {bucket_sql('c0', self._buckets)} AS bucket "
+            f"FROM ({self._source.sql})) TO {quoted(str(workspace.folder / 'dealt'))} (FORMAT parquet, PARTITION_BY (bucket))"
+        )
+        if self._source.temporary is not None:
+            self._source.temporary.unlink()
+        # From here on, rows are known by their numbers.
+        workspace.run("SET preserve_insertion_order = false")
+
+    def _paths(self, bucket: int | None = None) -> list[str]:
+        folder = self._folder / "dealt"
+        found = (folder if bucket is None else folder / f"bucket={bucket}").rglob("*.parquet")
+        return sorted(map(str, found))
+
+    def _all_products(self) -> str:
+        return f"read_parquet({file_list(self._paths())}, hive_partitioning = true, hive_types = {{'bucket': INTEGER}})"
+
+    def _warn_of_large_group(self, workspace: Workspace, products: str) -> None:
+        largest = workspace.connection.execute(
+            "SELECT label, count(*) AS size FROM labels GROUP BY label ORDER BY size DESC, label LIMIT 1"
+        ).fetchone()
+        rows = workspace.value(f"SELECT count(*) FROM {products}")
+        if largest is None or not is_large(largest[1], rows):
+            return
+        of_column = " UNION ALL ".join(
+            f"SELECT {quoted(name)} AS name, {column} AS value FROM {products} JOIN labels USING (row) "
+            f"WHERE label = {largest[0]} AND {column} <> ''"
+            for name, column in ((LINK, "c2"), (TEXT, "c1"))
+        )
+        most = workspace.connection.execute(
+            f"SELECT name, value, count(*) AS size FROM ({of_column}) GROUP BY name, value ORDER BY size DESC, name DESC LIMIT 1"
+        ).fetchone()
+        if most is not None:
+            warn_of_group(self._files.url, largest[1], rows, *most)
+
+    def _find_tuned(self, workspace: Workspace, products: str) -> None:
+        workspace.run("CREATE TABLE tuned_ids (id VARCHAR)")
+        for source, ids in self._tuned_on.items():
+            refuse_lookalikes(workspace, products, ids, source)
+            table = pa.table({"id": pa.array(ids)})
+            workspace.connection.register("ids_of_source", table)
+            workspace.run("INSERT INTO tuned_ids SELECT CAST(id AS VARCHAR) FROM ids_of_source")
+            workspace.connection.unregister("ids_of_source")
+
+    def _draw_splits(self, workspace: Workspace) -> None:
+        """Make the table ``facts``: what is known of each row, by bucket."""
+        chosen = ""
+        if self._splitting is not None:
+            workspace.run("CREATE TABLE bound AS SELECT DISTINCT group_key FROM keyed WHERE tuned_on")
+            bound = "group_key IN (SELECT group_key FROM bound)"
+            split = split_sql("group_key", bound, self._splitting.fractions, self._seed)
+            chosen = f", {split} AS split, {half_sql('group_key', self._seed)} AS half"
+        # In the order of the buckets, so that those of one are read without the others.
+        workspace.run(f"CREATE TABLE facts AS SELECT *{chosen} FROM keyed ORDER BY bucket, row")
+        workspace.run("DROP TABLE keyed")
+        if self._splitting is not None:
+            self._refuse_empty_splits(workspace, self._splitting)
+
+    def _refuse_empty_splits(self, workspace: Workspace, splitting: SplittingParameters) -> None:
+        rows = dict(workspace.connection.execute("SELECT split, count(*) FROM facts GROUP BY split").fetchall())
+        for name, fraction in zip(SPLITS, splitting.fractions, strict=True):
+            if fraction > 0 and not rows.get(name):
+                tuned = workspace.value("SELECT count(*) FROM facts WHERE tuned_on")
+                raise DataError(
+                    f"split {name!r} gets none of the {sum(rows.values())} products of {self._files.url}, though "
+                    f"splitting.proportions gives it {fraction:.0%} ({tuned} of them may go to train only, as an encoder was "
+                    "tuned on them). Bring more products, or set splitting.proportions otherwise."
+                )
+
+    def _bucket(self, workspace: Workspace, bucket: int) -> pa.Table:
+        """The rows of a bucket, checked."""
+        paths = self._paths(bucket)
+        if not paths:
+            return pa.table({})
+        columns = [f"c{place}" for place in range(len(self._source.names))]
+        known = ["group_key", *(["split", "half", "tuned_on"] if self._splitting is not None else [])]
+        table: pa.Table = workspace.connection.sql(
+            f"SELECT {', '.join([columns[0], 'row', *columns[1:], *known])} "
+            f"FROM read_parquet({file_list(paths)}, hive_partitioning = false) "
+            f"JOIN (SELECT * EXCLUDE (bucket) FROM facts WHERE bucket = {bucket}) USING (row) ORDER BY row"
+        ).to_arrow_table(BATCH)
+        names = [self._source.names[0], "row", *self._source.names[1:], *known]
+        return checked(table.rename_columns(names), self._files, self._source, self._whole_numbers)
+
+    def _summary(self, table: pa.Table) -> Summary:
+        if not self._files.labelled:
+            return {"rows": len(table)}
+        if not len(table):
+            return {"rows": 0, "splits": dict.fromkeys(SPLITS, 0), "tuned_on": 0}
+        counts: dict[str, Any] = {
+            one["values"]: one["counts"] for one in table["split"].combine_chunks().value_counts().to_pylist()
+        }
+        return {
+            "rows": len(table),
+            "splits": {name: counts.get(name, 0) for name in SPLITS},
+            "tuned_on": table["tuned_on"].to_pylist().count(True),
+        }

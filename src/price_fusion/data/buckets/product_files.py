@@ -1,0 +1,195 @@
+"""Product tables as DuckDB reads them: a CSV file, or files of parquet, on a disk or in an object store.
+
+What must be so is as in ``data/products.py``; few records of a file are in memory at a time.
+"""
+# ruff: noqa: S608 - the SQL is made of our own names, and of quoted ones
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from price_fusion.data.buckets.csv_files import CsvFile
+from price_fusion.data.placeholders import EMPTY
+from price_fusion.data.readers.layout import Layout
+from price_fusion.data.readers.published_digests import check_digests
+from price_fusion.errors import DataError, StorageError
+from price_fusion.storage.store import Store
+from price_fusion.storage.workspace import Workspace, file_list, quoted
+
+ID, TEXT, LINK, PRICE = "sample_id", "catalog_content", "image_link", "price"
+PARQUET = (".parquet", ".pq")
+_BLANKS = (
+    "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+"""What ``str.strip`` strips."""
+_ETAGS = ("ETag", "etag", "checksum", "mtime", "LastModified", "updated", "created")
+
+
+@dataclass(frozen=True)
+class ProductFiles:
+    """Where a table of products is."""
+
+    url: str
+    """Of a CSV file, a parquet file, or a folder of parquet files."""
+    labelled: bool
+    """Whether prices are wanted; without, they are dropped unread."""
+    layout: Layout = field(default_factory=Layout)
+    """Of a CSV file, and of prices that are text."""
+    sha256: str | None = None
+    """That a file on a disk must have."""
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Columns that there must be."""
+        return (ID, TEXT, LINK, PRICE) if self.labelled else (ID, TEXT, LINK)
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A file, and what tells its versions apart."""
+
+    url: str
+    version: tuple[int, str]
+
+
+@dataclass(frozen=True)
+class ProductSource:
+    """A table that can be read."""
+
+    names: tuple[str, ...]
+    """Of the columns: the needed ones first."""
+    sql: str
+    """A query that gives ``row`` (from 0) and them as text, in this order, as ``c0``, ``c1``, ...; ids without outer blanks,
+    "" for NULL."""
+    layout: Layout
+    """Of the prices."""
+    temporary: Path | None = None
+    """A file that the query reads and that is of no use afterwards."""
+
+
+def found_files(files: ProductFiles) -> list[FoundFile]:
+    """The files of a table, in the order in which they are read.
+
+    Raises:
+        DataError: if there are none.
+        StorageError: if an object store cannot be reached.
+    """
+    store = Store(files.url)
+    if files.url.lower().endswith(PARQUET) and not (store.is_local and store.path.is_dir()):
+        return [_found(files.url)]
+    if store.is_local and not store.path.is_dir():
+        return [_found(files.url)]
+    names = [name for name in store.names() if name.lower().endswith(PARQUET)]
+    if not names and store.is_local:
+        raise DataError(f"{files.url}: a folder without parquet files, expected a table of products. Put them there.")
+    return [_found(f"{store.url}/{name}") for name in names] or [_found(files.url)]
+
+
+def opened(files: ProductFiles, workspace: Workspace) -> ProductSource:
+    """See which columns a table has.
+
+    Raises:
+        DataError: if it is empty, of another encoding, or lacks a column or has one twice.
+        StorageError: if it cannot be read.
+    """
+    found = [one.url for one in found_files(files)]
+    if not Store(files.url).is_local:
+        workspace.connection.register_filesystem(Store(found[0]).filesystem)
+    if files.sha256 is not None:
+        check_digests(Store(files.url).path, files.sha256, [])
+    local = [str(Store(url).path) if Store(url).is_local else url for url in found]
+    return _parquet(files, local, workspace) if local[0].lower().endswith(PARQUET) else _csv(files, local[0], workspace)
+
+
+def _found(url: str) -> FoundFile:
+    store = Store(url)
+    if store.is_local:
+        try:
+            status = store.path.stat()
+        except OSError as error:
+            raise DataError(
+                f"{url}: could not be opened ({error.strerror or error}), expected a table of products. Put it there, or correct "
+                "its path in the catalog."
+            ) from error
+        return FoundFile(url, (status.st_size, str(status.st_mtime_ns)))
+    folder, _, name = url.rpartition("/")
+    size = Store(folder).size(name)  # with errors of our own
+    if size is None:
+        raise DataError(f"{url}: is not there, expected a table of products. Put it there, or correct its address.")
+    details = Store(url).filesystem.info(url)
+    return FoundFile(url, (size, repr([str(details[key]) for key in _ETAGS if key in details])))
+
+
+@contextmanager
+def _bytes_of(path: str) -> Iterator[BinaryIO]:
+    try:
+        with Path(path).open("rb") if Store(path).is_local else Store(path).filesystem.open(path, "rb") as stream:
+            yield stream
+    except OSError as error:
+        raise StorageError(
+            f"{path}: could not be read ({error.strerror or error}). Give the same command again."
+        ) from error
+
+
+def _csv(files: ProductFiles, path: str, workspace: Workspace) -> ProductSource:
+    file = CsvFile(lambda: _bytes_of(path), files.url, files.needed, files.layout)
+    names, target = _wanted(files, file.header), workspace.folder / "records.parquet"
+    file.write_parquet(target, names, LINK)
+    columns = [f"c{place}" for place in range(len(names))]
+    sql = _as_text(columns, f"read_parquet({file_list([str(target)])})", "record - 1")
+    return ProductSource(names, sql, files.layout, target)
+
+
+def _parquet(files: ProductFiles, paths: list[str], workspace: Workspace) -> ProductSource:
+    source = (
+        f"read_parquet({file_list(paths)}, union_by_name = true, hive_partitioning = false, binary_as_string = true)"
+    )
+    types = dict(
+        workspace.connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE FROM {source})").fetchall()
+    )
+    missing = [name for name in files.needed if name not in types]
+    if missing:
+        raise DataError(
+            f"{files.url}: lacks the column(s) {', '.join(missing)}; found {', '.join(map(repr, types))[:500]}; expected "
+            f"{', '.join(files.needed)}. Rename or add them."
+        )
+    if types[ID] in ("FLOAT", "DOUBLE") or types[ID].startswith("DECIMAL"):
+        raise DataError(
+            f"{files.url}: sample_id is of type {types[ID]}, expected whole numbers or text. Convert the column and write it again."
+        )
+    names = _wanted(files, list(types))
+    numeric = files.labelled and types[PRICE] != "VARCHAR"
+    columns = ['"' + name.replace('"', '""') + '"' for name in names]
+    if numeric:
+        columns[names.index(PRICE)] = f"CAST({PRICE} AS DOUBLE)"
+    layout = Layout() if numeric else files.layout
+    return ProductSource(names, _as_text(columns, source, "row_number() OVER () - 1"), layout)
+
+
+def _wanted(files: ProductFiles, header: Sequence[str]) -> tuple[str, ...]:
+    """Names of the columns that are read."""
+    reserved = ("row", "group_key", *(("split", "half", "tuned_on") if files.labelled else ()))
+    taken = [name for name in header if name in reserved]
+    if taken:
+        raise DataError(
+            f"{files.url}: has the column(s) {', '.join(map(repr, taken))}, which are names that buckets use themselves. Rename "
+            "or remove them."
+        )
+    further = (name for name in header if name and name not in (ID, TEXT, LINK, PRICE))
+    return (*files.needed, *further)
+
+
+def _as_text(columns: Sequence[str], source: str, row: str) -> str:
+    texts = [f"coalesce(CAST({column} AS VARCHAR), '')" for column in columns]
+    texts[0] = f"trim({texts[0]}, {quoted(_BLANKS)})"
+    empty = ", ".join(map(quoted, ("", *EMPTY)))
+    for place in (1, 2):  # text and link
+        bare = f"lower(trim({texts[place]}, {quoted(_BLANKS)}))"
+        texts[place] = f"CASE WHEN {bare} IN ({empty}) THEN '' ELSE {texts[place]} END"
+    named = ", ".join(f"{text} AS c{place}" for place, text in enumerate(texts))
+    return f"SELECT {row} AS row, {named} FROM {source}"

@@ -1,0 +1,114 @@
+"""Prices in USD from their text."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from price_fusion.data.placeholders import EMPTY
+from price_fusion.errors import DataError
+
+LOWEST, HIGHEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+"""USD. Models are trained in float32, which holds no price beyond these."""
+SHOWN = 5
+"""Records that a message names; the rest are counted."""
+_CURRENCY_CODE = re.compile(r"(?<![A-Za-z])(?:[A-Z]{3}|Rs\.?)(?![A-Za-z])")
+_SEPARATED = re.compile(r"[+-]?[0-9]+(?:[.,'\N{RIGHT SINGLE QUOTATION MARK}\s][0-9]+)+")
+_EXPECTED = "expected a finite price above 0 in USD"
+_ADVICE = {
+    "missing": "Add them, or remove these records.",
+    "with a currency sign": "Remove the signs; prices in another currency must be converted.",
+    "with separators that may mean several things": (
+        "Say in the catalog entry of the file what separates them: 'decimal' (now {decimal!r}) and 'thousands' (now "
+        "{thousands!r}), for example decimal: '.' and thousands: ',' for 1,299.99."
+    ),
+    "beyond what models can hold": f"Fix these records, or remove them: a price is between {LOWEST:.1e} and {HIGHEST:.1e}.",
+    "of 0": "The price of these products is not known: remove these records.",
+    "below 0": "Remove these records, or correct them.",
+    "that are not numbers": "Fix these records, or remove them.",
+}
+
+
+def parse_prices(
+    values: Sequence[str],
+    ids: Sequence[object],
+    origin: str,
+    *,
+    numbers: Sequence[int],
+    decimal: str = ".",
+    thousands: str | None = None,
+) -> tuple[NDArray[np.float64], list[DataError]]:
+    """Prices of N products.
+
+    Args:
+        values: (N,) text.
+        ids: (N,) for messages.
+        origin: the file, for messages.
+        numbers: (N,) of the records, for messages.
+        decimal: between dollars and cents.
+        thousands: between groups of three digits.
+
+    Returns:
+        float64 (N,) in USD, NaN where a price is none, and what is wrong, one error a kind.
+    """
+    text = [value.strip() for value in values]
+    found = parse_numbers(text, decimal, thousands)
+    prices = [price if LOWEST <= price <= HIGHEST else math.nan for price in found]
+    wrong: dict[str, list[int]] = {}
+    for row, price in enumerate(prices):
+        if math.isnan(price):
+            kind = _fault(text[row], found[row])
+            wrong.setdefault(kind, []).append(row)
+    problems = []
+    for kind, rows in wrong.items():
+        shown = "; ".join(
+            f"record {numbers[row]} (sample_id {ids[row]}): price is {repr(text[row][:60]) if text[row] else 'missing'}"
+            for row in rows[:SHOWN]
+        )
+        more = f"; and {len(rows) - SHOWN:,} further records" if len(rows) > SHOWN else ""
+        advice = _ADVICE[kind].format(decimal=decimal, thousands=thousands)
+        problems.append(DataError(f"{origin}: {len(rows):,} price(s) {kind}: {shown}{more}; {_EXPECTED}. {advice}"))
+    return np.array(prices, dtype=np.float64), problems
+
+
+def parse_numbers(values: Sequence[str], decimal: str = ".", thousands: str | None = None) -> list[float]:
+    """The numbers that N texts without outer blanks are, NaN where one is none.
+
+    Args:
+        values: (N,) text.
+        decimal: between whole and fractional digits.
+        thousands: between groups of three digits.
+    """
+    pattern = _pattern(decimal, thousands)
+    return [_number(value, pattern, decimal, thousands) for value in values]
+
+
+def _pattern(decimal: str, thousands: str | None) -> re.Pattern[str]:
+    point = re.escape(decimal)
+    whole = r"[0-9]+" if thousands is None else rf"(?:[0-9]{{1,3}}(?:{re.escape(thousands)}[0-9]{{3}})+|[0-9]+)"
+    return re.compile(rf"[+-]?(?:{whole}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][+-]?[0-9]+)?")
+
+
+def _number(text: str, pattern: re.Pattern[str], decimal: str, thousands: str | None) -> float:
+    """The number that a text is, or NaN."""
+    if not pattern.fullmatch(text):
+        return math.nan
+    plain = text if thousands is None else text.replace(thousands, "")
+    return float(plain.replace(decimal, "."))
+
+
+def _fault(text: str, number: float) -> str:
+    """What is wrong with a price, as ``_ADVICE`` has it."""
+    if not text or text.lower() in EMPTY:
+        return "missing"
+    if not math.isnan(number):
+        return "of 0" if number == 0 else "below 0" if number < 0 else "beyond what models can hold"
+    has_code = any(map(str.isdigit, text)) and _CURRENCY_CODE.search(text.strip("0123456789"))
+    if has_code or any(unicodedata.category(character) == "Sc" for character in text):
+        return "with a currency sign"
+    return "with separators that may mean several things" if _SEPARATED.fullmatch(text) else "that are not numbers"

@@ -1,0 +1,1 @@
+"""Readers of product and embedding files, one a format, and what they have in common."""

@@ -1,0 +1,1 @@
+"""Models: networks, their features and checkpoints, and other estimators on the same features."""

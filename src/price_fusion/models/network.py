@@ -1,0 +1,91 @@
+"""A trained network, ready to give log prices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from price_fusion.errors import CheckpointError
+from price_fusion.metrics.intervals import Calibration
+from price_fusion.metrics.price_scale import PriceScale
+from price_fusion.models.build import build_model
+from price_fusion.models.checkpoint import Checkpoint
+from price_fusion.models.device import one_thread, uses_bf16
+from price_fusion.models.features import Features
+from price_fusion.models.scoring import gate_weights, score
+from price_fusion.parameters import Source
+
+FEW_PRODUCTS = 64
+"""Up to so many, one thread scores: several would wait for each other longer than they compute."""
+
+
+class Network:
+    """The model of a checkpoint.
+
+    Args:
+        checkpoint: what to load.
+        precision: of matrix products.
+
+    Raises:
+        CheckpointError: if the weights do not fit the header.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, precision: Literal["float32", "bf16", "auto"] = "float32") -> None:
+        self.header = checkpoint.header
+        self.calibration: Calibration | None = checkpoint.calibration
+        self._bf16 = uses_bf16(precision, torch.device("cpu"))
+        self._model = build_model(self.header.sources, self.header.model)
+        try:
+            self._model.load_state_dict(checkpoint.weights)
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"checkpoint of {self.header.variant!r}: weights do not fit its header ({error})"
+            ) from error
+        self._model.eval()
+
+    @property
+    def name(self) -> str:
+        """The variant."""
+        return self.header.variant
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """What it fuses, in the order of its tokens."""
+        return self.header.sources
+
+    @property
+    def dtypes(self) -> Mapping[str, str]:
+        """Type in which each source was stored for training."""
+        return self.header.dtypes
+
+    @property
+    def median_price(self) -> float:
+        """Of its train rows, USD."""
+        return self.header.median_price
+
+    @property
+    def price_scale(self) -> PriceScale:
+        """Of its log prices."""
+        return self.header.price_scale
+
+    def log_prices(self, features: Features) -> NDArray[np.float64]:
+        """Log prices of N products, (N,), within ``price_scale``; a warning counts those that were not.
+
+        Args:
+            features: of its sources; others are not used.
+        """
+        own = Features({name: features.sources[name] for name in self.sources})
+        with one_thread() if len(own) <= FEW_PRODUCTS else nullcontext():
+            scored = score(self._model, own, torch.arange(len(own)), bf16=self._bf16)
+        logs: NDArray[np.float64] = scored.double().numpy()
+        return self.price_scale.bounded(logs, self.name)
+
+    def gate_weights(self, features: Features) -> NDArray[np.float32]:
+        """Weight of each expert for N products, (N, experts); (N, 0) of a model without a gate."""
+        weights: NDArray[np.float32] = gate_weights(self._model, features, torch.arange(len(features))).numpy()
+        return weights

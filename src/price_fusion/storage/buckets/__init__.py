@@ -1,0 +1,1 @@
+"""Tables in hash buckets on disk or in object stores: their parts, drafts and recipes."""

@@ -1,0 +1,50 @@
+"""One CSV file of a table in buckets, its rows in the order of the product file; sorted on the disk where they do not fit in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from price_fusion.parameters import EngineParameters
+from price_fusion.storage.buckets.parts import Buckets
+from price_fusion.storage.workspace import Workspace, duckdb_errors, file_list, quoted
+
+
+@dataclass(frozen=True)
+class OrderedRows:
+    """Some columns of a table with a column ``row``, the place in the product file; about to be written in its order."""
+
+    buckets: Buckets
+    columns: tuple[str, ...]
+    engine: EngineParameters
+    spill: Path
+    """Folder for what does not fit ``engine.memory_gb``."""
+
+
+def write_ordered_csv(path: Path, rows: OrderedRows) -> None:
+    """Write a CSV file with a header.
+
+    Args:
+        path: of the file.
+        rows: what to write.
+
+    Raises:
+        StorageError: if there is no room for the file or for what is spilt.
+        EngineError: if ``engine.memory_gb`` does not suffice.
+    """
+    buckets = rows.buckets
+    folder = rows.spill / f"ordered-{buckets.fingerprint[:12]}"
+    workspace = Workspace(folder, rows.engine.memory_bytes)
+    try:
+        if not buckets.store.is_local:
+            workspace.connection.register_filesystem(buckets.store.filesystem)
+        root = buckets.store.path if buckets.store.is_local else buckets.url
+        files = file_list([f"{root}/{name}" for name in buckets.file_names])
+        names = ", ".join(f'"{name}"' for name in rows.columns)
+        with duckdb_errors(buckets.url, folder):
+            workspace.run(
+                f"COPY (SELECT {names} FROM read_parquet({files}, hive_partitioning = false) ORDER BY row) "  # noqa: S608
+                f"TO {quoted(str(path))} (FORMAT csv, HEADER)"
+            )
+    finally:
+        workspace.close()

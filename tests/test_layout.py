@@ -1,0 +1,85 @@
+"""What docs/architecture.md promises of packages and modules, as far as import-linter does not check it."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import price_fusion
+from price_fusion.compute.local import IMPORTED
+from price_fusion.training.code_digest import CODE
+
+ROOT = Path(price_fusion.__file__).parent
+MOST_MODULES = 12
+EXEMPT = {"datasets"}
+"""Class paths stand in catalogs of users."""
+NOT_THE_LIBRARY = {"configuration", "console", "datasets", "hooks", "pipelines"}
+TWO_LAYERS = {
+    "checkpoint": "file and dataset",
+    "columns": "tables and branches of column sources",
+    "embedding_files": "readers and dataset",
+    "ensemble": "folder and dataset",
+    "errors": "classes, refusals of datasets, and how they are shown",
+    "made_from": "records and the hook that works them out",
+    "product_files": "files in buckets and the hook that finds them",
+    "tuning": "parameters and trials",
+}
+"""One concern on several layers; every pipeline has its own ``nodes`` and ``pipeline``."""
+
+
+def modules() -> list[Path]:
+    return [path.relative_to(ROOT) for path in sorted(ROOT.rglob("*.py")) if path.name != "__init__.py"]
+
+
+def test_no_package_has_more_than_a_dozen_modules() -> None:
+    counts: dict[str, int] = defaultdict(int)
+    for path in modules():
+        counts[path.parent.as_posix()] += 1
+    assert {name: count for name, count in counts.items() if count > MOST_MODULES and name not in EXEMPT} == {}
+
+
+def test_modules_share_a_name_only_where_they_are_one_concern_on_several_layers() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for path in modules():
+        places[path.stem].append(path.as_posix())
+    shared = {name for name, found in places.items() if len(found) > 1}
+    assert shared == {"nodes", "pipeline", *TWO_LAYERS}
+
+
+def test_each_package_says_what_it_is_for() -> None:
+    packages = {path.parent for path in modules()} - {Path()}
+    assert [
+        one for one in packages if not (ROOT / one / "__init__.py").read_text(encoding="utf-8").startswith('"""')
+    ] == []
+
+
+def test_the_digest_of_code_is_of_the_whole_library() -> None:
+    packages = {path.parts[0] for path in modules() if len(path.parts) > 1}
+    assert set(CODE) == packages - NOT_THE_LIBRARY
+
+
+@pytest.mark.parametrize("name", IMPORTED)
+def test_what_the_server_of_workers_imports_is_there(name: str) -> None:
+    assert importlib.util.find_spec(name) is not None
+
+
+def test_the_former_package_names_its_successor() -> None:
+    for name in ("price_fusion.fusion", "price_fusion.fusion.predictor"):
+        with pytest.raises(ImportError, match="from price_fusion import Predictor"):
+            importlib.import_module(name)
+
+
+def test_predictor_is_imported_from_the_package_and_torch_only_with_it(
+    modules_after: Callable[[str], set[str]],
+) -> None:
+    assert "torch" not in modules_after("import price_fusion")
+    assert "torch" in modules_after("from price_fusion import Predictor")
+
+
+def test_what_the_package_does_not_have_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="Predicter"):
+        _ = price_fusion.Predicter  # type: ignore[attr-defined]
