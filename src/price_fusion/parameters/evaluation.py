@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
@@ -33,6 +35,21 @@ class ComparisonParameters(Parameters):
     tabicl_memory_gb: Positive = 4.0
     """What embeddings of the fit rows may take in ``tabicl``, in 1e9 bytes. With more fit rows than that is enough for, it
     sees a random sample of them."""
+
+    @field_validator("tabicl_checkpoint")
+    @classmethod
+    def _usable_checkpoint(cls, value: str) -> str:
+        # Otherwise it would be found out only after the variants were trained.
+        if value and not Path(value).expanduser().is_file():
+            raise ValueError(
+                f"names a file that is not there: {Path(value).expanduser().absolute()}. Nothing is downloaded: docs/models.md, "
+                '"TabICL", says where to get one. Empty: tabicl is left out'
+            )
+        if value and find_spec("tabicl") is None:
+            raise ValueError(
+                "names a checkpoint, but the package tabicl is not installed: pip install 'price-fusion[tabicl]'. Empty: tabicl is left out"
+            )
+        return value
 
 
 class InferenceParameters(Parameters):
