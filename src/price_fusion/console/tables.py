@@ -128,7 +128,9 @@ def intervals_table(summaries: Mapping[str, Mapping[str, Any]]) -> Table:
         for level, found in summary["levels"].items():
             deviation = found["largest_deviation"]
             off = (
-                f"no bin has {JUDGED_ROWS} rows" if deviation is None else f"{deviation:+.1f} points, {found['bin']} USD"
+                f"no bin has {JUDGED_ROWS} rows"
+                if deviation is None
+                else f"{deviation:+.1f} points, {found['bin']} USD"
             )
             table.add_row(name, summary["split"], level, f"{found['coverage']:.1f}", money(found["mean_width"]), off)
     return table
