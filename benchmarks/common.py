@@ -36,6 +36,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "benchmarks" / "results"
 BUSY = 0.25
 """Load per core from which a machine counts as busy."""
+MEASURED = ("src", "conf", "benchmarks/*.py", "tests/robustness/*.py")
+"""Code that decides figures."""
 NOT_SHOWN = ("--output", "--scratch", "--revision")
 POOL_ROWS = 16_384
 """Different rows of a fabricated matrix; longer ones repeat them, which no kernel and no disk notices."""
@@ -75,7 +77,13 @@ def command_line() -> str:
             next(words, None)
         elif not word.startswith(tuple(f"{option}=" for option in NOT_SHOWN)):
             kept.append(word)
-    return shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *kept])
+    return shlex.join(["python", *_program(), *kept])
+
+
+def _program() -> list[str]:
+    """The benchmark as the interpreter's arguments name it: a script, or a module of ``python -m``."""
+    module = sys.modules["__main__"].__spec__
+    return ["-m", module.name] if module else [f"benchmarks/{Path(sys.argv[0]).name}"]
 
 
 def scratch_folder(options: argparse.Namespace) -> tempfile.TemporaryDirectory[str]:
@@ -119,9 +127,7 @@ def revision() -> str:
     """Commit of the code, with a plus sign where files differ from it."""
     try:
         commit = _git("rev-parse", "--short", "HEAD")
-        return commit + (
-            "+" if _git("status", "--porcelain", "--untracked-files=no", "src", "conf", "benchmarks/*.py") else ""
-        )
+        return commit + ("+" if _git("status", "--porcelain", "--untracked-files=no", *MEASURED) else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 

@@ -32,16 +32,17 @@ class Part:
     """A benchmark to run, and for how long at most."""
 
     command: tuple[str, ...]
+    """Arguments of the interpreter, from the repository's root."""
     seconds: float
     smoke: tuple[str, ...] = ("--smoke",)
 
 
-KILLS = ("kills.py", "--name", "gpu_kills", "--title", "GPU: kills")
+KILLS = ("-m", "tests.robustness.kills", "--name", "gpu_kills", "--title", "GPU: kills")
 PARTS = {
-    "speed": Part(("gpu_speed.py",), 450),
-    "tests": Part(("gpu_tests.py",), 180),
-    "run": Part(("gpu_runs.py", "run"), 80),
-    "ensemble": Part(("gpu_runs.py", "ensemble"), 110),
+    "speed": Part(("benchmarks/gpu_speed.py",), 450),
+    "tests": Part(("benchmarks/gpu_tests.py",), 180),
+    "run": Part(("benchmarks/gpu_runs.py", "run"), 80),
+    "ensemble": Part(("benchmarks/gpu_runs.py", "ensemble"), 110),
     "kills": Part(
         (*KILLS, "--kills", "8", "--most", "4"), 120, ("--smoke", "--kills", "1", "--most", "1", "--epochs", "2")
     ),
@@ -52,8 +53,7 @@ def run_part(name: str, options: argparse.Namespace) -> bool:
     """Run a part; whether it ended well."""
     part = PARTS[name]
     budget = part.seconds * (REHEARSAL if options.smoke else 1)
-    command = [sys.executable, str(REPOSITORY / "benchmarks" / part.command[0]), *part.command[1:]]
-    command += ["--seconds", f"{budget:g}", "--output", str(options.output)]
+    command = [sys.executable, *part.command, "--seconds", f"{budget:g}", "--output", str(options.output)]
     command += part.smoke if options.smoke else ()
     command += ["--revision", options.revision] if options.revision else []
     command += ["--scratch", str(options.scratch)] if options.scratch else []

@@ -19,7 +19,7 @@ import pandas as pd
 
 from budget import Budget, run_limited
 from common import Column, ResultTable, Section, parse_arguments, scratch_folder, start
-from kills import SAMPLE, make_project
+from project import SAMPLE, make_project
 from timing import Timings, best_seconds
 
 

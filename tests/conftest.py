@@ -76,6 +76,7 @@ LIBRARY = (
     "models",
     "prediction",
     "report",
+    "robustness",
     "selection",
     "storage",
     "training",

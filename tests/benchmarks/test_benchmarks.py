@@ -4,32 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from report import RELIABILITY
-
-REPOSITORY = Path(__file__).parents[2]
-
-
-def run(script: str, *arguments: str, fails: bool = False) -> str:
-    """The real command, on one thread: other tests may be running beside it."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "DO_NOT_TRACK": "1"}
-    result = subprocess.run(
-        [sys.executable, f"benchmarks/{script}.py", *arguments],
-        cwd=REPOSITORY,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert (result.returncode != 0) == fails, result.stdout[-4000:] + result.stderr[-4000:]
-    return result.stdout + result.stderr
+from support.measured import assert_smoke_is_reported, run
 
 
 @pytest.mark.parametrize(
@@ -47,34 +26,10 @@ def run(script: str, *arguments: str, fails: bool = False) -> str:
         pytest.param("accuracy", 2, marks=pytest.mark.slow),
         pytest.param("estimator_speed", 0, marks=pytest.mark.slow),
         pytest.param("final_fit", 0, marks=pytest.mark.slow),
-        pytest.param("kills", 2, marks=pytest.mark.slow),
-        pytest.param("mutations", 1, marks=pytest.mark.slow),
-        pytest.param("csv_mutations", 1, marks=pytest.mark.slow),
-        pytest.param("pickle_mutations", 2, marks=pytest.mark.slow),
     ],
 )
 def test_smoke_sizes_end_in_a_result_that_the_report_takes(script: str, goals: int, tmp_path: Path) -> None:
-    results, pages = tmp_path / "results", tmp_path / "docs"
-    pages.mkdir()
-    run(script, "--smoke", "--output", str(results))
-    section = json.loads((results / f"{script}.json").read_text(encoding="utf-8"))
-    assert section["smoke"]
-    assert section["command"] == f"python benchmarks/{script}.py --smoke"
-    assert len(section["goals"]) == goals
-    assert section["tables"]
-    for table in section["tables"]:
-        keys = {column["key"] for column in table["columns"]}
-        assert table["rows"]
-        assert keys <= set().union(*table["rows"])
-
-    run("report", "--results", str(results), "--output", str(pages))
-    (page,) = pages.iterdir()
-    assert page.stem == ("reliability" if script in RELIABILITY else "benchmarks")
-    text = page.read_text(encoding="utf-8")
-    assert f"## {section['title']}" in text
-    assert section["command"] in text
-    assert "these figures mean nothing" in text
-    assert str(tmp_path) not in text
+    assert_smoke_is_reported(script, goals, "benchmarks.md", tmp_path)
 
 
 @pytest.mark.slow

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from .test_benchmarks import REPOSITORY, run
+from support.measured import run
+from support.projects import REPOSITORY
 
 
 @pytest.mark.parametrize("parts", ["speed,tests,run", pytest.param("ensemble,kills", marks=pytest.mark.slow)])

@@ -16,7 +16,7 @@ from time import monotonic, sleep
 
 import pytest
 
-from killing import AIMS, SAVES, SETTINGS, Ordeal, digests, train, train_command, train_under_fire
+from robustness.killing import AIMS, SAVES, SETTINGS, Ordeal, digests, train, train_command, train_under_fire
 from support.projects import Project
 
 SHORT_FORM, LONG_FORM = 4, 30

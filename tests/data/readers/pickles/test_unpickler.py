@@ -354,7 +354,7 @@ def test_mutations_load_or_are_refused(protocol):
     whole = small_pickles()[protocol]
     source = random.Random(protocol)  # noqa: S311 - nothing here is secret
     # Python's own machine answers LONG_BINPUT, "r", with up to 64 GiB of memory: only a process with limits may try
-    # (benchmarks/pickle_mutations.py).
+    # (tests/robustness/pickle_mutations.py).
     values = [value for value in range(256) if value != ord("r")]
     for _ in range(400):
         data = bytearray(whole)

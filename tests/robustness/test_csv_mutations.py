@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from .test_benchmarks import run
+from support.measured import section_of
 
 
 def test_a_damaged_csv_is_refused_by_name_or_read_as_it_says(tmp_path: Path) -> None:
-    run("csv_mutations", "--count", "210", "--output", str(tmp_path))
-    found = json.loads((tmp_path / "csv_mutations.json").read_text(encoding="utf-8"))["values"]
+    found = section_of("csv_mutations", tmp_path, "--count", "210")["values"]
     assert found == {"mutations": 210, "bad": 0}

@@ -4,7 +4,7 @@ Each mutation is one flipped bit, truncation, removed or doubled line, swap or r
 decided by a parser of its own, written here from RFC 4180. A CSV has no checksum: a changed digit is another number, and
 counts as what the bytes say; the argument ``sha256`` of the catalog entry notices it.
 
-    python benchmarks/csv_mutations.py --count 2000
+    python -m tests.robustness.csv_mutations --count 2000
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+from benchmarks.common import Column, Goal, ResultTable, Section, parse_arguments, scratch_folder, start
 
-from common import Column, Goal, ResultTable, Section, parse_arguments, scratch_folder, start
 from price_fusion.data.products import read_products
 from price_fusion.errors import DataError
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from random_parameters import COLUMNS
+from .random_parameters import COLUMNS
 
 Raw = dict[str, Any]
 Matrix = NDArray[np.floating[Any]]

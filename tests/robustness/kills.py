@@ -1,6 +1,6 @@
 """Trainings that are killed by SIGKILL again and again and resumed: do they end as if nobody had killed them, to the bit?
 
-    python benchmarks/kills.py --kills 120
+    python -m tests.robustness.kills --kills 120
 
 Each start is the real ``kedro run`` in a project of its own, on a fabricated sample. The tests run a few kills.
 """
@@ -10,21 +10,18 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import shutil
-import subprocess
-import sys
-from collections.abc import Sequence
 from itertools import cycle, pairwise
 from pathlib import Path
 from time import monotonic
 
-from common import REPOSITORY, Column, Goal, ResultTable, Section, console, parse_arguments, scratch_folder, start
-from killing import AIMS, SETTINGS, Kill, Ordeal, train, train_under_fire
-from timing import Timings
+from benchmarks.common import Column, Goal, ResultTable, Section, console, parse_arguments, scratch_folder, start
+from benchmarks.project import SAMPLE, make_project
+from benchmarks.timing import Timings
+
+from .killing import AIMS, SETTINGS, Kill, Ordeal, train, train_under_fire
 
 EPOCHS = 80
 """So many that a training takes several kills."""
-SAMPLE = "fabrication.labelled=300,fabrication.unlabelled=60"
 TABLES = (("--pipelines", "fabricate", "--params", SAMPLE), ("--pipelines", "split"))
 
 
@@ -42,7 +39,7 @@ def main() -> None:
     settings = [*SETTINGS, f"moe.train.epochs={options.epochs}"]
     start("Kills")
     with scratch_folder(options) as scratch:
-        project = make_project(Path(scratch) / "project")
+        project = make_project(Path(scratch) / "project", TABLES)
         expected, usual = train(project, settings=settings)
         Timings("the training without kills", options.epochs, "epochs").note(epochs_trained(project), usual)
         ordeals: list[Ordeal] = []
@@ -74,23 +71,6 @@ def found(ordeals: list[Ordeal], expected: dict[str, str], options: argparse.Nam
         values={"kills": len(kills), "trainings": len(ordeals), "others": others},
         left_out={"kills": f"{left} of {options.kills} before the time was up"} if left > 0 else {},
     )
-
-
-def make_project(path: Path, runs: Sequence[Sequence[str]] = TABLES) -> Path:
-    """The repository's configuration in a folder of its own, and what some runs of ``kedro run`` make there.
-
-    Args:
-        path: of the new project.
-        runs: arguments of each; by default those of a fabricated sample, its tables and its split.
-    """
-    shutil.copytree(REPOSITORY / "conf", path / "conf")
-    for name in ("pyproject.toml", ".telemetry"):
-        shutil.copy(REPOSITORY / name, path / name)
-    (path / "src").mkdir()
-    for arguments in runs:
-        command = [sys.executable, "-m", "kedro", "run", *arguments]
-        subprocess.run(command, cwd=path, check=True, capture_output=True)
-    return path
 
 
 def epochs_trained(project: Path) -> int:

@@ -1,4 +1,4 @@
-"""Damage of our own files is named, or changes nothing; the long form is ``benchmarks/mutations.py``."""
+"""Damage of our own files is named, or changes nothing; the long form is ``python -m tests.robustness.mutations``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from damage import KINDS, OUTCOMES, RIGHT, Result, Subject, make_subjects, outcomes
+from .damage import KINDS, OUTCOMES, RIGHT, Result, Subject, make_subjects, outcomes
 
 COUNT = 150
 SUBJECTS = (

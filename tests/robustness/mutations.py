@@ -1,6 +1,6 @@
 """What becomes of damage to our own files: is it named, harmless, silently wrong, or an error of another kind?
 
-    python benchmarks/mutations.py --count 2000
+    python -m tests.robustness.mutations --count 2000
 
 The tests run the same on a small sample.
 """
@@ -11,8 +11,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from common import Column, Goal, ResultTable, Section, parse_arguments, scratch_folder, start
-from damage import KINDS, OUTCOMES, RIGHT, Result, counts, make_subjects, outcomes
+from benchmarks.common import Column, Goal, ResultTable, Section, parse_arguments, scratch_folder, start
+
+from .damage import KINDS, OUTCOMES, RIGHT, Result, counts, make_subjects, outcomes
 
 EXAMPLES = 3
 """Wrong outcomes of a subject that are printed."""

@@ -1,6 +1,6 @@
 """Random valid configurations on random small inputs: do they run, or are they refused by name?
 
-    python benchmarks/fuzzing.py --count 1000
+    python -m tests.robustness.fuzzing --count 1000
 
 Each example is a whole project: its parameters are checked as those of ``conf/`` are, and Kedro's runner takes it through the
 real pipelines and catalog, from raw files to a submission. Right is a run whose prices and figures are sound, or one of our
@@ -31,6 +31,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+from benchmarks.common import REPOSITORY, Column, Goal, ResultTable, Section, parse_arguments, scratch_folder, start
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as hypothesis_seed
 from hypothesis import strategies as st
@@ -42,7 +43,6 @@ from kedro.pipeline import Pipeline
 from kedro.runner import SequentialRunner
 from kedro.validation.parameter_validator import ParameterValidator
 
-from common import REPOSITORY, Column, Goal, ResultTable, Section, parse_arguments, scratch_folder, start
 from price_fusion.console.errors import own_error
 from price_fusion.data.products import read_products
 from price_fusion.errors import ParameterError, PriceFusionError
@@ -54,8 +54,9 @@ from price_fusion.metrics.intervals import interval_columns
 from price_fusion.parameters import ProjectParameters, VariantParameters, parse_project_parameters
 from price_fusion.pipeline_registry import build_pipelines
 from price_fusion.settings import CONFIG_LOADER_ARGS
-from random_parameters import EXTRAS, Spoilt, projects, spoilt_projects
-from random_products import inputs, write_inputs
+
+from .random_parameters import EXTRAS, Spoilt, projects, spoilt_projects
+from .random_products import inputs, write_inputs
 
 Raw = dict[str, Any]
 

@@ -1,6 +1,6 @@
 """What single mutations of small pickles do to the reading of them, counted by outcome.
 
-    python benchmarks/pickle_mutations.py --count 2000
+    python -m tests.robustness.pickle_mutations --count 2000
 
 The files of tests/data/readers/pickles/files are mutated, each as often: cut off, one bit flipped, or two blocks swapped. A
 mutation is read by the code that a catalog's entry runs, in a child process with its limits; the child is forked, so that
@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from benchmarks.common import Column, Goal, ResultTable, Section, console, parse_arguments, start
 from numpy.typing import NDArray
 
-from common import Column, Goal, ResultTable, Section, console, parse_arguments, start
 from price_fusion.data.readers.pickles.child import Request, serve, set_limits
 from price_fusion.data.readers.pickles.process import Limits, collect, exchange_folder, read_pickle
 from price_fusion.data.readers.published_digests import check_digests
@@ -29,7 +29,7 @@ from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.errors import AlignmentError, DataError, PriceFusionError, UnsafePickleError
 from price_fusion.storage.files import sha256
 
-PICKLES = Path(__file__).parents[1] / "tests/data/readers/pickles/files"
+PICKLES = Path(__file__).parents[1] / "data/readers/pickles/files"
 NAMES = ("embeddings", "sample_ids")
 LIMITS = Limits.of(0, memory_gb=2, seconds=5)
 

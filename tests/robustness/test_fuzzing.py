@@ -1,4 +1,4 @@
-"""Random configurations on random small inputs run or are refused by name; the long form is ``benchmarks/fuzzing.py``."""
+"""Random configurations on random small inputs run or are refused by name; the long form is ``python -m tests.robustness.fuzzing``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from fuzzing import (
+from price_fusion.errors import DataError
+from price_fusion.parameters import parse_project_parameters
+
+from . import fuzzing
+from .fuzzing import (
     RAN,
     REFUSED,
     WRONG,
@@ -20,9 +24,7 @@ from fuzzing import (
     names_something,
     outcome_of,
 )
-from price_fusion.errors import DataError
-from price_fusion.parameters import parse_project_parameters
-from random_parameters import MISTAKES, projects, spoilt_projects
+from .random_parameters import MISTAKES, projects, spoilt_projects
 
 COUNT = 16
 SEED = 3
@@ -100,7 +102,7 @@ def test_errors_of_others_and_errors_that_name_nothing_are_found_out(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("fuzzing.run", fail)
+    monkeypatch.setattr(fuzzing, "run", fail)
     assert outcome_of(simplest(), tmp_path).kind == WRONG
 
 
