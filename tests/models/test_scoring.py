@@ -85,3 +85,16 @@ def test_gate_weights_are_those_of_the_head_in_any_block(
     torch.testing.assert_close(weights[0], weights[3])
     expected = model.head.gate_weights(model.features(features.batch(index)))
     torch.testing.assert_close(weights, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("head", [{"kind": "mlp", "hidden": [16]}, {"kind": "mixture", "hidden": [16]}])
+@pytest.mark.parametrize("fusion", ["concat", "attention", "hierarchical"])
+def test_in_whole_blocks_a_product_gets_the_same_bits_among_any_others(
+    tiny_sources: dict[str, SourceParameters], features: Features, head: dict[str, object], fusion: str
+) -> None:
+    parameters = {"branch": {"width": 16}, "fusion": {"kind": fusion}, "head": head}
+    model = build_model(tiny_sources, ModelParameters.model_validate(parameters))
+    everything = score(model, features, torch.arange(23), whole_blocks=True)
+    for products in (1, 5, 700):
+        index = torch.randint(23, (products,), generator=torch.Generator().manual_seed(products))
+        assert torch.equal(score(model, features, index, whole_blocks=True), everything[index])

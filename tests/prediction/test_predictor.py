@@ -353,7 +353,9 @@ def test_a_price_beyond_all_numbers_is_the_highest(
     make_checkpoint: MakeCheckpoint, arrays: Arrays, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     predictor = Predictor(make_checkpoint())
-    monkeypatch.setattr(predictor.model, "log_prices", lambda features: np.full(len(features.known()), 1e4))
+    monkeypatch.setattr(
+        predictor.model, "log_prices", lambda features, whole_blocks: np.full(len(features.known()), 1e4)
+    )
     np.testing.assert_array_equal(predictor.predict(arrays), np.full(20, 1e6))
 
 

@@ -73,15 +73,18 @@ class Network:
         """Of its log prices."""
         return self.header.price_scale
 
-    def log_prices(self, features: Features) -> NDArray[np.float64]:
+    def log_prices(self, features: Features, *, whole_blocks: bool = False) -> NDArray[np.float64]:
         """Log prices of N products, (N,), within ``price_scale``; a warning counts those that were not.
 
         Args:
             features: of its sources; others are not used.
+            whole_blocks: as of ``score``, however few the products are; more than ``FEW_PRODUCTS`` always are.
         """
         own = Features({name: features.sources[name] for name in self.sources})
-        with one_thread() if len(own) <= FEW_PRODUCTS else nullcontext():
-            scored = score(self._model, own, torch.arange(len(own)), bf16=self._bf16)
+        few = len(own) <= FEW_PRODUCTS
+        with one_thread() if few else nullcontext():
+            index = torch.arange(len(own))
+            scored = score(self._model, own, index, bf16=self._bf16, whole_blocks=whole_blocks or not few)
         logs: NDArray[np.float64] = scored.double().numpy()
         return self.price_scale.bounded(logs, self.name)
 

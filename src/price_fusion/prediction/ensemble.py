@@ -163,15 +163,21 @@ class Ensemble:
         """Those that have a weight."""
         return [member for member in self.manifest.members if member.weight > 0]
 
-    def log_prices(self, features: Features) -> Values:
-        """Log prices of N products, (N,)."""
-        return blend(self.member_log_prices(features), [member.weight for member in self.members])
+    def log_prices(self, features: Features, *, whole_blocks: bool = False) -> Values:
+        """Log prices of N products, (N,); ``whole_blocks`` as of ``score``, of the networks."""
+        return blend(
+            self.member_log_prices(features, whole_blocks=whole_blocks), [member.weight for member in self.members]
+        )
 
-    def member_log_prices(self, features: Features) -> Values:
+    def member_log_prices(self, features: Features, *, whole_blocks: bool = False) -> Values:
         """Log prices by each member that has a weight, (N, M), in the order of ``members``."""
         means = [
             np.mean(
-                [_log_prices(model, features, self.price_scale.unit) for model in self._models[member.name]], axis=0
+                [
+                    _log_prices(model, features, self.price_scale.unit, whole_blocks=whole_blocks)
+                    for model in self._models[member.name]
+                ],
+                axis=0,
             )
             for member in self.members
         ]
@@ -418,7 +424,7 @@ def model_file(member: str, file: str) -> str:
     return f"{member}-{file}"
 
 
-def _log_prices(model: Network | Estimator, features: Features, unit: float) -> Values:
+def _log_prices(model: Network | Estimator, features: Features, unit: float, *, whole_blocks: bool) -> Values:
     if isinstance(model, Network):
-        return in_unit(model.log_prices(features), model.price_scale.unit, unit)
+        return in_unit(model.log_prices(features, whole_blocks=whole_blocks), model.price_scale.unit, unit)
     return in_unit(model.log_prices(features, np.arange(len(features))), model.price_scale.unit, unit)

@@ -53,8 +53,8 @@ class FittedModel(Protocol):
     def calibration(self) -> Calibration | None:
         """Its errors on rows that it was not fitted on; None where there were too few of them."""
 
-    def log_prices(self, features: Features) -> NDArray[np.float64]:
-        """Log prices of N products, (N,)."""
+    def log_prices(self, features: Features, *, whole_blocks: bool = False) -> NDArray[np.float64]:
+        """Log prices of N products, (N,); ``whole_blocks`` as of ``models.scoring.score``."""
 
 
 class Predictor:
@@ -147,7 +147,7 @@ class Predictor:
 
     def predict_samples(self, samples: pd.DataFrame, tables: Mapping[str, TableView]) -> NDArray[np.float64]:
         """Prices in USD of the products of a sample table, (N,), finite and positive."""
-        return self.price_features(features_from_tables(samples, tables, self.model.sources))
+        return self.price_features(features_from_tables(samples, tables, self.model.sources), whole_blocks=True)
 
     def price_samples(
         self,
@@ -159,15 +159,17 @@ class Predictor:
     ) -> pd.DataFrame:
         """Prices with intervals of the products of a sample table, as ``predict_intervals`` gives them.
 
+        A network gives a product the same bits among any others, in any order: in a partition as in the whole table.
+
         A model that too few rows calibrated gives no bounds. ``twice`` adds what twice the amount would cost, all else equal,
         where a source has amounts: ``predicted_twice``.
         """
         features = features_from_tables(samples, tables, self.model.sources)
-        table = self._price_table(features, levels if self.model.calibration else ())
+        table = self._price_table(features, levels if self.model.calibration else (), whole_blocks=True)
         table = with_unit_prices(table, features, self.model.sources)
         doubled = twice_the_amount(features, self.model.sources) if twice else None
         if doubled is not None:
-            table[TWICE] = np.where(doubled[1], self.price_features(doubled[0]), np.nan)
+            table[TWICE] = np.where(doubled[1], self.price_features(doubled[0], whole_blocks=True), np.nan)
         return table
 
     def gate_weights(self, samples: pd.DataFrame, tables: Mapping[str, TableView]) -> NDArray[np.float32]:
@@ -176,13 +178,17 @@ class Predictor:
             return np.empty((len(samples), 0), np.float32)
         return self.model.gate_weights(features_from_tables(samples, tables, self.model.sources))
 
-    def price_features(self, features: Features) -> NDArray[np.float64]:
+    def price_features(self, features: Features, *, whole_blocks: bool = False) -> NDArray[np.float64]:
         """Prices in USD of N products, (N,): the median price of one that no source knows.
+
+        Args:
+            features: of the model's sources.
+            whole_blocks: as of ``models.scoring.score``.
 
         Raises:
             CheckpointError: if the model's price of a product is NaN or infinite.
         """
-        log_prices, known = self.model.log_prices(features), features.known().numpy()
+        log_prices, known = self.model.log_prices(features, whole_blocks=whole_blocks), features.known().numpy()
         lost = np.flatnonzero(known & np.isnan(log_prices))
         if len(lost):
             raise CheckpointError(
@@ -192,8 +198,8 @@ class Predictor:
             )
         return np.where(known, self.model.price_scale.prices(log_prices), self.model.median_price)
 
-    def _price_table(self, features: Features, levels: Sequence[float]) -> pd.DataFrame:
-        prices = self.price_features(features)
+    def _price_table(self, features: Features, levels: Sequence[float], *, whole_blocks: bool = False) -> pd.DataFrame:
+        prices = self.price_features(features, whole_blocks=whole_blocks)
         table = pd.DataFrame({"price": prices})
         if not levels:
             return table
