@@ -17,7 +17,9 @@ import pandas as pd
 
 from common import Column, Goal, ResultTable, Section, describe_machine, parse_arguments, start
 from price_fusion.metrics.intervals import coverage_table
+from price_fusion.metrics.price_groups import PriceGroups
 from price_fusion.metrics.price_metrics import metrics_by_price, smape_per_product
+from price_fusion.parameters import PriceGroupParameters
 from price_fusion.pipelines.evaluation.nodes import summarise
 from timing import Timings, best_seconds
 
@@ -48,20 +50,25 @@ def write_page(results: pd.DataFrame, products: pd.DataFrame, resamples: int) ->
     from price_fusion.report.page import Section as PageSection
 
     price, predicted = results["price"].to_numpy(), results["predicted"].to_numpy()
+    groups_of_prices = PriceGroups.of_prices(price, "USD", PriceGroupParameters())
     names = ["price_low", "price_high", "price_low_90", "price_high_90"]
     bounds = results[names].to_numpy().reshape(len(results), 2, 2)
-    coverage = coverage_table(predicted, price, bounds, (0.8, 0.9))
+    coverage = coverage_table(predicted, price, bounds, (0.8, 0.9), groups_of_prices)
     drawn = {
-        "true_against_predicted": figures.true_against_predicted(price, predicted),
-        "errors_by_price": figures.errors_by_price(metrics_by_price(predicted, price)),
-        "residuals": figures.residuals(price, predicted),
-        "calibration": figures.calibration(price, predicted, coverage),
+        "true_against_predicted": figures.true_against_predicted(price, predicted, groups_of_prices.currency),
+        "errors_by_price": figures.errors_by_price(
+            metrics_by_price(predicted, price, groups_of_prices), groups_of_prices
+        ),
+        "residuals": figures.residuals(price, predicted, groups_of_prices),
+        "calibration": figures.calibration(price, predicted, coverage, groups_of_prices.currency),
     }
     groups = np.arange(len(results))
-    numbers = headlines(results, groups, coverage, 14.0, resamples=resamples, seed=1)
-    _, _, extremes = summarise(results)
+    numbers = headlines(results, groups, coverage, 14.0, groups_of_prices.currency, resamples=resamples, seed=1)
+    _, _, extremes = summarise(results, groups_of_prices.model_dump(mode="json"))
     shown = PageSection("Products", products=extreme_products(extremes, products, None))
-    return model_page("moe", results, "The final fit predicts new products.", numbers, drawn, [shown])
+    return model_page(
+        "moe", results, "The final fit predicts new products.", groups_of_prices.currency, numbers, drawn, [shown]
+    )
 
 
 def products_said(page: str) -> int:

@@ -10,7 +10,15 @@ from rich.console import Console
 from price_fusion.console.tables import folded, metrics_table
 
 METRICS = {
-    "four_branch": {"split": "validation", "rows": 12345, "smape": 61.25, "mae": 7.75, "rmse": 1234.5, "r2": -0.125}
+    "four_branch": {
+        "split": "validation",
+        "rows": 12345,
+        "currency": "EUR",
+        "smape": 61.25,
+        "mae": 7.75,
+        "rmse": 1234.5,
+        "r2": -0.125,
+    }
 }
 
 

@@ -299,7 +299,7 @@ def test_refuses_duplicate_ids(write):
 def test_refuses_prices_that_are_none(write, value):
     message = refusal(write(HEADER + f"7,x,y,2\n9,x,y,{value}\n"))
     assert f"record 2 (sample_id 9): price is {repr(value) if value.strip() else 'missing'}" in message
-    assert "finite price above 0 in USD" in message
+    assert "finite price above 0" in message
 
 
 @pytest.mark.parametrize("value", ["1e-39", "1e39", "4.9e-324", "1e308"])

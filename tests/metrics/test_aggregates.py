@@ -15,6 +15,7 @@ from price_fusion.data.buckets import sketches
 from price_fusion.metrics import aggregates
 from price_fusion.metrics.intervals import coverage_table
 from price_fusion.metrics.price_metrics import metrics_by_price, price_metrics, smape_per_product
+from support.prices import GROUPS
 
 LEVELS = (0.8, 0.9)
 
@@ -59,11 +60,11 @@ def test_equal_prices_have_no_r2() -> None:
 def test_metrics_by_price_are_those_of_all_rows(cuts: list[int]) -> None:
     table = results(400)
     found = [
-        through_json(aggregates.moments_by_price(part["predicted"].to_numpy(), part["price"].to_numpy()))
+        through_json(aggregates.moments_by_price(part["predicted"].to_numpy(), part["price"].to_numpy(), GROUPS))
         for part in parts(table, cuts)
     ]
-    expected = metrics_by_price(table["predicted"].to_numpy(), table["price"].to_numpy())
-    pd.testing.assert_frame_equal(aggregates.metrics_by_price_of(found), expected, rtol=1e-9)
+    expected = metrics_by_price(table["predicted"].to_numpy(), table["price"].to_numpy(), GROUPS)
+    pd.testing.assert_frame_equal(aggregates.metrics_by_price_of(found, GROUPS), expected, rtol=1e-9)
 
 
 @given(cuts=st.lists(st.integers(0, 400), max_size=5))
@@ -79,10 +80,10 @@ def test_extremes_are_those_of_all_rows(cuts: list[int]) -> None:
 @given(cuts=st.lists(st.integers(0, 400), max_size=5))
 def test_coverage_is_that_of_all_rows(cuts: list[int]) -> None:
     table = results(400).assign(price_high=lambda frame: frame["price_high"] * (1 + frame["row"] / 100))
-    found = [through_json(aggregates.coverage_sums(part, LEVELS)) for part in parts(table, cuts)]
+    found = [through_json(aggregates.coverage_sums(part, LEVELS, GROUPS)) for part in parts(table, cuts)]
     bounds = table[["price_low", "price_high", "price_low_90", "price_high_90"]].to_numpy().reshape(len(table), 2, 2)
-    expected = coverage_table(table["predicted"], table["price"], bounds, LEVELS)
-    merged = aggregates.coverage_table_of(found, LEVELS)
+    expected = coverage_table(table["predicted"], table["price"], bounds, LEVELS, GROUPS)
+    merged = aggregates.coverage_table_of(found, LEVELS, GROUPS)
     exact = [name for name in expected if name != "relative_width"]
     pd.testing.assert_frame_equal(merged[exact], expected[exact], rtol=1e-9, check_dtype=False)
     overall = merged["group"] == "all"  # a median of few lies between two of them

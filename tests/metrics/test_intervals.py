@@ -22,6 +22,7 @@ from price_fusion.metrics.intervals import (
     rows_needed,
 )
 from price_fusion.metrics.price_scale import BEFORE, PriceScale, price_unit
+from support.prices import GROUPS
 
 LEVELS = (0.5, 0.8, 0.9)
 Values = NDArray[np.float64]
@@ -239,7 +240,7 @@ def test_intervals_are_light_until_asked_for(modules_after: Callable[[str], set[
 def test_coverage_worked_by_hand() -> None:
     predicted, true = np.array([3.0, 4.0, 5.0]), np.array([2.0, 9.0, 8.0])
     found = np.array([[[1.0, 2.0], [1.0, 8.0]], [[2.0, 8.0], [1.0, 9.0]], [[4.0, 6.0], [3.0, 6.0]]])
-    table = coverage_table(predicted, true, found, [0.5, 0.8])
+    table = coverage_table(predicted, true, found, [0.5, 0.8], GROUPS)
     assert table["group"].tolist()[:3] == ["all", "0 to 5", "5 to 10"]
     assert table["rows"].tolist() == [3, 2, 1, *[0] * 8] * 2
     rows = table[table["rows"] > 0].drop(columns="rows").to_dict("list")

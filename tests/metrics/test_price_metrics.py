@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from price_fusion.metrics.price_metrics import metrics_by_price, price_metrics, smape_per_product
+from support.prices import GROUPS
 
 PRICE = st.floats(0.01, 1e6)
 PAIRS = st.lists(st.tuples(PRICE, PRICE), min_size=1, max_size=30)
@@ -70,7 +71,7 @@ def test_overall_smape_is_the_mean_of_the_products(pairs: list[tuple[float, floa
 @given(PAIRS)
 def test_groups_average_to_the_whole(pairs: list[tuple[float, float]]) -> None:
     predicted, true = np.array(pairs).T
-    groups, overall = metrics_by_price(predicted, true), price_metrics(predicted, true)
+    groups, overall = metrics_by_price(predicted, true, GROUPS), price_metrics(predicted, true)
     for _, grouping in groups.groupby("grouping"):
         assert grouping["rows"].sum() == len(pairs)
         for name in ("smape", "mae"):
@@ -102,13 +103,13 @@ def test_groups_average_to_the_whole(pairs: list[tuple[float, float]]) -> None:
     ],
 )
 def test_groups_hold_their_lower_edge(price: float, bin_label: str, range_label: str) -> None:
-    groups = metrics_by_price(np.array([1.0]), np.array([price]))
+    groups = metrics_by_price(np.array([1.0]), np.array([price]), GROUPS)
     held = groups[groups["rows"] == 1]
     assert list(zip(held["grouping"], held["group"], strict=True)) == [("bin", bin_label), ("range", range_label)]
 
 
 def test_lists_all_groups_in_order_with_empty_ones() -> None:
-    groups = metrics_by_price(np.array([6.0, 10.0]), np.array([6.0, 8.0]))
+    groups = metrics_by_price(np.array([6.0, 10.0]), np.array([6.0, 8.0]), GROUPS)
     assert groups["group"].tolist() == [*BINS, "500 and above", "very low", "low", "medium", "high", "very high"]
     assert groups["rows"].sum() == 4
     full = groups[groups["group"] == "5 to 10"].iloc[0]

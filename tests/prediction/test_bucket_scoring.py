@@ -22,6 +22,7 @@ from price_fusion.storage.buckets.drafts import BucketDraft, write_draft
 from price_fusion.storage.buckets.ordered import OrderedRows, write_ordered_csv
 from price_fusion.storage.buckets.parts import BucketPlan, Buckets
 from support.buckets import COUNT, ENGINE, LEVELS, Case, make_case
+from support.prices import SAVED
 
 
 @pytest.fixture
@@ -84,14 +85,16 @@ def test_evaluation_gives_the_metrics_of_memory(case: Case, tmp_path: Path) -> N
     holdout = case.expected[case.expected["split"] == "holdout"]
     results = rows_of(evaluated)
     assert results["sample_id"].tolist() == holdout["sample_id"].tolist()
-    metrics, by_price, extremes, coverage, summary = merge_evaluation(evaluated, IntervalParameters(levels=LEVELS))
-    expected_metrics, expected_by_price, expected_extremes = summarise(results)
+    metrics, by_price, extremes, coverage, summary = merge_evaluation(
+        evaluated, IntervalParameters(levels=LEVELS), SAVED
+    )
+    expected_metrics, expected_by_price, expected_extremes = summarise(results, SAVED)
     assert metrics["smape"] == pytest.approx(price_metrics(holdout["price"], holdout["true"])["smape"], rel=1e-6)
     assert metrics.pop("by_tuning")["unseen"] == pytest.approx(expected_metrics.pop("by_tuning")["unseen"])
     assert metrics == pytest.approx(expected_metrics)
     pd.testing.assert_frame_equal(by_price, expected_by_price)
     assert extremes["sample_id"].tolist() == expected_extremes["sample_id"].tolist()
-    expected_coverage, expected_summary = measure_intervals(results, IntervalParameters(levels=LEVELS))
+    expected_coverage, expected_summary = measure_intervals(results, IntervalParameters(levels=LEVELS), SAVED)
     exact = ["level", "group", "rows", "coverage", "mean_width"]
     pd.testing.assert_frame_equal(coverage[exact], expected_coverage[exact], check_dtype=False)
     assert summary["levels"]["80"]["coverage"] == pytest.approx(expected_summary["levels"]["80"]["coverage"])

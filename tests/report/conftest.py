@@ -8,6 +8,7 @@ import pytest
 
 from price_fusion.metrics.intervals import coverage_table
 from price_fusion.metrics.price_metrics import smape_per_product
+from support.prices import GROUPS
 
 
 @pytest.fixture
@@ -24,4 +25,4 @@ def results() -> pd.DataFrame:
 @pytest.fixture
 def coverage(results: pd.DataFrame) -> pd.DataFrame:
     bounds = results[["price_low", "price_high"]].to_numpy()[:, None, :]
-    return coverage_table(results["predicted"], results["price"], bounds, [0.8])
+    return coverage_table(results["predicted"], results["price"], bounds, [0.8], GROUPS)

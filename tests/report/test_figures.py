@@ -16,6 +16,7 @@ from price_fusion.report import figures
 from price_fusion.report.comparison_figures import leaderboard_figure, smape_by_price
 from price_fusion.report.described import is_empty
 from price_fusion.selection.comparison import BEHIND_RIDGE
+from support.prices import GROUPS
 
 HISTORY = [
     {"epoch": 1, "loss": 0.9, "smape": 70.0, "learning_rate": 1e-3, "seconds": 1.0},
@@ -45,7 +46,7 @@ def test_learning_curves_do_without_validation() -> None:
 
 def test_every_product_is_in_the_density(results: pd.DataFrame) -> None:
     price, predicted = results["price"].to_numpy(), results["predicted"].to_numpy()
-    figure = figures.true_against_predicted(price, predicted)
+    figure = figures.true_against_predicted(price, predicted, "USD")
     assert np.asarray(figure.data[0].customdata).sum() == len(results)
     within = table_of(figure).set_index("within a factor of")["products, %"]
     ratio = np.maximum(price / predicted, predicted / price)
@@ -53,13 +54,13 @@ def test_every_product_is_in_the_density(results: pd.DataFrame) -> None:
 
 
 def test_one_product_of_one_price_can_be_drawn() -> None:
-    figures.true_against_predicted(np.array([5.0]), np.array([5.0]))
-    figures.residuals(np.array([5.0]), np.array([5.0]))
+    figures.true_against_predicted(np.array([5.0]), np.array([5.0]), "USD")
+    figures.residuals(np.array([5.0]), np.array([5.0]), GROUPS)
 
 
 def test_bias_by_price_is_mean_predicted_less_mean_true(results: pd.DataFrame) -> None:
-    metrics = metrics_by_price(results["predicted"].to_numpy(), results["price"].to_numpy())
-    table = table_of(figures.errors_by_price(metrics)).set_index("true price, USD")
+    metrics = metrics_by_price(results["predicted"].to_numpy(), results["price"].to_numpy(), GROUPS)
+    table = table_of(figures.errors_by_price(metrics, GROUPS)).set_index("true price, USD")
     inside = results[(results["price"] >= 10) & (results["price"] < 15)]
     difference = inside["predicted"].mean() - inside["price"].mean()
     assert table.loc["10 to 15", "bias, USD"] == pytest.approx(difference, abs=0.006)
@@ -68,7 +69,7 @@ def test_bias_by_price_is_mean_predicted_less_mean_true(results: pd.DataFrame) -
 
 
 def test_residuals_give_quantiles_of_the_ratio(results: pd.DataFrame) -> None:
-    figure = figures.residuals(results["price"].to_numpy(), results["predicted"].to_numpy())
+    figure = figures.residuals(results["price"].to_numpy(), results["predicted"].to_numpy(), GROUPS)
     row = table_of(figure).iloc[0]
     ratio = results["predicted"] / results["price"]
     assert row["median ratio"] == pytest.approx(ratio.median(), abs=0.001)
@@ -77,26 +78,26 @@ def test_residuals_give_quantiles_of_the_ratio(results: pd.DataFrame) -> None:
 
 
 def test_calibration_says_how_many_are_inside(results: pd.DataFrame, coverage: pd.DataFrame) -> None:
-    figure = figures.calibration(results["price"].to_numpy(), results["predicted"].to_numpy(), coverage)
+    figure = figures.calibration(results["price"].to_numpy(), results["predicted"].to_numpy(), coverage, "USD")
     inside = results["price"].between(results["price_low"], results["price_high"]).mean()
     assert f"{100 * inside:.1f} % lie inside the 80 % interval" in figure.layout.meta["alt"]
 
 
 def test_calibration_without_intervals(results: pd.DataFrame, coverage: pd.DataFrame) -> None:
-    figure = figures.calibration(results["price"].to_numpy(), results["predicted"].to_numpy(), coverage.iloc[:0])
+    figure = figures.calibration(results["price"].to_numpy(), results["predicted"].to_numpy(), coverage.iloc[:0], "USD")
     assert figure.layout.meta["alt"] == "The model has no intervals."
     assert "intervals hold" not in figure.layout.meta["caption"]
 
 
 def test_gate_weights_are_stacked_to_a_hundred() -> None:
     weights = np.array([[0.2, 0.8], [0.6, 0.4]])
-    figure = figures.gate_by_price(gate_report(weights, np.array([3.0, 40.0])))
+    figure = figures.gate_by_price(gate_report(weights, np.array([3.0, 40.0]), GROUPS))
     assert np.sum([bar.y for bar in figure.data], axis=0) == pytest.approx([100, 100])
     assert "expert 1 40 %" in figure.layout.meta["alt"]
 
 
 def test_a_model_without_a_gate_has_an_empty_figure() -> None:
-    figure = figures.gate_by_price(gate_report(np.empty((2, 0)), np.array([3.0, 40.0])))
+    figure = figures.gate_by_price(gate_report(np.empty((2, 0)), np.array([3.0, 40.0]), GROUPS))
     assert is_empty(figure)
     assert is_empty(plotly.io.from_json(figure.to_json()))
 
@@ -115,7 +116,9 @@ def test_the_leaderboard_keeps_its_order() -> None:
     facts = {"parameters": [5, None], "seconds_per_epoch": [1.0, None], "epochs": [2, None]}
     facts |= {"sources": ["picture, words"] * 2, "own_ridge": ["ridge", None]}
     smape = {"smape": [50.0, 60.0], "smape_low": [49.0, 59.0], "smape_high": [51.0, 61.0]}
-    board = pd.DataFrame({"model": ["moe", "ridge"], "split": "holdout", "rows": 9} | smape | figures_of_both | facts)
+    board = pd.DataFrame(
+        {"model": ["moe", "ridge"], "split": "holdout", "rows": 9, "currency": "USD"} | smape | figures_of_both | facts
+    )
     figure = leaderboard_figure(board)
     assert table_of(figure)["model"].tolist() == ["moe", "ridge"]
     assert table_of(figure)["parameters"].tolist()[0] == 5
@@ -124,7 +127,7 @@ def test_the_leaderboard_keeps_its_order() -> None:
 
 def test_models_are_compared_bin_by_bin(results: pd.DataFrame) -> None:
     price = results["price"].to_numpy()
-    table = table_of(smape_by_price(price, {"right": price, "double": 2 * price}))
+    table = table_of(smape_by_price(price, {"right": price, "double": 2 * price}, GROUPS))
     assert (table["right, %"] == 0).all()
     assert table["double, %"].to_numpy() == pytest.approx(200 / 3, abs=0.01)
     assert table["products"].sum() == len(price)

@@ -14,6 +14,7 @@ from price_fusion.models.checkpoint import Checkpoint, TrainingRecord
 from price_fusion.parameters import ModelCardParameters
 from price_fusion.pipelines.evaluation.nodes import summarise
 from price_fusion.report.model_card import escaped, model_card
+from support.prices import GROUPS, SAVED
 
 COUNTS = {"rows": 400, "groups": 390, "median_price": 14.0, "mean_price": 23.5}
 SPLIT = {"splits": {"holdout": COUNTS, "validation": COUNTS | {"rows": 0, "median_price": None, "mean_price": None}}}
@@ -24,8 +25,8 @@ ALIGNMENT = {"rows_kept": 900, "rows_in_all_sources": 880, "sources": {"samples"
 def card(results: pd.DataFrame, coverage: pd.DataFrame, make_checkpoint: Callable[..., Checkpoint]) -> Any:
     def make(about: ModelCardParameters, *, final_fit: bool = False, **changes: object) -> str:
         changed = results.assign(**changes)
-        metrics, _, _ = summarise(changed)
-        by_price = metrics_by_price(changed["predicted"].to_numpy(), changed["price"].to_numpy())
+        metrics, _, _ = summarise(changed, SAVED)
+        by_price = metrics_by_price(changed["predicted"].to_numpy(), changed["price"].to_numpy(), GROUPS)
         checkpoint = make_checkpoint()
         record = TrainingRecord(rows=630, epoch_rows=630, steps=20, seed=1)
         checkpoint = replace(checkpoint, header=checkpoint.header.model_copy(update={"training": record}))

@@ -9,6 +9,7 @@ import pytest
 from price_fusion.metrics.price_metrics import metrics_by_price, price_metrics
 from price_fusion.report import figures
 from price_fusion.report.model_page import NO_INTERVALS, TRUST, headlines, metrics_with_intervals, model_page
+from support.prices import GROUPS
 
 
 def test_metrics_are_those_of_metrics_py_inside_their_intervals(results: pd.DataFrame) -> None:
@@ -27,7 +28,7 @@ def test_equal_prices_are_no_division_by_zero() -> None:
 
 
 def test_headlines_put_smape_beside_what_one_price_reaches(results: pd.DataFrame, coverage: pd.DataFrame) -> None:
-    shown = headlines(results, np.arange(len(results)), coverage, 15.0, resamples=100, seed=1)
+    shown = headlines(results, np.arange(len(results)), coverage, 15.0, "EUR", resamples=100, seed=1)
     assert [one.name for one in shown] == ["SMAPE", "MAE", "RMSE", "R2", "Bias", "Inside the 80 % interval"]
     constant = (200 * (results["price"] - 15).abs() / (results["price"] + 15)).mean()
     assert f"one price for all: {constant:.1f} %" in shown[0].note
@@ -47,16 +48,16 @@ def test_reservations(
 ) -> None:
     price, predicted = results["price"].to_numpy(), results["predicted"].to_numpy()
     drawn = {
-        "true_against_predicted": figures.true_against_predicted(price, predicted),
-        "errors_by_price": figures.errors_by_price(metrics_by_price(predicted, price)),
-        "residuals": figures.residuals(price, predicted),
-        "calibration": figures.calibration(price, predicted, coverage),
+        "true_against_predicted": figures.true_against_predicted(price, predicted, "EUR"),
+        "errors_by_price": figures.errors_by_price(metrics_by_price(predicted, price, GROUPS), GROUPS),
+        "residuals": figures.residuals(price, predicted, GROUPS),
+        "calibration": figures.calibration(price, predicted, coverage, "EUR"),
     }
-    text = model_page("moe", results.assign(**change), "This model predicts.", [], drawn, [])
+    text = model_page("moe", results.assign(**change), "This model predicts.", "EUR", [], drawn, [])
     assert "This model predicts." in text
     assert (said in text) if said else "<strong>Mind:</strong>" not in text
     assert TRUST in text
     without = results.drop(columns=["price_low", "price_high"])
-    text = model_page("moe", without, "This model predicts.", [], drawn, [])
+    text = model_page("moe", without, "This model predicts.", "EUR", [], drawn, [])
     assert TRUST not in text
     assert NO_INTERVALS in text

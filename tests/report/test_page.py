@@ -57,7 +57,7 @@ def page(text: str) -> str:
         products={text: [product]},
         links=[(text, "moe/report.html")],
     )
-    return render(text, text, [Headline(text, text, text)], [section])
+    return render(text, text, "USD", [Headline(text, text, text)], [section])
 
 
 def test_text_of_others_stays_text() -> None:
@@ -100,7 +100,7 @@ def test_numbers_and_gaps_in_tables() -> None:
 def test_amounts_alone_are_shown_as_money() -> None:
     row = ("weights", 1e-12, 0.5, 250_000.5, 250_000.5, math.nan)
     table = Table("one", ("name", "p value", "price, USD", "ratio", "RMSE, USD", "R2"), [row])
-    text = render("t", "s", [], [Section("Part", tables=[table])])
+    text = render("t", "s", "USD", [], [Section("Part", tables=[table])])
     cells = re.findall(r'<td class="number">(.*?)</td>', text)
     assert cells == ["1e-12", "0.500", "250,000.50", "250,000", "nan"]
 

@@ -24,6 +24,7 @@ from price_fusion.prediction.bucket_scoring import BucketEvaluation, BucketPredi
 from price_fusion.prediction.predictor import Predictor
 from price_fusion.storage.buckets.drafts import BucketDraft, write_draft
 from price_fusion.storage.buckets.parts import BucketPlan, Buckets, Summary, Tables
+from support.prices import GROUPS
 
 LEVELS = (0.8, 0.9)
 EMBEDDED = ("picture", "words")
@@ -123,7 +124,7 @@ class Case:
 
     def evaluation(self) -> BucketEvaluation:
         model = packed(checkpoint_bytes(self.checkpoint))
-        return BucketEvaluation(model, self.samples, self.tables, LEVELS, reported_split(self.samples))
+        return BucketEvaluation(model, self.samples, self.tables, LEVELS, reported_split(self.samples), GROUPS)
 
 
 def make_case(folder: Path, make_checkpoint: Callable[..., Checkpoint]) -> Case:

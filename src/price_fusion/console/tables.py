@@ -73,8 +73,8 @@ def split_table(report: Mapping[str, Any]) -> Table:
     columns = {
         "rows": "rows",
         "groups": "groups",
-        "median_price": "median USD",
-        "mean_price": "mean USD",
+        "median_price": f"median {report['currency']}",
+        "mean_price": f"mean {report['currency']}",
         "rows_tuned_on": "rows tuned on",
     }
     table.add_column("split")
@@ -93,7 +93,7 @@ def split_table(report: Mapping[str, Any]) -> Table:
 def gate_table(variant: str, report: Mapping[str, Any]) -> Table:
     """How a gate divides its weight among its experts."""
     table = Table(title=f"Mean gate weights of {variant} ({report['split']} rows)", title_justify="left")
-    table.add_column("true price, USD")
+    table.add_column(f"true price, {report['currency']}")
     table.add_column("rows", justify="right")
     for number in range(1, report["experts"] + 1):
         table.add_column(f"expert {number}", justify="right")
@@ -107,7 +107,8 @@ def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
     table = Table(title="Metrics", title_justify="left")
     table.add_column("model")
     table.add_column("split")
-    headings = {"rows": "rows", "smape": "SMAPE %", "mae": "MAE USD", "rmse": "RMSE USD", "r2": "R2"}
+    currency = next(row["currency"] for row in metrics.values())  # a run has one
+    headings = {"rows": "rows", "smape": "SMAPE %", "mae": f"MAE {currency}", "rmse": f"RMSE {currency}", "r2": "R2"}
     for heading in headings.values():
         table.add_column(heading, justify="right")
     for name, row in metrics.items():
@@ -121,7 +122,8 @@ def intervals_table(summaries: Mapping[str, Mapping[str, Any]]) -> Table:
     table = Table(title="Price intervals", title_justify="left")
     table.add_column("model")
     table.add_column("split")
-    headings = ("level %", "true price inside %", "mean width USD", "worst bin of predicted price")
+    currency = next(summary["currency"] for summary in summaries.values())  # a run has one
+    headings = ("level %", "true price inside %", f"mean width {currency}", "worst bin of predicted price")
     for heading in headings:
         table.add_column(heading, justify="right")
     for name, summary in summaries.items():
@@ -130,7 +132,7 @@ def intervals_table(summaries: Mapping[str, Mapping[str, Any]]) -> Table:
             off = (
                 f"no bin has {JUDGED_ROWS} rows"
                 if deviation is None
-                else f"{deviation:+.1f} points, {found['bin']} USD"
+                else f"{deviation:+.1f} points, {found['bin']} {currency}"
             )
             table.add_row(name, summary["split"], level, f"{found['coverage']:.1f}", money(found["mean_width"]), off)
     return table
@@ -231,7 +233,13 @@ def leaderboard_table(leaderboard: pd.DataFrame) -> Table:
     table.caption_justify = "left"
     table.add_column("\nmodel")
     table.add_column("sour-\nces")
-    headings = ("SMAPE %\n", "MAE\nUSD", "RMSE\nUSD", "\nR2", "behind the best,\npoints of SMAPE")
+    headings = (
+        "SMAPE %\n",
+        f"MAE\n{best['currency']}",
+        f"RMSE\n{best['currency']}",
+        "\nR2",
+        "behind the best,\npoints of SMAPE",
+    )
     for heading in headings:
         table.add_column(heading, justify="right")
     for row in leaderboard.to_dict(orient="records"):

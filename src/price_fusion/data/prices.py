@@ -1,4 +1,4 @@
-"""Prices in USD from their text."""
+"""Prices in currency units from their text."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from price_fusion.data.placeholders import EMPTY
 from price_fusion.errors import DataError
 
 LOWEST, HIGHEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
-"""USD. Models are trained in float32, which holds no price beyond these."""
+"""Models are trained in float32, which holds no price beyond these."""
 SHOWN = 5
 """Records that a message names; the rest are counted."""
 _CURRENCY_CODE = re.compile(r"(?<![A-Za-z])(?:[A-Z]{3}|Rs\.?)(?![A-Za-z])")
 _SEPARATED = re.compile(r"[+-]?[0-9]+(?:[.,'\N{RIGHT SINGLE QUOTATION MARK}\s][0-9]+)+")
-_EXPECTED = "expected a finite price above 0 in USD"
+_EXPECTED = "expected a finite price above 0"
 _ADVICE = {
     "missing": "Add them, or remove these records.",
     "with a currency sign": "Remove the signs; prices in another currency must be converted.",
@@ -50,11 +50,11 @@ def parse_prices(
         ids: (N,) for messages.
         origin: the file, for messages.
         numbers: (N,) of the records, for messages.
-        decimal: between dollars and cents.
+        decimal: between whole and fractional digits.
         thousands: between groups of three digits.
 
     Returns:
-        float64 (N,) in USD, NaN where a price is none, and what is wrong, one error a kind.
+        float64 (N,) in currency units, NaN where a price is none, and what is wrong, one error a kind.
     """
     text = [value.strip() for value in values]
     found = parse_numbers(text, decimal, thousands)

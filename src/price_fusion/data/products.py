@@ -1,4 +1,4 @@
-"""Product tables: the CSV files with ids, texts, image links and, for labelled products, prices in USD."""
+"""Product tables: the CSV files with ids, texts, image links and, for labelled products, prices in currency units."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def read_products(
 
     Returns:
         The file's rows in its order, with ``sample_id`` int64 or str (see ``ids.py``), ``catalog_content`` and
-        ``image_link`` str (empty where missing, blank or a placeholder such as ``nan``), ``price`` float64 in USD if labelled, and further columns as text.
+        ``image_link`` str (empty where missing, blank or a placeholder such as ``nan``), ``price`` float64 in currency units if labelled, and further columns as text.
 
     Raises:
         DataError: if the file is missing, empty, malformed or of another encoding or digest, or a column is missing; else

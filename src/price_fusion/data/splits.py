@@ -91,7 +91,7 @@ def deal_groups(
 
     Args:
         groups: (N,) label of each row's group.
-        prices: (N,) USD.
+        prices: (N,) prices.
         fractions: of the parts, summing to 1.
         price_quantiles: number of strata; reduced when the smallest part would get less than one group per stratum.
         generator: of the shuffle.
@@ -121,7 +121,7 @@ def report_split(samples: pd.DataFrame, split_table: pd.DataFrame, tuned_on: Map
     """Count rows, groups and prices per split, and the rows that encoders were tuned on.
 
     Returns:
-        ``splits``: per split its rows, groups, median and mean price in USD; ``folds``: rows per fold; ``tuned_on``:
+        ``splits``: per split its rows, groups, median and mean price in currency units; ``folds``: rows per fold; ``tuned_on``:
         per source the ids named and the rows found.
     """
     table = split_table.assign(price=samples["price"].to_numpy(), group_key=samples["group_key"].to_numpy())

@@ -19,9 +19,9 @@ class ProductTableDataset(AbstractDataset[NoReturn, pd.DataFrame]):
 
     Args:
         filepath: the CSV file.
-        labelled: whether it has prices (USD, positive and finite).
+        labelled: whether it has prices (in currency units, positive and finite).
         delimiter: between fields, where it is none of ``,``, ``;``, tab and ``|``, which are found by themselves.
-        decimal: between dollars and cents.
+        decimal: between whole and fractional digits.
         thousands: between groups of three digits of a price, where there is such a character.
         encoding: as Python names them, where it is not UTF-8.
         sha256: digest that the file must have; it is compared before anything is read.

@@ -33,7 +33,7 @@ class ProductFilesDataset(RawFilesDataset):
         filepath: the file or folder, or an address in an object store.
         labelled: whether they have prices.
         delimiter: as of ``ProductTableDataset``, like the next three.
-        decimal: between dollars and cents.
+        decimal: between whole and fractional digits.
         thousands: between groups of three digits.
         encoding: where it is not UTF-8.
         sha256: that a file on a disk must have.

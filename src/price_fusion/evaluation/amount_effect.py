@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from price_fusion.models.features import Features
 
 TWICE: Final = "predicted_twice"
-"""Column of evaluated products: the price predicted for twice the amount, in USD; NaN where the amount is unknown."""
+"""Column of evaluated products: the price predicted for twice the amount, in currency units; NaN where the amount is unknown."""
 
 
 def twice_the_amount(features: Features, sources: Mapping[str, Source]) -> tuple[Features, NDArray[np.bool_]] | None:

@@ -47,7 +47,7 @@ def baseline_results(
         ridges: sources of further ridge regressions, by their names, as ``ridges_of`` gives them.
 
     Returns:
-        per evaluated product ``sample_id``, ``price``, ``median``, a column a kind and one a further ridge, prices in USD.
+        per evaluated product ``sample_id``, ``price``, ``median``, a column a kind and one a further ridge, prices in currency units.
     """
     split = split_table["split"].to_numpy()
     train, validation = (np.flatnonzero(split == name) for name in ("train", "validation"))
@@ -78,7 +78,7 @@ def baseline_results(
 
 
 def _predicted(data: FitData, matrix: Matrix, options: EstimatorOptions, seed: int) -> dict[str, Prices]:
-    """Prices of rows of the design by each kind that can be fitted here, (M,) in USD."""
+    """Prices of rows of the design by each kind that can be fitted here, (M,) in currency units."""
     predicted: dict[str, Prices] = {}
     for kind, estimator in ESTIMATORS.items():
         try:

@@ -16,13 +16,13 @@ def evaluated_products(products: pd.DataFrame, split: str, given: pd.DataFrame) 
     """Prices of a model beside the true ones.
 
     Args:
-        products: (N,) ``sample_id``, ``price`` in USD and ``tuned_on``; further columns are left out.
+        products: (N,) ``sample_id``, ``price`` in currency units and ``tuned_on``; further columns are left out.
         split: of these rows.
-        given: (N,) ``price`` as predicted, in USD, the bounds of its intervals and unit prices where there are some.
+        given: (N,) ``price`` as predicted, in currency units, the bounds of its intervals and unit prices where there are some.
 
     Returns:
-        (N,) ``sample_id``, ``split``, ``tuned_on``, ``price``, ``predicted`` and ``absolute_error`` in USD, ``smape`` in
-        percent, and the bounds; where there are unit prices, ``unit``, ``unit_price`` and ``predicted_unit_price`` in USD.
+        (N,) ``sample_id``, ``split``, ``tuned_on``, ``price``, ``predicted`` and ``absolute_error`` in currency units, ``smape`` in
+        percent, and the bounds; where there are unit prices, ``unit``, ``unit_price`` and ``predicted_unit_price`` in currency units.
     """
     predicted, price = given["price"].to_numpy(), products["price"].to_numpy()
     results = pd.DataFrame(

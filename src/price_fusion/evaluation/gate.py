@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from price_fusion.metrics.price_metrics import BIN_EDGES, BIN_LABELS
+from price_fusion.metrics.price_groups import PriceGroups
 
 IDLE_WEIGHT = 0.01
 """An expert whose mean weight is below it has no say."""
@@ -17,23 +17,25 @@ FEWEST_ROWS = 10
 """Products that a bin must hold before it says anything of the gate."""
 
 
-def gate_report(weights: NDArray[np.floating], price: NDArray[np.floating]) -> dict[str, Any]:
+def gate_report(weights: NDArray[np.floating], price: NDArray[np.floating], groups: PriceGroups) -> dict[str, Any]:
     """Mean gate weight of each expert, overall and by bin of the true price.
 
     Args:
         weights: (N, experts), each row summing to 1; (N, 0) of a model without a gate.
-        price: (N,) in USD.
+        price: (N,) true prices.
+        groups: whose bins to take.
 
     Returns:
-        ``experts`` and ``rows``; ``mean_weights``, one per expert; ``by_price``: ``bin``, ``rows`` and ``mean_weights``
+        ``experts``, ``rows`` and ``currency``; ``mean_weights``, one per expert; ``by_price``: ``bin``, ``rows`` and ``mean_weights``
         of each bin that holds products.
     """
     experts = weights.shape[1]
-    place = np.searchsorted(BIN_EDGES[1:-1], price, side="right")
-    bins = [(label, weights[place == number]) for number, label in enumerate(BIN_LABELS)]
+    place = groups.bins_of(price)
+    bins = [(label, weights[place == number]) for number, label in enumerate(groups.labels)]
     return {
         "experts": experts,
         "rows": len(weights),
+        "currency": groups.currency,
         "mean_weights": _means(weights),
         "by_price": [
             {"bin": label, "rows": len(inside), "mean_weights": _means(inside)}
@@ -55,7 +57,9 @@ def gate_collapse(report: dict[str, Any]) -> list[str]:
     for number in range(1, experts + 1):
         ruled = [part["bin"] for part in bins if part["mean_weights"][number - 1] > SOLE_WEIGHT]
         if ruled:
-            problems.append(f"expert {number} of {experts} has all the say on prices of {', '.join(ruled)} USD")
+            problems.append(
+                f"expert {number} of {experts} has all the say on prices of {', '.join(ruled)} {report['currency']}"
+            )
     return problems
 
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from price_fusion.data.buckets.sketches import merged_sketch, quantile, sketch
 from price_fusion.metrics.intervals import ALL, interval_columns
-from price_fusion.metrics.price_metrics import BIN_EDGES, BIN_LABELS, RANGES, smape_per_product
+from price_fusion.metrics.price_groups import PriceGroups
+from price_fusion.metrics.price_metrics import smape_per_product
 
 Values = NDArray[np.floating]
 Moments = Mapping[str, float]
@@ -78,10 +79,10 @@ def metrics_of(found: Moments) -> dict[str, float]:
     }
 
 
-def moments_by_price(predicted: Values, true: Values) -> dict[str, dict[str, dict[str, float]]]:
+def moments_by_price(predicted: Values, true: Values, groups: PriceGroups) -> dict[str, dict[str, dict[str, float]]]:
     """Moments by bin and by range of the true price; groups without products are left out."""
     found: dict[str, dict[str, dict[str, float]]] = {}
-    for grouping, labels, inner_edges in _GROUPINGS:
+    for grouping, labels, inner_edges in groups.groupings:
         place = np.searchsorted(np.asarray(inner_edges), true, side="right")
         found[grouping] = {
             label: moments(predicted[place == number], true[place == number])
@@ -91,10 +92,10 @@ def moments_by_price(predicted: Values, true: Values) -> dict[str, dict[str, dic
     return found
 
 
-def metrics_by_price_of(parts: Sequence[Mapping[str, Mapping[str, Moments]]]) -> pd.DataFrame:
+def metrics_by_price_of(parts: Sequence[Mapping[str, Mapping[str, Moments]]], groups: PriceGroups) -> pd.DataFrame:
     """The table of ``metrics.price_metrics.metrics_by_price`` from the ``moments_by_price`` of parts."""
     rows = []
-    for grouping, labels, _ in _GROUPINGS:
+    for grouping, labels, _ in groups.groupings:
         for label in labels:
             found = merged_moments(part[grouping][label] for part in parts if label in part[grouping])
             row: dict[str, object] = {"grouping": grouping, "group": label, "rows": int(found["rows"])}
@@ -104,12 +105,6 @@ def metrics_by_price_of(parts: Sequence[Mapping[str, Mapping[str, Moments]]]) ->
             rows.append(row)
     columns = ["grouping", "group", "rows", "mean_true", "mean_predicted", "smape", "mae", "rmse", "r2"]
     return pd.DataFrame(rows, columns=columns)
-
-
-_GROUPINGS: tuple[tuple[str, tuple[str, ...], tuple[float, ...]], ...] = (
-    ("bin", BIN_LABELS, BIN_EDGES[1:-1]),
-    ("range", tuple(RANGES), tuple(RANGES.values())[1:]),
-)
 
 
 # --- ratios ------------------------------------------------------------------------------------------------------------
@@ -169,29 +164,31 @@ def _plain(value: Any) -> Any:
 # --- intervals ---------------------------------------------------------------------------------------------------------
 
 
-def coverage_sums(results: pd.DataFrame, levels: Sequence[float]) -> dict[str, dict[str, dict[str, Any]]]:
+def coverage_sums(
+    results: pd.DataFrame, levels: Sequence[float], groups: PriceGroups
+) -> dict[str, dict[str, dict[str, Any]]]:
     """What the coverage table of intervals follows from, by level and bin of the predicted price."""
     true = results["price"].to_numpy(np.float64)
-    place = np.searchsorted(BIN_EDGES[1:-1], results["predicted"].to_numpy(np.float64), side="right")
+    place = groups.bins_of(results["predicted"])
     found = {}
     for level, (low_name, high_name) in zip(levels, interval_columns(levels), strict=True):
         low, high = results[low_name].to_numpy(np.float64), results[high_name].to_numpy(np.float64)
         found[str(level)] = {
             label: _coverage(true[inside], low[inside], high[inside])
-            for number, label in enumerate(BIN_LABELS)
+            for number, label in enumerate(groups.labels)
             if (inside := place == number).any()
         }
     return found
 
 
 def coverage_table_of(
-    parts: Sequence[Mapping[str, Mapping[str, Mapping[str, Any]]]], levels: Sequence[float]
+    parts: Sequence[Mapping[str, Mapping[str, Mapping[str, Any]]]], levels: Sequence[float], price_groups: PriceGroups
 ) -> pd.DataFrame:
     """The table of ``metrics.intervals.coverage_table`` from the ``coverage_sums`` of parts."""
     rows = []
     for level in levels:
         groups = [part[str(level)] for part in parts]
-        for label in (ALL, *BIN_LABELS):
+        for label in (ALL, *price_groups.labels):
             found = [one for group in groups for name, one in group.items() if label in (ALL, name)]
             rows.append({"level": round(100 * level, 9), "group": label} | _merged_coverage(found))
     return pd.DataFrame(rows, columns=["level", "group", "rows", "coverage", "mean_width", "relative_width"])

@@ -24,7 +24,7 @@ def fold_metrics(
         seed: of the bootstrap.
 
     Returns:
-        overall: ``rows``, ``smape`` in percent with its 95 % interval, ``mae`` and ``rmse`` in USD, ``r2``;
+        overall: ``rows``, ``smape`` in percent with its 95 % interval, ``mae`` and ``rmse`` in currency units, ``r2``;
         ``smape_single``, the mean SMAPE of one seed's models alone; mean and standard deviation of SMAPE over folds. And
         ``fold``, ``rows`` and the metrics of each fold.
     """

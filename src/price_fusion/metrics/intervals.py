@@ -25,7 +25,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from price_fusion.errors import DataError, ParameterError
-from price_fusion.metrics.price_metrics import BIN_EDGES, BIN_LABELS
+from price_fusion.metrics.price_groups import PriceGroups
 from price_fusion.metrics.price_scale import BEFORE, PriceScale
 
 Values = NDArray[np.float64]
@@ -101,7 +101,7 @@ def calibrate(log_prices: ArrayLike, true_prices: ArrayLike, scale: PriceScale =
 
     Args:
         log_prices: (N,) predicted.
-        true_prices: (N,) in USD.
+        true_prices: (N,) in currency units.
         scale: of the log prices.
 
     Raises:
@@ -111,7 +111,7 @@ def calibrate(log_prices: ArrayLike, true_prices: ArrayLike, scale: PriceScale =
     bad = np.flatnonzero(~(np.isfinite(true) & (true > 0)))
     if bad.size:
         raise DataError(
-            f"calibration: true price of row {bad[0]} is {true.flat[bad[0]]}, expected a positive number of USD "
+            f"calibration: true price of row {bad[0]} is {true.flat[bad[0]]}, expected a positive number "
             f"({bad.size} rows in all). Leave such rows out."
         )
     if predicted.shape != true.shape:
@@ -137,7 +137,7 @@ def price_intervals(
         scale: of the log prices.
 
     Returns:
-        (M, L, 2) low and high in USD, within the range of the scale.
+        (M, L, 2) low and high in currency units, within the range of the scale.
 
     Raises:
         ParameterError: if a level is not between 0 and 1.
@@ -156,7 +156,7 @@ def price_intervals(
 
 
 def marginal_interval(calibration: Calibration, levels: Sequence[float], scale: PriceScale = BEFORE) -> Values:
-    """Intervals of a product of which nothing is known: quantiles of the calibration rows' true prices, (L, 2) in USD."""
+    """Intervals of a product of which nothing is known: quantiles of the calibration rows' true prices, (L, 2) in currency units."""
     true = np.expm1(calibration.log_prices + calibration.residuals) * scale.unit
     tails = [(1 - level) / 2 for level in levels]
     bounds: Values = np.quantile(true, [[tail, 1 - tail] for tail in tails])
@@ -175,7 +175,11 @@ def rows_needed(level: float) -> int:
 
 
 def coverage_table(
-    predicted: ArrayLike, true: ArrayLike, intervals: NDArray[np.floating], levels: Sequence[float]
+    predicted: ArrayLike,
+    true: ArrayLike,
+    intervals: NDArray[np.floating],
+    levels: Sequence[float],
+    price_groups: PriceGroups,
 ) -> pd.DataFrame:
     """How often intervals hold the true price and how wide they are, overall and by bin of the predicted price.
 
@@ -183,18 +187,20 @@ def coverage_table(
     true price.
 
     Args:
-        predicted: (M,) in USD.
-        true: (M,) in USD.
-        intervals: (M, L, 2) low and high in USD.
+        predicted: (M,) in currency units.
+        true: (M,) in currency units.
+        intervals: (M, L, 2) low and high in currency units.
         levels: (L,) between 0 and 1.
+        price_groups: whose bins to take.
 
     Returns:
         per level a row for ``all`` and one per bin: ``level`` in percent, ``group``, ``rows``, ``coverage`` in percent,
-        ``mean_width`` in USD, ``relative_width``, the median of high / low; empty bins are listed with 0 rows.
+        ``mean_width`` in currency units, ``relative_width``, the median of high / low; empty bins are listed with 0 rows.
     """
-    place = np.searchsorted(BIN_EDGES[1:-1], np.asarray(predicted, np.float64), side="right")
+    place = price_groups.bins_of(predicted)
     true = np.asarray(true, np.float64)
-    groups = {ALL: np.ones(len(true), dtype=bool)} | {label: place == number for number, label in enumerate(BIN_LABELS)}
+    groups = {ALL: np.ones(len(true), dtype=bool)}
+    groups |= {label: place == number for number, label in enumerate(price_groups.labels)}
     rows = [
         {"level": _percent(level), "group": group} | _coverage(true[inside], intervals[inside, number])
         for number, level in enumerate(levels)
@@ -207,7 +213,7 @@ def coverage_summary(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """The main numbers of a coverage table, ready for JSON.
 
     Returns:
-        per level in percent, as a text: ``rows``, ``coverage`` in percent and ``mean_width`` in USD overall;
+        per level in percent, as a text: ``rows``, ``coverage`` in percent and ``mean_width`` in currency units overall;
         ``largest_deviation``, coverage minus level, in points, of the bin of at least ``JUDGED_ROWS`` rows where it is
         furthest from 0, and that ``bin``; both None where no bin has as many.
     """

@@ -1,22 +1,14 @@
-"""Metrics of predicted prices, overall, by price group and per product. Prices in USD, SMAPE in percent (0 to 200)."""
+"""Metrics of predicted prices, overall, by price group and per product. Prices in currency units, SMAPE in percent (0 to 200)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-BIN_EDGES = (0.0, 5.0, 10.0, 15.0, 20.0, 30.0, 50.0, 100.0, 200.0, 500.0, np.inf)
-"""USD; a bin holds its lower edge."""
-RANGES = {"very low": 0.0, "low": 10.0, "medium": 30.0, "high": 100.0, "very high": 300.0}
-"""Lower edge in USD of each range."""
-
-BIN_LABELS = tuple(
-    f"{low:g} and above" if np.isinf(high) else f"{low:g} to {high:g}" for low, high in pairwise(BIN_EDGES)
-)
+from price_fusion.metrics.price_groups import PriceGroups
 
 Prices = NDArray[np.floating]
 
@@ -32,7 +24,7 @@ def price_metrics(predicted: Prices, true: Prices) -> dict[str, float]:
     """Metrics over all products.
 
     Returns:
-        ``smape`` in percent, ``mae`` and ``rmse`` in USD, ``r2`` (of prices; NaN for fewer than two different prices).
+        ``smape`` in percent, ``mae`` and ``rmse`` in currency units, ``r2`` (of prices; NaN for fewer than two different prices).
     """
     predicted, true = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
     error = predicted - true
@@ -46,17 +38,19 @@ def price_metrics(predicted: Prices, true: Prices) -> dict[str, float]:
     }
 
 
-def metrics_by_price(predicted: Prices, true: Prices) -> pd.DataFrame:
+def metrics_by_price(predicted: Prices, true: Prices, groups: PriceGroups) -> pd.DataFrame:
     """Metrics by bin and by range of the true price.
+
+    Args:
+        predicted: (N,) prices.
+        true: (N,) prices.
+        groups: the bins and ranges.
 
     Returns:
         one row per bin, then per range: ``grouping``, ``group``, ``rows``, ``mean_true``, ``mean_predicted``, ``smape``,
         ``mae``, ``rmse``, ``r2``; empty groups are listed with 0 rows.
     """
-    parts = [
-        _grouped(predicted, true, "bin", BIN_LABELS, BIN_EDGES[1:-1]),
-        _grouped(predicted, true, "range", list(RANGES), list(RANGES.values())[1:]),
-    ]
+    parts = [_grouped(predicted, true, *grouping) for grouping in groups.groupings]
     return pd.concat(parts, ignore_index=True)
 
 

@@ -17,7 +17,7 @@ from price_fusion.parameters import BranchParameters, ColumnSourceParameters, Mo
 
 
 class PriceModel(nn.Module):
-    """Branches, a fusion and a head. Predicts log(1 + price in USD) of each product by itself.
+    """Branches, a fusion and a head. Predicts log(1 + price in currency units) of each product by itself.
 
     Shapes: one ``SourceBatch`` per source to (B,).
     """

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
@@ -36,6 +36,8 @@ FORMAT_VERSION = 3
 HEADER_KEY = "price_fusion"
 TENSORS_DIGEST = "tensors_sha256"
 ADVICE = "Train again (kedro run --pipelines train_<variant>), or bring the file back from a copy."
+DOLLARS = "USD"
+"""The currency of files that name none."""
 CALIBRATION = "calibration."
 """Start of the names of the tensors that are no weights, but what intervals need."""
 
@@ -75,8 +77,10 @@ class CheckpointHeader(BaseModel):
     price_transform: Literal["log1p"] = "log1p"
     price_scale: PriceScale = BEFORE
     """Unit of the log prices, and range of the prices."""
+    currency: str = DOLLARS
+    """Of the prices; price-fusion 0.1 noted none and knew USD alone."""
     median_price: float
-    """Median price of the train rows in USD: the prediction for a product that no source knows."""
+    """Median price of the train rows: the prediction for a product that no source knows."""
     epoch: int
     training: TrainingRecord | None = None
     """None: of version 0.1, which did not note it."""
@@ -109,8 +113,17 @@ class Checkpoint:
 
     @property
     def median_price(self) -> float:
-        """Of its train rows, USD."""
+        """Of its train rows, in currency units."""
         return self.header.median_price
+
+    @property
+    def currency(self) -> str:
+        """Of the prices."""
+        return self.header.currency
+
+    def in_currency(self, currency: str) -> Checkpoint:
+        """The same, of prices in that currency."""
+        return replace(self, header=self.header.model_copy(update={"currency": currency}))
 
     @property
     def rows(self) -> int | None:

@@ -1,6 +1,6 @@
 """Losses: plain functions of predicted log prices and true prices.
 
-Each takes ``log_prediction`` (B,), which is log(1 + price), and ``price`` (B,) in USD, and gives the mean over the
+Each takes ``log_prediction`` (B,), which is log(1 + price), and ``price`` (B,) in currency units, and gives the mean over the
 batch as a scalar. ``d`` below is |p - t| / (|p| + |t|), so that SMAPE is the mean of 200 d.
 """
 
@@ -18,9 +18,9 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 EPSILON = 1e-8
 MAX_LOG_PRICE = 20.0
-"""Half a billion USD: beyond it float32 would soon overflow."""
+"""Half a billion: beyond it float32 would soon overflow."""
 PRICE_TIERS = ((5.0, 10.0), (10.0, 8.0), (30.0, 6.0), (60.0, 4.0), (200.0, 2.0))
-"""(USD, weight): a product cheaper than the first number, and than no earlier one, weighs the second."""
+"""(in currency units, weight): a product cheaper than the first number, and than no earlier one, weighs the second."""
 
 
 def weighted_smape(log_prediction: Tensor, price: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ def huber(log_prediction: Tensor, price: Tensor) -> Tensor:
 
 
 def weighted_huber(log_prediction: Tensor, price: Tensor) -> Tensor:
-    """Huber loss on log prices, weighted by the square root of the price, twice above 100 USD, with mean weight 1."""
+    """Huber loss on log prices, weighted by the square root of the price, twice above 100, with mean weight 1."""
     weights = price.sqrt() * torch.where(price > 100, 2.0, 1.0)
     each = F.huber_loss(log_prediction, price.log1p(), delta=1.0, reduction="none")
     return (weights / weights.mean() * each).mean()
@@ -63,7 +63,7 @@ def quantile_huber(log_prediction: Tensor, price: Tensor) -> Tensor:
 
 
 def adaptive_huber(log_prediction: Tensor, price: Tensor) -> Tensor:
-    """Huber loss on log prices whose delta falls from 2 to 0.5 as the true price goes from 1 to 1,000 USD (in log)."""
+    """Huber loss on log prices whose delta falls from 2 to 0.5 as the true price goes from 1 to 1,000 (in log)."""
     delta = 2.0 - 1.5 * (price.clamp(1.0, 1000.0).log10() / 3.0)
     error = (log_prediction - price.log1p()).abs()
     return torch.where(error <= delta, 0.5 * error.square(), delta * (error - 0.5 * delta)).mean()
@@ -83,7 +83,7 @@ def mse(log_prediction: Tensor, price: Tensor) -> Tensor:
 
 
 def mae(log_prediction: Tensor, price: Tensor) -> Tensor:
-    """Mean absolute error of prices, in USD."""
+    """Mean absolute error of prices, in currency units."""
     return (predicted_price(log_prediction) - price).abs().mean()
 
 
@@ -109,7 +109,7 @@ LOSSES: dict[LossName, Loss] = {
 
 
 def predicted_price(log_prediction: Tensor) -> Tensor:
-    """Prices in USD, from 0 to e^20.
+    """Prices in currency units, from 0 to e^20.
 
     Where a price is cut to 0 its gradient is that of the uncut one: an exact 0 would leave such a prediction there.
     """
@@ -124,7 +124,7 @@ def relative_difference(log_prediction: Tensor, price: Tensor) -> Tensor:
 
 
 def tier_weights(price: Tensor) -> Tensor:
-    """Weight of each product by the tier of its true price, 10 below 5 USD down to 1 from 200 USD."""
+    """Weight of each product by the tier of its true price, 10 below 5 down to 1 from 200."""
     weights = torch.ones_like(price)
     for edge, weight in reversed(PRICE_TIERS):
         weights = torch.where(price < edge, weight, weights)

@@ -65,8 +65,13 @@ class Network:
 
     @property
     def median_price(self) -> float:
-        """Of its train rows, USD."""
+        """Of its train rows, in currency units."""
         return self.header.median_price
+
+    @property
+    def currency(self) -> str:
+        """Of the prices."""
+        return self.header.currency
 
     @property
     def price_scale(self) -> PriceScale:

@@ -60,6 +60,6 @@ def gate_weights(model: PriceModel, features: Features, index: Tensor) -> Tensor
 
 
 def to_prices(log_prices: Tensor, scale: PriceScale) -> NDArray[np.float64]:
-    """Prices in USD from log prices, from 0 to the highest of the scale."""
+    """Prices in currency units from log prices, from 0 to the highest of the scale."""
     prices: NDArray[np.float64] = (log_prices.double().expm1() * scale.unit).clamp(0.0, scale.highest).cpu().numpy()
     return prices

@@ -56,12 +56,12 @@ def with_unit_prices(prices: pd.DataFrame, features: Features, sources: Mapping[
     """Predicted prices with their unit prices, where a source has amounts.
 
     Args:
-        prices: (N,) with ``price`` in USD.
+        prices: (N,) with ``price`` in currency units.
         features: of the same products.
         sources: of the model.
 
     Returns:
-        the same with ``unit_price`` in USD and ``unit``, empty where the amount of a product is unknown; as it was where no
+        the same with ``unit_price`` in currency units and ``unit``, empty where the amount of a product is unknown; as it was where no
         source has amounts.
     """
     name = amount_source(sources)

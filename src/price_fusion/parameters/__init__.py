@@ -24,6 +24,7 @@ from price_fusion.parameters.evaluation import (
     EstimatorKind,
     InferenceParameters,
     IntervalParameters,
+    PriceGroupParameters,
 )
 from price_fusion.parameters.leaks import LeakParameters
 from price_fusion.parameters.models import (
@@ -73,6 +74,7 @@ __all__ = [
     "MlpHead",
     "ModelCardParameters",
     "ModelParameters",
+    "PriceGroupParameters",
     "ProjectParameters",
     "ReportParameters",
     "ResolvedTrainParameters",

@@ -76,6 +76,25 @@ class IntervalParameters(Parameters):
         return value
 
 
+class PriceGroupParameters(Parameters):
+    """Groups by true or predicted price that figures are given for."""
+
+    bins: tuple[Positive, ...] | None = None
+    """Edges between bins, ascending, in the currency of the prices. None: by quantiles of the train prices."""
+    ranges: dict[str, Annotated[float, Field(ge=0.0)]] | None = None
+    """Lower edge of each range by its name, ascending from 0. None: by quantiles of the train prices."""
+
+    @model_validator(mode="after")
+    def _ascending(self) -> PriceGroupParameters:
+        lows = list((self.ranges or {"": 0.0}).values())
+        for name, edges in (("bins", list(self.bins or (1.0,))), ("ranges", lows)):
+            if edges != sorted(set(edges)):
+                raise ValueError(f"{name}: expected edges in ascending order, each once")
+        if lows[:1] != [0.0]:
+            raise ValueError("ranges: expected the first to begin at 0")
+        return self
+
+
 class CrossValidationParameters(Parameters):
     """``cross_validate_<variant>``; its folds are those of the split (``splitting.folds``)."""
 

@@ -27,6 +27,7 @@ from price_fusion.parameters.evaluation import (
     EnsembleParameters,
     InferenceParameters,
     IntervalParameters,
+    PriceGroupParameters,
 )
 from price_fusion.parameters.leaks import LeakParameters
 from price_fusion.parameters.models import ModelParameters
@@ -69,6 +70,8 @@ class ProjectParameters(BaseModel):
     variants: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Variants that get pipelines, in the order in which ``compare`` lists them."""
     sources: dict[Name, Source]
+    currency: Annotated[str, Field(pattern=r"^\S{1,8}$")] = "USD"
+    """Of all prices: a code such as EUR, or a sign. Nothing is converted."""
     ingestion: IngestionParameters
     splitting: SplittingParameters
     fabrication: FabricationParameters
@@ -77,6 +80,7 @@ class ProjectParameters(BaseModel):
     """Whether new products are predicted by a final fit: the training of the evaluated model, repeated on all labelled rows."""
     comparison: ComparisonParameters
     intervals: IntervalParameters
+    price_groups: PriceGroupParameters = PriceGroupParameters()
     cross_validation: CrossValidationParameters
     ensemble: EnsembleParameters
     ablation: AblationParameters = AblationParameters()

@@ -3,7 +3,7 @@
 Members are blended in log space: the weighted mean of log prices is about the weighted geometric mean of prices. SMAPE
 is of the prices, in percent.
 
-Shapes: ``N`` products, ``M`` members. Log prices are log1p of USD.
+Shapes: ``N`` products, ``M`` members. Log prices are log1p of the price.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def fit_weights(
 
     Args:
         log_prices: (N, M) predicted by each member for rows that it was not fitted on.
-        true_prices: (N,) in USD.
+        true_prices: (N,) in currency units.
         method: ``greedy`` or ``convex``.
         names: (M,) of the members, for messages.
         prior_rows: rows that the equal weights count as, against N of the weights found.
@@ -115,7 +115,7 @@ def cross_fitted_blend(
 
     Args:
         log_prices: (N, M) as in ``fit_weights``.
-        true_prices: (N,) in USD.
+        true_prices: (N,) in currency units.
         folds: (N,) labels.
         method: as in ``fit_weights``.
         names: as in ``fit_weights``.
@@ -237,7 +237,7 @@ def _checked(log_prices: ArrayLike, true_prices: ArrayLike, names: Sequence[str]
     bad = np.flatnonzero(~(np.isfinite(true) & (true > 0)))
     if bad.size:
         raise DataError(
-            f"blend: true price of row {bad[0]} is {true[bad[0]]}, expected a positive number of USD ({bad.size} rows in "
+            f"blend: true price of row {bad[0]} is {true[bad[0]]}, expected a positive number ({bad.size} rows in "
             "all). Leave such rows out."
         )
     return members, true

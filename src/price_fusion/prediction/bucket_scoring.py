@@ -18,6 +18,7 @@ from price_fusion.evaluation.amount_effect import price_ratios
 from price_fusion.evaluation.evaluated import EXTREMES, evaluated_products
 from price_fusion.metrics.aggregates import coverage_sums, extremes, moments, moments_by_price, ratio_sums
 from price_fusion.metrics.intervals import interval_columns
+from price_fusion.metrics.price_groups import PriceGroups
 from price_fusion.models.unit_prices import unit_price_columns
 from price_fusion.parameters import Source
 from price_fusion.storage.buckets.parts import BucketPlan, Buckets, Summary, Tables
@@ -83,7 +84,7 @@ class BucketPrediction:
         with one_thread():
             return predictor.price_samples(samples, tables, self.levels, twice=twice)
 
-    def plan(self, kind: str, metadata: Mapping[str, Any]) -> BucketPlan:
+    def plan(self, kind: str, metadata: Mapping[str, Any], **deciding: Any) -> BucketPlan:
         """The table that this task makes, bucket by bucket."""
         described = {
             "model": self.model.digest,
@@ -92,12 +93,13 @@ class BucketPrediction:
             "tables": {name: table.fingerprint for name, table in self.tables.items()},
             "levels": self.levels,
             "code": code_digest(),
+            **deciding,
         }
         return BucketPlan(self, self.samples.count, self.samples.count, recipe(kind, described), metadata)
 
 
 def prediction_plan(prediction: BucketPrediction, sources: Mapping[str, Source]) -> BucketPlan:
-    """Prices in buckets: ``sample_id``, ``row`` (of the product file), ``price`` in USD, bounds of intervals, unit prices.
+    """Prices in buckets: ``sample_id``, ``row`` (of the product file), ``price``, bounds of intervals, unit prices.
 
     Args:
         prediction: the task.
@@ -112,6 +114,7 @@ class BucketEvaluation(BucketPrediction):
     """The task of a bucket: prices of the products that report, what came of them, and figures to be merged."""
 
     split: str
+    price_groups: PriceGroups
 
     def __call__(self, bucket: int) -> tuple[Tables, Summary]:
         """The evaluated products of a bucket, and their figures."""
@@ -119,7 +122,9 @@ class BucketEvaluation(BucketPrediction):
         chosen = samples[samples["split"] == self.split]
         results = evaluated_products(chosen, self.split, self.predicted(chosen, bucket, twice=True))
         results = results.assign(row=chosen["row"].to_numpy())
-        return {bucket: pa.Table.from_pandas(results, preserve_index=False)}, summary_of(results, self.levels)
+        return {bucket: pa.Table.from_pandas(results, preserve_index=False)}, summary_of(
+            results, self.levels, self.price_groups
+        )
 
 
 def evaluation_plan(evaluation: BucketEvaluation, trained_on: Mapping[str, str]) -> BucketPlan:
@@ -139,7 +144,9 @@ def evaluation_plan(evaluation: BucketEvaluation, trained_on: Mapping[str, str])
             "train_<variant>), or make its own again (with the seed, the splitting parameters and the files of that time)."
         )
     return evaluation.plan(
-        f"evaluation of {evaluation.split}", {"split": evaluation.split, "levels": list(evaluation.levels)}
+        f"evaluation of {evaluation.split}",
+        {"split": evaluation.split, "levels": list(evaluation.levels)},
+        price_groups=evaluation.price_groups.model_dump(mode="json"),
     )
 
 
@@ -148,7 +155,7 @@ def reported_split(samples: Buckets) -> str:
     return "holdout" if any(part["splits"]["holdout"] for part in samples.summaries) else "validation"
 
 
-def summary_of(results: pd.DataFrame, levels: Sequence[float]) -> dict[str, Any]:
+def summary_of(results: pd.DataFrame, levels: Sequence[float], price_groups: PriceGroups) -> dict[str, Any]:
     """What is remembered of evaluated products: sums, extremes and sketches."""
     predicted, price = results["predicted"].to_numpy(), results["price"].to_numpy()
     tuned = results["tuned_on"].to_numpy(dtype=bool)
@@ -157,8 +164,8 @@ def summary_of(results: pd.DataFrame, levels: Sequence[float]) -> dict[str, Any]
         "all": moments(predicted, price),
         "seen": moments(predicted[tuned], price[tuned]),
         "unseen": moments(predicted[~tuned], price[~tuned]),
-        "by_price": moments_by_price(predicted, price),
+        "by_price": moments_by_price(predicted, price, price_groups),
         "ratios_of_twice": ratio_sums(price_ratios(results)),
         "extremes": extremes(results.drop(columns=["split", "tuned_on"]), EXTREMES),
-        "coverage": coverage_sums(results, levels) if calibrated else None,
+        "coverage": coverage_sums(results, levels, price_groups) if calibrated else None,
     }

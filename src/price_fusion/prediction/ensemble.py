@@ -28,7 +28,7 @@ from price_fusion.errors import CheckpointError, DataError
 from price_fusion.metrics.intervals import Calibration, calibrate
 from price_fusion.metrics.price_metrics import smape_per_product
 from price_fusion.metrics.price_scale import BEFORE, PriceScale, in_unit, price_unit
-from price_fusion.models.checkpoint import load_checkpoint
+from price_fusion.models.checkpoint import DOLLARS, load_checkpoint
 from price_fusion.models.estimators import Estimator, load_estimator
 from price_fusion.models.features import Features, features_from_tables
 from price_fusion.models.folds import MANIFEST, NETWORK, FoldModels
@@ -81,8 +81,10 @@ class EnsembleManifest(BaseModel):
     dtypes: dict[str, str]
     price_scale: PriceScale = BEFORE
     """Of the blended log prices."""
+    currency: str = DOLLARS
+    """Of the prices; price-fusion 0.1 noted none and knew USD alone."""
     median_price: float
-    """Of the rows that were not held out, USD."""
+    """Of the rows that were not held out, in currency units."""
     out_of_fold_smape: float
     """Of the blend, its weights fitted on the other folds each time; in percent."""
     data: dict[str, str]
@@ -140,8 +142,13 @@ class Ensemble:
 
     @property
     def median_price(self) -> float:
-        """Of its train rows, USD."""
+        """Of its train rows, in currency units."""
         return self.manifest.median_price
+
+    @property
+    def currency(self) -> str:
+        """Of the prices."""
+        return self.manifest.currency
 
     @property
     def price_scale(self) -> PriceScale:
@@ -203,6 +210,7 @@ def build_ensemble(
     sources: Mapping[str, Source],
     dtypes: Mapping[str, str],
     data: Mapping[str, str],
+    currency: str = DOLLARS,
     rows: int | None = None,
 ) -> EnsembleDraft:
     """Weigh members by their out-of-fold predictions.
@@ -215,6 +223,7 @@ def build_ensemble(
         sources: what the members read, together.
         dtypes: of the sources as stored.
         data: fingerprints of what they were trained on.
+        currency: of the prices.
         rows: labelled rows that the models which predict were fitted on.
 
     Raises:
@@ -250,6 +259,7 @@ def build_ensemble(
         sources=dict(sources),
         dtypes=dict(dtypes),
         price_scale=scale,
+        currency=currency,
         median_price=float(np.median(true)),
         out_of_fold_smape=float(smape_per_product(np.expm1(fresh), in_units).mean()),
         data=dict(data),
@@ -272,7 +282,7 @@ def final_ensemble(
     Args:
         ensemble: that was evaluated.
         members: final fits of the models of each member that has a weight.
-        prices: (N,) of the rows that these were fitted on, in USD.
+        prices: (N,) of the rows that these were fitted on, in currency units.
         data: fingerprints of what they were trained on.
 
     Raises:

@@ -43,7 +43,11 @@ class FittedModel(Protocol):
 
     @property
     def median_price(self) -> float:
-        """Of its train rows, USD."""
+        """Of its train rows, in currency units."""
+
+    @property
+    def currency(self) -> str:
+        """Of the prices."""
 
     @property
     def price_scale(self) -> PriceScale:
@@ -99,6 +103,11 @@ class Predictor:
         return {name: source.width for name, source in self.model.sources.items() if source.kind == "embeddings"}
 
     @property
+    def currency(self) -> str:
+        """Of the prices."""
+        return self.model.currency
+
+    @property
     def columns(self) -> dict[str, tuple[str, ...]]:
         """Columns that ``predict`` wants in ``products``, for each column source."""
         return {
@@ -110,7 +119,7 @@ class Predictor:
     def predict(
         self, arrays: Mapping[str, Any], products: pd.DataFrame | Mapping[str, Sequence[Any]] | None = None
     ) -> NDArray[np.float64]:
-        """Prices of N products in USD, (N,), finite and positive.
+        """Prices of N products in currency units, (N,), finite and positive.
 
         Args:
             arrays: (N, width) per source, as stored: not normalised, structural columns last; arrays, tensors, frames, or lists
@@ -131,7 +140,7 @@ class Predictor:
     ) -> pd.DataFrame:
         """Prices with intervals: ``price``, ``price_low`` and ``price_high`` of the first level, then of the others.
 
-        Where a source says how much of a product there is, ``unit_price`` (USD) and ``unit`` (``100 g``, ``100 ml`` or
+        Where a source says how much of a product there is, ``unit_price`` (in currency units) and ``unit`` (``100 g``, ``100 ml`` or
         ``piece``) follow, empty where it is unknown.
 
         Args:
@@ -146,7 +155,7 @@ class Predictor:
         return with_unit_prices(self._price_table(features, levels), features, self.model.sources)
 
     def predict_samples(self, samples: pd.DataFrame, tables: Mapping[str, TableView]) -> NDArray[np.float64]:
-        """Prices in USD of the products of a sample table, (N,), finite and positive."""
+        """Prices of the products of a sample table, (N,), finite and positive."""
         return self.price_features(features_from_tables(samples, tables, self.model.sources), whole_blocks=True)
 
     def price_samples(
@@ -179,7 +188,7 @@ class Predictor:
         return self.model.gate_weights(features_from_tables(samples, tables, self.model.sources))
 
     def price_features(self, features: Features, *, whole_blocks: bool = False) -> NDArray[np.float64]:
-        """Prices in USD of N products, (N,): the median price of one that no source knows.
+        """Prices of N products, (N,): the median price of one that no source knows.
 
         Args:
             features: of the model's sources.

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from price_fusion.data.money import rounded
+from price_fusion.metrics.price_groups import PriceGroups
 from price_fusion.metrics.price_metrics import metrics_by_price
 from price_fusion.report.described import BLUE, COLOURS, described
 
@@ -55,8 +56,8 @@ def leaderboard_figure(leaderboard: pd.DataFrame) -> go.Figure:
         "behind_ridge": "behind its ridge, points",
         "behind_ridge_low": "behind its ridge, from",
         "behind_ridge_high": "behind its ridge, to",
-        "mae": "MAE, USD",
-        "rmse": "RMSE, USD",
+        "mae": f"MAE, {best['currency']}",
+        "rmse": f"RMSE, {best['currency']}",
         "r2": "R2",
         "parameters": "parameters",
         "seconds_per_epoch": "seconds per epoch",
@@ -77,24 +78,27 @@ def leaderboard_figure(leaderboard: pd.DataFrame) -> go.Figure:
     )
 
 
-def smape_by_price(price: NDArray[np.floating], predicted: Mapping[str, NDArray[np.floating]]) -> go.Figure:
+def smape_by_price(
+    price: NDArray[np.floating], predicted: Mapping[str, NDArray[np.floating]], groups: PriceGroups
+) -> go.Figure:
     """SMAPE of each model by bin of the true price.
 
     Args:
-        price: (N,) true prices, USD.
+        price: (N,) true prices.
         predicted: (N,) prices by each model, best first.
+        groups: whose bins to take.
     """
     figure = go.Figure()
     table: dict[str, list[object]] = {}
     for place, (model, prices) in enumerate(predicted.items()):
-        bins = metrics_by_price(prices, price).query("grouping == 'bin' and rows > 0")
-        table |= {"true price, USD": bins["group"].tolist(), "products": bins["rows"].tolist()}
+        bins = metrics_by_price(prices, price, groups).query("grouping == 'bin' and rows > 0")
+        table |= {f"true price, {groups.currency}": bins["group"].tolist(), "products": bins["rows"].tolist()}
         table[f"{model}, %"] = bins["smape"].round(2).tolist()
         look = {"symbol": SYMBOLS[place % len(SYMBOLS)], "color": COLOURS[place % len(COLOURS)], "size": 8}
         figure.add_trace(
             go.Scatter(x=bins["group"], y=bins["smape"], name=model, mode="lines+markers", marker=look, line_width=1.5)
         )
-    figure.update_xaxes(title_text="true price, USD", type="category")
+    figure.update_xaxes(title_text=f"true price, {groups.currency}", type="category")
     figure.update_yaxes(title_text="SMAPE, %")
     return described(
         figure,

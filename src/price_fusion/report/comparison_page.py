@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from price_fusion.metrics.price_groups import PriceGroups
 from price_fusion.report.comparison_figures import smape_by_price
 from price_fusion.report.model_page import DEFINITIONS
 from price_fusion.report.page import Headline, Section, Table, render
@@ -22,6 +23,7 @@ def comparison_page(
     verdict: str,
     price: NDArray[np.floating],
     predicted: Mapping[str, NDArray[np.floating]],
+    groups: PriceGroups,
     pages: Sequence[str],
 ) -> str:
     """The page as HTML.
@@ -30,8 +32,9 @@ def comparison_page(
         leaderboard: as ``compare`` gives it.
         figure: as ``leaderboard_figure`` draws it.
         verdict: the result in a sentence.
-        price: (N,) true prices of the evaluated rows, USD.
+        price: (N,) true prices of the evaluated rows, in currency units.
         predicted: (N,) prices by model.
+        groups: whose bins to take.
         pages: models that have a page of their own, in a folder of their name beside this page.
     """
     best = leaderboard.iloc[0]
@@ -44,7 +47,7 @@ def comparison_page(
             figures=[figure],
             tables=[_against_ridges(leaderboard)],
         ),
-        Section("By price", figures=[smape_by_price(price, ordered)]),
+        Section("By price", figures=[smape_by_price(price, ordered, groups)]),
         Section("One by one", links=[(f"Report of {name}", f"{name}/report.html") for name in pages]),
         DEFINITIONS,
     ]
@@ -53,7 +56,7 @@ def comparison_page(
         for row in leaderboard.head(HEADLINES).to_dict(orient="records")
     ]
     subtitle = f"Measured on {best['rows']:,} {best['split']} products, the same for all"
-    return render("Which model is best?", subtitle, headlines, sections)
+    return render("Which model is best?", subtitle, groups.currency, headlines, sections)
 
 
 def _against_ridges(leaderboard: pd.DataFrame) -> Table:

@@ -12,13 +12,13 @@ SHOWN = 5
 """Ids that a cell spells out."""
 
 
-def split_table(report: Mapping[str, Any]) -> Table:
-    """How many products went where."""
+def split_table(report: Mapping[str, Any], currency: str) -> Table:
+    """How many products went where, and their prices in that currency."""
     columns = {
         "rows": "products",
         "groups": "groups",
-        "median_price": "median price, USD",
-        "mean_price": "mean price, USD",
+        "median_price": f"median price, {currency}",
+        "mean_price": f"mean price, {currency}",
         "rows_tuned_on": "seen by an encoder",
     }
     rows = [[split, *(counts[key] for key in columns)] for split, counts in report["splits"].items()]
@@ -85,6 +85,7 @@ def data_section(
     checks: Mapping[str, Any],
     overlaps: Mapping[str, Any] | None,
     informed_sources: Mapping[str, Any] | None,
+    currency: str,
 ) -> Section:
     """All that is known of the data.
 
@@ -94,8 +95,9 @@ def data_section(
         checks: likely mistakes in the inputs.
         overlaps: the leak report; None: leaks have not been checked.
         informed_sources: the report of sources that may leak prices, likewise.
+        currency: of the prices.
     """
-    tables = [split_table(split), alignment_table(alignment)]
+    tables = [split_table(split, currency), alignment_table(alignment)]
     if overlaps is not None:
         tables.append(overlaps_table(overlaps))
     if informed_sources is not None:

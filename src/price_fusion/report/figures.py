@@ -1,4 +1,4 @@
-"""The figures of one model. Prices in USD, SMAPE in percent (0 to 200); N evaluated products."""
+"""The figures of one model. Prices in currency units, SMAPE in percent (0 to 200); N evaluated products."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from price_fusion.data.money import rounded
-from price_fusion.metrics.price_metrics import RANGES
+from price_fusion.metrics.price_groups import PriceGroups
 from price_fusion.report.described import BLUE, COLOURS, GREY, VERMILLION, described, empty
 
 DENSITY_BINS = 60
@@ -68,12 +68,13 @@ def learning_curves(history: Sequence[Mapping[str, Any]], kept_epoch: int) -> go
     )
 
 
-def true_against_predicted(price: NDArray[np.floating], predicted: NDArray[np.floating]) -> go.Figure:
+def true_against_predicted(price: NDArray[np.floating], predicted: NDArray[np.floating], currency: str) -> go.Figure:
     """Counts of products by true and predicted price, both on log axes; the diagonal is a right price.
 
     Args:
         price: (N,) true prices.
         predicted: (N,) predicted ones.
+        currency: of the prices.
     """
     logs = np.log10(np.column_stack([price, predicted]))
     edges = np.linspace(np.floor(logs.min() * 4) / 4, np.ceil(logs.max() * 4) / 4 + 1e-9, DENSITY_BINS + 1)
@@ -87,7 +88,8 @@ def true_against_predicted(price: NDArray[np.floating], predicted: NDArray[np.fl
             customdata=counts.astype(np.int32),
             colorscale=DENSITY_COLOURS,
             colorbar=_count_scale(int(counts.max())),
-            hovertemplate="true about %{x:,.3r} USD<br>predicted about %{y:,.3r} USD<br>%{customdata} products<extra></extra>",
+            hovertemplate=f"true about %{{x:,.3r}} {currency}<br>predicted about %{{y:,.3r}} {currency}<br>"
+            "%{customdata} products<extra></extra>",
         )
     )
     ends = [10 ** edges[0], 10 ** edges[-1]]
@@ -96,8 +98,8 @@ def true_against_predicted(price: NDArray[np.floating], predicted: NDArray[np.fl
         figure.add_trace(
             go.Scatter(x=ends, y=[end * factor for end in ends], mode="lines", line=style, hoverinfo="skip")
         )
-    figure.update_xaxes(_log_axis(*ends), title_text="true price, USD", range=[edges[0], edges[-1]])
-    figure.update_yaxes(_log_axis(*ends), title_text="predicted price, USD", range=[edges[0], edges[-1]])
+    figure.update_xaxes(_log_axis(*ends), title_text=f"true price, {currency}", range=[edges[0], edges[-1]])
+    figure.update_yaxes(_log_axis(*ends), title_text=f"predicted price, {currency}", range=[edges[0], edges[-1]])
     figure.update_layout(showlegend=False)
     ratio = np.log2(predicted / price)
     within = {factor: 100 * float(np.mean(np.abs(ratio) <= np.log2(factor))) for factor in (1.25, 1.5, 2, 4)}
@@ -113,12 +115,14 @@ def true_against_predicted(price: NDArray[np.floating], predicted: NDArray[np.fl
     )
 
 
-def errors_by_price(metrics: pd.DataFrame) -> go.Figure:
+def errors_by_price(metrics: pd.DataFrame, groups: PriceGroups) -> go.Figure:
     """SMAPE and bias by bin of the true price, with counts.
 
     Args:
         metrics: as ``metrics_by_price`` gives it.
+        groups: of that table.
     """
+    currency = groups.currency
     bins = metrics[(metrics["grouping"] == "bin") & (metrics["rows"] > 0)]
     bias = 100 * (bins["mean_predicted"] / bins["mean_true"] - 1)
     figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.4, 0.35, 0.25])
@@ -126,7 +130,7 @@ def errors_by_price(metrics: pd.DataFrame) -> go.Figure:
     for place, (values, name, colour) in enumerate(parts, start=1):
         figure.add_trace(go.Bar(x=bins["group"], y=values, name=name, marker_color=colour), row=place, col=1)
         figure.update_yaxes(title_text=name, row=place, col=1)
-    figure.update_xaxes(title_text="true price, USD", type="category", row=3, col=1)
+    figure.update_xaxes(title_text=f"true price, {currency}", type="category", row=3, col=1)
     figure.update_layout(showlegend=False)
     fewest = min(FEWEST_ROWS, int(bins["rows"].max()))
     large = bins[bins["rows"] >= fewest]
@@ -136,40 +140,41 @@ def errors_by_price(metrics: pd.DataFrame) -> go.Figure:
         title="SMAPE and bias by price",
         caption="Bias: mean predicted over mean true price, less 100 %. Every model predicts the cheapest products too high and the "
         "most expensive too low, as it cannot know which of equal-looking products are extreme; models differ in how much.",
-        alt=f"Of bins with {fewest} or more products, SMAPE is highest for {worst['group']} USD: {worst['smape']:.1f} % of "
+        alt=f"Of bins with {fewest} or more products, SMAPE is highest for {worst['group']} {currency}: {worst['smape']:.1f} % of "
         f"{worst['rows']} products.",
-        table=price_table(metrics),
+        table=price_table(metrics, groups),
         height=520,
     )
 
 
-def price_table(metrics: pd.DataFrame) -> dict[str, Sequence[Any]]:
+def price_table(metrics: pd.DataFrame, groups: PriceGroups) -> dict[str, Sequence[Any]]:
     """``metrics_by_price`` as a reader wants it: with bias, bins first, then ranges."""
-    held = metrics[metrics["rows"] > 0]
+    held, currency = metrics[metrics["rows"] > 0], groups.currency
     difference = held["mean_predicted"] - held["mean_true"]
-    lows = {name: f"{name} (from {low:g})" for name, low in RANGES.items()}
+    lows = {name: f"{name} (from {low:,.10g})" for name, low in groups.ranges.items()}
     return {
-        "true price, USD": held["group"].replace(lows).tolist(),
+        f"true price, {currency}": held["group"].replace(lows).tolist(),
         "products": held["rows"].tolist(),
         "SMAPE, %": held["smape"].round(2).tolist(),
-        "mean true, USD": held["mean_true"].map(rounded).tolist(),
-        "mean predicted, USD": held["mean_predicted"].map(rounded).tolist(),
-        "bias, USD": difference.map(rounded).tolist(),
+        f"mean true, {currency}": held["mean_true"].map(rounded).tolist(),
+        f"mean predicted, {currency}": held["mean_predicted"].map(rounded).tolist(),
+        f"bias, {currency}": difference.map(rounded).tolist(),
         "bias, %": (100 * difference / held["mean_true"]).round(1).tolist(),
-        "MAE, USD": held["mae"].map(rounded).tolist(),
+        f"MAE, {currency}": held["mae"].map(rounded).tolist(),
     }
 
 
-def residuals(price: NDArray[np.floating], predicted: NDArray[np.floating]) -> go.Figure:
+def residuals(price: NDArray[np.floating], predicted: NDArray[np.floating], groups: PriceGroups) -> go.Figure:
     """Distribution of predicted over true price, overall and by range of the true price.
 
     Args:
         price: (N,) true prices.
         predicted: (N,) predicted ones.
+        groups: whose ranges to take.
     """
     ratio = predicted / price
-    ranges = np.searchsorted(list(RANGES.values())[1:], price, side="right")
-    parts = {"all": np.ones(len(price), bool)} | {name: ranges == place for place, name in enumerate(RANGES)}
+    ranges = groups.ranges_of(price)
+    parts = {"all": np.ones(len(price), bool)} | {name: ranges == place for place, name in enumerate(groups.ranges)}
     held = {name: inside for name, inside in parts.items() if inside.any()}
     quantiles = {name: np.percentile(ratio[inside], [5, 25, 50, 75, 95]) for name, inside in held.items()}
     low, first, middle, third, high = np.array(list(quantiles.values())).T
@@ -201,8 +206,8 @@ def residuals(price: NDArray[np.floating], predicted: NDArray[np.floating]) -> g
         figure,
         title="How far predictions are off",
         caption="On a log axis: twice too much is as far from 1 as half of it. Above: all products. Below, by range of the true "
-        "price: median, the middle half (box) and the middle 90 % (line). Very low: under 10 USD, low: under 30, medium: under "
-        "100, high: under 300.",
+        "price: median, the middle half (box) and the middle 90 % (line). "
+        f"{_ranges_in_words(groups)}",
         alt=f"The median of predicted over true price is {middle[0]:.2f}; half of the products lie between {first[0]:.2f} and "
         f"{third[0]:.2f}, 90 % between {low[0]:.2f} and {high[0]:.2f}.",
         table={
@@ -218,13 +223,23 @@ def residuals(price: NDArray[np.floating], predicted: NDArray[np.floating]) -> g
     )
 
 
-def calibration(price: NDArray[np.floating], predicted: NDArray[np.floating], coverage: pd.DataFrame) -> go.Figure:
+def _ranges_in_words(groups: PriceGroups) -> str:
+    """Where each range of prices but the last ends."""
+    names, ends = list(groups.ranges), list(groups.ranges.values())[1:]
+    said = ", ".join(f"{name}: under {end:,.10g}" for name, end in zip(names, ends, strict=False))
+    return f"{said[:1].upper()}{said[1:]} {groups.currency}." if said else ""
+
+
+def calibration(
+    price: NDArray[np.floating], predicted: NDArray[np.floating], coverage: pd.DataFrame, currency: str
+) -> go.Figure:
     """Whether prices are right on average, and whether intervals hold as many products as they promise.
 
     Args:
         price: (N,) true prices.
         predicted: (N,) predicted ones.
         coverage: as ``coverage_table`` gives it; empty for a model without intervals.
+        currency: of the prices.
     """
     parts = np.array_split(np.argsort(predicted, kind="stable"), min(DECILES, len(price)))
     means = [(float(np.median(predicted[part])), float(np.median(price[part]))) for part in parts]
@@ -240,9 +255,9 @@ def calibration(price: NDArray[np.floating], predicted: NDArray[np.floating], co
         named = {"name": f"{level:g} % interval", "marker_color": colour, "mode": "lines+markers"}
         figure.add_trace(go.Scatter(x=own["group"], y=own["coverage"], **named), row=2, col=1)
         figure.add_hline(y=level, line_dash="dot", line_color=colour, row=2, col=1)
-    figure.update_xaxes(_log_axis(*ends), title_text="predicted price, median of a tenth, USD", row=1, col=1)
-    figure.update_yaxes(_log_axis(*ends), title_text="true price, median, USD", row=1, col=1)
-    figure.update_xaxes(title_text="predicted price, USD", type="category", row=2, col=1)
+    figure.update_xaxes(_log_axis(*ends), title_text=f"predicted price, median of a tenth, {currency}", row=1, col=1)
+    figure.update_yaxes(_log_axis(*ends), title_text=f"true price, median, {currency}", row=1, col=1)
+    figure.update_xaxes(title_text=f"predicted price, {currency}", type="category", row=2, col=1)
     figure.update_yaxes(title_text="inside the interval, %", row=2, col=1)
     overall = coverage[coverage["group"] == "all"]
     tenths = (
@@ -258,10 +273,10 @@ def calibration(price: NDArray[np.floating], predicted: NDArray[np.floating], co
         alt=f"Of all products {said}." if said else "The model has no intervals.",
         table={
             "interval, %": coverage["level"].tolist(),
-            "predicted price, USD": coverage["group"].tolist(),
+            f"predicted price, {currency}": coverage["group"].tolist(),
             "products": coverage["rows"].tolist(),
             "inside, %": coverage["coverage"].round(1).tolist(),
-            "mean width, USD": coverage["mean_width"].map(rounded).tolist(),
+            f"mean width, {currency}": coverage["mean_width"].map(rounded).tolist(),
         },
         height=620,
     )
@@ -276,7 +291,7 @@ def gate_by_price(report: Mapping[str, Any]) -> go.Figure:
     title = "Gate weights by price"
     if not report["experts"]:
         return empty(title, "This model has no gate.")
-    bins = [part["bin"] for part in report["by_price"]]
+    bins, currency = [part["bin"] for part in report["by_price"]], report["currency"]
     weights = np.array([part["mean_weights"] for part in report["by_price"]])
     names = [f"expert {number}" for number in range(1, report["experts"] + 1)]
     figure = go.Figure(
@@ -286,7 +301,7 @@ def gate_by_price(report: Mapping[str, Any]) -> go.Figure:
         ]
     )
     figure.update_layout(barmode="stack")
-    figure.update_xaxes(title_text="true price, USD", type="category")
+    figure.update_xaxes(title_text=f"true price, {currency}", type="category")
     figure.update_yaxes(title_text="mean gate weight, %")
     means = ", ".join(
         f"{name} {100 * weight:.0f} %" for name, weight in zip(names, report["mean_weights"], strict=True)
@@ -298,7 +313,7 @@ def gate_by_price(report: Mapping[str, Any]) -> go.Figure:
         "are an average. One that takes all: the gate has collapsed.",
         alt=f"Mean weights: {means}.",
         table={
-            "true price, USD": bins,
+            f"true price, {currency}": bins,
             "products": [part["rows"] for part in report["by_price"]],
             **{f"{name}, %": (100 * weights[:, place]).round(1).tolist() for place, name in enumerate(names)},
         },

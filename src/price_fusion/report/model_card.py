@@ -64,6 +64,7 @@ def model_card(
     optional = ("intended_use", "notes")
     return environment.get_template("model_card.md").render(
         name=model.name,
+        currency=model.currency,
         version=__version__,
         rows=f"{metrics['rows']:,}",
         split=metrics["split"],
@@ -108,7 +109,7 @@ def model_card(
             }
             for group in groups
         ],
-        limits=_limits(metrics, groups),
+        limits=_limits(metrics, groups, model.currency),
         path=path,
     )
 
@@ -138,15 +139,15 @@ def _making(model: Checkpoint | Ensemble, history: Sequence[Mapping[str, Any]]) 
     return lines
 
 
-def _limits(metrics: Mapping[str, Any], groups: Sequence[Mapping[Any, Any]]) -> list[str]:
+def _limits(metrics: Mapping[str, Any], groups: Sequence[Mapping[Any, Any]], currency: str) -> list[str]:
     found = []
     for group in groups:
         few = group["rows"] < FEWEST_ROWS
         if few:
-            found.append(f"{group['group']} USD: only {group['rows']} products, so its figures are uncertain.")
+            found.append(f"{group['group']} {currency}: only {group['rows']} products, so its figures are uncertain.")
         elif group["smape"] > BAD_SMAPE * metrics["smape"]:
             found.append(
-                f"{group['group']} USD: SMAPE {group['smape']:.1f} %, bias {_bias(group):+.0f} %: do not rely on it for these prices."
+                f"{group['group']} {currency}: SMAPE {group['smape']:.1f} %, bias {_bias(group):+.0f} %: do not rely on it for these prices."
             )
     found.append(
         "Predictions are too high for the cheapest products and too low for the most expensive, as with every model that hedges."

@@ -19,9 +19,9 @@ from price_fusion.report.page import Headline, Section, render
 DEFINITIONS = Section(
     "Definitions",
     text=(
-        "SMAPE: mean of 200 · |predicted - true| / (|predicted| + |true|), from 0 % (right) to 200 %. An error of a dollar counts "
+        "SMAPE: mean of 200 · |predicted - true| / (|predicted| + |true|), from 0 % (right) to 200 %. The same error counts "
         "more for a cheap product, and too low a price costs more than one that is too high by as much.",
-        "MAE: mean absolute error in USD. RMSE: square root of the mean squared error in USD; a few expensive products decide it. R2: share "
+        "MAE: mean absolute error. RMSE: square root of the mean squared error; a few expensive products decide it. R2: share "
         "of the variance of prices that the model explains; 0 is what the mean price reaches, and it may be negative.",
         "Bias: mean predicted less mean true price. Numbers in square brackets: bootstrap intervals of 95 %; whole groups of "
         "products that share an image or a text are drawn, as these are not independent of each other.",
@@ -36,6 +36,7 @@ def model_page(
     name: str,
     results: pd.DataFrame,
     predicts: str,
+    currency: str,
     headlines: Sequence[Headline],
     figures: Mapping[str, go.Figure],
     others: Sequence[Section],
@@ -46,6 +47,7 @@ def model_page(
         name: of the model.
         results: as ``predict_evaluated`` gives them.
         predicts: which model predicts new products, as ``who_predicts`` gives it.
+        currency: of the prices.
         headlines: as ``headlines`` gives them.
         figures: with ``true_against_predicted``, ``errors_by_price``, ``residuals`` and ``calibration``.
         others: sections that follow those of the evaluation.
@@ -72,7 +74,7 @@ def model_page(
         DEFINITIONS,
     ]
     subtitle = f"Measured on {len(results):,} {split} products"
-    return render(f"{name}: how good are its prices?", subtitle, headlines, sections)
+    return render(f"{name}: how good are its prices?", subtitle, currency, headlines, sections)
 
 
 def headlines(
@@ -80,6 +82,7 @@ def headlines(
     groups: NDArray[Any],
     coverage: pd.DataFrame,
     median_price: float,
+    currency: str,
     *,
     resamples: int,
     seed: int,
@@ -90,7 +93,8 @@ def headlines(
         results: as ``predict_evaluated`` gives them, N rows.
         groups: (N,) labels of products that belong together.
         coverage: as ``measure_intervals`` gives it.
-        median_price: of the train rows, USD.
+        median_price: of the train rows.
+        currency: of the prices.
         resamples: of the bootstrap.
         seed: of the bootstrap.
     """
@@ -98,10 +102,10 @@ def headlines(
     found = metrics_with_intervals(price, predicted, groups, resamples=resamples, seed=seed)
     constant = smape_per_product(np.full_like(price, median_price), price).mean()
     shown = [_headline("SMAPE", *found["smape"], "%", more=f"; one price for all: {constant:.1f} %")]
-    shown += [_headline(name.upper(), *found[name], "USD") for name in ("mae", "rmse")]
-    shown += [_headline("R2", *found["r2"]), _headline("Bias", *found["bias"], "USD", sign="+")]
+    shown += [_headline(name.upper(), *found[name], currency, is_money=True) for name in ("mae", "rmse")]
+    shown += [_headline("R2", *found["r2"]), _headline("Bias", *found["bias"], currency, is_money=True, sign="+")]
     for row in coverage[coverage["group"] == "all"].to_dict(orient="records"):
-        width = f"{money(row['mean_width'])} USD wide on average"
+        width = f"{money(row['mean_width'])} {currency} wide on average"
         shown.append(Headline(f"Inside the {row['level']:g} % interval", f"{row['coverage']:.1f} %", width))
     return shown
 
@@ -114,7 +118,7 @@ def metrics_with_intervals(
     R2 of equal prices is NaN.
 
     Args:
-        price: (N,) true prices, USD.
+        price: (N,) true prices, in currency units.
         predicted: (N,) predicted ones.
         groups: (N,) labels of what belongs together.
         resamples: of the bootstrap.
@@ -142,11 +146,20 @@ def _interval_of_known(resampled: NDArray[np.float64]) -> Interval:
     return interval(known) if len(known) else Interval(np.nan, np.nan)
 
 
-def _headline(name: str, value: float, bounds: Interval, unit: str = "", *, more: str = "", sign: str = "") -> Headline:
+def _headline(
+    name: str,
+    value: float,
+    bounds: Interval,
+    unit: str = "",
+    *,
+    is_money: bool = False,
+    more: str = "",
+    sign: str = "",
+) -> Headline:
     if not np.isfinite(value):
         return Headline(name, "undefined", "all prices are equal")
     shown, low, high = (
-        money(one, sign) if unit == "USD" else f"{one:{sign}.2f}" for one in (value, bounds.low, bounds.high)
+        money(one, sign) if is_money else f"{one:{sign}.2f}" for one in (value, bounds.low, bounds.high)
     )
     return Headline(name, f"{shown} {unit}".strip(), f"[{low}, {high}]{more}")
 

@@ -17,7 +17,8 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
@@ -26,8 +27,6 @@ from price_fusion.report.described import is_empty
 
 COMPRESSION = 6
 """Of gzip: a higher level takes a second more and saves 1 %."""
-AMOUNTS = "USD"
-"""In headings of columns whose floats are amounts of money."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Table:
 
     Attributes:
         caption: what it shows.
-        columns: headings, with units; ``USD`` for amounts of money.
+        columns: headings, with units; amounts of money under headings that end with the currency: ``price, EUR``.
         rows: a value per heading; None is an empty cell.
         note: what to know of it.
     """
@@ -48,7 +47,7 @@ class Table:
 
 
 class UnitPrices(NamedTuple):
-    """What a unit of a product costs, in USD."""
+    """What a unit of a product costs."""
 
     unit: str
     true: float
@@ -115,12 +114,13 @@ class Headline:
     note: str
 
 
-def render(title: str, subtitle: str, headlines: Sequence[Headline], sections: Sequence[Section]) -> str:
+def render(title: str, subtitle: str, currency: str, headlines: Sequence[Headline], sections: Sequence[Section]) -> str:
     """The page as HTML.
 
     Args:
         title: of the page.
         subtitle: what it is of.
+        currency: of the prices.
         headlines: the numbers on top.
         sections: in their order; those without contents are left out.
     """
@@ -131,6 +131,7 @@ def render(title: str, subtitle: str, headlines: Sequence[Headline], sections: S
         .render(
             title=title,
             subtitle=subtitle,
+            currency=currency,
             headlines=headlines,
             sections=sections,
             style=Markup(_text("page.css")),  # noqa: S704 - a file of this package
@@ -166,12 +167,13 @@ def _numeric(table: Table | Mapping[str, Any]) -> list[bool]:
     return [False] + [any(isinstance(value, int | float) for value in column) for column in columns[1:]]
 
 
-def _cell(value: Any, heading: str = "") -> str:
-    """A value as text; floats under a heading in USD are amounts of money."""
+@pass_context
+def _cell(context: Context, value: Any, heading: str = "") -> str:
+    """A value as text; floats under a heading that ends with the currency are amounts of money."""
     if value is None:
         return ""
     if isinstance(value, float):
-        if AMOUNTS in heading:
+        if heading.endswith(f", {context['currency']}"):
             return money(value)
         return f"{value:,.4g}" if abs(value) < 1 else f"{value:,.2f}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

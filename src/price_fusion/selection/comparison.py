@@ -44,7 +44,7 @@ class Contender:
     checkpoint: str
     """Digest of the checkpoint that was evaluated, as ``stale_lines`` compares it."""
     results: pd.DataFrame
-    """Per evaluated product ``sample_id``, ``price`` and ``predicted``, in USD."""
+    """Per evaluated product ``sample_id``, ``price`` and ``predicted``, in currency units."""
     problems: tuple[str, ...]
     """Why it cannot be compared, each with what to do; empty if it can."""
 
@@ -93,6 +93,7 @@ def compare(
     samples: pd.DataFrame,
     split_table: pd.DataFrame,
     *,
+    currency: str,
     resamples: int,
     seed: int,
 ) -> pd.DataFrame:
@@ -103,13 +104,14 @@ def compare(
         baselines: ``sample_id``, ``price`` and a column of prices per baseline.
         samples: the sample table; products of one ``group_key`` are resampled together.
         split_table: in the order of ``samples``.
+        currency: of the prices.
         resamples: of the bootstrap.
         seed: of the bootstrap.
 
     Returns:
         best first, one row per model: ``model``, ``sources`` (in alphabetical order, joined by commas), ``parameters``, ``seconds_per_epoch``, ``epochs``, ``best_epoch``,
-        ``checkpoint`` (its digest; these are missing for baselines), ``split``, ``rows``, ``smape``, ``smape_low``,
-        ``smape_high`` in percent, ``mae``, ``rmse`` in USD,
+        ``checkpoint`` (its digest; these are missing for baselines), ``split``, ``rows``, ``currency``, ``smape``, ``smape_low``,
+        ``smape_high`` in percent, ``mae``, ``rmse`` in currency units,
         ``r2``, and the difference to the best in points of SMAPE: ``behind_best``, ``behind_best_low``,
         ``behind_best_high``, ``reversed`` (share of resamples in which it is not behind; missing for the best),
         ``own_ridge`` (name of the ridge of the same sources; missing for baselines), ``behind_ridge``,
@@ -142,6 +144,7 @@ def compare(
             **_training_facts(known.get(name)),
             "split": split,
             "rows": len(true),
+            "currency": currency,
             **score,
             STALE: NOT_STALE,
         }
@@ -160,10 +163,11 @@ def leaderboard_document(leaderboard: pd.DataFrame, groups: int, resamples: int)
         resamples: of the bootstrap.
     """
     best = leaderboard.iloc[0]
-    models = leaderboard.drop(columns=["split", "rows"]).astype(object)
+    models = leaderboard.drop(columns=["split", "rows", "currency"]).astype(object)
     return {
         "split": str(best["split"]),
         "rows": int(best["rows"]),
+        "currency": str(best["currency"]),
         "groups": groups,
         "resamples": resamples,
         "confidence": CONFIDENCE,

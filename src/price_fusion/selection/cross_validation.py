@@ -162,7 +162,7 @@ def out_of_fold(models: FoldModels, labelled: LabelledData) -> pd.DataFrame:
 
     Returns:
         ``sample_id``, ``fold``, ``price``, ``predicted`` (the mean log price of all seeds' models, as a price) and
-        ``seed_<n>`` for each seed, in USD; in the order of the sample table, rows of no fold left out.
+        ``seed_<n>`` for each seed, in currency units; in the order of the sample table, rows of no fold left out.
     """
     samples, folds = labelled.samples, labelled.split_table["fold"].to_numpy()
     seeds = sorted({model.seed for model in models.of_folds})
@@ -192,7 +192,7 @@ def fold_log_prices(
     tables: Mapping[str, EmbeddingTable],
     unit: float = 1.0,
 ) -> Values:
-    """Log prices of products in a unit (USD) by one model, (N,).
+    """Log prices of products in a unit (in currency units) by one model, (N,).
 
     Raises:
         CheckpointError: if the model is missing or damaged.

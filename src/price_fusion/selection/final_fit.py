@@ -56,7 +56,7 @@ def final_checkpoint(
     refuse_other_data(evaluated, labelled)
     train = _train_of(evaluated, where)
     fitted = _repeated(evaluated, train, _data_of(evaluated, labelled, train), run)
-    return replace(fitted, calibration=evaluated.calibration)
+    return replace(fitted.in_currency(evaluated.currency), calibration=evaluated.calibration)
 
 
 def fit_ensemble(

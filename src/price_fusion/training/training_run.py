@@ -107,7 +107,7 @@ def checkpoint_header(
         parameters: its composition and training, with all numbers known.
         data: what it was trained on.
         price_scale: of its log prices.
-        median_price: of its train rows, USD.
+        median_price: of its train rows, in currency units.
         epoch: of the weights.
         training: the way to them.
         validation: metrics of that epoch on the validation rows, empty where there are none.

@@ -42,7 +42,7 @@ def test_groups_are_those_of_the_products(monkeypatch: pytest.MonkeyPatch) -> No
         return real(predictions, groups, resamples=resamples, seed=seed)
 
     monkeypatch.setattr(fold_metrics, "fold_metrics", noted)
-    metrics, by_fold = measure_folds(predictions, samples, ComparisonParameters(resamples=100), 1)
+    metrics, by_fold = measure_folds(predictions, samples, ComparisonParameters(resamples=100), 1, "USD")
     assert seen[0].tolist() == [80, 50, 70]
     assert metrics["rows"] == by_fold["rows"].sum() == 3
 

@@ -56,7 +56,7 @@ def blended(labelled: LabelledData, *models: FoldModels) -> Any:
     tables = tuple(labelled.tables.values())
     predictions = [predict_out_of_fold(one, labelled.samples, labelled.split_table, *tables) for one in models]
     parameters = ensemble_of("net", "ridge", weights="convex")
-    return blend_members(labelled.samples, labelled.split_table, parameters, *models, *predictions, *tables)
+    return blend_members(labelled.samples, labelled.split_table, parameters, "EUR", *models, *predictions, *tables)
 
 
 def test_the_preset_says_how_many_models(labelled: LabelledData, tiny_variant: TinyVariant, tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_an_ensemble_says_how_many_rows_its_models_had(labelled: LabelledData, t
 
     def rows(refits: int) -> int:
         parameters = ensemble_of("ridge", refits=refits)
-        draft = blend_members(labelled.samples, labelled.split_table, parameters, model, predictions, *tables)
+        draft = blend_members(labelled.samples, labelled.split_table, parameters, "EUR", model, predictions, *tables)
         found: int = draft.manifest.rows
         return found
 

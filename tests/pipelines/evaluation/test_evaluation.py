@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,10 @@ import pytest
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.models.checkpoint import Checkpoint
 from price_fusion.pipelines.evaluation.nodes import report_gate
+from support.prices import SAVED
 
 MakeCheckpoint = Callable[..., Checkpoint]
-Data = tuple[pd.DataFrame, pd.DataFrame, EmbeddingTable, EmbeddingTable]
+Data = tuple[pd.DataFrame, pd.DataFrame, dict[str, Any], EmbeddingTable, EmbeddingTable]
 ROWS = 60
 
 
@@ -28,7 +30,7 @@ def data(make_table: Callable[..., EmbeddingTable]) -> Data:
     split = pd.DataFrame({"sample_id": ids, "split": np.where(ids < 40, "train", "holdout")})
     picture = make_table(ids, generator.normal(size=(ROWS, 5)).astype(np.float32), source="picture")
     words = make_table(ids, generator.normal(size=(ROWS, 9)).astype(np.float32), structural_columns=3)
-    return samples, split, picture, words
+    return samples, split, SAVED, picture, words
 
 
 @pytest.mark.parametrize("model", ["mixture", "hierarchical"])
@@ -43,7 +45,14 @@ def test_reports_the_evaluated_rows(make_checkpoint: MakeCheckpoint, data: Data,
 
 def test_a_model_without_a_gate_has_a_report_too(make_checkpoint: MakeCheckpoint, data: Data) -> None:
     report = report_gate(make_checkpoint("concat"), *data)
-    assert report == {"split": "holdout", "experts": 0, "rows": 20, "mean_weights": [], "by_price": []}
+    assert report == {
+        "split": "holdout",
+        "experts": 0,
+        "rows": 20,
+        "currency": "USD",
+        "mean_weights": [],
+        "by_price": [],
+    }
 
 
 def test_collapse_is_warned_of_by_variant_and_expert(

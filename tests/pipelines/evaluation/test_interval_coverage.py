@@ -13,6 +13,7 @@ from rich.console import Console
 from price_fusion.hooks.summary import RunSummary
 from price_fusion.parameters import IntervalParameters
 from price_fusion.pipelines.evaluation.nodes import measure_intervals, summarise
+from support.prices import SAVED
 
 
 def results(split: str = "holdout") -> pd.DataFrame:
@@ -25,7 +26,7 @@ def results(split: str = "holdout") -> pd.DataFrame:
 
 
 def test_counts_prices_inside() -> None:
-    table, summary = measure_intervals(results(), IntervalParameters())
+    table, summary = measure_intervals(results(), IntervalParameters(), SAVED)
     overall = table[table["group"] == "all"].set_index("level")
     assert overall["coverage"].to_dict() == {80.0: 50.0, 90.0: 75.0}
     assert overall["mean_width"].to_dict() == {80.0: 2.0, 90.0: 4.0}
@@ -35,16 +36,16 @@ def test_counts_prices_inside() -> None:
 
 
 def test_a_model_without_intervals_has_an_empty_table_and_no_summary() -> None:
-    table, summary = measure_intervals(results().drop(columns="price_high_90"), IntervalParameters())
+    table, summary = measure_intervals(results().drop(columns="price_high_90"), IntervalParameters(), SAVED)
     assert table.empty
-    assert list(table) == list(measure_intervals(results(), IntervalParameters())[0])
+    assert list(table) == list(measure_intervals(results(), IntervalParameters(), SAVED)[0])
     assert summary == {}
 
 
 @pytest.mark.parametrize("split", ["holdout", "validation"])
 def test_figures_of_validation_rows_are_warned_of(split: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        metrics, _, _ = summarise(results(split))
+        metrics, _, _ = summarise(results(split), SAVED)
     assert metrics["split"] == split
     assert ("there is no holdout" in caplog.text) == (split == "validation")
 
@@ -60,15 +61,16 @@ def printed(**outputs: object) -> str:
 
 
 def test_summary_prints_intervals_with_their_split() -> None:
-    _, found = measure_intervals(results(), IntervalParameters())
+    _, found = measure_intervals(results(), IntervalParameters(), SAVED)
     text = printed(moe__interval_summary=found)
     assert "Price intervals" in text
     assert "moe │ holdout │ 80 │ 50.0 │ 2.00" in text
     far = {
         "split": "validation",
+        "currency": "EUR",
         "levels": {"80": found["levels"]["80"] | {"largest_deviation": -3.21, "bin": "5 to 10"}},
     }
-    assert "validation │ 80 │ 50.0 │ 2.00 │ -3.2 points, 5 to 10 USD" in printed(moe__interval_summary=far)
+    assert "validation │ 80 │ 50.0 │ 2.00 │ -3.2 points, 5 to 10 EUR" in printed(moe__interval_summary=far)
     assert "Price intervals" not in printed(moe__interval_summary={})
 
 
@@ -91,5 +93,13 @@ def test_summary_prints_members_and_leaves_out_what_is_missing() -> None:
 
 
 def test_summary_prints_out_of_fold_metrics_as_such() -> None:
-    metrics = {"split": "out of fold", "rows": 1_234, "smape": 50.0, "mae": 1.0, "rmse": 2.0, "r2": 0.5}
+    metrics = {
+        "split": "out of fold",
+        "rows": 1_234,
+        "currency": "USD",
+        "smape": 50.0,
+        "mae": 1.0,
+        "rmse": 2.0,
+        "r2": 0.5,
+    }
     assert "moe │ out of fold │ 1,234 │ 50.00" in printed(moe__out_of_fold_metrics=metrics)

@@ -21,7 +21,7 @@ def check_sample_table(samples: pd.DataFrame, origin: str | Path) -> None:
 
     Args:
         samples: ``sample_id`` (unique whole numbers or texts), ``group_key``, ``row_<source>`` (-1 or a row) and, where
-            labelled, ``price`` (USD, positive and finite).
+            labelled, ``price`` (in currency units, positive and finite).
         origin: the file it is from.
 
     Raises:
@@ -30,7 +30,9 @@ def check_sample_table(samples: pd.DataFrame, origin: str | Path) -> None:
     problems = [*_lacking(samples, ("sample_id", "group_key")), *_id_problems(samples)]
     if "price" in samples:
         prices = pd.to_numeric(samples["price"], errors="coerce").to_numpy(np.float64)
-        problems += _listed(samples, "price", ~(np.isfinite(prices) & (prices > 0)), "positive and finite, in USD")
+        problems += _listed(
+            samples, "price", ~(np.isfinite(prices) & (prices > 0)), "positive and finite, in currency units"
+        )
     for column in (str(name) for name in samples if str(name).startswith("row_")):
         rows = pd.to_numeric(samples[column], errors="coerce").to_numpy(np.float64)
         wrong = ~((rows >= _MISSING_ROW) & (rows % 1 == 0))

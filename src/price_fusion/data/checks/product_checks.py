@@ -32,7 +32,7 @@ def suspicions_of_products(products: pd.DataFrame, checks: CheckParameters, orig
     """What is likely to be wrong with a product table.
 
     Args:
-        products: ``sample_id``, ``catalog_content``, ``image_link`` and, where labelled, ``price`` in USD.
+        products: ``sample_id``, ``catalog_content``, ``image_link`` and, where labelled, ``price`` in currency units.
         checks: thresholds.
         origin: what the products are called in messages.
     """
@@ -86,7 +86,7 @@ def suspicious_prices(prices: NDArray[np.float64], factor: float) -> tuple[NDArr
     """Rows of prices that are likely too high, and too low.
 
     Args:
-        prices: (N,) USD, positive.
+        prices: (N,) positive.
         factor: how many times the 99.9 % quantile, and how many times less than the 0.1 % quantile.
     """
     # In a small table the extreme itself must not lift the quantile that it is measured by.
@@ -100,7 +100,7 @@ def _of_prices(
 ) -> Iterator[Suspicion]:
     if len(prices) > 1 and (prices == prices[0]).all():
         advice = "A model learns nothing from it. Check that this column is the price."
-        found = f"one price in all rows ({money(prices[0])} USD)"
+        found = f"one price in all rows ({money(prices[0])})"
         yield Suspicion(where, "one_price", found, len(prices), len(prices), "products", (), advice)
         return
     high, low = suspicious_prices(prices, checks.price_factor)
@@ -115,7 +115,7 @@ def _of_prices(
             yield Suspicion(
                 where,
                 check,
-                f"{found} ({shown} USD)",
+                f"{found} ({shown})",
                 len(rows),
                 len(prices),
                 "products",

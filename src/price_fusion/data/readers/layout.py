@@ -31,7 +31,7 @@ class Layout:
     encoding: str | None = None
     """As Python names them; UTF-8 by default, with or without a byte order mark."""
     decimal: str = "."
-    """Between dollars and cents."""
+    """Between whole and fractional digits."""
     thousands: str | None = None
     """Between groups of three digits of a price; none by default."""
 

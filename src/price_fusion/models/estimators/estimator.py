@@ -104,7 +104,7 @@ class FitData:
     fit_rows: int
     """F."""
     unit: float = 1.0
-    """Of the log prices, USD."""
+    """Of the log prices, in currency units."""
 
     @cached_property
     def price_scale(self) -> PriceScale:
@@ -258,7 +258,7 @@ def fit_data(
         log_prices: (N,); those of other rows are not used.
         fit_rows: (F,) places among the N.
         stop_rows: (S,) places, none of them a fit row; none where nothing is chosen.
-        unit: of the log prices, USD.
+        unit: of the log prices, in currency units.
 
     Raises:
         DataError: if there are no fit rows, a row is both, or the log price of one is not finite.

@@ -52,7 +52,7 @@ def fit_estimator(
         stop_rows: (S,) places, none of them a fit row: they choose penalties, length scales, numbers of trees or neighbours.
         options: what fitting may spend; by default as ``EstimatorOptions`` says.
         seed: of what is random.
-        unit: of the log prices, USD.
+        unit: of the log prices, in currency units.
         fit_stop_rows: whether to fit on the stop rows, too, once they have chosen.
 
     Raises:

@@ -9,7 +9,13 @@ from typing import Any
 import pandas as pd
 
 from price_fusion.data.alignment import Policy
-from price_fusion.data.buckets.bucket_alignment import BucketAlignment, alignment_plan, merged_alignment, merged_split
+from price_fusion.data.buckets.bucket_alignment import (
+    BucketAlignment,
+    alignment_plan,
+    merged_alignment,
+    merged_split,
+    train_quantiles,
+)
 from price_fusion.data.buckets.convert import draft_from_table, draft_to_table
 from price_fusion.data.buckets.parquet_embeddings import ParquetEmbeddings
 from price_fusion.data.buckets.product_buckets import product_plan
@@ -29,6 +35,7 @@ from price_fusion.metrics.aggregates import (
     metrics_of,
 )
 from price_fusion.metrics.intervals import coverage_summary, interval_columns
+from price_fusion.metrics.price_groups import PriceGroups
 from price_fusion.parameters import (
     ColumnSourceParameters,
     EngineParameters,
@@ -36,6 +43,7 @@ from price_fusion.parameters import (
     IngestionParameters,
     IntervalParameters,
     ModelCardParameters,
+    PriceGroupParameters,
     SourceParameters,
     SplittingParameters,
     VariantParameters,
@@ -119,9 +127,13 @@ def policy_of_unlabelled(ingestion: IngestionParameters) -> Policy:
     return "strict" if ingestion.policy == "strict" else "keep"
 
 
-def report_labelled(samples: Buckets, ingestion: IngestionParameters) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Alignment and split report of the labelled products."""
-    return merged_alignment(samples, ingestion.policy, "train_products") | {"suspicions": None}, merged_split(samples)
+def report_labelled(
+    samples: Buckets, ingestion: IngestionParameters, currency: str, price_groups: PriceGroupParameters
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Alignment and split report of the labelled products, and the groups of prices that figures are given for."""
+    alignment = merged_alignment(samples, ingestion.policy, "train_products") | {"suspicions": None}
+    groups = PriceGroups.of_quantiles(train_quantiles(samples), currency, price_groups)
+    return alignment, merged_split(samples) | {"currency": currency}, groups.model_dump(mode="json")
 
 
 def report_unlabelled(samples: Buckets, ingestion: IngestionParameters) -> dict[str, Any]:
@@ -160,6 +172,7 @@ def train(
     report: dict[str, Any],
     variant: VariantParameters,
     intervals: IntervalParameters,
+    currency: str,
     seed: int,
     engine: EngineParameters,
     run_folder: RunFolder,
@@ -180,24 +193,31 @@ def train(
     checkpoint = calibrated_on_buckets(
         trained.checkpoint, samples, by_source, half=half, levels=intervals.levels, seed=seed
     )
-    return checkpoint, trained.history
+    return checkpoint.in_currency(currency), trained.history
 
 
 # --- evaluation --------------------------------------------------------------------------------------------------------
 
 
 def evaluate(
-    checkpoint: Any, samples: Buckets, intervals: IntervalParameters, engine: EngineParameters, *tables: TableBuckets
+    checkpoint: Any,
+    samples: Buckets,
+    intervals: IntervalParameters,
+    price_groups: dict[str, Any],
+    engine: EngineParameters,
+    *tables: TableBuckets,
 ) -> BucketDraft:
     """Prices of the holdout (the validation rows where there is none), bucket by bucket."""
     by_source = {table.source: table for table in tables}
     split, levels = reported_split(samples), tuple(intervals.levels)
-    task = BucketEvaluation(packed_model(checkpoint), samples, by_source, levels, split)
+    task = BucketEvaluation(
+        packed_model(checkpoint), samples, by_source, levels, split, PriceGroups.model_validate(price_groups)
+    )
     return BucketDraft(evaluation_plan(task, checkpoint.data), engine)
 
 
 def merge_evaluation(
-    evaluated: Buckets, intervals: IntervalParameters
+    evaluated: Buckets, intervals: IntervalParameters, price_groups: dict[str, Any]
 ) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Figures of all buckets.
 
@@ -205,9 +225,11 @@ def merge_evaluation(
         metrics; metrics by price; best and worst products; coverage of intervals, and its summary: as the stage
         ``evaluation`` gives them. The median relative width of intervals is right to 0.1 %.
     """
+    groups = PriceGroups.model_validate(price_groups)
     parts, split = evaluated.summaries, evaluated.metadata["split"]
     total = merged_moments(part["all"] for part in parts)
-    metrics = {"split": split, "rows": int(total["rows"]), **metrics_of(total), "by_tuning": _by_tuning(parts)}
+    metrics = {"split": split, "rows": int(total["rows"]), "currency": groups.currency, **metrics_of(total)}
+    metrics["by_tuning"] = _by_tuning(parts)
     if effect := amount_effect_of([part["ratios_of_twice"] for part in parts]):
         metrics["twice_the_amount"] = effect
     if split != "holdout":
@@ -217,9 +239,9 @@ def merge_evaluation(
         )
     extremes = merged_extremes([part["extremes"] for part in parts], EXTREMES).drop(columns="row")
     calibrated = [part["coverage"] for part in parts if part["coverage"] is not None]
-    coverage = coverage_table_of(calibrated, intervals.levels if calibrated else ())
-    summary = {"split": split, "levels": coverage_summary(coverage)} if calibrated else {}
-    return metrics, metrics_by_price_of([part["by_price"] for part in parts]), extremes, coverage, summary
+    coverage = coverage_table_of(calibrated, intervals.levels if calibrated else (), groups)
+    summary = {"split": split, "currency": groups.currency, "levels": coverage_summary(coverage)} if calibrated else {}
+    return metrics, metrics_by_price_of([part["by_price"] for part in parts], groups), extremes, coverage, summary
 
 
 # --- inference ---------------------------------------------------------------------------------------------------------

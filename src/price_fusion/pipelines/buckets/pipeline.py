@@ -52,8 +52,10 @@ def create_ingestion(sources: Mapping[str, Source], part: str, tuned_sources: Se
     )
     report = Node(
         report_labelled if labelled else report_unlabelled,
-        inputs=[samples, "params:ingestion"],
-        outputs=[f"{part}_alignment_report", "split_report"] if labelled else f"{part}_alignment_report",
+        inputs=[samples, "params:ingestion", *(["params:currency", "params:price_groups"] if labelled else [])],
+        outputs=[f"{part}_alignment_report", "split_report", "price_groups"]
+        if labelled
+        else f"{part}_alignment_report",
         name=f"report_{part}",
         tags=["ingest"],
     )
@@ -75,6 +77,7 @@ def create_training(variant: str, sources: Sequence[str]) -> Pipeline:
             "train_alignment_report",
             "params:variant",
             "params:intervals",
+            "params:currency",
             "params:seed",
             "params:engine",
             "run_folder",
@@ -84,7 +87,7 @@ def create_training(variant: str, sources: Sequence[str]) -> Pipeline:
         name="train",
         tags=["train"],
     )
-    parameters = {f"params:{name}": f"params:{name}" for name in ("intervals", "seed", "engine")}
+    parameters = {f"params:{name}": f"params:{name}" for name in ("intervals", "currency", "seed", "engine")}
     return Pipeline(
         [node], namespace=variant, inputs=shared, parameters={"params:variant": f"params:{variant}", **parameters}
     )
@@ -96,13 +99,13 @@ def create_evaluation(variant: str, sources: Sequence[str]) -> Pipeline:
     nodes = [
         Node(
             evaluate,
-            inputs=["checkpoint", "train_sample_buckets", "params:intervals", "params:engine", *tables],
+            inputs=["checkpoint", "train_sample_buckets", "params:intervals", "price_groups", "params:engine", *tables],
             outputs="evaluation_buckets",
             name="predict_evaluated",
         ),
         Node(
             merge_evaluation,
-            inputs=["evaluation_buckets", "params:intervals"],
+            inputs=["evaluation_buckets", "params:intervals", "price_groups"],
             outputs=["metrics", "metrics_by_price", "best_and_worst", "interval_coverage", "interval_summary"],
             name="summarise",
         ),
@@ -111,7 +114,7 @@ def create_evaluation(variant: str, sources: Sequence[str]) -> Pipeline:
     return Pipeline(
         [*nodes, card],
         namespace=variant,
-        inputs={"train_sample_buckets", "split_report", "train_alignment_report", *tables},
+        inputs={"train_sample_buckets", "price_groups", "split_report", "train_alignment_report", *tables},
         parameters={"params:intervals", "params:engine", "params:model_card"},
         tags=["evaluate"],
     )

@@ -10,6 +10,7 @@ import pandas as pd
 
 from price_fusion.data.ids import are_among
 from price_fusion.data.table import EmbeddingTable
+from price_fusion.metrics.price_groups import PriceGroups
 from price_fusion.models.checkpoint import Checkpoint
 from price_fusion.parameters import ComparisonParameters, VariantParameters
 from price_fusion.selection.comparison import Contender, compare, contender, leaderboard_document, verdict
@@ -71,11 +72,20 @@ def rank(
     split_table: pd.DataFrame,
     comparison: ComparisonParameters,
     seed: int,
+    price_groups: dict[str, Any],
     *contenders: Contender,
 ) -> tuple[pd.DataFrame, dict[str, Any], str]:
     """The leaderboard as a table, as a document, and in a sentence."""
     resamples = comparison.resamples
-    leaderboard = compare(contenders, baselines, samples, split_table, resamples=resamples, seed=seed)
+    leaderboard = compare(
+        contenders,
+        baselines,
+        samples,
+        split_table,
+        currency=price_groups["currency"],
+        resamples=resamples,
+        seed=seed,
+    )
     rows = samples[are_among(samples["sample_id"], baselines["sample_id"])]
     document = leaderboard_document(leaderboard, rows["group_key"].nunique(), resamples)
     return leaderboard, document, verdict(leaderboard)
@@ -89,7 +99,12 @@ def draw_leaderboard(leaderboard: pd.DataFrame) -> Any:
 
 
 def write_comparison_report(
-    leaderboard: pd.DataFrame, figure: Any, sentence: str, baselines: pd.DataFrame, *contenders: Contender
+    leaderboard: pd.DataFrame,
+    figure: Any,
+    sentence: str,
+    baselines: pd.DataFrame,
+    price_groups: dict[str, Any],
+    *contenders: Contender,
 ) -> str:
     """The page of all models, with links to those of the variants."""
     from price_fusion.report.comparison_page import comparison_page
@@ -97,7 +112,8 @@ def write_comparison_report(
     predicted = {one.name: one.results["predicted"].to_numpy() for one in contenders}
     predicted |= {name: baselines[name].to_numpy() for name in baselines.columns.drop(["sample_id", "price"])}
     pages = [one.name for one in contenders]
-    return comparison_page(leaderboard, figure, sentence, baselines["price"].to_numpy(), predicted, pages)
+    groups = PriceGroups.model_validate(price_groups)
+    return comparison_page(leaderboard, figure, sentence, baselines["price"].to_numpy(), predicted, groups, pages)
 
 
 def log_verdict(sentence: str) -> None:

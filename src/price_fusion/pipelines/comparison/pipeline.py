@@ -35,7 +35,7 @@ def create_pipeline(variants: Mapping[str, Sequence[str]], sources: Sequence[str
         ),
         Node(
             rank,
-            inputs=["baseline_results", *data, *settings, *(f"{name}.contender" for name in variants)],
+            inputs=["baseline_results", *data, *settings, "price_groups", *(f"{name}.contender" for name in variants)],
             outputs=["leaderboard", "leaderboard_json", "verdict"],
             name="rank",
         ),
@@ -47,6 +47,7 @@ def create_pipeline(variants: Mapping[str, Sequence[str]], sources: Sequence[str
                 "leaderboard_figure",
                 "verdict",
                 "baseline_results",
+                "price_groups",
                 *(f"{name}.contender" for name in variants),
             ],
             outputs="comparison_report",

@@ -37,7 +37,7 @@ def predict_out_of_fold(
     """Predict each fold's rows with that fold's models.
 
     Returns:
-        ``sample_id``, ``fold``, ``price``, ``predicted`` and ``seed_<n>`` in USD; no rows of a member that failed.
+        ``sample_id``, ``fold``, ``price``, ``predicted`` and ``seed_<n>`` in currency units; no rows of a member that failed.
     """
     from price_fusion.selection.cross_validation import LabelledData, out_of_fold
 
@@ -45,7 +45,7 @@ def predict_out_of_fold(
 
 
 def measure_folds(
-    predictions: pd.DataFrame, samples: pd.DataFrame, comparison: ComparisonParameters, seed: int
+    predictions: pd.DataFrame, samples: pd.DataFrame, comparison: ComparisonParameters, seed: int, currency: str
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Metrics of out-of-fold predictions, overall and by fold."""
     from price_fusion.metrics.fold_metrics import fold_metrics
@@ -62,4 +62,4 @@ def measure_folds(
         metrics["smape_fold_deviation"],
         metrics["folds"],
     )
-    return metrics, by_fold
+    return metrics | {"currency": currency}, by_fold

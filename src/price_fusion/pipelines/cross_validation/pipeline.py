@@ -35,7 +35,7 @@ def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
         ),
         Node(
             measure_folds,
-            inputs=["out_of_fold", "train_samples", "params:comparison", "params:seed"],
+            inputs=["out_of_fold", "train_samples", "params:comparison", "params:seed", "params:currency"],
             outputs=["out_of_fold_metrics", "metrics_by_fold"],
             name="measure_folds",
         ),
@@ -49,6 +49,7 @@ def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
             "params:cross_validation": "params:cross_validation",
             "params:comparison": "params:comparison",
             "params:seed": "params:seed",
+            "params:currency": "params:currency",
         },
         tags=["cross_validate"],
     )

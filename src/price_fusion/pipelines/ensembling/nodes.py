@@ -71,6 +71,7 @@ def blend_members(
     samples: pd.DataFrame,
     split_table: pd.DataFrame,
     ensemble: EnsembleParameters,
+    currency: str,
     *members_and_tables: FoldModels | pd.DataFrame | EmbeddingTable,
 ) -> Any:
     """Weigh the members.
@@ -79,6 +80,7 @@ def blend_members(
         samples: the sample table, labelled.
         split_table: in the order of ``samples``.
         ensemble: how to find weights.
+        currency: of the prices.
         members_and_tables: the models of each member, then the out-of-fold predictions of each, in the same order, then the
             table of each source.
     """
@@ -94,6 +96,7 @@ def blend_members(
         sources={name: table.declaration for name, table in tables.items()},
         dtypes={name: table.dtype for name, table in tables.items()},
         data=data_fingerprints(samples, split_table, tables),
+        currency=currency,
         rows=_rows_of_a_model(split_table, ensemble),
     )
 

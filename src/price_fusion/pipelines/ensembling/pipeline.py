@@ -33,6 +33,7 @@ def create_pipeline(members: Mapping[str, Sequence[str]], sources: Sequence[str]
             inputs=[
                 *SHARED,
                 "params:ensemble",
+                "params:currency",
                 *(f"{member}.fold_models" for member in members),
                 *(f"{member}.out_of_fold" for member in members),
                 *tables,

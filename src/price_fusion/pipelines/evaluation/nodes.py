@@ -16,6 +16,7 @@ from price_fusion.evaluation.amount_effect import amount_effect
 from price_fusion.evaluation.evaluated import EXTREMES, evaluated_products
 from price_fusion.evaluation.gate import gate_collapse, gate_report
 from price_fusion.metrics.intervals import coverage_summary, coverage_table, interval_columns
+from price_fusion.metrics.price_groups import PriceGroups
 from price_fusion.metrics.price_metrics import metrics_by_price, price_metrics
 from price_fusion.models.checkpoint import Checkpoint
 from price_fusion.parameters import IntervalParameters
@@ -33,8 +34,8 @@ def predict_evaluated(
     """Predict the holdout (the validation rows where there is no holdout) with a ``Checkpoint`` or an ``Ensemble``.
 
     Returns:
-        per product ``sample_id``, ``split``, ``tuned_on``, ``price``, ``predicted`` and ``absolute_error`` in USD,
-        ``smape`` in percent; of a calibrated model, the bounds of its intervals in USD; and where a source has amounts, unit
+        per product ``sample_id``, ``split``, ``tuned_on``, ``price``, ``predicted`` and ``absolute_error`` in currency units,
+        ``smape`` in percent; of a calibrated model, the bounds of its intervals in currency units; and where a source has amounts, unit
         prices and what twice the amount would cost.
     """
     from price_fusion.prediction.predictor import Predictor
@@ -47,7 +48,9 @@ def predict_evaluated(
     return evaluated_products(products, evaluated_split(split_table), predicted)
 
 
-def measure_intervals(results: pd.DataFrame, intervals: IntervalParameters) -> tuple[pd.DataFrame, dict[str, Any]]:
+def measure_intervals(
+    results: pd.DataFrame, intervals: IntervalParameters, price_groups: dict[str, Any]
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     """How often intervals hold the true price, and how wide they are.
 
     Returns:
@@ -57,12 +60,18 @@ def measure_intervals(results: pd.DataFrame, intervals: IntervalParameters) -> t
     if not set(names) <= set(results):
         return pd.DataFrame(columns=["level", "group", "rows", "coverage", "mean_width", "relative_width"]), {}
     bounds = results[names].to_numpy(np.float64).reshape(len(results), -1, 2)
-    table = coverage_table(results["predicted"], results["price"], bounds, intervals.levels)
-    return table, {"split": str(results["split"].iloc[0]), "levels": coverage_summary(table)}
+    groups = PriceGroups.model_validate(price_groups)
+    table = coverage_table(results["predicted"], results["price"], bounds, intervals.levels, groups)
+    split = str(results["split"].iloc[0])
+    return table, {"split": split, "currency": groups.currency, "levels": coverage_summary(table)}
 
 
 def report_gate(
-    checkpoint: Checkpoint, samples: pd.DataFrame, split_table: pd.DataFrame, *tables: EmbeddingTable
+    checkpoint: Checkpoint,
+    samples: pd.DataFrame,
+    split_table: pd.DataFrame,
+    price_groups: dict[str, Any],
+    *tables: EmbeddingTable,
 ) -> dict[str, Any]:
     """How the gate of a mixture divides its weight, on the rows of ``predict_evaluated``; warns if it has collapsed.
 
@@ -74,13 +83,13 @@ def report_gate(
     refuse_other_products(samples, split_table)
     chosen = samples.iloc[rows_to_report(split_table, checkpoint)]
     weights = Predictor(checkpoint).gate_weights(chosen, {table.source: table for table in tables})
-    report = gate_report(weights, chosen["price"].to_numpy())
+    report = gate_report(weights, chosen["price"].to_numpy(), PriceGroups.model_validate(price_groups))
     for problem in gate_collapse(report):
         logger.warning("%s: the gate has collapsed: %s", checkpoint.header.variant, problem)
     return {"split": evaluated_split(split_table), **report}
 
 
-def summarise(results: pd.DataFrame) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
+def summarise(results: pd.DataFrame, price_groups: dict[str, Any]) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
     """Metrics overall, by price, and the extremes.
 
     Returns:
@@ -89,7 +98,9 @@ def summarise(results: pd.DataFrame) -> tuple[dict[str, Any], pd.DataFrame, pd.D
         price; the best and worst products.
     """
     price, predicted = results["price"].to_numpy(), results["predicted"].to_numpy()
+    groups = PriceGroups.model_validate(price_groups)
     metrics: dict[str, Any] = {"split": str(results["split"].iloc[0]), "rows": len(results)}
+    metrics |= {"currency": groups.currency}
     metrics |= price_metrics(predicted, price)
     metrics["by_tuning"] = {
         label: {"rows": len(part), "smape": float(part["smape"].mean()) if len(part) else None}
@@ -107,4 +118,4 @@ def summarise(results: pd.DataFrame) -> tuple[dict[str, Any], pd.DataFrame, pd.D
     extremes = pd.concat(
         {"worst": ordered.iloc[::-1].head(EXTREMES), "best": ordered.head(EXTREMES)}, names=["extreme"]
     ).reset_index(level=0)
-    return metrics, metrics_by_price(predicted, price), extremes.drop(columns=["split", "tuned_on"])
+    return metrics, metrics_by_price(predicted, price, groups), extremes.drop(columns=["split", "tuned_on"])

@@ -27,24 +27,24 @@ def create_pipeline(model: str, sources: Sequence[str], *, has_gate: bool = True
         ),
         Node(
             measure_intervals,
-            inputs=["evaluation_results", "params:intervals"],
+            inputs=["evaluation_results", "params:intervals", "price_groups"],
             outputs=["interval_coverage", "interval_summary"],
             name="measure_intervals",
         ),
         Node(
             summarise,
-            inputs="evaluation_results",
+            inputs=["evaluation_results", "price_groups"],
             outputs=["metrics", "metrics_by_price", "best_and_worst"],
             name="summarise",
         ),
     ]
     if has_gate:
-        inputs = ["checkpoint", "train_samples", "split_table", *tables]
+        inputs = ["checkpoint", "train_samples", "split_table", "price_groups", *tables]
         nodes.append(Node(report_gate, inputs=inputs, outputs="gate_report", name="report_gate"))
     return Pipeline(
         nodes,
         namespace=model,
-        inputs={"train_samples", "split_table", *tables},
+        inputs={"train_samples", "split_table", "price_groups", *tables},
         parameters="params:intervals",
         tags=["evaluate"],
     )

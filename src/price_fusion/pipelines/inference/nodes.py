@@ -33,7 +33,7 @@ def price_products(
         tables: one per source.
 
     Returns:
-        ``sample_id`` and ``price`` in USD, finite and positive, and the bounds of intervals if ``inference`` says so; and the
+        ``sample_id`` and ``price`` in currency units, finite and positive, and the bounds of intervals if ``inference`` says so; and the
         same with bounds and unit prices.
     """
     from price_fusion.prediction.predictor import Predictor

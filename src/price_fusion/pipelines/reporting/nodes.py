@@ -9,6 +9,7 @@ import pandas as pd
 
 from price_fusion.data.checks.frame_checks import refuse_other_products
 from price_fusion.data.roles import rows_to_report
+from price_fusion.metrics.price_groups import PriceGroups
 from price_fusion.parameters import (
     ComparisonParameters,
     EnsembleParameters,
@@ -18,17 +19,18 @@ from price_fusion.parameters import (
 
 
 def draw_quality(
-    results: pd.DataFrame, metrics_by_price: pd.DataFrame, coverage: pd.DataFrame
+    results: pd.DataFrame, metrics_by_price: pd.DataFrame, coverage: pd.DataFrame, price_groups: dict[str, Any]
 ) -> tuple[Any, Any, Any, Any]:
     """True against predicted, errors by price, residuals and calibration."""
     from price_fusion.report import figures
 
+    groups = PriceGroups.model_validate(price_groups)
     price, predicted = results["price"].to_numpy(), results["predicted"].to_numpy()
     return (
-        figures.true_against_predicted(price, predicted),
-        figures.errors_by_price(metrics_by_price),
-        figures.residuals(price, predicted),
-        figures.calibration(price, predicted, coverage),
+        figures.true_against_predicted(price, predicted, groups.currency),
+        figures.errors_by_price(metrics_by_price, groups),
+        figures.residuals(price, predicted, groups),
+        figures.calibration(price, predicted, coverage, groups.currency),
     )
 
 
@@ -120,11 +122,11 @@ def _page(
     refuse_other_products(samples, saved["split_table"])
     groups = samples["group_key"].to_numpy()[rows_to_report(saved["split_table"], model)]
     resamples, coverage = comparison.resamples, saved["coverage"]
-    numbers = headlines(results, groups, coverage, model.median_price, resamples=resamples, seed=seed)
+    numbers = headlines(results, groups, coverage, model.median_price, model.currency, resamples=resamples, seed=seed)
     pictures = Path(report.images) if report.images else None
     shown = extreme_products(saved["extremes"], saved["products"], pictures)
     products = Section("Products", text=["By SMAPE."], products=shown)
     names = ("split", "alignment", "checks", "overlaps", "informed_sources")
-    data = data_section(**{name: saved[name] for name in names})
+    data = data_section(**{name: saved[name] for name in names}, currency=model.currency)
     predicts = who_predicts(model, len(samples), final_fit=final_fit)
-    return model_page(model.name, results, predicts, numbers, saved, [inside, products, data, making])
+    return model_page(model.name, results, predicts, model.currency, numbers, saved, [inside, products, data, making])

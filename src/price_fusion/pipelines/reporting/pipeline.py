@@ -70,7 +70,7 @@ def create_pipeline(model: str, *, is_variant: bool) -> Pipeline:
     nodes = [
         Node(
             draw_quality,
-            inputs=["evaluation_results", "metrics_by_price", "interval_coverage"],
+            inputs=["evaluation_results", "metrics_by_price", "interval_coverage", "price_groups"],
             outputs=QUALITY,
             name="draw_quality",
         ),
@@ -91,4 +91,6 @@ def create_pipeline(model: str, *, is_variant: bool) -> Pipeline:
         inputs = ["checkpoint", "history", "gate_report"]
         nodes.append(Node(draw_network, inputs=inputs, outputs=NETWORK, name="draw_network"))
     parameters = {name for name in (*SETTINGS.values(), *own.values(), *CARD.values()) if name.startswith("params:")}
-    return Pipeline(nodes, namespace=model, inputs=set(DATA.values()), parameters=parameters, tags=["report"])
+    return Pipeline(
+        nodes, namespace=model, inputs={"price_groups", *DATA.values()}, parameters=parameters, tags=["report"]
+    )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
-from price_fusion.pipelines.splitting.nodes import split_products
+from price_fusion.pipelines.splitting.nodes import group_prices, split_products
 
 
 def create_pipeline(tuned_sources: Sequence[str]) -> Pipeline:
@@ -15,7 +15,12 @@ def create_pipeline(tuned_sources: Sequence[str]) -> Pipeline:
     Args:
         tuned_sources: sources that list the ids their encoder was tuned on.
     """
-    inputs = {"samples": "train_samples", "splitting": "params:splitting", "seed": "params:seed"}
+    inputs = {
+        "samples": "train_samples",
+        "splitting": "params:splitting",
+        "seed": "params:seed",
+        "currency": "params:currency",
+    }
     return Pipeline(
         [
             Node(
@@ -24,6 +29,13 @@ def create_pipeline(tuned_sources: Sequence[str]) -> Pipeline:
                 outputs=["split_table", "split_report"],
                 name="split_products",
                 tags=["split"],
-            )
+            ),
+            Node(
+                group_prices,
+                inputs=["train_samples", "split_table", "params:currency", "params:price_groups"],
+                outputs="price_groups",
+                name="group_prices",
+                tags=["split"],
+            ),
         ]
     )

@@ -17,6 +17,7 @@ def train(
     split_table: pd.DataFrame,
     variant: VariantParameters,
     intervals: IntervalParameters,
+    currency: str,
     seed: int,
     run_folder: RunFolder,
     *tables: EmbeddingTable,
@@ -35,4 +36,4 @@ def train(
     data = training_data(samples, split_table, by_source, variant.train.device, variant.train.features_gb, roles)
     trained = train_variant(run_folder.variant, variant, data, seed=seed, run=run_folder)
     checkpoint = calibrated(trained.checkpoint, samples, roles.calibrate, by_source, intervals.levels)
-    return checkpoint, trained.history
+    return checkpoint.in_currency(currency), trained.history

@@ -19,6 +19,7 @@ def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
             "split_table",
             "params:variant",
             "params:intervals",
+            "params:currency",
             "params:seed",
             "run_folder",
             *tables,
@@ -34,6 +35,7 @@ def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
         parameters={
             "params:variant": f"params:{variant}",
             "params:intervals": "params:intervals",
+            "params:currency": "params:currency",
             "params:seed": "params:seed",
         },
     )

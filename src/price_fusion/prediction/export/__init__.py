@@ -1,1 +1,1 @@
-"""A trained model for other runtimes: as one graph between stored embeddings and a price in USD, or as an MLflow model."""
+"""A trained model for other runtimes: as one graph between stored embeddings and a price in currency units, or as an MLflow model."""

@@ -106,7 +106,7 @@ def largest_difference(name: str, run: Run, predictor: Predictor, features: Feat
     worst = int(np.argmax(difference))
     if not difference[worst] <= TOLERANCE:
         raise CheckpointError(
-            f"{name}: exported, product {ids[worst]} costs {prices[worst]:.6g} USD, expected {expected[worst]:.6g} as from the "
+            f"{name}: exported, product {ids[worst]} costs {prices[worst]:.6g}, expected {expected[worst]:.6g} as from the "
             f"checkpoint, within {TOLERANCE:g}. Nothing was written. Other versions of torch or onnxruntime may help; "
             "the checkpoint itself can be used with Predictor."
         )
@@ -150,7 +150,7 @@ def _manifest(checkpoint: Checkpoint, graph: PriceGraph, found: Mapping[str, flo
     return {
         "variant": header.variant,
         "inputs": inputs,
-        "outputs": [{"name": "price", "shape": ["batch"], "dtype": "float32", "unit": "USD"}],
+        "outputs": [{"name": "price", "shape": ["batch"], "dtype": "float32", "unit": checkpoint.header.currency}],
         "largest_relative_difference": dict(found),
         "opset": OPSET,
         "checkpoint_tensors_sha256": tensors_digest(checkpoint.weights),

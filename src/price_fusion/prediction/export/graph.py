@@ -22,7 +22,7 @@ class PriceGraph(nn.Module):
     """Prices as ``Predictor`` gives them: rounding to the stored type, normalisation, scaling, model, price transform.
 
     Its inputs are, for each source in order, (B, W) float32 values as an encoder gives them, and (B,) bool whether the source
-    knows the product. A product that no source knows gets the median price. The output is (B,) float32, USD.
+    knows the product. A product that no source knows gets the median price. The output is (B,) float32, in currency units.
 
     Args:
         checkpoint: of a variant.
@@ -45,7 +45,7 @@ class PriceGraph(nn.Module):
         return [f"{name}{end}" for name in self.sources for end in ("", PRESENT)]
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Prices in USD, (B,) float32."""
+        """Prices in currency units, (B,) float32."""
         batch = {
             name: self._source_batch(name, values, present)
             for name, values, present in zip(self.sources, inputs[::2], inputs[1::2], strict=True)

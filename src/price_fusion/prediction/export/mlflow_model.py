@@ -29,7 +29,7 @@ LEVELS = (0.8, 0.9)
 
 
 class FusedPrices(PythonModel):
-    """Prices in USD from a frame with a column of embeddings per source, and columns of the product table.
+    """Prices in currency units from a frame with a column of embeddings per source, and columns of the product table.
 
     A source whose columns are left out counts as missing for all products. Intervals are given if the model is calibrated.
     """

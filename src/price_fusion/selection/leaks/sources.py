@@ -17,7 +17,7 @@ that share an image or text one is used, so that those used are independent. The
     that its squared deviation from proportionality grows with the others' squared residual: R. Koenker, "A note on
     studentizing a test for heteroscedasticity", *Journal of Econometrics* 17, 1981. It finds such products wherever they are.
 
-Shapes: ``N`` labelled products, ``M`` of them that are used, ``S`` sources. Residuals are of log1p of USD.
+Shapes: ``N`` labelled products, ``M`` of them that are used, ``S`` sources. Residuals are of log1p of the price.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ def gathered(
         seed: of the sample.
 
     Returns:
-        features, prices in USD, and ids, in the order of the buckets.
+        features, prices in currency units, and ids, in the order of the buckets.
     """
     rows = _gathered(samples, tables, sources, split=split, half=half, most=most, seed=seed)
     return rows.features(), rows.prices, rows.ids

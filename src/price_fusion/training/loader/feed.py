@@ -42,7 +42,7 @@ class Stretch(NamedTuple):
     order: Tensor
     """(M,) int64, into ``features``."""
     prices: Tensor
-    """(N,) float32, USD, of the products in ``features``."""
+    """(N,) float32, of the products in ``features``."""
     products: Tensor | None = None
     """(N,) int64, the products in ``features`` as rows of all products; None: they are all products."""
     ids: Ids | None = None

@@ -48,9 +48,9 @@ class TrainingData:
     window_products: int | None = None
     """How many products' features the device holds at a time; None: all."""
     unit: float = 1.0
-    """Of the prices, USD."""
+    """Of the prices, in currency units."""
     price_range: tuple[float, float] | None = None
-    """Lowest and highest price of the train rows, USD; None: those of ``train``."""
+    """Lowest and highest price of the train rows; None: those of ``train``."""
     epoch_products: int | None = None
     """How many of the train rows an epoch takes, at random; None: all."""
     feed: TrainFeed | None = None
