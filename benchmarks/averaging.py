@@ -17,19 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from accuracy import (
-    OUTER_FOLDS,
-    SEED,
-    VARIANTS,
-    Bench,
-    OuterFold,
-    add_bench_arguments,
-    drawn,
-    interval_of_mean,
-    opened_bench,
-    price_by_median,
-    price_by_variant,
-)
+from bench import VARIANTS, Bench, add_bench_arguments, opened_bench
 from common import (
     Column,
     Goal,
@@ -38,6 +26,9 @@ from common import (
     parse_arguments,
     start,
 )
+from contenders import predict_with_median, predict_with_variant
+from draws import drawn, interval_of_mean
+from outer_folds import OUTER_FOLDS, SEED, OuterFold
 from price_fusion.metrics.bootstrap import paired_difference
 from price_fusion.metrics.price_metrics import smape_per_product
 from price_fusion.parameters import VariantParameters
@@ -70,11 +61,11 @@ class Draw:
 
 def measure(bench: Bench, name: str, variant: VariantParameters, outer: OuterFold) -> Draw:
     """One draw of one variant."""
-    true = bench.prices[outer.priced]
+    true = bench.prices[outer.scored]
     ways = {"before": with_ramp(variant, ramp=False), "ramp": with_ramp(variant, ramp=True)}
-    prices = {"median": price_by_median(bench, outer, SEED).prices}
-    prices |= {way: price_by_variant(bench, name, one, outer, SEED).prices for way, one in ways.items()}
-    return Draw({way: smape_per_product(found, true) for way, found in prices.items()}, bench.groups[outer.priced])
+    prices = {"median": predict_with_median(bench, outer, SEED).prices}
+    prices |= {way: predict_with_variant(bench, name, one, outer, SEED).prices for way, one in ways.items()}
+    return Draw({way: smape_per_product(found, true) for way, found in prices.items()}, bench.groups[outer.scored])
 
 
 def with_ramp(variant: VariantParameters, *, ramp: bool) -> VariantParameters:

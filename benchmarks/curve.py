@@ -25,23 +25,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from accuracy import (
-    OUTER_FOLDS,
-    SEED,
-    VARIANTS,
-    Bench,
-    Job,
-    Model,
-    OuterFold,
-    add_bench_arguments,
-    drawn,
-    interval_of_mean,
-    known_models,
-    opened_bench,
-    read_record,
-    settings_digest,
-)
+from accuracy_records import Job, read_record, settings_digest
+from bench import VARIANTS, Bench, add_bench_arguments, opened_bench
 from common import REPOSITORY, Column, Goal, ResultTable, console, parse_arguments, revision, start
+from contenders import Model, known_models
+from draws import drawn, interval_of_mean
+from outer_folds import OUTER_FOLDS, SEED, OuterFold
 from price_fusion.errors import PriceFusionError
 from price_fusion.metrics.price_metrics import smape_per_product
 from price_fusion.storage.files import write_whole
@@ -101,12 +90,16 @@ def measured(bench: Bench, model: Model, draw: Draw, folder: Path) -> dict[str, 
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return found
     try:
-        priced = model.price(draw.outer, SEED)
+        predicted = model.predict(draw.outer, SEED)
     except PriceFusionError as error:
         return {"failed": str(error)}  # not kept: the next run tries again
     finally:
         shutil.rmtree(bench.models_folder(draw.outer.number), ignore_errors=True)
-    record = {"smape": smape_of(bench, draw.outer, priced.prices), "seconds": priced.seconds, "revision": revision()}
+    record = {
+        "smape": smape_of(bench, draw.outer, predicted.prices),
+        "seconds": predicted.seconds,
+        "revision": revision(),
+    }
     write_whole(path, json.dumps(record).encode())
     return record
 
@@ -122,7 +115,7 @@ def of_accuracy(bench: Bench, job: Job) -> dict[str, Any] | None:
 
 def smape_of(bench: Bench, outer: OuterFold, prices: ArrayLike) -> float:
     """SMAPE in percent of prices of an outer fold."""
-    return float(smape_per_product(np.asarray(prices), bench.prices[outer.priced]).mean())
+    return float(smape_per_product(np.asarray(prices), bench.prices[outer.scored]).mean())
 
 
 Found = Mapping[str, Sequence[float]]
@@ -292,8 +285,9 @@ def main() -> None:
         f"runs of commit(s) {', '.join(sorted(revisions))}",
     ]
     lines = [line for rows, found in by_size.items() for line in lines_of(rows, found)]
+    columns = [column for column in COLUMNS if any(column.key in line for line in lines)]
     section.tables = [
-        ResultTable("All models at each size", COLUMNS, lines, notes),
+        ResultTable("All models at each size", columns, lines, notes),
         ResultTable(
             "What twice the labels would bring",
             SLOPE_COLUMNS,

@@ -24,17 +24,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from accuracy import (
-    OUTER_FOLDS,
-    SEED,
-    VARIANTS,
-    Bench,
-    OuterFold,
-    add_bench_arguments,
-    opened_bench,
-    settings_digest,
-    variant_model,
-)
+from accuracy_records import settings_digest
+from bench import VARIANTS, Bench, add_bench_arguments, opened_bench
 from common import (
     Column,
     ResultTable,
@@ -43,6 +34,8 @@ from common import (
     revision,
     start,
 )
+from contenders import variant_model
+from outer_folds import OUTER_FOLDS, SEED, OuterFold
 from price_fusion.data.roles import roles_of_split
 from price_fusion.data.splits import split_samples
 from price_fusion.evaluation.calibration import calibrated
@@ -110,12 +103,12 @@ def measure(bench: Bench, name: str, variant: VariantParameters, outer: OuterFol
     with tempfile.TemporaryDirectory(prefix="price_fusion_") as folder:
         final = final_checkpoint(evaluated, labelled, variant.train, RunFolder(name, Path(folder)))
     seconds = {"evaluated": between - began, "final": perf_counter() - between}
-    priced = bench.samples.iloc[outer.priced]
+    scored = bench.samples.iloc[outer.scored]
     return {
         "model": name, "fold": outer.number, "revision": revision(), "seconds": seconds,
         "steps": final.header.training.steps if final.header.training else 0,
         "train_rows": {"evaluated": evaluated.rows, "final": final.rows},
-        **{way: Predictor(one).price_samples(priced, tables, LEVELS).to_dict("list")
+        **{way: Predictor(one).price_samples(scored, tables, LEVELS).to_dict("list")
            for way, one in zip(WAYS, (evaluated, final), strict=True)},
     }  # fmt: skip
 
@@ -161,7 +154,7 @@ def coverage_rows(bench: Bench, name: str, records: Sequence[Record]) -> list[di
 
 def pooled(bench: Bench, records: Sequence[Record]) -> tuple[np.ndarray, np.ndarray, dict[str, pd.DataFrame]]:
     """True prices and groups of all rows measured, and what both models said of them."""
-    rows = np.concatenate([bench.outer_folds[one["fold"]].priced for one in records])
+    rows = np.concatenate([bench.outer_folds[one["fold"]].scored for one in records])
     found = {way: pd.concat([pd.DataFrame(one[way]) for one in records], ignore_index=True) for way in WAYS}
     return bench.prices[rows], bench.groups[rows], found
 

@@ -45,6 +45,8 @@ ROWS_OF_QUANTILE = 5
 
 Rows = NDArray[np.int64]
 Values = NDArray[np.float64]
+FoldRoles = Sequence[tuple[int | None, Roles]]
+"""Folds with the rows that their models may use; None: the models of all rows that are not held out."""
 
 
 @dataclass(frozen=True)
@@ -90,18 +92,46 @@ def cross_validate_variant(
         DataError: as ``check_folds``.
         TrainingError: as ``train_variant``.
     """
+    roles = _roles(labelled, selects=variant.train.selects, seed=seed, refit=refits > 0)
+    return fit_variant(variant, labelled, folder, roles, seeds=seeds, seed=seed, refits=refits)
+
+
+def fit_variant(
+    variant: VariantParameters,
+    labelled: LabelledData,
+    folder: FoldFolder,
+    roles: FoldRoles,
+    *,
+    seeds: int,
+    seed: int,
+    refits: int,
+) -> FoldModels:
+    """Train a variant on given rows.
+
+    Args:
+        variant: composition and training.
+        labelled: products and their sources.
+        folder: takes the models as they come.
+        roles: rows of each model.
+        seeds: models per fold.
+        seed: of the first; the others follow it.
+        refits: models of all rows that are not held out, where ``roles`` has these rows.
+
+    Raises:
+        TrainingError: as ``train_variant``.
+    """
     options = variant.train
     data = training_data(labelled.samples, labelled.split_table, labelled.tables, options.device, options.features_gb)
     tasks = [
         FoldTask(
             fold,
             number,
-            roles,
+            own,
             f"{_place(fold)}-seed-{number}.safetensors",
-            variant_recipe(variant, number, data.fingerprints, (roles.fit, roles.stop)),
+            variant_recipe(variant, number, data.fingerprints, (own.fit, own.stop)),
             recipe(data.fingerprints, ()),
         )
-        for fold, roles in _roles(labelled, selects=options.selects, seed=seed, refit=refits > 0)
+        for fold, own in roles
         for number in range(seed, seed + (refits if fold is None else seeds))
     ]
     together = data.device.type == "cuda" and data.window_products is None
@@ -126,6 +156,26 @@ def cross_validate_estimator(
         DataError: as ``check_folds``.
         MissingPackageError: if its package is not installed.
     """
+    roles = _roles(labelled, selects=True, seed=seed, refit=refit)
+    return fit_estimators(kind, labelled, folder, roles, options=options, seed=seed)
+
+
+def fit_estimators(
+    kind: str, labelled: LabelledData, folder: FoldFolder, roles: FoldRoles, *, options: EstimatorOptions, seed: int
+) -> FoldModels:
+    """Fit an estimator on given rows.
+
+    Args:
+        kind: of ``ESTIMATORS``.
+        labelled: products and their sources.
+        folder: takes the models as they come.
+        roles: rows of each model; stop rows choose its settings before it is fitted on them, too.
+        options: what fitting may spend.
+        seed: of what it draws.
+
+    Raises:
+        MissingPackageError: if its package is not installed.
+    """
     data = data_fingerprints(labelled.samples, labelled.split_table, labelled.tables)
     described: dict[str, Any] = {
         "kind": kind,
@@ -135,8 +185,8 @@ def cross_validate_estimator(
         "version": [FORMAT_VERSION, ESTIMATORS[kind].revision],
     }
     tasks = [
-        FoldTask(fold, seed, roles, _place(fold), recipe(described, (roles.fit, roles.stop)), recipe(data, ()))
-        for fold, roles in _roles(labelled, selects=True, seed=seed, refit=refit)
+        FoldTask(fold, seed, own, _place(fold), recipe(described, (own.fit, own.stop)), recipe(data, ()))
+        for fold, own in roles
     ]
     sources = {name: table.declaration for name, table in labelled.tables.items()}
     features = features_from_tables(labelled.samples, labelled.tables, sources)
@@ -242,7 +292,7 @@ def check_folds(samples: pd.DataFrame, split_table: pd.DataFrame) -> list[int]:
     return folds
 
 
-def _roles(labelled: LabelledData, *, selects: bool, seed: int, refit: bool) -> list[tuple[int | None, Roles]]:
+def _roles(labelled: LabelledData, *, selects: bool, seed: int, refit: bool) -> FoldRoles:
     """Roles of each fold's models and, last, of those of all rows."""
     samples, split_table = labelled.samples, labelled.split_table
     roles: list[tuple[int | None, Roles]] = [

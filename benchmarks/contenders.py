@@ -1,0 +1,262 @@
+"""The models that the benchmarks on accuracy measure, each as a function from an outer fold and a seed to prices.
+
+RealMLP and TabM are pytabkit's: pip install pytabkit.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from bench import Bench, Values
+from outer_folds import OuterFold
+from price_fusion.data.table import EmbeddingTable
+from price_fusion.metrics.price_scale import PriceScale
+from price_fusion.models.estimators import ESTIMATORS, fit_data
+from price_fusion.models.features import features_from_tables
+from price_fusion.models.folds import FoldFolder, FoldModels
+from price_fusion.parameters import EnsemblePreset, VariantParameters
+from price_fusion.prediction.ensemble import OutOfFold, build_ensemble, load_ensemble, save_ensemble
+from price_fusion.prediction.predictor import Predictor
+from price_fusion.selection.cross_validation import (
+    LabelledData,
+    cross_validate_estimator,
+    cross_validate_variant,
+    fit_estimators,
+    fit_variant,
+    fold_log_prices,
+    out_of_fold,
+)
+from price_fusion.training.recipe import data_fingerprints
+
+PACKAGES = {"lightgbm": "lightgbm", "catboost": "catboost", "RealMLP": "pytabkit", "TabM": "pytabkit"}
+"""What a family needs beside this project."""
+PYTABKIT = {
+    name: (classname, {"n_cv": 1, "n_refit": 0, "train_metric_name": "mae", "val_metric_name": "mae"})
+    for name, classname in (("RealMLP", "RealMLP_TD_Regressor"), ("TabM", "TabM_D_Regressor"))
+}
+"""Classes and what differs from their tuned defaults: as ours do, they minimise the mean absolute error of the log price."""
+GUESSES = {
+    "median": 0.1,
+    "ridge": 5,
+    "kernel_ridge": 15,
+    "neighbours": 10,
+    "lightgbm": 60,
+    "catboost": 60,
+    "variants": 45,
+    "reference": 90,
+    "ensemble_quick": 600,
+    "ensemble_full": 2_000,
+    "RealMLP": 600,
+    "TabM": 1_200,
+}
+"""Seconds of one outer fold and seed on 2 cores, to tell how long it will be until a first one is measured."""
+FAMILIES = tuple(GUESSES)
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Prices of the rows of an outer fold."""
+
+    prices: Values
+    seconds: float
+    """Of training alone."""
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Model:
+    """Something that predicts prices."""
+
+    name: str
+    family: str
+    tables: Mapping[str, EmbeddingTable]
+    settings: Mapping[str, Any]
+    """All that decides its prices beside data, folds and seed."""
+    predict: Callable[[OuterFold, int], Predicted]
+    seeds: int = 1
+    """At most; further ones are not wanted."""
+
+    @property
+    def package(self) -> str | None:
+        """Name and version of the package that it needs, None if it needs none."""
+        name = PACKAGES.get(self.family)
+        return name and f"{name} {version(name)}"
+
+    @property
+    def is_available(self) -> bool:
+        """Whether the package that it needs is installed."""
+        name = PACKAGES.get(self.family)
+        return name is None or find_spec(name) is not None
+
+
+def known_models(bench: Bench, seeds: int) -> list[Model]:
+    """All models, whether what they need is installed or not; those that take long come last."""
+    conf = bench.configuration
+    boosting = {"rounds": conf.rounds}
+    models = [Model("median", "median", {}, {}, partial(predict_with_median, bench))]
+    models += [
+        Model(
+            kind,
+            kind,
+            bench.tables,
+            {"kind": kind, "refitted": True, **boosting},
+            partial(predict_with_estimator, bench, kind),
+        )
+        for kind in ESTIMATORS
+        if kind in FAMILIES
+    ]
+    models += [variant_model(bench, name, "variants", one, seeds) for name, one in conf.variants.items()]
+    models += [variant_model(bench, name, "reference", one, 1) for name, one in conf.reference.items()]
+    models += [
+        ensemble_model(bench, name, preset)
+        for name, preset in conf.ensemble.presets.items()
+        if f"ensemble_{name}" in FAMILIES
+    ]
+    models += [
+        Model(name, name, bench.tables, {"class": found, **arguments}, partial(predict_with_pytabkit, bench, name))
+        for name, (found, arguments) in PYTABKIT.items()
+    ]
+    return sorted(models, key=lambda model: FAMILIES.index(model.family))
+
+
+def variant_model(bench: Bench, name: str, family: str, variant: VariantParameters, seeds: int) -> Model:
+    """A variant with our configuration or the reference's."""
+    shown = name if family == "variants" else f"reference {name}"
+    tables = {source: bench.tables[source] for source in variant.sources if source in bench.tables}
+    return Model(
+        shown,
+        family,
+        tables,
+        variant.model_dump(mode="json"),
+        partial(predict_with_variant, bench, name, variant),
+        seeds,
+    )
+
+
+def ensemble_model(bench: Bench, name: str, preset: EnsemblePreset) -> Model:
+    """A preset; its settings are those of its members."""
+    conf = bench.configuration
+    members = {
+        member: conf.variants[member].model_dump(mode="json") if member in conf.variants else conf.rounds
+        for member in preset.members
+    }
+    settings = {
+        "members": members,
+        "seeds": preset.seeds,
+        "refits": preset.refits,
+        "weights": conf.ensemble.weights,
+    }
+    return Model(
+        f"ensemble {name}", f"ensemble_{name}", bench.tables, settings, partial(predict_with_ensemble, bench, preset)
+    )
+
+
+def predict_with_median(bench: Bench, outer: OuterFold, seed: int) -> Predicted:
+    """One price for all."""
+    began = perf_counter()
+    median = np.median(bench.prices[outer.others])
+    return Predicted(np.full(len(outer.scored), median), perf_counter() - began)
+
+
+def predict_with_estimator(bench: Bench, kind: str, outer: OuterFold, seed: int) -> Predicted:
+    """An estimator on all sources, fitted on all other rows once the stop rows have chosen its settings."""
+    labelled, options = LabelledData(bench.samples, outer.split_table, bench.tables), bench.estimator_options
+    roles = [(None, outer.roles(selects=True))]
+    with tempfile.TemporaryDirectory(prefix="price_fusion_") as place:
+        folder = FoldFolder(kind, Path(place))
+        return predicted_by(fit_estimators(kind, labelled, folder, roles, options=options, seed=seed), labelled, outer)
+
+
+def predict_with_variant(bench: Bench, name: str, variant: VariantParameters, outer: OuterFold, seed: int) -> Predicted:
+    """A single network, on all other rows where training selects nothing."""
+    labelled = LabelledData(bench.samples, outer.split_table, bench.sources(variant.sources))
+    roles = [(None, outer.roles(selects=variant.train.selects))]
+    with tempfile.TemporaryDirectory(prefix="price_fusion_") as place:
+        folder = FoldFolder(name, Path(place))
+        models = fit_variant(variant, labelled, folder, roles, seeds=0, seed=seed, refits=1)
+        return predicted_by(models, labelled, outer)
+
+
+def predicted_by(models: FoldModels, labelled: LabelledData, outer: OuterFold) -> Predicted:
+    """What the one model of all rows outside an outer fold says of that fold's rows."""
+    (model,) = models.final
+    logs = fold_log_prices(models, model, labelled.samples.iloc[outer.scored], labelled.tables)
+    return Predicted(np.expm1(logs), models.seconds)
+
+
+def predict_with_ensemble(bench: Bench, preset: EnsemblePreset, outer: OuterFold, seed: int) -> Predicted:
+    """Members cross-validated and weighed on the inner folds, then blended as users blend them: from disk."""
+    folder = bench.models_folder(outer.number)
+    members = [cross_validated(bench, member, preset, outer, seed, folder) for member in preset.members]
+    draft = build_ensemble(
+        members,
+        method=bench.configuration.ensemble.weights,
+        sources={name: table.declaration for name, table in bench.tables.items()},
+        dtypes={name: table.dtype for name, table in bench.tables.items()},
+        data=data_fingerprints(bench.samples, outer.split_table, bench.tables),
+    )
+    with tempfile.TemporaryDirectory(prefix="price_fusion_") as place:
+        save_ensemble(Path(place) / "ensemble", draft)
+        ensemble = load_ensemble(Path(place) / "ensemble")
+        prices = Predictor(ensemble).predict_samples(bench.samples.iloc[outer.scored], bench.tables)
+    details = {
+        "weights": {member.name: member.weight for member in draft.manifest.members},
+        "models": sum(len(one.models.final) for one in members),
+        "out_of_fold_smape": draft.manifest.out_of_fold_smape,
+    }
+    return Predicted(prices, sum(one.models.seconds for one in members), details)
+
+
+def cross_validated(
+    bench: Bench, member: str, preset: EnsemblePreset, outer: OuterFold, seed: int, folder: Path
+) -> OutOfFold:
+    """A member's models, and what they say of rows that they did not see."""
+    variant = bench.configuration.variants.get(member)
+    tables = bench.sources(variant.sources) if variant else bench.tables
+    labelled = LabelledData(bench.samples, outer.split_table, tables)
+    place = FoldFolder(member, folder / member)
+    if variant:
+        models = cross_validate_variant(variant, labelled, place, seeds=preset.seeds, seed=seed, refits=preset.refits)
+    else:
+        options = bench.estimator_options
+        models = cross_validate_estimator(member, labelled, place, options=options, seed=seed, refit=preset.refits > 0)
+    return OutOfFold(models, out_of_fold(models, labelled))
+
+
+def predict_with_pytabkit(bench: Bench, name: str, outer: OuterFold, seed: int, **arguments: Any) -> Predicted:
+    """A model of pytabkit on the matrix that the estimators have.
+
+    Args:
+        bench: what to work with.
+        name: key of ``PYTABKIT``.
+        outer: rows.
+        seed: of the model.
+        arguments: others of the class, for trials.
+    """
+    classname, settings = PYTABKIT[name]
+    sources = {source: table.declaration for source, table in bench.tables.items()}
+    features = features_from_tables(bench.samples, bench.tables, sources)
+    data = fit_data(features, sources, np.log1p(bench.prices), outer.fit, outer.stop)
+    import torch
+
+    threads = bench.threads or torch.get_num_threads()
+    regressor = getattr(importlib.import_module("pytabkit"), classname)
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    model = regressor(**settings, random_state=seed, n_threads=threads, **arguments)
+    began = perf_counter()
+    model.fit(data.fit, data.fit_log_prices, data.stop, data.stop_log_prices)
+    seconds = perf_counter() - began
+    logs = np.asarray(model.predict(data.design.matrix(features, outer.scored)), np.float64).ravel()
+    return Predicted(PriceScale.of(bench.prices[outer.others]).prices(logs), seconds)
