@@ -38,8 +38,8 @@ from common import (
 )
 from price_fusion.compute import engine_of
 from price_fusion.data.buckets.bucket_alignment import BucketAlignment, alignment_plan, merged_alignment
-from price_fusion.data.buckets.hashing import buckets_of
 from price_fusion.data.buckets.table_buckets import TableBuckets, rows_as_arrow, table_metadata
+from price_fusion.data.order import partitions_of
 from price_fusion.parameters import EngineParameters, SourceParameters, VariantParameters
 from price_fusion.prediction.bucket_scoring import BucketPrediction, packed, prediction_plan
 from price_fusion.storage.buckets.parts import BucketPlan, Buckets, Summary, Tables, write_buckets
@@ -118,7 +118,7 @@ class MadeUp:
     def __call__(self, part: int) -> tuple[Tables, Summary]:
         """Rows of a block, by bucket."""
         ids = np.arange(part * BLOCK_ROWS, min((part + 1) * BLOCK_ROWS, self.rows))
-        bucket = buckets_of(ids, self.buckets)
+        bucket = partitions_of(ids, self.buckets)
         order = np.argsort(bucket, kind="stable")
         chosen = np.split(ids[order], np.cumsum(np.bincount(bucket, minlength=self.buckets))[:-1])
         make = self._products if self.source is None else self._embeddings

@@ -219,7 +219,9 @@ def make_labelled(make_table: Callable[..., EmbeddingTable]) -> Callable[..., La
             "words": make_table(ids, vectors["words"].astype(np.float32), structural_columns=3),
         }
         prices = np.exp(2.5 + vectors["picture"][:, 0] + 0.3 * vectors["words"][:, 7])
-        samples = pd.DataFrame({"sample_id": ids, "price": prices, "group_key": np.arange(rows) // 2})
+        samples = pd.DataFrame(
+            {"sample_id": ids, "place": np.arange(rows), "price": prices, "group_key": np.arange(rows) // 2}
+        )
         samples = samples.assign(**{f"row_{name}": np.arange(rows) for name in tables})
         split_table = split_samples(
             samples, fractions=fractions, price_quantiles=3, folds=folds, tuned_on={"words": ids[:4]}, seed=3

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from price_fusion.data.alignment import Alignment, align_products
 from price_fusion.data.columns import draft_columns
-from price_fusion.data.groups import group_keys, warn_of_large_group
+from price_fusion.data.groups.keys import group_keys, warn_of_large_group
+from price_fusion.data.order import canonical_order
 from price_fusion.data.table import EmbeddingTable, write_table
 from price_fusion.errors import AlignmentError
 from price_fusion.parameters import ColumnSourceParameters
@@ -36,6 +37,10 @@ def tables(make_table: MakeTable, **ids: list[int]) -> dict[str, EmbeddingTable]
 def align(frame: pd.DataFrame, sources: dict[str, EmbeddingTable], **changes: Any) -> Alignment:
     options = {"policy": "keep", "unknown_products": "error", "origin": "train.csv"} | changes
     return align_products(frame, sources, **options)
+
+
+def in_file_order(alignment: Alignment) -> pd.DataFrame:
+    return alignment.samples.sort_values("place")
 
 
 IDS = st.lists(st.integers(0, 25), unique=True, min_size=1, max_size=20)
@@ -63,7 +68,11 @@ def test_each_product_finds_its_rows_or_is_refused(
             align(products(asked), sources, policy=policy, unknown_products="drop")
         return
     samples = align(products(asked), sources, policy=policy, unknown_products="drop").samples
-    assert samples["sample_id"].tolist() == expected
+    ordered = np.array(expected)[canonical_order(np.array(expected))].tolist()
+    assert samples["sample_id"].tolist() == ordered
+    assert [asked[place] for place in samples["place"]] == ordered
+    assert pd.factorize(samples["group_key"])[0].tolist() == samples["group_key"].tolist()
+    samples = samples.sort_values("place")
     assert samples["price"].tolist() == [number + 0.5 for number in expected]
     for name, known in {"image": image, "text": text}.items():
         rows = [known.index(number) if number in known else -1 for number in expected]
@@ -74,6 +83,7 @@ def test_columns_and_types_of_the_sample_table(make_table: MakeTable) -> None:
     samples = align(products([3, 1]), tables(make_table, image=[1, 2, 3], text=[3, 1])).samples
     assert samples.dtypes.astype(str).to_dict() == {
         "sample_id": "int64",
+        "place": "int64",
         "price": "float64",
         "row_image": "int64",
         "row_text": "int64",
@@ -135,9 +145,9 @@ def test_products_that_no_source_knows_are_an_error(make_table: MakeTable) -> No
 
 def test_products_that_no_source_knows_can_be_dropped_or_kept(make_table: MakeTable) -> None:
     sources = tables(make_table, image=[1], text=[2])
-    dropped = align(products([1, 9, 2]), sources, unknown_products="drop").samples
+    dropped = in_file_order(align(products([1, 9, 2]), sources, unknown_products="drop"))
     assert dropped["sample_id"].tolist() == [1, 2]
-    kept = align(products([1, 9, 2]), sources, unknown_products="keep").samples
+    kept = in_file_order(align(products([1, 9, 2]), sources, unknown_products="keep"))
     assert kept["sample_id"].tolist() == [1, 9, 2]
     assert kept[["row_image", "row_text"]].to_numpy()[1].tolist() == [-1, -1]
 
@@ -158,17 +168,18 @@ def named(ids: list[Any]) -> pd.DataFrame:
 def test_text_ids_find_their_rows(make_table: MakeTable) -> None:
     sources = {"image": make_table(["B7", "007", "x, y"], np.ones((3, 2)), source="image")}
     aligned = align(named(["007", "B7", "B8"]), sources, unknown_products="drop")
-    assert aligned.samples["row_image"].tolist() == [1, 0]
-    assert aligned.samples["sample_id"].tolist() == ["007", "B7"]
+    assert in_file_order(aligned)["row_image"].tolist() == [1, 0]
+    assert in_file_order(aligned)["sample_id"].tolist() == ["007", "B7"]
     assert aligned.report["sources"]["image"]["missing_examples"] == ["B8"]
     assert aligned.report["sources"]["image"]["extra_examples"] == ["x, y"]
 
 
 def test_numbers_find_the_same_numbers_in_text_and_no_others(make_table: MakeTable) -> None:
     text = {"image": make_table(["12", "3", "B7"], np.ones((3, 2)), source="image")}
-    assert align(products([3, 12]), text).samples["row_image"].tolist() == [1, 0]
+    assert in_file_order(align(products([3, 12]), text))["row_image"].tolist() == [1, 0]
     numbers = {"image": make_table([12, 3], np.ones((2, 2)), source="image")}
-    assert align(named(["3", "B7", "12"]), numbers, unknown_products="keep").samples["row_image"].tolist() == [1, -1, 0]
+    aligned = align(named(["3", "B7", "12"]), numbers, unknown_products="keep")
+    assert in_file_order(aligned)["row_image"].tolist() == [1, -1, 0]
 
 
 @pytest.mark.parametrize(
@@ -230,7 +241,7 @@ def test_columns_change_nothing_about_which_products_are_kept(
 
 def test_columns_alone_know_every_product(new_folder: Callable[[], Path]) -> None:
     alignment = align(products([5, 2, 9]), {"facts": column_table(new_folder(), [5, 2, 9])})
-    assert alignment.samples["row_facts"].tolist() == [0, 1, 2]
+    assert in_file_order(alignment)["row_facts"].tolist() == [0, 1, 2]
     assert (alignment.report["rows_in_all_sources"], alignment.report["rows_in_no_source"]) == (3, 0)
 
 

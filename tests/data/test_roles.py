@@ -35,7 +35,7 @@ def cases(draw: st.DrawFn, holdout: float = 0.2) -> Case:
     """Products in groups, some of them tuned on; their split; and what roles are asked with."""
     count, seed = draw(st.integers(150, 300)), draw(st.integers(0, 99))
     generator = np.random.default_rng(seed)
-    groups = draw(st.sampled_from([count, count // 2, count // 4]))
+    groups = draw(st.sampled_from([count, count // 2]))
     samples = pd.DataFrame(
         {
             "sample_id": generator.permutation(count * 3)[:count],
@@ -43,7 +43,7 @@ def cases(draw: st.DrawFn, holdout: float = 0.2) -> Case:
             "group_key": generator.integers(0, groups, count),
         }
     )
-    tuned = draw(st.sampled_from([0, 5, count // 8]))
+    tuned = draw(st.sampled_from([0, 5, count // 10]))
     split_table = split_samples(
         samples,
         fractions=(0.9 - holdout, 0.1, holdout),

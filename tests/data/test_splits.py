@@ -182,15 +182,23 @@ def test_report_counts_rows_groups_prices_and_tuned_on_ids() -> None:
     assert report["tuned_on"] == {"words": {"ids": 2, "rows": 1}}
 
 
-def test_text_ids_are_split_as_numbers_are() -> None:
+def test_ids_in_a_file_of_text_are_split_as_numbers_are() -> None:
     samples = products(200)
-    text = samples.assign(sample_id=[f"B{number}" for number in samples["sample_id"]])
+    text = samples.assign(sample_id=[str(number) for number in samples["sample_id"]])
     tuned = samples["sample_id"].to_numpy()[:20]
     one = split(samples, tuned_on={"a": tuned})
-    other = split(text, tuned_on={"a": np.array([f"B{number}" for number in tuned])})
+    other = split(text, tuned_on={"a": np.array([str(number) for number in tuned])})
     pd.testing.assert_frame_equal(one.drop(columns="sample_id"), other.drop(columns="sample_id"))
     assert other["sample_id"].tolist() == text["sample_id"].tolist()
     assert report_split(text, other, {"a": np.array(["B-1", text["sample_id"][3]])})["tuned_on"]["a"]["rows"] == 1
+
+
+@given(cases())
+def test_the_split_of_a_product_does_not_depend_on_the_order_of_rows(case: tuple[pd.DataFrame, dict[str, Any]]) -> None:
+    samples, options = case
+    shuffled = samples.sample(frac=1, random_state=options["seed"] % 1_000)
+    one, other = (split(table, **options).set_index("sample_id").sort_index() for table in (samples, shuffled))
+    pd.testing.assert_frame_equal(one, other)
 
 
 def test_ids_of_tuned_products_that_only_look_alike_are_refused() -> None:

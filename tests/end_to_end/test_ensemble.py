@@ -113,7 +113,8 @@ def test_the_folder_of_the_ensemble_is_all_that_a_predictor_needs(
     assert predictor.widths == {"qwen_text": 1027}
     assert predictor.columns == {"quantity": ("catalog_content",)}
     tables = {name: EmbeddingTable(data / f"03_primary/tables/{name}/test") for name in ("qwen_text", "quantity")}
-    prices = predictor.predict_samples(pd.read_parquet(data / "03_primary/test_samples.parquet"), tables)
+    samples = pd.read_parquet(data / "03_primary/test_samples.parquet").sort_values("place")
+    prices = predictor.predict_samples(samples, tables)
     np.testing.assert_allclose(prices, pd.read_csv(data / "07_model_output/ensemble/test_out.csv")["price"], rtol=1e-9)
     products = pd.read_csv(data / "01_raw/dataset/test.csv").head(5)
     found = predictor.predict_intervals({"qwen_text": np.ones((5, 1027))}, products)

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from price_fusion.compute import engine_of
-from price_fusion.data.buckets.hashing import buckets_of
 from price_fusion.data.buckets.sketches import sketch
 from price_fusion.data.buckets.table_buckets import TableBuckets, rows_as_arrow, table_metadata
+from price_fusion.data.order import partitions_of
 from price_fusion.parameters import SourceParameters, VariantParameters
 from price_fusion.parameters.engine import EngineParameters
 from price_fusion.storage.buckets.parts import BucketPlan, Buckets, write_buckets
@@ -40,7 +40,7 @@ def write_bucketed(folder: Path, rows: int = ROWS, buckets: int = BUCKETS) -> Bu
     split = generator.choice(["train", "validation", "holdout"], rows, p=[0.7, 0.2, 0.1])
     half = (np.arange(rows) % 2).astype(np.int8)
     known = generator.random(rows) > 0.1
-    number = buckets_of(ids, buckets)
+    number = partitions_of(ids, buckets)
 
     def written(name: str, part: Callable[[int], tuple[pa.Table, dict[str, Any]]], **metadata: Any) -> Buckets:
         def task(bucket: int) -> tuple[dict[int, pa.Table], dict[str, Any]]:

@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from price_fusion.data.alignment import align_products
 from price_fusion.data.buckets.bucket_alignment import BucketAlignment, alignment_plan
-from price_fusion.data.buckets.hashing import buckets_of
 from price_fusion.data.buckets.scatter import draft_column_buckets, draft_table_buckets, write_table_buckets
 from price_fusion.data.buckets.table_buckets import TableBuckets
+from price_fusion.data.order import canonical_order, partitions_of
 from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.data.table import EmbeddingTable, draft_table, write_table
 from price_fusion.metrics.intervals import Calibration
@@ -44,7 +44,8 @@ class _Products:
     frame: pd.DataFrame
 
     def __call__(self, bucket: int) -> tuple[Tables, Summary]:
-        chosen = self.frame[buckets_of(self.frame["sample_id"].to_numpy(), COUNT) == bucket]
+        ordered = self.frame.iloc[canonical_order(self.frame["sample_id"].to_numpy())]
+        chosen = ordered[partitions_of(ordered["sample_id"].to_numpy(), COUNT) == bucket]
         return {bucket: pa.Table.from_pandas(chosen, preserve_index=False)}, {"rows": len(chosen)}
 
 
@@ -67,6 +68,7 @@ def product_frame(rows: int, *, labelled: bool = True, seed: int = 0) -> pd.Data
     return frame.assign(
         price=np.exp(generator.normal(2.5, 1, rows)),
         split=generator.choice(["train", "validation", "holdout"], rows, p=[0.6, 0.2, 0.2]),
+        fold=generator.integers(0, 5, rows),
         half=generator.integers(0, 2, rows).astype(np.int8),
         tuned_on=False,
     )
@@ -144,5 +146,6 @@ def make_case(folder: Path, make_checkpoint: Callable[..., Checkpoint]) -> Case:
     plain = make_checkpoint(data={"samples": samples.fingerprint})
     checkpoint = Checkpoint(plain.header, plain.weights, calibration)
     priced = Predictor(checkpoint).price_samples(aligned, tables, LEVELS)
+    priced = priced.set_axis(aligned["place"]).sort_index()
     expected = pd.concat([frame[["sample_id", "row", "split"]], frame["price"].rename("true"), priced], axis=1)
     return Case(checkpoint, products, samples, buckets, expected)

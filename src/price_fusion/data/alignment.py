@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from price_fusion.data.groups import group_keys, warn_of_large_group
+from price_fusion.data.groups.keys import group_keys, warn_of_large_group
 from price_fusion.data.ids import Ids, described_lookalikes, ids_of, lacking, listed, lookalikes
+from price_fusion.data.order import canonical_order
 from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.data.view import TableView
 from price_fusion.errors import AlignmentError
@@ -30,7 +31,8 @@ class Alignment:
     """Products with their rows in each table, and what did not fit."""
 
     samples: pd.DataFrame
-    """``sample_id``, ``price`` where labelled, ``row_<source>`` (-1: the source lacks the product), ``group_key``."""
+    """In canonical order: ``sample_id``, ``place`` (row of the product file, from 0), ``price`` where labelled, ``row_<source>``
+    (-1: the source lacks the product), ``group_key`` (numbered in this order)."""
     report: dict[str, Any]
 
 
@@ -65,21 +67,25 @@ def align_products(
     kept = kept_products(ids, present, policy, unknown_products, origin)
     if policy == "intersect" and not kept.any():
         raise AlignmentError(f"{origin}: no product is in all sources. Set ingestion.policy to 'keep'.")
-    samples = pd.DataFrame({"sample_id": ids})
+    place = canonical_order(ids)
+    samples = pd.DataFrame({"sample_id": ids[place], "place": place})
     if "price" in products:
-        samples["price"] = products["price"].to_numpy(np.float64)
+        samples["price"] = products["price"].to_numpy(np.float64)[place]
     for source, row in rows.items():
-        samples[f"row_{source}"] = row
-    samples["group_key"] = group_keys(products)
-    warn_of_large_group(samples["group_key"].to_numpy(), products, origin)
+        samples[f"row_{source}"] = row[place]
+    groups = group_keys(products)
+    samples["group_key"] = groups[place]
+    samples = samples[kept[place]].reset_index(drop=True)
+    samples["group_key"] = pd.factorize(samples["group_key"])[0]
+    warn_of_large_group(groups, products, origin)
     report = {
         "products": origin,
         "policy": policy,
         **presence_report(kept, present),
-        "groups_of_several": int((samples.loc[kept, "group_key"].value_counts() > 1).sum()),
+        "groups_of_several": int((samples["group_key"].value_counts() > 1).sum()),
         "sources": {source: source_report(table, ids, missing[source]) for source, table in tables.items()},
     }
-    return Alignment(samples[kept].reset_index(drop=True), report)
+    return Alignment(samples, report)
 
 
 def presence(rows: Mapping[str, NDArray[np.int64]], tables: Mapping[str, TableView]) -> NDArray[np.bool_]:

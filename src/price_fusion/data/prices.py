@@ -56,14 +56,12 @@ def parse_prices(
     Returns:
         float64 (N,) in currency units, NaN where a price is none, and what is wrong, one error a kind.
     """
+    prices = prices_of(values, decimal, thousands)
     text = [value.strip() for value in values]
-    found = parse_numbers(text, decimal, thousands)
-    prices = [price if LOWEST <= price <= HIGHEST else math.nan for price in found]
     wrong: dict[str, list[int]] = {}
-    for row, price in enumerate(prices):
-        if math.isnan(price):
-            kind = _fault(text[row], found[row])
-            wrong.setdefault(kind, []).append(row)
+    for row in np.flatnonzero(np.isnan(prices)).tolist():
+        number = parse_numbers([text[row]], decimal, thousands)[0]
+        wrong.setdefault(_fault(text[row], number), []).append(row)
     problems = []
     for kind, rows in wrong.items():
         shown = "; ".join(
@@ -73,7 +71,13 @@ def parse_prices(
         more = f"; and {len(rows) - SHOWN:,} further records" if len(rows) > SHOWN else ""
         advice = _ADVICE[kind].format(decimal=decimal, thousands=thousands)
         problems.append(DataError(f"{origin}: {len(rows):,} price(s) {kind}: {shown}{more}; {_EXPECTED}. {advice}"))
-    return np.array(prices, dtype=np.float64), problems
+    return prices, problems
+
+
+def prices_of(values: Sequence[str], decimal: str = ".", thousands: str | None = None) -> NDArray[np.float64]:
+    """Prices (N,), NaN where a text is none; arguments as of ``parse_prices``."""
+    found = np.array(parse_numbers([value.strip() for value in values], decimal, thousands), dtype=np.float64)
+    return np.where((found >= LOWEST) & (found <= HIGHEST), found, np.nan)
 
 
 def parse_numbers(values: Sequence[str], decimal: str = ".", thousands: str | None = None) -> list[float]:

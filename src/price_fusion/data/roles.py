@@ -27,7 +27,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from price_fusion.data.splits import NO_FOLD, deal_groups, evaluated_split
+from price_fusion.data.groups.dealing import Groups, deal, groups_of
+from price_fusion.data.ids import ids_of
+from price_fusion.data.splits import NO_FOLD, evaluated_split
 from price_fusion.errors import CheckpointError, ComparisonError, DataError
 from price_fusion.storage.fingerprint import frame_fingerprint
 
@@ -70,8 +72,15 @@ def roles_of_split(samples: pd.DataFrame, split_table: pd.DataFrame, *, selects:
     fit, validation = (np.flatnonzero(split == name) for name in ("train", "validation"))
     stop, calibrate = validation[:0], validation
     if selects:
-        stop, calibrate = _dealt(samples, validation, (0.5, 0.5), seed)
+        groups, group_of = _groups(samples, validation)
+        calibrates = halves(groups, seed)[group_of].astype(bool)
+        stop, calibrate = validation[~calibrates], validation[calibrates]
     return Roles(fit, stop, calibrate, rows_to_report(split_table))
+
+
+def halves(groups: Groups, seed: int) -> NDArray[np.int64]:
+    """The half (G,) of each group of validation rows where training selects: 0 stops, 1 calibrates."""
+    return deal(groups, (0.5, 0.5), quantiles=STRATA, draw=f"halves, seed {seed}", fill=True)
 
 
 def roles_of_fold(samples: pd.DataFrame, split_table: pd.DataFrame, fold: int, *, selects: bool, seed: int) -> Roles:
@@ -88,7 +97,7 @@ def roles_of_fold(samples: pd.DataFrame, split_table: pd.DataFrame, fold: int, *
     """
     split, folds = split_table["split"].to_numpy(), split_table["fold"].to_numpy()
     others = np.flatnonzero((split != "holdout") & (folds != fold))
-    fit, stop = _fit_and_stop(samples, folds, others, selects=selects, seed=seed + fold)
+    fit, stop = _fit_and_stop(samples, folds, others, selects=selects, draw=f"stop of fold {fold}, seed {seed}")
     return Roles(fit, stop, calibrate=np.flatnonzero(folds == fold), report=np.flatnonzero(split == "holdout"))
 
 
@@ -103,7 +112,8 @@ def roles_of_refit(samples: pd.DataFrame, split_table: pd.DataFrame, *, selects:
     """
     held_out = (split_table["split"] == "holdout").to_numpy()
     rows = np.flatnonzero(~held_out)
-    fit, stop = _fit_and_stop(samples, split_table["fold"].to_numpy(), rows, selects=selects, seed=seed)
+    folds = split_table["fold"].to_numpy()
+    fit, stop = _fit_and_stop(samples, folds, rows, selects=selects, draw=f"stop of refit, seed {seed}")
     return Roles(fit, stop, calibrate=rows[:0], report=np.flatnonzero(held_out))
 
 
@@ -193,24 +203,19 @@ def refuse_stale(final: TrainedModel, evaluated: str) -> None:
 
 
 def _fit_and_stop(
-    samples: pd.DataFrame, folds: NDArray[np.int64], rows: Rows, *, selects: bool, seed: int
+    samples: pd.DataFrame, folds: NDArray[np.int64], rows: Rows, *, selects: bool, draw: str
 ) -> tuple[Rows, Rows]:
     """Rows to fit and rows to stop on, none if nothing is selected."""
     if not selects:
         return rows, rows[:0]
     free = rows[folds[rows] != NO_FOLD]
-    _, stop = _dealt(samples, free, (1 - STOP_FRACTION, STOP_FRACTION), seed)
+    groups, group_of = _groups(samples, free)
+    parts = deal(groups, (1 - STOP_FRACTION, STOP_FRACTION), quantiles=STRATA, draw=draw, fill=True)
+    stop = free[parts[group_of] == 1]
     return np.setdiff1d(rows, stop), stop
 
 
-def _dealt(samples: pd.DataFrame, rows: Rows, fractions: tuple[float, float], seed: int) -> tuple[Rows, Rows]:
-    """Rows in two parts, groups whole, each part with its share of each price quantile."""
+def _groups(samples: pd.DataFrame, rows: Rows) -> tuple[Groups, NDArray[np.int64]]:
+    """The groups of some rows, and the number of each row's group."""
     chosen = samples.iloc[rows]
-    part = deal_groups(
-        chosen["group_key"].to_numpy(),
-        chosen["price"].to_numpy(np.float64),
-        fractions,
-        STRATA,
-        np.random.default_rng(seed),
-    )
-    return rows[part == 0], rows[part == 1]
+    return groups_of(ids_of(chosen["sample_id"]), chosen["group_key"].to_numpy(), chosen["price"].to_numpy(np.float64))

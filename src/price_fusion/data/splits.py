@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from price_fusion.data.groups.dealing import Groups, Numbers, deal, groups_of
 from price_fusion.data.ids import Ids, are_among, described_lookalikes, ids_of, lacking, lookalikes
 from price_fusion.data.money import rounded
 from price_fusion.errors import AlignmentError, DataError
@@ -21,6 +22,43 @@ NO_FOLD = -1
 """Fold of rows that never are a fold's validation rows: holdout, and rows that an encoder was tuned on."""
 
 
+class GroupSplit(NamedTuple):
+    """Where groups belong."""
+
+    split: Numbers
+    """(G,) place in ``SPLITS``."""
+    fold: Numbers
+    """(G,) from 0, or ``NO_FOLD``."""
+
+
+def split_groups(
+    groups: Groups,
+    bound: NDArray[np.bool_],
+    *,
+    fractions: Sequence[float],
+    price_quantiles: int,
+    folds: int,
+    seed: int,
+) -> GroupSplit:
+    """Assign groups to splits and to cross-validation folds, stratified on price. This is the one rule for it.
+
+    Args:
+        groups: G of them.
+        bound: (G,) groups that must go to train and are in no fold's validation rows.
+        fractions: shares of train, validation and holdout, summing to 1.
+        price_quantiles: number of strata.
+        folds: number of folds over train and validation together.
+        seed: of the draw.
+    """
+    split = np.zeros(len(groups), dtype=np.int64)
+    split[~bound] = deal(groups.where(~bound), fractions, quantiles=price_quantiles, draw=f"split, seed {seed}")
+    fold = np.full(len(groups), NO_FOLD)
+    foldable = ~bound & (split != SPLITS.index("holdout"))
+    equal = [1 / folds] * folds
+    fold[foldable] = deal(groups.where(foldable), equal, quantiles=price_quantiles, draw=f"folds, seed {seed}")
+    return GroupSplit(split, fold)
+
+
 def split_samples(
     samples: pd.DataFrame,
     *,
@@ -30,10 +68,9 @@ def split_samples(
     tuned_on: Mapping[str, Ids],
     seed: int,
 ) -> pd.DataFrame:
-    """Assign each product to a split and to a cross-validation fold.
+    """Assign each product to a split and to a cross-validation fold, as ``split_groups`` says.
 
-    Whole groups are dealt, stratum by stratum: a stratum holds the groups whose mean log price falls between two
-    quantiles. Groups with a product that some encoder was tuned on go to train.
+    Groups with a product that some encoder was tuned on go to train.
 
     Args:
         samples: the sample table, labelled.
@@ -41,7 +78,7 @@ def split_samples(
         price_quantiles: number of strata.
         folds: number of folds over train and validation together.
         tuned_on: per source, the ids that its encoder was tuned on.
-        seed: of the shuffle.
+        seed: of the draw.
 
     Returns:
         ``sample_id``, ``split``, ``fold`` (-1: in no fold's validation rows), ``tuned_on`` (bool), in the order of
@@ -51,70 +88,25 @@ def split_samples(
         DataError: if a split that should have rows gets none.
         AlignmentError: if more of the ids that an encoder was tuned on look like those of products than are such.
     """
-    generator = np.random.default_rng(seed)
-    _, groups = np.unique(samples["group_key"].to_numpy(), return_inverse=True)
-    sizes = np.bincount(groups)
-    log_price = np.log1p(samples["price"].to_numpy(np.float64))
-    strata = _strata(np.bincount(groups, weights=log_price) / sizes, price_quantiles)
+    ids = ids_of(samples["sample_id"])
     tuned = np.zeros(len(samples), dtype=bool)
-    for source, ids in tuned_on.items():
-        tuned |= _tuned(samples, ids, source)
-    bound = np.zeros(len(sizes), dtype=bool)
-    bound[groups[tuned]] = True
-
-    split_of_group = np.zeros(len(sizes), dtype=np.int64)
-    split_of_group[~bound] = _deal(strata[~bound], sizes[~bound], fractions, generator)
-    fold_of_group = np.full(len(sizes), NO_FOLD)
-    foldable = ~bound & (split_of_group != SPLITS.index("holdout"))
-    fold_of_group[foldable] = _deal(strata[foldable], sizes[foldable], [1 / folds] * folds, generator)
-
+    for source, named in tuned_on.items():
+        tuned |= _tuned(ids, named, source)
+    groups, group_of = groups_of(ids, samples["group_key"].to_numpy(), samples["price"].to_numpy(np.float64))
+    bound = np.zeros(len(groups), dtype=bool)
+    bound[group_of[tuned]] = True
+    dealt = split_groups(groups, bound, fractions=fractions, price_quantiles=price_quantiles, folds=folds, seed=seed)
     table = pd.DataFrame(
         {
             "sample_id": samples["sample_id"].to_numpy(),
-            "split": np.array(SPLITS)[split_of_group[groups]],
-            "fold": fold_of_group[groups],
+            "split": np.array(SPLITS)[dealt.split[group_of]],
+            "fold": dealt.fold[group_of],
             "tuned_on": tuned,
         }
     )
-    _refuse_empty_splits(table, fractions, int(tuned.sum()))
+    rows = {name: int((table["split"] == name).sum()) for name in SPLITS}
+    refuse_empty_splits(rows, fractions, int(tuned.sum()))
     return table
-
-
-def deal_groups(
-    groups: NDArray[np.int64],
-    prices: NDArray[np.float64],
-    fractions: Sequence[float],
-    price_quantiles: int,
-    generator: np.random.Generator,
-) -> NDArray[np.int64]:
-    """Part of each row when whole groups are dealt, each part with its fraction of each price quantile.
-
-    Args:
-        groups: (N,) label of each row's group.
-        prices: (N,) prices.
-        fractions: of the parts, summing to 1.
-        price_quantiles: number of strata; reduced when the smallest part would get less than one group per stratum.
-        generator: of the shuffle.
-    """
-    _, index = np.unique(groups, return_inverse=True)
-    sizes = np.bincount(index)
-    # More strata than the smallest part has groups would leave it to chance whether that part gets any.
-    least = min(fraction for fraction in fractions if fraction > 0)
-    price_quantiles = max(1, min(price_quantiles, int(least * len(sizes) + 1e-9)))
-    strata = _strata(np.bincount(index, weights=np.log1p(prices)) / sizes, price_quantiles)
-    parts = _deal(strata, sizes, fractions, generator)
-    _fill_empty_parts(parts, sizes, fractions)
-    return parts[index]
-
-
-def _fill_empty_parts(parts: NDArray[np.int64], sizes: NDArray[np.int64], fractions: Sequence[float]) -> None:
-    """Give each part that should have some and got none the smallest group of the part with the most groups."""
-    for part, fraction in enumerate(fractions):
-        counts = np.bincount(parts, minlength=len(fractions))
-        donor = int(counts.argmax())
-        if fraction > 0 and not counts[part] and counts[donor] > 1:
-            own = np.flatnonzero(parts == donor)
-            parts[own[sizes[own].argmin()]] = part
 
 
 def report_split(samples: pd.DataFrame, split_table: pd.DataFrame, tuned_on: Mapping[str, Ids]) -> dict[str, Any]:
@@ -148,9 +140,8 @@ def report_split(samples: pd.DataFrame, split_table: pd.DataFrame, tuned_on: Map
     }
 
 
-def _tuned(samples: pd.DataFrame, ids: Ids, source: str) -> NDArray[np.bool_]:
+def _tuned(known: Ids, ids: Ids, source: str) -> NDArray[np.bool_]:
     """(N,) whether a source's encoder was tuned on each product."""
-    known = ids_of(samples["sample_id"])
     found = are_among(known, ids)
     # A row that is not recognised here ends up in the holdout, and nothing else would show it.
     alike = lookalikes(lacking(ids, known), known[~found])
@@ -164,40 +155,26 @@ def _tuned(samples: pd.DataFrame, ids: Ids, source: str) -> NDArray[np.bool_]:
     return found
 
 
-def _strata(values: NDArray[np.float64], quantiles: int) -> NDArray[np.int64]:
-    edges = np.unique(np.quantile(values, np.linspace(0, 1, quantiles + 1)[1:-1]))
-    return np.searchsorted(edges, values, side="right")
+def refuse_empty_splits(
+    rows: Mapping[str, int], fractions: Sequence[float], tuned_rows: int, origin: str | None = None
+) -> None:
+    """Refuse a split that should have products and got none.
 
+    Args:
+        rows: products in each split.
+        fractions: of the splits.
+        tuned_rows: products that encoders were tuned on.
+        origin: the file of the products, where there may be several.
 
-def _deal(
-    strata: NDArray[np.int64],
-    sizes: NDArray[np.int64],
-    fractions: Sequence[float],
-    generator: np.random.Generator,
-) -> NDArray[np.int64]:
-    """Deal groups to parts so that each part gets its fraction of the rows of each stratum.
-
-    A group goes to the part in which a point of its rows falls when the shuffled groups of its stratum are laid
-    end to end; a random offset per stratum spreads what rounding leaves over.
+    Raises:
+        DataError: naming the first such split.
     """
-    last = int(np.flatnonzero(fractions)[-1])
-    bounds = np.cumsum(fractions)[:last]
-    parts = np.empty(len(strata), dtype=np.int64)
-    for stratum in np.unique(strata):
-        members = generator.permutation(np.flatnonzero(strata == stratum))
-        ends = np.cumsum(sizes[members])
-        points = (ends - sizes[members] * (1 - generator.uniform())) / ends[-1]
-        parts[members] = np.searchsorted(bounds, points, side="right")
-    return parts
-
-
-def _refuse_empty_splits(table: pd.DataFrame, fractions: Sequence[float], tuned_rows: int) -> None:
     for name, fraction in zip(SPLITS, fractions, strict=True):
-        if fraction > 0 and not (table["split"] == name).any():
+        if fraction > 0 and not rows.get(name):
             raise DataError(
-                f"split {name!r} gets none of the {len(table)} products, though splitting.proportions gives it "
-                f"{fraction:.0%} ({tuned_rows} of them may go to train only, as an encoder was tuned on them). "
-                "Bring more products, or set splitting.proportions otherwise."
+                f"split {name!r} gets none of the {sum(rows.values())} products{f' of {origin}' if origin else ''}, though "
+                f"splitting.proportions gives it {fraction:.0%} ({tuned_rows} of them may go to train only, as an encoder was "
+                "tuned on them). Bring more products, or set splitting.proportions otherwise."
             )
 
 

@@ -67,8 +67,10 @@ class Workspace:
 
     def value(self, sql: str) -> Any:
         """The first value of the first row of a query."""
-        row = self.connection.execute(sql).fetchone()
-        return None if row is None else row[0]
+        rows = self.connection.execute(
+            sql
+        ).fetchall()  # all of them: an unfinished result would be in the next query's way
+        return rows[0][0] if rows else None
 
     def close(self) -> None:
         """Close the database and remove the folder."""

@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from price_fusion.compute import engine_of
 from price_fusion.data.buckets import product_buckets as products
 from price_fusion.data.buckets.bucket_groups import find_groups
-from price_fusion.data.buckets.hashing import buckets_of
 from price_fusion.data.buckets.product_files import ProductFiles
 from price_fusion.data.buckets.scatter import frame_of
 from price_fusion.data.columns import column_matrix
-from price_fusion.data.groups import group_keys
+from price_fusion.data.groups.keys import group_keys
+from price_fusion.data.order import canonical_order, partitions_of
 from price_fusion.data.products import read_products
 from price_fusion.data.readers.layout import Layout
+from price_fusion.data.roles import roles_of_split
 from price_fusion.data.splits import split_samples
 from price_fusion.errors import AlignmentError, DataError, EngineError, ParameterError, StorageError
 from price_fusion.parameters import ColumnSourceParameters, SplittingParameters
@@ -113,11 +114,11 @@ def test_rows_are_those_of_the_reader_in_memory(tmp_path, text_ids, newline):
         assert found[name].tolist() == expected[name].tolist(), name
     for number in range(BUCKETS):
         ids = np.concatenate([np.array(table["sample_id"].to_pylist()) for table in buckets.read(number)])
-        assert (buckets_of(ids, BUCKETS) == number).all()
-        assert all(np.diff(table["row"].to_numpy()).min() > 0 for table in buckets.read(number))
+        assert (partitions_of(ids, BUCKETS) == number).all()
+        assert canonical_order(ids).tolist() == list(range(len(ids)))
     assert next(buckets.read(0)).column_names == [
         *("sample_id", "row", "catalog_content", "image_link", "price", "brand"),
-        *("group_key", "split", "half", "tuned_on"),
+        *("group_key", "split", "fold", "half", "tuned_on"),
     ]
     assert buckets.metadata == {"origin": str(path), "labelled": True}
     assert sum(one["rows"] for one in buckets.summaries) == len(expected)
@@ -284,10 +285,29 @@ def test_splits_keep_groups_whole_and_have_their_shares(tmp_path):
     assert found["group_key"].tolist() == expected
     assert (found.groupby("group_key")[["split", "half"]].nunique() == 1).all(axis=None)
     shares = found["split"].value_counts(normalize=True)
-    assert shares.to_dict() == pytest.approx({"train": 0.6, "validation": 0.1, "holdout": 0.3}, abs=0.03)
-    assert found.groupby("split")["half"].mean().tolist() == pytest.approx([0.5] * 3, abs=0.1)
+    assert shares.to_dict() == pytest.approx({"train": 0.6, "validation": 0.1, "holdout": 0.3}, abs=0.003)
     other = rows_of(write(tmp_path / "other", path, splitting=SplittingParameters(proportions="60/10/30"), seed=2))
     assert (other["split"] != found["split"]).mean() > 0.3
+
+
+@pytest.mark.parametrize("text_ids", [False, True])
+def test_splits_folds_and_halves_are_those_of_memory(tmp_path, text_ids):
+    path = tmp_path / "train.csv"
+    catalog(1_500, text_ids=text_ids).to_csv(path, index=False)
+    splitting = SplittingParameters(proportions="70/20/10", folds=4)
+    products = read_products(path, labelled=True)
+    tuned = {"clip": products["sample_id"].to_numpy()[30:90]}
+    samples = products.assign(group_key=group_keys(products))
+    settings = {"price_quantiles": splitting.price_quantiles, "folds": 4, "tuned_on": tuned, "seed": 7}
+    expected = split_samples(samples, fractions=splitting.fractions, **settings)
+    roles = roles_of_split(samples, expected, selects=True, seed=7)
+    for buckets in (1, 3):
+        folder = tmp_path / str(buckets)
+        found = rows_of(write(folder, path, splitting=splitting, tuned_on=tuned, seed=7, buckets=buckets))
+        for name in ("split", "fold", "tuned_on"):
+            assert found[name].tolist() == expected[name].tolist(), name
+        for half, rows in ((0, roles.stop), (1, roles.calibrate)):
+            assert np.flatnonzero(found["half"] == half).tolist() == rows.tolist()
 
 
 @pytest.mark.parametrize("text_ids", [False, True])

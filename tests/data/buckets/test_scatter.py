@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from price_fusion.data.buckets.hashing import buckets_of
 from price_fusion.data.buckets.parquet_embeddings import ParquetEmbeddings
 from price_fusion.data.buckets.scatter import draft_table_buckets, write_table_buckets
 from price_fusion.data.buckets.table_buckets import TableBuckets
 from price_fusion.data.columns import draft_columns
+from price_fusion.data.order import partitions_of
 from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.data.table import EmbeddingTable, draft_table, write_table
 from price_fusion.errors import AlignmentError, DataError
@@ -52,7 +52,7 @@ def test_buckets_hold_what_the_table_holds(tmp_path: Path, engine: EngineParamet
     assert (len(buckets.buckets.summaries) > 1) == (engine is SMALL)
     for number in range(COUNT):
         view = buckets.bucket(number)
-        assert (buckets_of(view.ids, COUNT) == number).all()
+        assert (partitions_of(view.ids, COUNT) == number).all()
         assert view.rows == len(view.ids) == len(view.vectors[0]) == len(view.structural)
         assert view.rows_of(view.ids[::-1]).tolist() == list(range(view.rows))[::-1]
 

@@ -21,6 +21,7 @@ from price_fusion.errors import AlignmentError, DataError
 def samples(**columns: Any) -> pd.DataFrame:
     whole = {
         "sample_id": [11, 12, 13, 14],
+        "place": [2, 0, 1, 3],
         "price": [1.5, 2.0, 1e6, 0.01],
         "row_words": [0, -1, 2, 1],
         "group_key": [0, 1, 1, 2],

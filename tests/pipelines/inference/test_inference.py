@@ -44,5 +44,5 @@ def test_intervals_are_in_the_submission_where_asked_for(
     whole = [*PLAIN, *BOUNDS] if calibrated else PLAIN
     assert list(intervals) == whole
     assert list(submission) == (whole if submitted else PLAIN)
-    assert submission["sample_id"].tolist() == samples["sample_id"].tolist()
+    assert submission["sample_id"].tolist() == labelled.samples["sample_id"].tolist()  # that is, by place
     pd.testing.assert_frame_equal(submission[PLAIN], intervals[PLAIN])

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from price_fusion.data.groups import group_keys
+from price_fusion.data.groups.keys import group_keys
 from price_fusion.data.splits import split_samples
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.errors import AlignmentError

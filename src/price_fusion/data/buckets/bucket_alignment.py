@@ -32,7 +32,7 @@ from price_fusion.storage.buckets.recipes import recipe
 
 logger = logging.getLogger(__name__)
 
-LABELS = ("price", "split", "half", "tuned_on")
+LABELS = ("price", "split", "fold", "half", "tuned_on")
 """Columns of labelled products that samples keep."""
 TRIED = 20
 """Ids of a bucket that are compared for likeness where they were not found."""
@@ -75,7 +75,7 @@ def alignment_plan(alignment: BucketAlignment) -> BucketPlan:
     """Samples in buckets.
 
     Columns: ``sample_id``, ``row`` (of the product file), ``group_key``, ``row_<source>`` (in the same bucket of its table; -1:
-    missing) and, where labelled, ``price``, ``split``, ``half`` and ``tuned_on``.
+    missing) and, where labelled, ``price``, ``split``, ``fold``, ``half`` and ``tuned_on``.
 
     Raises:
         AlignmentError: if a table has another number of buckets than the products.
@@ -94,7 +94,7 @@ def alignment_plan(alignment: BucketAlignment) -> BucketPlan:
         "unknown_products": alignment.unknown_products,
     }
     metadata = {"labelled": products.metadata["labelled"], "sources": list(alignment.tables), "origin": products.origin}
-    return BucketPlan(alignment, products.count, products.count, recipe("samples 1", described), metadata)
+    return BucketPlan(alignment, products.count, products.count, recipe("samples 2", described), metadata)
 
 
 def merged_alignment(samples: Buckets, policy: Policy, origin: str) -> dict[str, Any]:

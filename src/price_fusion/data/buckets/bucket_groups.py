@@ -1,15 +1,10 @@
-"""Groups of products that share an image or a text, and their splits, by DuckDB: of tables that do not fit in memory.
-
-A group is named by the smallest ``row`` in it. Its split follows from a hash of that name and the seed, whatever else there
-is, so that any number of rows is divided without being sorted.
-"""
+"""Groups of products that share an image or a text, by DuckDB: of tables that do not fit in memory. A label is the smallest ``row`` of a group."""
 # ruff: noqa: S608 - the SQL is made of our own names and numbers
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from price_fusion.data.splits import SPLITS
 from price_fusion.storage.workspace import Workspace
 
 
@@ -66,27 +61,3 @@ def _spread(workspace: Workspace) -> bool:
         "DROP TABLE labels; DROP TABLE nearer; DROP TABLE least_of_value; ALTER TABLE jumped RENAME TO labels"
     )
     return bool(before != after)  # labels never grow
-
-
-def split_sql(group: str, bound: str, fractions: Sequence[float], seed: int) -> str:
-    """The split of a group, as an expression.
-
-    Args:
-        group: an expression of its name.
-        bound: one of whether it must go to train.
-        fractions: of train, validation and holdout, summing to 1.
-        seed: of the draw.
-    """
-    last = max(place for place, fraction in enumerate(fractions) if fraction > 0)
-    cases, edge = [f"WHEN {bound} THEN 'train'"], 0.0
-    for name, fraction in list(zip(SPLITS, fractions, strict=True))[:last]:
-        edge += fraction
-        cases.append(
-            f"WHEN md5_number_lower('{seed}:' || {group}) / 18446744073709551616.0::DOUBLE < {edge!r} THEN '{name}'"
-        )
-    return f"CASE {' '.join(cases)} ELSE '{SPLITS[last]}' END"
-
-
-def half_sql(group: str, seed: int) -> str:
-    """One of two halves (0, 1) of a group, as an expression; has nothing to do with its split."""
-    return f"(md5_number_lower('half:{seed}:' || {group}) % 2)::TINYINT"

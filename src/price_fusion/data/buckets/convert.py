@@ -12,8 +12,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from price_fusion.compute.progress import tracked
-from price_fusion.data.buckets.hashing import buckets_of
 from price_fusion.data.buckets.table_buckets import TableBuckets, rows_as_arrow, table_metadata
+from price_fusion.data.order import partitions_of
 from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.data.table import EmbeddingTable, TableDraft
 from price_fusion.parameters import EngineParameters
@@ -73,7 +73,7 @@ class _TableDeal:
         vectors = self.table.vectors[part]
         start = sum(len(shard) for shard in self.table.vectors[:part])
         ids = self.table.ids[start : start + len(vectors)]
-        bucket = buckets_of(ids, self.buckets)
+        bucket = partitions_of(ids, self.buckets)
         rows = np.split(np.argsort(bucket, kind="stable"), np.cumsum(np.bincount(bucket, minlength=self.buckets))[:-1])
         return self._dealt(start, rows, part), {"rows": len(ids)}
 

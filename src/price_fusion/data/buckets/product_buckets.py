@@ -3,9 +3,11 @@
 DuckDB deals the file's rows out to one parquet file a bucket, finds the groups, and draws the splits; the rows of a bucket
 are then checked, and given their types, as those of a table in memory are.
 
-Columns, in the order of the file's rows: ``sample_id`` (int64 if all ids of the file are whole numbers, else string), ``row``
+Columns, in canonical order: ``sample_id`` (int64 if all ids of the file are whole numbers, else string), ``row``
 (of the file, from 0), ``catalog_content``, ``image_link`` and further columns (string, empty where missing), ``group_key``
-(the smallest ``row`` of the group) and, where labelled, ``price``, ``split``, ``half`` and ``tuned_on``.
+(the smallest ``row`` of the group) and, where labelled, ``price``, ``split``, ``fold``, ``half`` (of validation rows: 0 stops,
+1 calibrates where training selects; -1 otherwise) and ``tuned_on``. Splits, folds and halves are those of memory: of each group
+its name, price and size are held at once, some 100 bytes.
 """
 # ruff: noqa: S608 - the SQL is made of our own names and numbers, and of quoted ones
 
@@ -14,19 +16,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from price_fusion.data.buckets.bucket_checks import checked, refuse_lookalikes, refuse_twins
-from price_fusion.data.buckets.bucket_groups import find_groups, half_sql, split_sql
-from price_fusion.data.buckets.hashing import bucket_sql
-from price_fusion.data.buckets.product_files import LINK, TEXT, ProductFiles, ProductSource, found_files, opened
+from price_fusion.data.buckets.bucket_groups import find_groups
+from price_fusion.data.buckets.product_files import LINK, PRICE, TEXT, ProductFiles, ProductSource, found_files, opened
 from price_fusion.data.columns import number_format
-from price_fusion.data.groups import is_large, warn_of_group
+from price_fusion.data.groups.dealing import Groups
+from price_fusion.data.groups.keys import is_large, warn_of_group
 from price_fusion.data.ids import Ids
-from price_fusion.data.splits import SPLITS
+from price_fusion.data.order import key_sql, partition_sql
+from price_fusion.data.prices import prices_of
+from price_fusion.data.readers.layout import Layout
+from price_fusion.data.roles import halves
+from price_fusion.data.splits import SPLITS, refuse_empty_splits, split_groups
 from price_fusion.errors import DataError, ParameterError
 from price_fusion.parameters import SplittingParameters
 from price_fusion.parameters.engine import EngineParameters
@@ -104,7 +112,7 @@ def _recipe(
         "seed": seed,
         "tuned_on": {source: _digest(ids) for source, ids in sorted(tuned_on.items())},
     }
-    return recipe("products 2", contents)
+    return recipe("products 3", contents)
 
 
 def _digest(ids: Ids) -> str:
@@ -169,8 +177,9 @@ class _Products:
         find_groups(workspace, products, ["c2", "c1"])
         self._warn_of_large_group(workspace, products)
         self._find_tuned(workspace, products)
+        price = "price, " if self._splitting is not None else ""
         workspace.run(
-            "CREATE TABLE keyed AS SELECT row, bucket, coalesce(label, row) AS group_key, "
+            f"CREATE TABLE keyed AS SELECT row, bucket, {key_sql('c0')} AS name, {price}coalesce(label, row) AS group_key, "
             f"c0 IN (SELECT id FROM tuned_ids) AS tuned_on FROM {products} LEFT JOIN labels USING (row)"
         )
         workspace.run("DROP TABLE labels")
@@ -182,13 +191,24 @@ class _Products:
         workspace.run(f"SET partitioned_write_flush_threshold = {rows}")
         workspace.run(f"SET partitioned_write_max_open_files = {max(self._buckets, 100)}")
         workspace.run(
-            f"COPY (SELECT *, {bucket_sql('c0', self._buckets)} AS bucket "
+            f"COPY (SELECT *, {self._price_sql(workspace)}{partition_sql('c0', self._buckets)} AS bucket "
             f"FROM ({self._source.sql})) TO {quoted(str(workspace.folder / 'dealt'))} (FORMAT parquet, PARTITION_BY (bucket))"
         )
         if self._source.temporary is not None:
             self._source.temporary.unlink()
         # From here on, rows are known by their numbers.
         workspace.run("SET preserve_insertion_order = false")
+
+    def _price_sql(self, workspace: Workspace) -> str:
+        """The price of a row as a number, which decides the stratum of its group, where that is wanted."""
+        if self._splitting is None:
+            return ""
+        from duckdb.func import PythonUDFType
+
+        workspace.connection.create_function(
+            "price_of", partial(_prices, self._source.layout), ["VARCHAR"], "DOUBLE", type=PythonUDFType.ARROW
+        )
+        return f"price_of(c{self._source.names.index(PRICE)}) AS price, "
 
     def _paths(self, bucket: int | None = None) -> list[str]:
         folder = self._folder / "dealt"
@@ -226,29 +246,44 @@ class _Products:
             workspace.connection.unregister("ids_of_source")
 
     def _draw_splits(self, workspace: Workspace) -> None:
-        """Make the table ``facts``: what is known of each row, by bucket."""
-        chosen = ""
-        if self._splitting is not None:
-            workspace.run("CREATE TABLE bound AS SELECT DISTINCT group_key FROM keyed WHERE tuned_on")
-            bound = "group_key IN (SELECT group_key FROM bound)"
-            split = split_sql("group_key", bound, self._splitting.fractions, self._seed)
-            chosen = f", {split} AS split, {half_sql('group_key', self._seed)} AS half"
-        # In the order of the buckets, so that those of one are read without the others.
-        workspace.run(f"CREATE TABLE facts AS SELECT *{chosen} FROM keyed ORDER BY bucket, row")
-        workspace.run("DROP TABLE keyed")
-        if self._splitting is not None:
-            self._refuse_empty_splits(workspace, self._splitting)
-
-    def _refuse_empty_splits(self, workspace: Workspace, splitting: SplittingParameters) -> None:
+        """Make the table ``facts``: what is known of each row, in canonical order, which is that of the buckets, too."""
+        kept = "row, bucket, name, group_key, tuned_on"
+        if self._splitting is None:
+            workspace.run(f"CREATE TABLE facts AS SELECT {kept} FROM keyed ORDER BY name; DROP TABLE keyed")
+            return
+        self._deal_groups(workspace, self._splitting)
+        workspace.run(
+            f"CREATE TABLE facts AS SELECT {kept}, split, fold, half FROM keyed JOIN dealt USING (group_key) ORDER BY name; "
+            "DROP TABLE keyed; DROP TABLE dealt"
+        )
         rows = dict(workspace.connection.execute("SELECT split, count(*) FROM facts GROUP BY split").fetchall())
-        for name, fraction in zip(SPLITS, splitting.fractions, strict=True):
-            if fraction > 0 and not rows.get(name):
-                tuned = workspace.value("SELECT count(*) FROM facts WHERE tuned_on")
-                raise DataError(
-                    f"split {name!r} gets none of the {sum(rows.values())} products of {self._files.url}, though "
-                    f"splitting.proportions gives it {fraction:.0%} ({tuned} of them may go to train only, as an encoder was "
-                    "tuned on them). Bring more products, or set splitting.proportions otherwise."
-                )
+        tuned = workspace.value("SELECT count(*) FROM facts WHERE tuned_on")
+        refuse_empty_splits(rows, self._splitting.fractions, tuned, self._files.url)
+
+    def _deal_groups(self, workspace: Workspace, splitting: SplittingParameters) -> None:
+        """Make the table ``dealt``: split, fold and half of each group."""
+        found = workspace.connection.sql(
+            "SELECT group_key, (name >> 64)::UBIGINT AS high, (name & 18446744073709551615::UHUGEINT)::UBIGINT AS low, "
+            "price, rows, bound FROM (SELECT group_key, min(name) AS name, arg_min(price, name) AS price, count(*) AS rows, "
+            "bool_or(tuned_on) AS bound FROM keyed GROUP BY group_key)"
+        ).fetchnumpy()
+        groups = Groups(np.stack([found["high"], found["low"]], axis=1), found["price"], found["rows"])
+        dealt = split_groups(
+            groups,
+            found["bound"],
+            fractions=splitting.fractions,
+            price_quantiles=splitting.price_quantiles,
+            folds=splitting.folds,
+            seed=self._seed,
+        )
+        half = np.full(len(groups), -1, np.int8)
+        validation = dealt.split == SPLITS.index("validation")
+        half[validation] = halves(groups.where(validation), self._seed)
+        split = pa.DictionaryArray.from_arrays(dealt.split, pa.array(SPLITS)).cast(pa.string())
+        table = pa.table({"group_key": found["group_key"], "split": split, "fold": dealt.fold, "half": half})
+        workspace.connection.register("dealt_groups", table)
+        workspace.run("CREATE TABLE dealt AS SELECT * FROM dealt_groups")
+        workspace.connection.unregister("dealt_groups")
 
     def _bucket(self, workspace: Workspace, bucket: int) -> pa.Table:
         """The rows of a bucket, checked."""
@@ -256,11 +291,11 @@ class _Products:
         if not paths:
             return pa.table({})
         columns = [f"c{place}" for place in range(len(self._source.names))]
-        known = ["group_key", *(["split", "half", "tuned_on"] if self._splitting is not None else [])]
+        known = ["group_key", *(["split", "fold", "half", "tuned_on"] if self._splitting is not None else [])]
         table: pa.Table = workspace.connection.sql(
             f"SELECT {', '.join([columns[0], 'row', *columns[1:], *known])} "
             f"FROM read_parquet({file_list(paths)}, hive_partitioning = false) "
-            f"JOIN (SELECT * EXCLUDE (bucket) FROM facts WHERE bucket = {bucket}) USING (row) ORDER BY row"
+            f"JOIN (SELECT * EXCLUDE (bucket) FROM facts WHERE bucket = {bucket}) USING (row) ORDER BY name"
         ).to_arrow_table(BATCH)
         names = [self._source.names[0], "row", *self._source.names[1:], *known]
         return checked(table.rename_columns(names), self._files, self._source, self._whole_numbers)
@@ -278,3 +313,7 @@ class _Products:
             "splits": {name: counts.get(name, 0) for name in SPLITS},
             "tuned_on": table["tuned_on"].to_pylist().count(True),
         }
+
+
+def _prices(layout: Layout, texts: pa.ChunkedArray) -> pa.Array:
+    return pa.array(prices_of(texts.to_pylist(), layout.decimal, layout.thousands))

@@ -173,7 +173,7 @@ def _parquet(files: ProductFiles, paths: list[str], workspace: Workspace) -> Pro
 
 def _wanted(files: ProductFiles, header: Sequence[str]) -> tuple[str, ...]:
     """Names of the columns that are read."""
-    reserved = ("row", "group_key", *(("split", "half", "tuned_on") if files.labelled else ()))
+    reserved = ("row", "group_key", *(("split", "fold", "half", "tuned_on") if files.labelled else ()))
     taken = [name for name in header if name in reserved]
     if taken:
         raise DataError(

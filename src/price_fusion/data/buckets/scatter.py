@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 from price_fusion.compute import engine_of
 from price_fusion.compute.progress import tracked
-from price_fusion.data.buckets.hashing import buckets_of
 from price_fusion.data.buckets.parquet_embeddings import ParquetEmbeddings
 from price_fusion.data.buckets.table_buckets import IDS, TableBuckets, rows_as_arrow, table_metadata
 from price_fusion.data.columns import NUMBER_FORMAT, column_matrix, completed
 from price_fusion.data.ids import ids_of
+from price_fusion.data.order import partitions_of
 from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.data.table import BeyondFloat16Error, as_stored, refuse_other_width, stored_dtype
 from price_fusion.errors import DataError
@@ -127,7 +127,7 @@ class _Deal:
 
     def __call__(self, part: int) -> tuple[Tables, Summary]:
         raw, block = self._read(self.blocks[part])
-        bucket = buckets_of(raw.ids[block], self.buckets)
+        bucket = partitions_of(raw.ids[block], self.buckets)
         rows = block.start + np.argsort(bucket, kind="stable")
         return self._dealt(raw, rows, np.bincount(bucket, minlength=self.buckets)), {"rows": len(rows)}
 

@@ -20,14 +20,14 @@ def check_sample_table(samples: pd.DataFrame, origin: str | Path) -> None:
     """Refuse a sample table that cannot be one.
 
     Args:
-        samples: ``sample_id`` (unique whole numbers or texts), ``group_key``, ``row_<source>`` (-1 or a row) and, where
+        samples: ``sample_id`` (unique whole numbers or texts), ``place``, ``group_key``, ``row_<source>`` (-1 or a row) and, where
             labelled, ``price`` (in currency units, positive and finite).
         origin: the file it is from.
 
     Raises:
         DataError: listing all that is wrong.
     """
-    problems = [*_lacking(samples, ("sample_id", "group_key")), *_id_problems(samples)]
+    problems = [*_lacking(samples, ("sample_id", "place", "group_key")), *_id_problems(samples)]
     if "price" in samples:
         prices = pd.to_numeric(samples["price"], errors="coerce").to_numpy(np.float64)
         problems += _listed(

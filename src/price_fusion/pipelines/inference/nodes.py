@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from price_fusion.data.table import EmbeddingTable
@@ -22,7 +23,7 @@ def price_products(
     final_fit: bool,
     *tables: EmbeddingTable,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Predict each product of test.csv, in its order, with a ``Checkpoint`` or an ``Ensemble``.
+    """Predict each product of test.csv, in the order of that file, with a ``Checkpoint`` or an ``Ensemble``.
 
     Args:
         checkpoint: the model.
@@ -48,5 +49,6 @@ def price_products(
     predictor = Predictor(checkpoint, inference.precision)
     prices = predictor.price_samples(samples, {table.source: table for table in tables}, intervals.levels)
     prices.insert(0, "sample_id", samples["sample_id"].to_numpy())
+    prices = prices.iloc[np.argsort(samples["place"].to_numpy())].reset_index(drop=True)
     bounded = prices.drop(columns=[UNIT_PRICE, UNIT], errors="ignore")
     return bounded if inference.intervals_in_submission else prices[["sample_id", "price"]], prices

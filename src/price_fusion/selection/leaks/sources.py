@@ -32,7 +32,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from price_fusion.data.splits import deal_groups
+from price_fusion.data.groups.dealing import deal, groups_of
+from price_fusion.data.ids import ids_of
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.metrics.bootstrap import paired_difference
 from price_fusion.metrics.price_metrics import smape_per_product
@@ -174,9 +175,9 @@ def _predict(samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable], places
     chosen = samples.iloc[places].reset_index(drop=True)
     prices = chosen["price"].to_numpy(np.float64)
     in_units = prices / price_unit(float(np.median(prices))) if len(prices) else prices
-    parts = deal_groups(
-        chosen["group_key"].to_numpy(), prices, [1 / PARTS] * PARTS, STRATA, np.random.default_rng(seed)
-    )
+    groups, group_of = groups_of(ids_of(chosen["sample_id"]), chosen["group_key"].to_numpy(), prices)
+    draw = f"parts of the search for leaks, seed {seed}"
+    parts = deal(groups, [1 / PARTS] * PARTS, quantiles=STRATA, draw=draw, fill=True)[group_of]
     residual, smape = {}, {}
     for source, table in tables.items():
         predicted = _out_of_fold(chosen, source, table, np.log1p(in_units), parts)
