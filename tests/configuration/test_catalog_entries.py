@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from kedro.io import DataCatalog, DatasetError
 
+from price_fusion import datasets
 from price_fusion.configuration.catalog_entries import explained
+from price_fusion.datasets import MODULES
 from price_fusion.errors import MissingPackageError, ParameterError
 
 PRODUCTS = "price_fusion.datasets.product_table.ProductTableDataset"
@@ -37,6 +39,39 @@ def test_the_nearest_class_is_said(kind: str, near: str) -> None:
     said = said_of({"type": kind, "filepath": "a.csv"})
     assert said.startswith("catalog, goods: type is")
     assert f"did you mean {near!r}?" in said
+
+
+@pytest.mark.parametrize(
+    ("kind", "instead"),
+    [
+        ("whole_files.WholeCSVDataset", "type: price_fusion.datasets.SafeCSVDataset"),
+        ("whole_files.WholeJSONDataset", "type: json.JSONDataset"),
+        ("plotly_figure.WholePlotlyDataset", "type: plotly.JSONDataset"),
+        ("raw_digests.RawDigestsDataset", "Remove the entry"),
+    ],
+)
+def test_a_former_class_names_its_successor(kind: str, instead: str) -> None:
+    said = said_of({"type": f"price_fusion.datasets.{kind}", "filepath": "a.csv"})
+    assert said.startswith(f"catalog, goods: type is 'price_fusion.datasets.{kind}', which")
+    assert instead in said
+
+
+def test_a_mistake_within_a_wrapped_dataset_is_said_of_the_entry() -> None:
+    def said_within(**dataset: Any) -> str:
+        return said_of({"type": "price_fusion.datasets.WholeFileDataset", "dataset": dataset})
+
+    assert "goods: type is 'json.JsonDataset'" in said_within(type="json.JsonDataset", filepath="a.json")
+    said = said_within(type="json.JSONDataset", filepath="a.json", save_arg={})
+    assert said == "catalog, goods: JSONDataset takes no argument 'save_arg'; did you mean 'save_args'?"
+    assert "goods: JSONDataset needs 'filepath' as well" in said_within(type="json.JSONDataset")
+    assert "has 'fs_args' in the catalog" in said_within(type="json.JSONDataset", filepath="a.json", fs_args={"a": 1})
+
+
+def test_every_type_has_a_short_name() -> None:
+    for name, module in MODULES.items():
+        assert getattr(datasets, name).__module__ == f"price_fusion.datasets.{module}"
+    with pytest.raises(AttributeError, match="Nothing"):
+        _ = datasets.Nothing
 
 
 def test_a_class_that_is_like_none_gets_examples() -> None:

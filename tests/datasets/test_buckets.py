@@ -14,13 +14,13 @@ from kedro.io import DatasetError
 from price_fusion.data.buckets.scatter import draft_table_buckets
 from price_fusion.datasets.buckets import BucketsDataset, TableBucketsDataset
 from price_fusion.datasets.errors import DatasetFileError
-from price_fusion.datasets.ordered_csv import OrderedCSVDataset
 from price_fusion.datasets.raw_files import ParquetEmbeddingsDataset, ProductFilesDataset
 from price_fusion.datasets.working_folder import SpillFolderDataset
 from price_fusion.storage.buckets.drafts import BucketDraft
 from price_fusion.storage.buckets.ordered import OrderedRows
 from price_fusion.storage.buckets.parts import BucketPlan
 from support.buckets import COUNT, ENGINE, SOURCES, product_frame, raw_embeddings
+from support.whole import whole
 
 
 def shuffled_rows(bucket: int) -> tuple[dict[int, pa.Table], dict[str, int]]:
@@ -57,7 +57,7 @@ def test_an_embedding_table_has_its_source(tmp_path: Path) -> None:
 def test_rows_are_written_in_order_and_whole(tmp_path: Path) -> None:
     table = BucketsDataset(filepath=str(tmp_path / "table"))
     table.save(plan())
-    dataset = OrderedCSVDataset(filepath=str(tmp_path / "out.csv"))
+    dataset = whole(tmp_path / "out.csv")
     dataset.save(OrderedRows(table.load(), ("sample_id", "price"), ENGINE, tmp_path / "spill"))
     assert dataset.exists()
     expected = pd.DataFrame({"sample_id": np.arange(100, 110), "price": np.arange(10) / 4})

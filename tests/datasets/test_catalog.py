@@ -17,14 +17,14 @@ from price_fusion.datasets.ensemble import EnsembleDataset
 from price_fusion.datasets.export_folder import ExportDataset
 from price_fusion.datasets.fabricated_sample import FabricatedSampleDataset
 from price_fusion.datasets.fold_models import FoldModelsDataset
-from price_fusion.datasets.whole_files import WholeFile
+from price_fusion.datasets.whole_file import WholeFileDataset
 from price_fusion.parameters import parse_project_parameters
 from price_fusion.pipeline_registry import build_pipelines
 from price_fusion.settings import CONFIG_LOADER_ARGS
 
 CONF = Path(__file__).parents[2] / "conf"
 WHOLE = (
-    WholeFile,
+    WholeFileDataset,
     BucketsDataset,
     TableBucketsDataset,
     CheckpointDataset,
@@ -58,7 +58,7 @@ def test_every_saved_dataset_promises_whole_files(
     in_memory = {"train_samples", "split_table", "moe.predictions", "leaderboard"}
     assert {"moe.checkpoint", "moe.metrics"} | (in_buckets if environment == "ray" else in_memory) <= set(found)
     wrong = {name: type(dataset).__qualname__ for name, dataset in found.items() if not isinstance(dataset, WHOLE)}
-    assert not wrong, f"take a class of price_fusion.datasets.whole_files for {wrong}"
+    assert not wrong, f"wrap in price_fusion.datasets.WholeFileDataset: {wrong}"
 
 
 def test_a_dataset_of_kedro_would_be_found(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,14 @@ from price_fusion.datasets.fabricated_sample import FabricatedSampleDataset
 from price_fusion.datasets.fold_models import FoldModelsDataset
 from price_fusion.datasets.id_list import IdListDataset
 from price_fusion.datasets.product_table import ProductTableDataset
-from price_fusion.datasets.whole_files import WholeJSONDataset
+from price_fusion.datasets.whole_file import WholeFileDataset
 
-KINDS: list[tuple[type[AbstractDataset[Any, Any]], dict[str, Any]]] = [
+
+def whole_json(filepath: str) -> WholeFileDataset:
+    return WholeFileDataset(dataset={"type": "json.JSONDataset", "filepath": filepath})
+
+
+KINDS: list[tuple[Callable[..., AbstractDataset[Any, Any]], dict[str, Any]]] = [
     (CheckpointDataset, {}),
     (EmbeddingFilesDataset, {"file_format": "npy"}),
     (EmbeddingTableDataset, {"source": "clip"}),
@@ -32,13 +38,16 @@ KINDS: list[tuple[type[AbstractDataset[Any, Any]], dict[str, Any]]] = [
     (FoldModelsDataset, {"model": "moe"}),
     (IdListDataset, {}),
     (ProductTableDataset, {"labelled": True}),
-    (WholeJSONDataset, {}),
+    (whole_json, {}),
 ]
 
 
 @pytest.mark.parametrize(("kind", "arguments"), KINDS, ids=lambda one: getattr(one, "__name__", ""))
 def test_the_folder_is_named(
-    kind: type[AbstractDataset[Any, Any]], arguments: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: Callable[..., AbstractDataset[Any, Any]],
+    arguments: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     closed = tmp_path / "closed"
     stat, access = Path.stat, os.access

@@ -19,6 +19,8 @@ FACTS = st.dictionaries(st.text(), st.lists(JSON, min_size=1, max_size=3).map(tu
 class Known:
     """An output with a record."""
 
+    origin_file = None
+
     def __init__(self, facts: Facts | None) -> None:
         self._facts = facts
 
@@ -42,7 +44,7 @@ def test_another_text_holds_no_facts(text: str) -> None:
 
 def test_an_output_is_made_from_what_its_inputs_were_made_from() -> None:
     split = Known({"params:seed": (41,), "products": ({"files": {"a.csv": "0f"}},)})
-    origins = Origins({"params:seed": (41,), "params:moe": ({"epochs": 2},)}, (split, Known(None)))
+    origins = Origins({"params:seed": (41,), "params:moe": ({"epochs": 2},)}, {"split": split, "unknown": Known(None)})
     assert origins.facts() == {
         "params:seed": (41,),
         "params:moe": ({"epochs": 2},),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from functools import partial, update_wrapper
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner
 from kedro_datasets.json import JSONDataset
 
-from price_fusion.datasets.raw_digests import RawDigestsDataset
-from price_fusion.datasets.whole_files import WholeJSONDataset
+from price_fusion.datasets.whole_file import WholeFileDataset
+from price_fusion.hooks.current_project import ProjectFacts, current_project
 from price_fusion.hooks.made_from import MadeFromHooks
 from price_fusion.parameters import TrainParameters, VariantParameters
 from price_fusion.parameters.models import MlpHead, ModelParameters
 from price_fusion.storage import digests
+from support.whole import whole
 
 PARAMETERS: dict[str, Any] = {"params:seed": 41, "params:rate": {"first": 0.5, "last": 0.1}, "params:engine": "local"}
 SAVED = ("table", "model", "scores")
@@ -28,7 +30,7 @@ SAVED = ("table", "model", "scores")
 class Small:
     """Products to a table, in memory and then saved; the table to a model; both to scores."""
 
-    def __init__(self, folder: Path, saved: type[Any] = WholeJSONDataset) -> None:
+    def __init__(self, folder: Path, saved: Callable[[Path], Any] = whole) -> None:
         self.folder = folder
         self.saved = saved
         self.products = folder / "raw/products.json"
@@ -39,16 +41,16 @@ class Small:
         given = PARAMETERS | {f"params:{name}": value for name, value in parameters.items()}
         return DataCatalog(
             {
-                "raw_digests": RawDigestsDataset(filepath=str(self.folder / "primary")),
                 "products": JSONDataset(filepath=str(self.products)),
-                **{name: WholeJSONDataset(filepath=str(self.folder / f"{name}.json")) for name in ("table", "scores")},
-                "model": self.saved(filepath=str(self.folder / "model.json")),
+                **{name: whole(self.folder / f"{name}.json") for name in ("table", "scores")},
+                "model": self.saved(self.folder / "model.json"),
                 **{name: MemoryDataset(value) for name, value in given.items()},
             }
         )
 
     def run(self, *nodes: str, only_missing: bool = False, **parameters: Any) -> list[str]:
         """Names of the nodes that ran, of those named or of all."""
+        current_project.set(ProjectFacts(self.folder, self.folder, {}, None))  # type: ignore[arg-type]
         ran: list[str] = []
 
         def node(name: str, inputs: list[str], output: str) -> Node:
@@ -123,10 +125,96 @@ def test_an_output_remembers_the_way_to_it_through_earlier_runs(small: Small) ->
     assert small.run(only_missing=True) == ["draw", "keep", "fit", "score"]
 
 
-def test_what_is_between_may_be_gone(small: Small) -> None:
+class Model(WholeFileDataset):
+    """Stands for what was trained."""
+
+    is_model = True
+
+
+def model(path: Path) -> Model:
+    return Model(dataset={"type": "json.JSONDataset", "filepath": str(path)})
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_model_is_kept_where_what_is_between_is_gone(tmp_path: Path, damaged: bool) -> None:
+    small = Small(tmp_path, saved=model)
     small.run()
-    (small.folder / "table.json").unlink()
-    assert small.run(only_missing=True) == ["draw", "keep"]
+    table = small.folder / "table.json"
+    table.write_text("") if damaged else table.unlink()
+    assert small.run(only_missing=True) == ["draw", "keep", "score"]
+    assert small.run(only_missing=True) == []
+
+
+def test_what_is_made_from_another_file_is_made_again_with_all_that_follows(
+    small: Small, caplog: pytest.LogCaptureFixture
+) -> None:
+    small.run()
+    whole(small.folder / "table.json").save(["by another release"])
+    assert small.run(only_missing=True) == ["fit", "score"]
+    assert "table has changed: model, scores are made again" in said(caplog)
+    assert small.run(only_missing=True) == []
+
+
+def test_a_model_is_kept_where_the_first_of_two_tables_is_gone(tmp_path: Path) -> None:
+    catalog = DataCatalog(
+        {"raw": MemoryDataset([3, 1])}
+        | {name: whole(tmp_path / f"{name}.json") for name in ("samples", "split", "scores")}
+        | {"model": model(tmp_path / "model.json")}
+    )
+    steps = [("raw", "samples"), ("samples", "split"), ("split", "model"), ("model", "scores")]
+    pipeline = Pipeline([Node(sorted, before, after, name=after) for before, after in steps])
+    current_project.set(ProjectFacts(tmp_path, tmp_path, {}, None))  # type: ignore[arg-type]
+    for only_missing in (False, True):
+        MadeFromHooks().before_pipeline_run({"only_missing_outputs": only_missing}, pipeline, catalog)
+        if only_missing:
+            assert {name: catalog.exists(name) for _, name in steps} == {
+                "samples": False,
+                "split": False,
+                "model": True,
+                "scores": True,
+            }
+        SequentialRunner().run(pipeline, catalog, only_missing_outputs=only_missing)
+        (tmp_path / "samples.json").unlink()
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_what_a_model_predicted_goes_with_it(tmp_path: Path, caplog: pytest.LogCaptureFixture, damaged: bool) -> None:
+    small = Small(tmp_path, saved=model)
+    small.run()
+    path = small.folder / "model.json"
+    path.write_text("") if damaged else path.unlink()
+    assert small.run(only_missing=True) == ["fit", "score"]
+    assert "model is gone or damaged: scores is made again" in said(caplog)
+
+
+def test_an_output_that_reads_another_input_now_is_made_again(small: Small, caplog: pytest.LogCaptureFixture) -> None:
+    def run(*inputs: str) -> list[str]:
+        catalog = small.catalog()
+        node = Node(lambda *values: [str(value) for value in values], list(inputs), "scores", name="score")
+        MadeFromHooks().before_pipeline_run({"only_missing_outputs": True}, Pipeline([node]), catalog)
+        found = [] if catalog.exists("scores") else ["score"]
+        SequentialRunner().run(Pipeline([node]), catalog, only_missing_outputs=True)
+        return found
+
+    small.run()
+    assert run("table", "model") == []
+    assert run("model") == []  # fewer change nothing that it says
+    whole(small.folder / "final.json").save(["final"])
+    catalog = small.catalog
+    small.catalog = lambda **parameters: DataCatalog(  # type: ignore[method-assign]
+        {name: catalog().get(name) for name in catalog()} | {"final": whole(small.folder / "final.json")}
+    )
+    caplog.clear()
+    assert run("table", "final") == ["score"]
+    assert said(caplog)[0] == "final is one of the inputs now: scores is made again"
+    assert run("table", "final") == []
+
+
+def test_outputs_of_the_release_before_name_no_files_and_are_kept(small: Small) -> None:
+    small.run()
+    sidecar = small.folder / ".model.json.sha256"
+    first, *_, comment = sidecar.read_text().splitlines(keepends=True)
+    sidecar.write_text(first + comment)
     assert small.run(only_missing=True) == []
 
 
@@ -149,7 +237,7 @@ def test_outputs_without_a_record_are_kept_and_named(small: Small, caplog: pytes
 def test_a_dataset_of_kedro_is_named_and_what_is_made_from_it_still_knows_the_way(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    small = Small(tmp_path, saved=JSONDataset)
+    small = Small(tmp_path, saved=lambda path: JSONDataset(filepath=str(path)))
     small.run()
     assert small.run(only_missing=True, rate=3) == ["score"]
     assert any(warning.startswith("model is kept, though nothing says") for warning in said(caplog))
@@ -170,10 +258,10 @@ def test_each_version_of_a_raw_file_is_hashed_once(small: Small, monkeypatch: py
 def test_what_the_pipeline_gives_a_node_counts_too(tmp_path: Path) -> None:
     def sources(given: list[str]) -> bool:
         """Whether the table is made again for these."""
+        current_project.set(ProjectFacts(tmp_path, tmp_path, {}, None))  # type: ignore[arg-type]
         catalog = DataCatalog(
             {
-                "raw_digests": RawDigestsDataset(filepath=str(tmp_path)),
-                "table": WholeJSONDataset(filepath=str(tmp_path / "table.json")),
+                "table": whole(tmp_path / "table.json"),
                 "params:seed": MemoryDataset(3),
             }
         )

@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 from kedro.io import DataCatalog
 
-from price_fusion.datasets.leaderboard import LeaderboardDataset
 from price_fusion.datasets.made_from import Origins
-from price_fusion.datasets.whole_files import WholeJSONDataset, WholeTextDataset
+from price_fusion.datasets.whole_file import WholeFileDataset
 from price_fusion.hooks.stale_leaderboard import StaleLeaderboardHooks
 from price_fusion.models.checkpoint import checkpoint_digest, save_checkpoint
 from price_fusion.selection.stale_lines import short_digest
+from support.whole import whole
 
 if TYPE_CHECKING:
     from price_fusion.models.checkpoint import Checkpoint
@@ -27,18 +27,20 @@ FACTS = {"params:seed": (41,)}
 @pytest.fixture
 def catalog(tmp_path: Path, make_checkpoint: Callable[..., Checkpoint]) -> DataCatalog:
     """Of a leaderboard of the variant ``tiny``, whose checkpoint is there."""
-    path = tmp_path / "leaderboard.csv"
     datasets = {
-        "leaderboard": LeaderboardDataset(
-            filepath=str(path), models={"filepath": str(tmp_path)}, save_args={"index": False}
+        "leaderboard": WholeFileDataset(
+            dataset={
+                "type": "price_fusion.datasets.LeaderboardDataset",
+                "filepath": str(tmp_path / "leaderboard.csv"),
+                "models": {"filepath": str(tmp_path)},
+            }
         ),
-        "leaderboard_json": WholeJSONDataset(filepath=str(tmp_path / "leaderboard.json")),
-        "comparison_report": WholeTextDataset(
-            filepath=str(tmp_path / "report.html"), made_from={"filepath": str(path)}
-        ),
+        "leaderboard_json": whole(tmp_path / "leaderboard.json"),
+        "comparison_report": whole(tmp_path / "report.html"),
     }
     for dataset in datasets.values():
         dataset.origins = Origins(FACTS)
+    datasets["comparison_report"].origins = Origins(FACTS, {"leaderboard": datasets["leaderboard"]})
     found = DataCatalog(datasets)
     save_checkpoint(tmp_path / "tiny/checkpoint.safetensors", make_checkpoint())
     digest = short_digest(checkpoint_digest(make_checkpoint()))

@@ -108,6 +108,15 @@ def test_importance_names_the_source_that_matters_most() -> None:
     figure = figures.importance({"permuted": pd.DataFrame(columns | ends)})
     assert "without words: 2.5 points" in figure.layout.meta["alt"]
     assert table_of(figure)["source, column or group"].tolist() == ["words", "picture"]
+    assert "Not measured: sound (permuted); the CSV file says why." in figure.layout.meta["caption"]
+
+
+def test_importance_is_drawn_where_nothing_was_retrained() -> None:
+    permuted = pd.DataFrame({"part": ["words"], **{f"importance_points{end}": [1.0] for end in ("", "_low", "_high")}})
+    retrained = permuted.assign(**dict.fromkeys((f"importance_points{end}" for end in ("", "_low", "_high")), np.nan))
+    figure = figures.importance({"permuted": permuted, "left out": retrained})
+    assert table_of(figure)["how"].tolist() == ["permuted"]
+    assert "words (left out)" in figure.layout.meta["caption"]
 
 
 def test_the_leaderboard_keeps_its_order() -> None:

@@ -21,7 +21,7 @@ import torch
 from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.data.splits import split_samples
 from price_fusion.data.table import Check, EmbeddingTable, draft_table, write_table
-from price_fusion.datasets.whole_files import WholeParquetDataset
+from price_fusion.datasets.whole_file import WholeFileDataset
 from price_fusion.errors import PriceFusionError, TrainingError
 from price_fusion.models.build import build_model
 from price_fusion.models.checkpoint import Checkpoint, CheckpointHeader, load_checkpoint, save_checkpoint
@@ -101,7 +101,7 @@ def make_subjects(home: Path) -> list[Subject]:
     _write_table(home / "table, checked once", np.arange(ROWS), seed=1)
     _write_estimator(home / "estimator folder", ridge)
     _write_states(home / "training states")
-    WholeParquetDataset(filepath=str(home / "file of the catalog/samples.parquet")).save(labelled.samples)
+    _catalog_file(home / "file of the catalog").save(labelled.samples)
 
     def of_models(folder: Path) -> Any:
         models = FoldFolder("any", folder).read()
@@ -223,8 +223,12 @@ def _of_states(folder: Path) -> Any:
     return fingerprint, parts["step"], weights
 
 
+def _catalog_file(folder: Path) -> WholeFileDataset:
+    return WholeFileDataset(dataset={"type": "pandas.ParquetDataset", "filepath": str(folder / "samples.parquet")})
+
+
 def _of_catalog_file(folder: Path) -> Any:
-    samples = WholeParquetDataset(filepath=str(folder / "samples.parquet")).load()
+    samples = _catalog_file(folder).load()
     return list(samples.dtypes.astype(str)), samples.to_csv()
 
 

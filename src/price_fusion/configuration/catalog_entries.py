@@ -16,10 +16,14 @@ import kedro_datasets
 from kedro.io import DatasetError
 
 import price_fusion
+from price_fusion.configuration.former_types import successor
+from price_fusion.datasets import MODULES
 from price_fusion.errors import MissingPackageError, ParameterError, PriceFusionError
 from price_fusion.parameters.project import did_you_mean
 
 _ENTRY = re.compile(r"config for dataset '(?P<entry>[^']+)'")
+_OUTER = re.compile(r"Failed to instantiate dataset '(?P<entry>[^']+)'")
+"""The entry in which a wrapper has the one that is wrong."""
 _CLASS_OF = (
     re.compile(r"Dataset '(?P<name>\w+)' not found in '(?P<module>[\w.]+)'"),
     re.compile(r"missing dependencies for (?P<path>[\w.]+)"),
@@ -47,8 +51,12 @@ def explained(error: BaseException) -> PriceFusionError | None:
         )
     if not isinstance(error, DatasetError):
         return None
+    outer = _OUTER.findall(message)
     if match := _ARGUMENTS.search(message):
-        return ParameterError(_arguments(**match.groupdict()))
+        return ParameterError(_arguments(**match.groupdict() | {"entry": (outer or [match["entry"]])[-1]}))
+    entry = _ENTRY.search(message)
+    if entry and (found := _class((outer or [entry["entry"]])[-1], message)):
+        return found
     if match := _FAILED.search(message):
         return ParameterError(f"catalog, {match['entry']}: {match['path']} refuses its arguments: {match['problem']}.")
     if match := _PATTERN.search(message):
@@ -56,14 +64,15 @@ def explained(error: BaseException) -> PriceFusionError | None:
             f"catalog, {match['entry']}: uses {match['keys']}, which its own name does not have. A name in braces stands for a "
             "part of the entry's name; quote a value whose braces mean themselves, and double them."
         )
-    entry = _ENTRY.search(message)
-    return _class(entry["entry"], message) if entry else None
+    return None
 
 
 def _class(entry: str, message: str) -> PriceFusionError | None:
     path = next((_path(match.groupdict()) for one in _CLASS_OF if (match := one.search(message))), None)
     if path is None:
         return None
+    if instead := successor(path):
+        return ParameterError(f"catalog, {entry}: type is {path!r}, {instead}")
     known = _known_classes()
     if path in known:  # its module is there, but not what that imports
         extra = path.lower().replace(".", "-")
@@ -89,9 +98,7 @@ def _near_class(path: str, known: list[str]) -> str:
     match = re.search(r"'(\w+)'", own) if "did you mean" in own else None
     if match:
         return f"; did you mean {by_name[match[1]]!r}?"
-    return (
-        ", such as pandas.CSVDataset or price_fusion.datasets.whole_files.WholeCSVDataset (docs/reference/datasets.md)."
-    )
+    return ", such as pandas.CSVDataset or price_fusion.datasets.WholeFileDataset (docs/reference/datasets.md)."
 
 
 def _known_classes() -> list[str]:
@@ -104,7 +111,7 @@ def _known_classes() -> list[str]:
             module = ".".join(part for part in (parts if package is price_fusion else parts[:-1]) if part)
             classes = re.findall(r"^class ([A-Za-z]\w*Dataset)\b", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
             found += [f"{module}.{name}" for name in classes]
-    return found
+    return [*found, *(f"price_fusion.datasets.{name}" for name in MODULES)]
 
 
 def _arguments(problem: str, entry: str, path: str) -> str:

@@ -1,1 +1,37 @@
-"""Kedro dataset classes for what the library reads and writes."""
+"""Types of catalog entries: ``type: price_fusion.datasets.<class>``. Each class is imported when it is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+MODULES = {
+    "BucketsDataset": "buckets",
+    "CheckpointDataset": "checkpoint",
+    "EmbeddingFilesDataset": "embedding_files",
+    "EmbeddingTableDataset": "embedding_table",
+    "EnsembleDataset": "ensemble",
+    "ExportDataset": "export_folder",
+    "FabricatedSampleDataset": "fabricated_sample",
+    "FoldFolderDataset": "working_folder",
+    "FoldModelsDataset": "fold_models",
+    "IdListDataset": "id_list",
+    "IfThereDataset": "if_there",
+    "LeaderboardDataset": "leaderboard",
+    "ParquetEmbeddingsDataset": "raw_files",
+    "ProductFilesDataset": "raw_files",
+    "ProductTableDataset": "product_table",
+    "RunFolderDataset": "working_folder",
+    "SafeCSVDataset": "safe_csv",
+    "SpillFolderDataset": "working_folder",
+    "TableBucketsDataset": "buckets",
+    "TuningFolderDataset": "working_folder",
+    "WholeFileDataset": "whole_file",
+}
+"""Where each type is defined."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in MODULES:
+        return getattr(import_module(f"{__name__}.{MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -38,8 +38,9 @@ class _BucketsRecord(RecordedOutput):
         facts, buckets = self.facts(), Buckets(self._filepath)
         if facts is None:
             buckets.store.remove(RECORD)
-            return
-        buckets.store.write(RECORD, json.dumps({"recipe": buckets.recipe, "facts": as_text(facts)}).encode())
+        else:
+            buckets.store.write(RECORD, json.dumps({"recipe": buckets.recipe, "facts": as_text(facts)}).encode())
+        self.is_stale = False
 
     def _exists(self) -> bool:
         with kedro_errors():

@@ -25,6 +25,8 @@ class CheckpointDataset(FileRecord, AbstractDataset[Checkpoint, Checkpoint]):
         metadata: for plugins.
     """
 
+    is_model = True
+
     def __init__(
         self, *, filepath: str, evaluated: Mapping[str, str] | None = None, metadata: dict[str, Any] | None = None
     ) -> None:
@@ -47,7 +49,13 @@ class CheckpointDataset(FileRecord, AbstractDataset[Checkpoint, Checkpoint]):
             self._record()
 
     @property
-    def _recorded_file(self) -> Path:
+    def origin_file(self) -> Path:
+        """The file, which identifies the model."""
+        return self.recorded_file
+
+    @property
+    def recorded_file(self) -> Path:
+        """The file."""
         return self._filepath
 
     def _describe(self) -> dict[str, Any]:

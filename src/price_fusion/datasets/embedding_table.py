@@ -55,7 +55,8 @@ class EmbeddingTableDataset(FileRecord, AbstractDataset[TableDraft, EmbeddingTab
             self._record()
 
     @property
-    def _recorded_file(self) -> Path:
+    def recorded_file(self) -> Path:
+        """The manifest."""
         return self._filepath / "manifest.json"
 
     def _describe(self) -> dict[str, Any]:

@@ -28,6 +28,8 @@ class EnsembleDataset(FileRecord, AbstractDataset["EnsembleDraft", "Ensemble"]):
         metadata: for plugins.
     """
 
+    is_model = True
+
     def __init__(
         self, *, filepath: str, evaluated: Mapping[str, str] | None = None, metadata: dict[str, Any] | None = None
     ) -> None:
@@ -54,7 +56,13 @@ class EnsembleDataset(FileRecord, AbstractDataset["EnsembleDraft", "Ensemble"]):
             self._record()
 
     @property
-    def _recorded_file(self) -> Path:
+    def origin_file(self) -> Path:
+        """The manifest, which identifies the model."""
+        return self.recorded_file
+
+    @property
+    def recorded_file(self) -> Path:
+        """The manifest."""
         return self._filepath / MANIFEST
 
     def _describe(self) -> dict[str, Any]:

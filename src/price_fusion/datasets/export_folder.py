@@ -34,7 +34,7 @@ class ExportDataset(FileRecord, AbstractDataset["Exported", dict[str, Any]]):
         Raises:
             DatasetFileError: if it is missing or damaged.
         """
-        path = self._recorded_file
+        path = self.recorded_file
         try:
             return unsealed(json_object(path.read_bytes()))
         except FileNotFoundError as error:
@@ -53,7 +53,8 @@ class ExportDataset(FileRecord, AbstractDataset["Exported", dict[str, Any]]):
             self._record()
 
     @property
-    def _recorded_file(self) -> Path:
+    def recorded_file(self) -> Path:
+        """``export.json``."""
         return self._filepath / "export.json"
 
     def _describe(self) -> dict[str, Any]:

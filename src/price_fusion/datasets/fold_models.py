@@ -22,6 +22,8 @@ class FoldModelsDataset(FileRecord, AbstractDataset[FoldModels, FoldModels]):
         metadata: for plugins.
     """
 
+    is_model = True
+
     def __init__(self, *, filepath: str, model: str, metadata: dict[str, Any] | None = None) -> None:
         self._filepath = local_path(filepath)
         self._folder = FoldFolder(model, self._filepath)
@@ -39,7 +41,8 @@ class FoldModelsDataset(FileRecord, AbstractDataset[FoldModels, FoldModels]):
             self._record()
 
     @property
-    def _recorded_file(self) -> Path:
+    def recorded_file(self) -> Path:
+        """The manifest."""
         return self._folder.manifest
 
     @kedro_errors()

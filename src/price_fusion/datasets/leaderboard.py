@@ -7,20 +7,20 @@ from typing import Any
 
 import pandas as pd
 
-from price_fusion.datasets.whole_files import WholeCSVDataset
+from price_fusion.datasets.safe_csv import SafeCSVDataset
 from price_fusion.selection.stale_lines import STALE, marked
 
 
-class LeaderboardDataset(WholeCSVDataset):
+class LeaderboardDataset(SafeCSVDataset):
     """A leaderboard; loading compares each line's checkpoint with the one that is there now (column ``stale``).
 
     Args:
         filepath: the file.
         models: ``{filepath: ...}`` of the folder with ``<variant>/checkpoint.safetensors``.
-        arguments: as of ``WholeCSVDataset``.
+        arguments: as of ``SafeCSVDataset``.
     """
 
-    DEFAULT_LOAD_ARGS = WholeCSVDataset.DEFAULT_LOAD_ARGS | {"dtype": {"checkpoint": "object", STALE: "object"}}
+    DEFAULT_LOAD_ARGS = SafeCSVDataset.DEFAULT_LOAD_ARGS | {"dtype": {"checkpoint": "object", STALE: "object"}}
     """A digest of digits alone stays text, as does a column without remarks."""
 
     def __init__(self, *, models: dict[str, Any], **arguments: Any) -> None:

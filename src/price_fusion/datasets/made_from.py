@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 PARAMETERS = "params:"
@@ -23,6 +24,10 @@ Facts = Mapping[str, tuple[Any, ...]]
 class Recorded(Protocol):
     """An output whose record can be read."""
 
+    @property
+    def origin_file(self) -> Path | None:
+        """The file whose digest stands for it in records; None: its own record says enough."""
+
     def made_from(self) -> Facts | None:
         """What it was made from; None where that is not known."""
 
@@ -33,15 +38,19 @@ class Origins:
 
     Attributes:
         own: parameters and raw files.
-        inputs: saved outputs of other nodes, whose own records count, too.
+        inputs: saved outputs of other nodes by their names, whose own records count, too.
     """
 
     own: Facts = field(default_factory=dict)
-    inputs: tuple[Recorded, ...] = ()
+    inputs: Mapping[str, Recorded] = field(default_factory=dict)
 
     def facts(self) -> Facts:
         """What an output is made from that is saved now."""
-        return merged(self.own, *(one.made_from() or {} for one in self.inputs))
+        return merged(self.own, *(one.made_from() or {} for one in self.inputs.values()))
+
+    def files(self) -> list[Path]:
+        """The files whose digests are recorded with it."""
+        return [file for one in self.inputs.values() if (file := one.origin_file) is not None]
 
 
 def merged(*several: Facts) -> Facts:

@@ -1,6 +1,6 @@
 """What each output of a run is made from, worked out from the pipeline; with it ``--only-missing-outputs`` sees what has changed.
 
-An output counts as missing if a parameter or a raw file on the way to it is another than the one that its record names.
+An output counts as missing if a parameter, a raw file or another output on the way to it is another than its record says.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol, MemoryDataset
@@ -17,9 +17,11 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel
 
-from price_fusion.datasets.made_from import PARAMETERS, Facts, Origins, differences, merged, not_known
-from price_fusion.datasets.raw_facts import raw_facts
+from price_fusion.datasets.made_from import PARAMETERS, Facts, Origins, Recorded, differences, merged, not_known
+from price_fusion.datasets.raw_facts import RawDigests, raw_facts
 from price_fusion.datasets.recorded import RecordedOutput
+from price_fusion.datasets.sidecar import Fate, fate
+from price_fusion.hooks.current_project import current_project
 from price_fusion.parameters import VariantParameters
 from price_fusion.training.recipe import WITHOUT_EFFECT
 
@@ -27,8 +29,8 @@ logger = logging.getLogger(__name__)
 
 Catalog = CatalogProtocol[Any, Any]
 
-RAW_DIGESTS = "raw_digests"
-"""In the catalog: where digests of raw files are remembered."""
+REMEMBERED = "03_primary"
+"""Folder of the data folder that remembers the digests of raw files."""
 ELSEWHERE = ("params:engine",)
 """Parameters that say where work is done, and change no output."""
 SHOWN = 6
@@ -41,9 +43,10 @@ class MadeFromHooks:
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: Catalog) -> None:
         """Work it out; say what counts as missing and why."""
-        if RAW_DIGESTS not in catalog:
+        project = current_project.get()
+        if project is None:
             return
-        outputs = outputs_of(pipeline, catalog)
+        outputs = outputs_of(pipeline, catalog, RawDigests(project.data / REMEMBERED))
         for output in outputs.values():
             output.dataset.origins = output.origins
         if run_params.get("only_missing_outputs"):
@@ -60,61 +63,104 @@ class Output:
         dataset: of the catalog.
         origins: what its node reads.
         way: all parameters and raw files on the way to it in this pipeline.
+        is_trained: whether its node makes a model.
     """
 
     dataset: RecordedOutput
     origins: Origins
     way: Facts
+    is_trained: bool
 
 
-def outputs_of(pipeline: Pipeline, catalog: Catalog) -> dict[str, Output]:
+def outputs_of(pipeline: Pipeline, catalog: Catalog, digests: RawDigests) -> dict[str, Output]:
     """The outputs of a pipeline that have records, by name, in the order in which they are made.
 
     What is passed on in memory, or kept in a dataset without a record, is looked through: who reads it is made from what
     that is made from.
     """
-    facts = _facts_of_inputs(pipeline, catalog)
+    facts = _facts_of_inputs(pipeline, catalog, digests)
     recorded: dict[str, Output] = {}
     passed: dict[str, tuple[Origins, Facts]] = {}
     for node in pipeline.nodes:
         reads = [name for name in node.inputs if name in facts]
         through = [passed[name] for name in node.inputs if name in passed]
-        saved = [dataset for name in node.inputs if isinstance(dataset := catalog.get(name), RecordedOutput)]
+        saved: dict[str, Recorded] = {
+            name: dataset for name in node.inputs if isinstance(dataset := catalog.get(name), RecordedOutput)
+        }
         own = merged({name: facts[name] for name in reads}, _bound(node), *(origins.own for origins, _ in through))
-        inputs = [*saved, *(one for origins, _ in through for one in origins.inputs)]
-        origins = Origins(own, tuple(dict.fromkeys(inputs)))
+        for origins, _ in through:
+            saved |= origins.inputs
+        origins = Origins(own, saved)
         way = merged(
             own, *(way for _, way in through), *(recorded[name].way for name in node.inputs if name in recorded)
         )
-        for name in node.outputs:
-            dataset = catalog.get(name)
+        made = {name: catalog.get(name) for name in node.outputs}
+        is_trained = any(isinstance(dataset, RecordedOutput) and dataset.is_model for dataset in made.values())
+        for name, dataset in made.items():
             if isinstance(dataset, RecordedOutput):
-                recorded[name] = Output(dataset, origins, way)
+                recorded[name] = Output(dataset, origins, way, is_trained)
             else:
                 passed[name] = (origins, way)
     return recorded
 
 
+class Cause(NamedTuple):
+    """Why an output counts as missing.
+
+    Attributes:
+        text: in words.
+        spares_models: whether models that follow from it are kept all the same.
+    """
+
+    text: str
+    spares_models: bool = False
+
+
 def mark_stale(outputs: Mapping[str, Output], catalog: Catalog) -> None:
-    """Let those outputs count as missing that are made from other parameters or raw files, and say which and why.
+    """Let outputs count as missing that are no longer made from what they were made from, and say which and why.
 
     Args:
-        outputs: by name.
+        outputs: by name, in the order in which they are made.
         catalog: that has them.
     """
-    causes: dict[str, list[str]] = {}
+    causes_of: dict[str, list[Cause]] = {}
     unknown = []
     for name, output in outputs.items():
         record = output.dataset.made_from()
-        changed = differences(record, output.way) if record is not None else []
-        output.dataset.is_stale = bool(changed)
-        for cause in changed:
-            causes.setdefault(cause, []).append(name)
-        if not changed and (record is None or not_known(record, output.way)) and catalog.exists(name):
+        causes = [cause for origin in output.origins.inputs for cause in causes_of.get(origin, [])]
+        causes += [Cause(text) for text in (differences(record, output.way) if record is not None else [])]
+        causes += changed_origins(output)
+        causes = [cause for cause in dict.fromkeys(causes) if not (output.is_trained and cause.spares_models)]
+        output.dataset.is_stale = bool(causes)
+        if causes:
+            causes_of[name] = causes
+        elif (record is None or not_known(record, output.way)) and catalog.exists(name):
             unknown.append(name)
-    for cause, names in causes.items():
-        logger.warning("%s: %s made again", cause, _listed(names, "is", "are"))
+    for cause in dict.fromkeys(cause for causes in causes_of.values() for cause in causes):
+        names = [name for name, causes in causes_of.items() if cause in causes]
+        logger.warning("%s: %s made again", cause.text, _listed(names, "is", "are"))
     _say_unrecorded(unknown)
+
+
+def changed_origins(output: Output) -> list[Cause]:
+    """What has become of the outputs that an output was made from; nothing where its record names none.
+
+    Models are kept where these are gone: made again from the same parameters and raw files, they are the same.
+    """
+    recorded = output.dataset.origin_digests()
+    causes = []
+    for name, origin in output.origins.inputs.items() if recorded else ():
+        file = origin.origin_file
+        if file is None:
+            continue
+        digest = recorded.get(file.resolve())
+        if digest is None:
+            causes.append(Cause(f"{name} is one of the inputs now"))
+        elif (found := fate(file, digest)) is Fate.REPLACED:
+            causes.append(Cause(f"{name} has changed"))
+        elif found is Fate.GONE:
+            causes.append(Cause(f"{name} is gone or damaged", spares_models=True))
+    return causes
 
 
 def _say_unrecorded(names: Sequence[str]) -> None:
@@ -135,10 +181,9 @@ def _say_without_digest(names: Sequence[str]) -> None:
         )
 
 
-def _facts_of_inputs(pipeline: Pipeline, catalog: Catalog) -> Facts:
+def _facts_of_inputs(pipeline: Pipeline, catalog: Catalog, digests: RawDigests) -> Facts:
     """Values of parameters, and what is known of raw datasets, by name."""
     found: dict[str, tuple[Any, ...]] = {}
-    digests = catalog.load(RAW_DIGESTS)
     for name in sorted(pipeline.inputs()):
         if name.startswith(PARAMETERS) or name == "parameters":
             if name not in ELSEWHERE:

@@ -36,6 +36,6 @@ def _files(catalog: CatalogProtocol[Any, Any], products: str, name: str) -> Prod
         raise ParameterError(
             f"catalog entry {products!r}: found {type(dataset).__name__}, of which no file is known that could be read piece by "
             f"piece (engine.buckets), expected a ProductTableDataset. Write it so, or add an entry {name!r} of the type "
-            "price_fusion.datasets.raw_files.ProductFilesDataset."
+            "price_fusion.datasets.ProductFilesDataset."
         )
     return dataset.in_pieces()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
@@ -12,6 +11,9 @@ from kedro.io import CatalogProtocol
 from price_fusion.errors import PriceFusionError
 from price_fusion.report.notice import with_notice
 from price_fusion.selection.stale_lines import NOT_STALE, STALE, notice
+
+if TYPE_CHECKING:
+    from price_fusion.datasets.whole_file import WholeFileDataset
 
 logger = logging.getLogger(__name__)
 
@@ -37,11 +39,11 @@ def mark_leaderboard(catalog: Catalog) -> None:
     # Its package imports SQLAlchemy where that is installed: a tenth of the time of ``kedro registry list``.
     from price_fusion.datasets.leaderboard import LeaderboardDataset
 
-    board = catalog.get("leaderboard") if "leaderboard" in catalog else None
-    if not isinstance(board, LeaderboardDataset) or not board.exists():
+    board = _whole_file(catalog, "leaderboard")
+    if board is None or not isinstance(board.wrapped, LeaderboardDataset):
         return
     try:
-        saved, current = board.load_saved(), board.load()
+        current, saved = board.load(), board.wrapped.load_saved()
         if STALE not in current:
             return
         if text := notice(current):
@@ -56,11 +58,19 @@ def mark_leaderboard(catalog: Catalog) -> None:
 
 
 def _amend(catalog: Catalog, name: str, change: Any) -> None:
-    from price_fusion.datasets.whole_files import WholeFile
+    dataset = _whole_file(catalog, name)
+    if dataset is not None:
+        dataset.amend(change(dataset.load()))
+
+
+def _whole_file(catalog: Catalog, name: str) -> WholeFileDataset | None:
+    """The dataset of a file that is there, vouched for by its digest, whether or not it counts as missing."""
+    from price_fusion.datasets.whole_file import WholeFileDataset
 
     dataset = catalog.get(name) if name in catalog else None
-    if isinstance(dataset, WholeFile) and Path(dataset._filepath).is_file():
-        dataset.amend(change(dataset.load()))
+    if not isinstance(dataset, WholeFileDataset) or not dataset.recorded_file.is_file() or dataset.lacks_its_digest:
+        return None
+    return dataset
 
 
 def _marked_document(document: dict[str, Any], stale: dict[str, str]) -> dict[str, Any]:

@@ -327,9 +327,11 @@ def importance(tables: Mapping[str, pd.DataFrame]) -> go.Figure:
         tables: as ``permutation_importance`` and ``retraining_importance`` give them, by what was done to the source.
     """
     figure = go.Figure()
-    frames = []
+    frames, skipped = [], []
     for (how, table), colour in zip(tables.items(), COLOURS, strict=False):
-        known = table[table["importance_points"].notna()].iloc[::-1]
+        is_known = table["importance_points"].notna()
+        skipped += [f"{part} ({how})" for part in table.loc[~is_known, "part"]]
+        known = table[is_known].iloc[::-1]
         points = known["importance_points"]
         spread = {
             "type": "data",
@@ -348,7 +350,8 @@ def importance(tables: Mapping[str, pd.DataFrame]) -> go.Figure:
         figure,
         title="Which sources matter",
         caption="Permuted: the trained model sees another product's values. Left out: trained again without it. A source that costs "
-        "nothing when it is left out need not be computed. Bars with bootstrap 95 % intervals.",
+        "nothing when it is left out need not be computed. Bars with bootstrap 95 % intervals."
+        + (f" Not measured: {', '.join(skipped)}; the CSV file says why." if skipped else ""),
         alt=f"Most is lost without {best['part']}: {best['importance_points']:.1f} points of SMAPE ({best['how']}).",
         table={
             "source, column or group": rows["part"].tolist(),

@@ -60,7 +60,7 @@ def retrain_without_sources(
 
 
 def draw_importance(permutation: pd.DataFrame, retraining: pd.DataFrame) -> Any:
-    """A ``Figure`` of both."""
-    from price_fusion.selection.plots import importance_figure
+    """A figure of both."""
+    from price_fusion.report.figures import importance
 
-    return importance_figure(permutation, retraining)
+    return importance({"permuted": permutation, "left out": retraining})

@@ -23,7 +23,7 @@ EVALUATION = {
     "results": "evaluation_results",
     "extremes": "best_and_worst",
     "coverage": "interval_coverage",
-    **{name: name for name in QUALITY},
+    **{name: f"{name}_figure" for name in QUALITY},
 }
 """Datasets of every model, by the argument that takes them."""
 VARIANT = {
@@ -31,7 +31,7 @@ VARIANT = {
     "gate": "gate_report",
     "permutation": "permutation_if_there",
     "retraining": "retraining_if_there",
-    **{name: name for name in NETWORK},
+    **{name: f"{name}_figure" for name in NETWORK},
 }
 """Likewise, of a variant alone."""
 DATA = {
@@ -71,7 +71,7 @@ def create_pipeline(model: str, *, is_variant: bool) -> Pipeline:
         Node(
             draw_quality,
             inputs=["evaluation_results", "metrics_by_price", "interval_coverage", "price_groups"],
-            outputs=QUALITY,
+            outputs=[f"{name}_figure" for name in QUALITY],
             name="draw_quality",
         ),
         Node(
@@ -89,7 +89,9 @@ def create_pipeline(model: str, *, is_variant: bool) -> Pipeline:
     ]
     if is_variant:
         inputs = ["checkpoint", "history", "gate_report"]
-        nodes.append(Node(draw_network, inputs=inputs, outputs=NETWORK, name="draw_network"))
+        nodes.append(
+            Node(draw_network, inputs=inputs, outputs=[f"{name}_figure" for name in NETWORK], name="draw_network")
+        )
     parameters = {name for name in (*SETTINGS.values(), *own.values(), *CARD.values()) if name.startswith("params:")}
     return Pipeline(
         nodes, namespace=model, inputs={"price_groups", *DATA.values()}, parameters=parameters, tags=["report"]

@@ -1,0 +1,30 @@
+"""Types of catalog entries that an earlier release had, and what takes their place."""
+
+from __future__ import annotations
+
+_WRAPPED = {
+    "figure.WholeFigureDataset": "matplotlib.MatplotlibDataset",
+    "ordered_csv.OrderedCSVDataset": "price_fusion.datasets.SafeCSVDataset",
+    "plotly_figure.WholePlotlyDataset": "plotly.JSONDataset",
+    "whole_files.WholeCSVDataset": "price_fusion.datasets.SafeCSVDataset",
+    "whole_files.WholeJSONDataset": "json.JSONDataset",
+    "whole_files.WholeParquetDataset": "pandas.ParquetDataset",
+    "whole_files.WholeTextDataset": "text.TextDataset",
+    "whole_files.WholeYAMLDataset": "yaml.YAMLDataset",
+}
+"""By the end of their path, the types that do the same inside ``WholeFileDataset``."""
+_PACKAGE = "price_fusion.datasets."
+
+
+def successor(path: str) -> str | None:
+    """What to write instead of a type that is no more, as the end of a sentence; None for any other type."""
+    kind = path.removeprefix(_PACKAGE)
+    if kind in _WRAPPED:
+        return (
+            f"which WholeFileDataset has replaced. Write type: {_PACKAGE}WholeFileDataset and, below it, dataset: {{type: "
+            f"{_WRAPPED[kind]}, filepath: ...}} with the other arguments of the entry; validator and metadata stay beside type. "
+            "Leave made_from out: it follows from the pipeline."
+        )
+    if kind == "raw_digests.RawDigestsDataset":
+        return "which is not needed any more. Remove the entry."
+    return None
