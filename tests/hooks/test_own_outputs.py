@@ -44,7 +44,7 @@ def journal(tmp_path: Path) -> Journal:
 
 
 def test_outputs_are_own_where_the_function_is_not_of_a_built_in_pipeline(own: Pipeline) -> None:
-    built_in = [Node(summarise, ["a"], "moe.metrics", name="one"), Node(partial(len), "c", "d", name="two")]
+    built_in = [Node(summarise, ["a", "b"], "moe.metrics", name="one"), Node(partial(len), "c", "d", name="two")]
     assert own_outputs(Pipeline(built_in)) == {"d"}
     assert own_outputs(own) == set(NAMES)
 
