@@ -51,7 +51,7 @@ def test_reads_products_in_file_order(write, encoding, newline):
 
 def test_keeps_further_columns_as_text(write):
     products = read_products(write("brand,sample_id,catalog_content,image_link,code\nB,1,x,y,007\n"), labelled=False)
-    assert products.iloc[0].tolist() == ["B", 1, "x", "y", "007"]
+    assert products.iloc[0].tolist() == [1, "x", "y", "B", "007"]
 
 
 def test_ignores_prices_of_unlabelled_products(write):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import compress
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -10,13 +12,23 @@ from price_fusion.data.columns import number_format
 from price_fusion.data.ids import parse_ids
 from price_fusion.data.placeholders import without_placeholders
 from price_fusion.data.prices import parse_prices
-from price_fusion.data.readers.delimited import read_records
+from price_fusion.data.readers.column_names import ColumnNames
+from price_fusion.data.readers.delimited import Records, read_records
 from price_fusion.data.readers.layout import Layout
-from price_fusion.errors import combined
+from price_fusion.errors import DataError, combined
+
+ProductRows = Literal["all", "labelled", "unlabelled"]
+"""Which rows of a file."""
 
 
 def read_products(
-    path: Path, *, labelled: bool, layout: Layout | None = None, sha256: str | None = None
+    path: Path,
+    *,
+    labelled: bool,
+    layout: Layout | None = None,
+    sha256: str | None = None,
+    names: ColumnNames | None = None,
+    rows: ProductRows = "all",
 ) -> pd.DataFrame:
     """Read a table of products.
 
@@ -26,6 +38,8 @@ def read_products(
         labelled: whether prices are wanted. Without, a ``price`` column is dropped unread.
         layout: delimiter, encoding and number format, where the file does not show them.
         sha256: hexadecimal digest that the file must have.
+        names: of its columns, where they are not those of the returned table.
+        rows: ``labelled`` or ``unlabelled``: those with or without a price, of a file that holds both.
 
     Returns:
         The file's rows in its order, with ``sample_id`` int64 or str (see ``ids.py``), ``catalog_content`` and
@@ -38,14 +52,16 @@ def read_products(
         AlignmentError: if the only fault is that an id occurs twice.
     """
     layout = layout or Layout()
-    needed = ["sample_id", "catalog_content", "image_link", *(["price"] if labelled else [])]
-    records = read_records(path, needed, layout, sha256=sha256, addresses="image_link")
-    text = {name: column for name, column in records.columns.items() if labelled or name != "price"}
+    names = names or ColumnNames()
+    needed = names.needed(labelled=labelled or rows != "all")
+    records = _chosen(read_records(path, needed, layout, sha256=sha256, addresses=names.image), names.price, rows, path)
+    text = names.as_inside(records.columns)
+    if not labelled:
+        text.pop("price", None)
     ids, wrong_ids = parse_ids(text["sample_id"], str(path), place="record", numbers=records.numbers)
     problems = [*records.problems, *wrong_ids]
     columns: dict[str, object] = dict(text)
     columns["sample_id"] = ids
-    columns |= {name: without_placeholders(text[name]) for name in ("catalog_content", "image_link")}
     if labelled:
         columns["price"], wrong_prices = parse_prices(
             text["price"],
@@ -59,8 +75,30 @@ def read_products(
     if problems:
         raise combined(str(path), problems)
     as_text = {
-        name: pd.array(list(column), dtype="str") for name, column in columns.items() if isinstance(column, tuple)
+        name: pd.array(list(column), dtype="str")
+        for name, column in columns.items()
+        if isinstance(column, tuple | list)
     }
     frame = pd.DataFrame(columns | as_text)
     frame.attrs |= number_format(layout)
     return frame
+
+
+def _chosen(records: Records, price: str, rows: ProductRows, path: Path) -> Records:
+    """The records with or without a price.
+
+    Raises:
+        DataError: if there are none.
+    """
+    if rows == "all":
+        return records
+    has_price = [bool(value) for value in without_placeholders(records.columns[price])]
+    wanted = [has is (rows == "labelled") for has in has_price]
+    if not any(wanted):
+        found = "no record has a price" if rows == "labelled" else "each record has a price"
+        raise DataError(
+            f"{path}: {found} in the column {price!r}, but its catalog entry says 'rows: {rows}', expected some of them. Remove "
+            "'rows:', or name the file that has both."
+        )
+    columns = {name: tuple(compress(column, wanted)) for name, column in records.columns.items()}
+    return Records(columns, list(compress(records.numbers, wanted)), records.problems)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from collections.abc import Mapping
+from typing import Any, NoReturn, get_args
 
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 
-from price_fusion.data.products import read_products
+from price_fusion.data.products import ProductRows, read_products
+from price_fusion.data.readers.column_names import ColumnNames
 from price_fusion.data.readers.layout import Layout
 from price_fusion.datasets.errors import DatasetFileError, kedro_errors
 from price_fusion.datasets.local_path import local_path
@@ -25,6 +27,9 @@ class ProductTableDataset(AbstractDataset[NoReturn, pd.DataFrame]):
         thousands: between groups of three digits of a price, where there is such a character.
         encoding: as Python names them, where it is not UTF-8.
         sha256: digest that the file must have; it is compared before anything is read.
+        columns: what the file calls them: ``{id: sku, price: price_eur, text: [title, description], image: photo}``, with
+            ``template`` for how texts are joined; see ``data/readers/column_names.py``.
+        rows: ``labelled`` or ``unlabelled``: the rows with or without a price, of a file that has both.
         metadata: for plugins.
     """
 
@@ -38,6 +43,8 @@ class ProductTableDataset(AbstractDataset[NoReturn, pd.DataFrame]):
         thousands: str | None = None,
         encoding: str | None = None,
         sha256: str | None = None,
+        columns: Mapping[str, Any] | None = None,
+        rows: ProductRows = "all",
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._filepath = local_path(filepath)
@@ -46,13 +53,24 @@ class ProductTableDataset(AbstractDataset[NoReturn, pd.DataFrame]):
         self._labelled = labelled
         with kedro_errors():
             self._layout = Layout(delimiter=delimiter, encoding=encoding, decimal=decimal, thousands=thousands)
+            self._names = ColumnNames.of(columns)
+        if rows not in get_args(ProductRows):
+            raise DatasetFileError(f"{filepath}: rows is {rows!r}, expected one of {', '.join(get_args(ProductRows))}.")
+        self._columns, self._rows = columns, rows
         self._sha256 = sha256
         self.metadata = metadata
 
     def load(self) -> pd.DataFrame:
         """Read and check all products."""
         with kedro_errors():
-            return read_products(self._filepath, labelled=self._labelled, layout=self._layout, sha256=self._sha256)
+            return read_products(
+                self._filepath,
+                labelled=self._labelled,
+                layout=self._layout,
+                sha256=self._sha256,
+                names=self._names,
+                rows=self._rows,
+            )
 
     def in_pieces(self) -> ProductFilesDataset:
         """The same products, to be read piece by piece."""
@@ -65,6 +83,8 @@ class ProductTableDataset(AbstractDataset[NoReturn, pd.DataFrame]):
             thousands=layout.thousands,
             encoding=layout.encoding,
             sha256=self._sha256,
+            columns=self._columns,
+            rows=self._rows,
         )
 
     def save(self, data: NoReturn) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
 from price_fusion.data.buckets.parquet_embeddings import ParquetEmbeddings
 from price_fusion.data.buckets.product_files import ProductFiles, found_files
+from price_fusion.data.products import ProductRows
+from price_fusion.data.readers.column_names import ColumnNames
 from price_fusion.data.readers.layout import Layout
 from price_fusion.datasets.errors import kedro_errors
 from price_fusion.storage.store import Store
@@ -37,6 +40,8 @@ class ProductFilesDataset(RawFilesDataset):
         thousands: between groups of three digits.
         encoding: where it is not UTF-8.
         sha256: that a file on a disk must have.
+        columns: as of ``ProductTableDataset``, like ``rows``.
+        rows: which ones.
         metadata: for plugins.
     """
 
@@ -50,18 +55,22 @@ class ProductFilesDataset(RawFilesDataset):
         thousands: str | None = None,
         encoding: str | None = None,
         sha256: str | None = None,
+        columns: Mapping[str, Any] | None = None,
+        rows: ProductRows = "all",
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._filepath = filepath
         self._labelled = labelled
+        self._rows = rows
         with kedro_errors():
             self._layout = Layout(delimiter=delimiter, encoding=encoding, decimal=decimal, thousands=thousands)
+            self._names = ColumnNames.of(columns)
         self._sha256 = sha256
         self.metadata = metadata
 
     def load(self) -> ProductFiles:
         """The handle."""
-        return ProductFiles(self._filepath, self._labelled, self._layout, self._sha256)
+        return ProductFiles(self._filepath, self._labelled, self._layout, self._sha256, self._names, self._rows)
 
     def version(self) -> dict[str, Any]:
         """What tells these files from others, by their names: sizes, and times or tags of change."""

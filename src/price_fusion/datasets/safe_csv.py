@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pandas as pd
 from kedro_datasets.pandas import CSVDataset
 
 from price_fusion.data.ids import id_column
+from price_fusion.data.readers.column_names import ColumnNames
+from price_fusion.datasets.errors import kedro_errors
 from price_fusion.datasets.formulas import IDS, quoting_of, without_formulas
 from price_fusion.storage.buckets.ordered import OrderedRows, write_ordered_csv
 
@@ -24,22 +27,30 @@ class SafeCSVDataset(CSVDataset):  # type: ignore[misc]
     a spreadsheet could take for a formula.
 
     Args:
+        columns: what a shop's product files call id and price, as of ``ProductTableDataset``: the file has these names, and the
+            table that is saved and loaded those of inside.
         arguments: as of ``kedro_datasets.pandas.CSVDataset``.
     """
 
-    DEFAULT_LOAD_ARGS: ClassVar[dict[str, Any]] = {"converters": {IDS: "id {}".format}}
-    """The prefix keeps pandas from interpreting what a converter returns."""
+    def __init__(self, *, columns: Mapping[str, Any] | None = None, **arguments: Any) -> None:
+        with kedro_errors():
+            self._names = ColumnNames.of(columns)
+        super().__init__(**arguments)
+        # The prefix keeps pandas from interpreting what a converter returns.
+        self._load_args: dict[str, Any] = {"converters": {self._names.id: "id {}".format}} | self._load_args
 
     def load(self) -> pd.DataFrame:
         """As pandas reads it, but for ``sample_id``: whole numbers if all are, else text as it stands."""
-        table: pd.DataFrame = super().load()
+        read: pd.DataFrame = super().load()
+        table = read.rename(columns={own: inside for inside, own in self._names.read_back.items()})
         return table.assign(**{IDS: id_column(table[IDS].str.removeprefix("id "))}) if IDS in table else table
 
     def save(self, data: pd.DataFrame | OrderedRows) -> None:
         """Write the file."""
         if isinstance(data, OrderedRows):
-            write_ordered_csv(Path(self._filepath), data)
+            write_ordered_csv(Path(self._filepath), data, self._names.read_back)
             return
         table = without_formulas(data)
         quoted = self._copy(_save_args={"quoting": quoting_of(table)} | self._save_args)
+        table = table.rename(columns=self._names.read_back)
         inspect.unwrap(CSVDataset.save)(quoted, table)  # Kedro's wrapper would hide an error of the disk

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from price_fusion.data.buckets.product_files import ID, PRICE, ProductFiles, ProductSource
+from price_fusion.data.buckets.product_files import ProductFiles, ProductSource
 from price_fusion.data.ids import (
     Ids,
     described_lookalikes,
@@ -20,6 +20,7 @@ from price_fusion.data.ids import (
     repeated_ids,
 )
 from price_fusion.data.prices import parse_prices
+from price_fusion.data.readers.column_names import ID, PRICE
 from price_fusion.data.readers.delimited import SHOWN
 from price_fusion.errors import AlignmentError, DataError, combined
 from price_fusion.storage.workspace import Workspace

@@ -74,19 +74,20 @@ class CsvFile:
             raise undecodable(head, origin, "utf-8") from error
         refuse_repeated_columns(self.header, origin)
 
-    def write_parquet(self, target: Path, names: Sequence[str], link: str) -> None:
+    def write_parquet(self, target: Path, names: Sequence[str], link: str | None) -> None:
         """Write all records to a parquet file: ``record`` (from 1), and the columns as text, ``c0``, ``c1``, ...
 
         Args:
             target: the file.
             names: of the columns, in the order in which they are wanted.
-            link: the column that mostly is an address on the web.
+            link: the column that mostly is an address on the web, if there is one.
 
         Raises:
             DataError: naming records that are malformed, have too few or too many fields, or hold further records.
             StorageError: if the file cannot be written.
         """
-        places, link_place = [self.header.index(name) for name in names], self.header.index(link)
+        places = [self.header.index(name) for name in names]
+        link_place = None if link is None else self.header.index(link)
         width, wrong, wrong_count, suspicious = len(self.header), list[Record](), 0, list[int]()
         empty, empty_count = list[int](), 0
         schema = pa.schema([("record", pa.int64()), *((f"c{place}", pa.string()) for place in range(len(names)))])
@@ -103,7 +104,8 @@ class CsvFile:
                 if not whole:
                     continue
                 numbers, rows = zip(*whole, strict=True)
-                suspicious += swallowing(rows, numbers, link_place, self._delimiter)
+                if link_place is not None:
+                    suspicious += swallowing(rows, numbers, link_place, self._delimiter)
                 columns = list(zip(*rows, strict=True))
                 arrays = [pa.array(columns[place], pa.string()) for place in places]
                 writer.write_batch(pa.record_batch([pa.array(numbers, pa.int64()), *arrays], schema))

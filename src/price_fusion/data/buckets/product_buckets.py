@@ -25,13 +25,14 @@ import pyarrow as pa
 
 from price_fusion.data.buckets.bucket_checks import checked, refuse_lookalikes, refuse_twins
 from price_fusion.data.buckets.bucket_groups import find_groups
-from price_fusion.data.buckets.product_files import LINK, PRICE, TEXT, ProductFiles, ProductSource, found_files, opened
+from price_fusion.data.buckets.product_files import ProductFiles, ProductSource, found_files, opened
 from price_fusion.data.columns import number_format
 from price_fusion.data.groups.dealing import Groups
 from price_fusion.data.groups.keys import is_large, warn_of_group
 from price_fusion.data.ids import Ids
 from price_fusion.data.order import key_sql, partition_sql
 from price_fusion.data.prices import prices_of
+from price_fusion.data.readers.column_names import IMAGE, PRICE, TEXT
 from price_fusion.data.readers.layout import Layout
 from price_fusion.data.roles import halves
 from price_fusion.data.splits import SPLITS, refuse_empty_splits, split_groups
@@ -106,6 +107,8 @@ def _recipe(
         "url": files.url,
         "files": [(one.url, one.version) for one in found_files(files)],
         "labelled": files.labelled,
+        "columns": [files.names.id, files.names.price, files.names.text, files.names.image, files.names.template],
+        "rows": files.rows,
         "layout": [layout.delimiter, layout.encoding, layout.decimal, layout.thousands],
         "buckets": buckets,
         "splitting": splitting.model_dump(mode="json") if splitting and files.labelled else None,
@@ -228,7 +231,7 @@ class _Products:
         of_column = " UNION ALL ".join(
             f"SELECT {quoted(name)} AS name, {column} AS value FROM {products} JOIN labels USING (row) "
             f"WHERE label = {largest[0]} AND {column} <> ''"
-            for name, column in ((LINK, "c2"), (TEXT, "c1"))
+            for name, column in ((IMAGE, "c2"), (TEXT, "c1"))
         )
         most = workspace.connection.execute(
             f"SELECT name, value, count(*) AS size FROM ({of_column}) GROUP BY name, value ORDER BY size DESC, name DESC LIMIT 1"

@@ -6,7 +6,7 @@ What must be so is as in ``data/products.py``; few records of a file are in memo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +14,14 @@ from typing import BinaryIO
 
 from price_fusion.data.buckets.csv_files import CsvFile
 from price_fusion.data.placeholders import EMPTY
+from price_fusion.data.products import ProductRows
+from price_fusion.data.readers.column_names import ID, IMAGE, INSIDE, PRICE, TEXT, ColumnNames
 from price_fusion.data.readers.layout import Layout
 from price_fusion.data.readers.published_digests import check_digests
 from price_fusion.errors import DataError, StorageError
 from price_fusion.storage.store import Store
 from price_fusion.storage.workspace import Workspace, file_list, quoted
 
-ID, TEXT, LINK, PRICE = "sample_id", "catalog_content", "image_link", "price"
 PARQUET = (".parquet", ".pq")
 _BLANKS = (
     "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
@@ -43,10 +44,15 @@ class ProductFiles:
     sha256: str | None = None
     """That a file on a disk must have."""
 
+    names: ColumnNames = field(default_factory=ColumnNames)
+    """Of the columns."""
+    rows: ProductRows = "all"
+    """Those with or without a price, of a table that has both."""
+
     @property
-    def needed(self) -> tuple[str, ...]:
+    def needed(self) -> list[str]:
         """Columns that there must be."""
-        return (ID, TEXT, LINK, PRICE) if self.labelled else (ID, TEXT, LINK)
+        return self.names.needed(labelled=self.labelled or self.rows != "all")
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ class ProductSource:
     """A table that can be read."""
 
     names: tuple[str, ...]
-    """Of the columns: the needed ones first."""
+    """Of the columns inside: ``sample_id``, ``catalog_content``, ``image_link``, ``price`` if labelled, then the others."""
     sql: str
     """A query that gives ``row`` (from 0) and them as text, in this order, as ``c0``, ``c1``, ...; ids without outer blanks,
     "" for NULL."""
@@ -138,11 +144,11 @@ def _bytes_of(path: str) -> Iterator[BinaryIO]:
 
 def _csv(files: ProductFiles, path: str, workspace: Workspace) -> ProductSource:
     file = CsvFile(lambda: _bytes_of(path), files.url, files.needed, files.layout)
-    names, target = _wanted(files, file.header), workspace.folder / "records.parquet"
-    file.write_parquet(target, names, LINK)
-    columns = [f"c{place}" for place in range(len(names))]
-    sql = _as_text(columns, f"read_parquet({file_list([str(target)])})", "record - 1")
-    return ProductSource(names, sql, files.layout, target)
+    read, target = _read(files, file.header), workspace.folder / "records.parquet"
+    file.write_parquet(target, read, files.names.image)
+    columns = {name: f"c{place}" for place, name in enumerate(read)}
+    source = f"read_parquet({file_list([str(target)])})"
+    return ProductSource(_names(files, read), _as_text(files, columns, source, "record - 1"), files.layout, target)
 
 
 def _parquet(files: ProductFiles, paths: list[str], workspace: Workspace) -> ProductSource:
@@ -158,21 +164,22 @@ def _parquet(files: ProductFiles, paths: list[str], workspace: Workspace) -> Pro
             f"{files.url}: lacks the column(s) {', '.join(missing)}; found {', '.join(map(repr, types))[:500]}; expected "
             f"{', '.join(files.needed)}. Rename or add them."
         )
-    if types[ID] in ("FLOAT", "DOUBLE") or types[ID].startswith("DECIMAL"):
+    id_type = types[files.names.id]
+    if id_type in ("FLOAT", "DOUBLE") or id_type.startswith("DECIMAL"):
         raise DataError(
-            f"{files.url}: sample_id is of type {types[ID]}, expected whole numbers or text. Convert the column and write it again."
+            f"{files.url}: {files.names.id} is of type {id_type}, expected whole numbers or text. Convert the column and write it again."
         )
-    names = _wanted(files, list(types))
-    numeric = files.labelled and types[PRICE] != "VARCHAR"
-    columns = ['"' + name.replace('"', '""') + '"' for name in names]
+    read, price = _read(files, list(types)), files.names.price
+    numeric = files.labelled and types[price] != "VARCHAR"
+    columns = {name: '"' + name.replace('"', '""') + '"' for name in read}
     if numeric:
-        columns[names.index(PRICE)] = f"CAST({PRICE} AS DOUBLE)"
+        columns[price] = f"CAST({columns[price]} AS DOUBLE)"
     layout = Layout() if numeric else files.layout
-    return ProductSource(names, _as_text(columns, source, "row_number() OVER () - 1"), layout)
+    return ProductSource(_names(files, read), _as_text(files, columns, source, "row_number() OVER () - 1"), layout)
 
 
-def _wanted(files: ProductFiles, header: Sequence[str]) -> tuple[str, ...]:
-    """Names of the columns that are read."""
+def _read(files: ProductFiles, header: Sequence[str]) -> list[str]:
+    """Names of the columns that are read: the needed ones, then the others."""
     reserved = ("row", "group_key", *(("split", "fold", "half", "tuned_on") if files.labelled else ()))
     taken = [name for name in header if name in reserved]
     if taken:
@@ -180,16 +187,52 @@ def _wanted(files: ProductFiles, header: Sequence[str]) -> tuple[str, ...]:
             f"{files.url}: has the column(s) {', '.join(map(repr, taken))}, which are names that buckets use themselves. Rename "
             "or remove them."
         )
-    further = (name for name in header if name and name not in (ID, TEXT, LINK, PRICE))
-    return (*files.needed, *further)
+    return list(dict.fromkeys([*files.needed, *_further(files, header)]))
 
 
-def _as_text(columns: Sequence[str], source: str, row: str) -> str:
-    texts = [f"coalesce(CAST({column} AS VARCHAR), '')" for column in columns]
-    texts[0] = f"trim({texts[0]}, {quoted(_BLANKS)})"
+def _further(files: ProductFiles, names: Sequence[str]) -> list[str]:
+    """Columns that keep their names."""
+    return [name for name in names if name and name not in (files.names.id, files.names.price, *INSIDE)]
+
+
+def _names(files: ProductFiles, read: Sequence[str]) -> tuple[str, ...]:
+    return (ID, TEXT, IMAGE, *([PRICE] if files.labelled else []), *_further(files, read))
+
+
+def _as_text(files: ProductFiles, columns: Mapping[str, str], source: str, row: str) -> str:
+    """The query of ``ProductSource``; ``columns`` are those that are read, in SQL."""
+    own = files.names
+    texts = {name: f"coalesce(CAST({column} AS VARCHAR), '')" for name, column in columns.items()}
+    inside = {
+        ID: f"trim({texts[own.id]}, {quoted(_BLANKS)})",
+        TEXT: _joined(own, [_without_placeholder(texts[name]) for name in own.text]),
+        IMAGE: _without_placeholder(texts[own.image]) if own.image else "''",
+    }
+    if files.labelled:
+        inside[PRICE] = texts[own.price]
+    inside |= {name: texts[name] for name in _further(files, list(columns))}
+    named = ", ".join(f"{text} AS c{place}" for place, text in enumerate(inside.values()))
+    if files.rows == "all":
+        return f"SELECT {row} AS row, {named} FROM {source}"
+    has_price = f"{_without_placeholder(texts[own.price])} <> ''"
+    chosen = has_price if files.rows == "labelled" else f"NOT ({has_price})"
+    numbered = f"SELECT *, {row} AS place FROM {source}"
+    return f"SELECT row_number() OVER (ORDER BY place) - 1 AS row, {named} FROM ({numbered}) WHERE {chosen}"
+
+
+def _without_placeholder(text: str) -> str:
     empty = ", ".join(map(quoted, ("", *EMPTY)))
-    for place in (1, 2):  # text and link
-        bare = f"lower(trim({texts[place]}, {quoted(_BLANKS)}))"
-        texts[place] = f"CASE WHEN {bare} IN ({empty}) THEN '' ELSE {texts[place]} END"
-    named = ", ".join(f"{text} AS c{place}" for place, text in enumerate(texts))
-    return f"SELECT {row} AS row, {named} FROM {source}"
+    return f"CASE WHEN lower(trim({text}, {quoted(_BLANKS)})) IN ({empty}) THEN '' ELSE {text} END"
+
+
+def _joined(own: ColumnNames, texts: Sequence[str]) -> str:
+    """The SQL of ``ColumnNames.as_inside``."""
+    if own.template is not None:
+        by_name = dict(zip(own.text, texts, strict=True))
+        pieces = [piece for plain, name in own.pieces for piece in (quoted(plain), by_name[name] if name else "''")]
+        whole = f"trim({' || '.join(pieces)}, {quoted(_BLANKS)})"
+        return f"CASE WHEN ({' || '.join(texts)}) = '' THEN '' ELSE {whole} END"
+    if len(texts) < 2:
+        return texts[0] if texts else "''"
+    stripped = ", ".join(f"nullif(trim({text}, {quoted(_BLANKS)}), '')" for text in texts)
+    return f"concat_ws(chr(10), {stripped})"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from price_fusion.parameters import EngineParameters
 from price_fusion.storage.buckets.parts import Buckets
@@ -21,12 +23,13 @@ class OrderedRows:
     """Folder for what does not fit ``engine.memory_gb``."""
 
 
-def write_ordered_csv(path: Path, rows: OrderedRows) -> None:
+def write_ordered_csv(path: Path, rows: OrderedRows, headings: Mapping[str, str] = MappingProxyType({})) -> None:
     """Write a CSV file with a header.
 
     Args:
         path: of the file.
         rows: what to write.
+        headings: of the columns that are called otherwise in the file.
 
     Raises:
         StorageError: if there is no room for the file or for what is spilt.
@@ -40,7 +43,7 @@ def write_ordered_csv(path: Path, rows: OrderedRows) -> None:
             workspace.connection.register_filesystem(buckets.store.filesystem)
         root = buckets.store.path if buckets.store.is_local else buckets.url
         files = file_list([f"{root}/{name}" for name in buckets.file_names])
-        names = ", ".join(f'"{name}"' for name in rows.columns)
+        names = ", ".join(f"{_quoted(name)} AS {_quoted(headings.get(name, name))}" for name in rows.columns)
         with duckdb_errors(buckets.url, folder):
             workspace.run(
                 f"COPY (SELECT {names} FROM read_parquet({files}, hive_partitioning = false) ORDER BY row) "  # noqa: S608
@@ -48,3 +51,7 @@ def write_ordered_csv(path: Path, rows: OrderedRows) -> None:
             )
     finally:
         workspace.close()
+
+
+def _quoted(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'

@@ -1,0 +1,115 @@
+"""Product files with columns of a shop's own names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from price_fusion.data.buckets.product_files import ProductFiles, opened
+from price_fusion.data.products import ProductRows, read_products
+from price_fusion.data.readers.column_names import ColumnNames
+from price_fusion.datasets import SafeCSVDataset
+from price_fusion.errors import DataError, ParameterError
+from price_fusion.storage.workspace import Workspace
+
+SHOP = {"id": "sku", "price": "price_eur", "text": ["title", "description"], "image": "photo"}
+TEXT = (
+    "sku,title,description,photo,price_eur,price,brand\n"
+    'A-1,Tea, green ,http://x/1.jpg,3.50,9,Acme\nB-2,Cup,,nan,,9,\nC-3,nan,"two\nlines",,4,9,Acme\n'
+)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    path = tmp_path / "shop.csv"
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+def in_buckets(path: Path, tmp_path: Path, names: ColumnNames, *, labelled: bool, rows: ProductRows) -> pd.DataFrame:
+    workspace = Workspace(tmp_path / "spill", 2 << 30)
+    try:
+        source = opened(ProductFiles(str(path), labelled, names=names, rows=rows), workspace)
+        frame = workspace.connection.sql(source.sql).order("row").df()
+    finally:
+        workspace.close()
+    assert frame.pop("row").tolist() == list(range(len(frame)))
+    return frame.set_axis(source.names, axis=1)
+
+
+@pytest.mark.parametrize(
+    ("columns", "texts", "links"),
+    [
+        (SHOP, ["Tea\ngreen", "two\nlines"], ["http://x/1.jpg", ""]),
+        (SHOP | {"text": "title"}, ["Tea", ""], ["http://x/1.jpg", ""]),
+        ({"id": "sku", "price": "price_eur"}, ["", ""], ["", ""]),
+        (SHOP | {"template": "{title}: {description}"}, ["Tea:  green", ": two\nlines"], ["http://x/1.jpg", ""]),
+    ],
+)
+def test_products_have_the_columns_of_inside(
+    shop: Path, tmp_path: Path, columns: dict[str, Any], texts: list[str], links: list[str]
+) -> None:
+    names = ColumnNames.of(columns)
+    products = read_products(shop, labelled=True, names=names, rows="labelled")
+    assert products["sample_id"].tolist() == ["A-1", "C-3"]
+    assert products["price"].tolist() == [3.5, 4.0]
+    assert products["catalog_content"].tolist() == texts
+    assert products["image_link"].tolist() == links
+    assert products["brand"].tolist() == ["Acme", "Acme"]
+    buckets = in_buckets(shop, tmp_path, names, labelled=True, rows="labelled")
+    assert set(buckets) == set(products)
+    for name in ("sample_id", "catalog_content", "image_link", "brand"):
+        assert buckets[name].tolist() == products[name].tolist(), name
+
+
+def test_rows_without_a_price_are_those_to_be_predicted(shop: Path, tmp_path: Path) -> None:
+    names = ColumnNames.of(SHOP)
+    products = read_products(shop, labelled=False, names=names, rows="unlabelled")
+    assert products["sample_id"].tolist() == ["B-2"]
+    assert "price" not in products
+    assert in_buckets(shop, tmp_path, names, labelled=False, rows="unlabelled")["sample_id"].tolist() == ["B-2"]
+
+
+def test_a_file_with_no_price_at_all_has_no_labelled_rows(tmp_path: Path) -> None:
+    path = tmp_path / "new.csv"
+    path.write_text("sku,price_eur\n1,\n2,NaN\n", encoding="utf-8")
+    with pytest.raises(DataError, match="no record has a price in the column 'price_eur'"):
+        read_products(path, labelled=True, names=ColumnNames("sku", "price_eur", (), None), rows="labelled")
+
+
+def test_a_name_that_the_file_has_not_is_refused_with_the_nearest(shop: Path) -> None:
+    with pytest.raises(DataError, match=r"lacks the column\(s\) sku_; .*'sku' may be meant for sku_"):
+        read_products(shop, labelled=True, names=ColumnNames("sku_", "price_eur", (), None))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"id": "sku"}, "missing: price"),
+        ({"id": "sku", "price": "p", "picture": "x"}, "unknown: picture"),
+        ({"id": "sku", "price": "sku"}, "sku is named twice"),
+        ({"id": "sku", "price": "predicted"}, "predicted is the name of another column"),
+        ({"id": 5, "price": "p"}, "found 5"),
+        (["sku"], "found .*sku"),
+        (SHOP | {"template": "{name}"}, "expected names of columns.text in braces: {title}, {description}"),
+        (SHOP | {"template": "{title!r}"}, "expected names of columns.text"),
+        (SHOP | {"template": "{title"}, "columns.template"),
+    ],
+)
+def test_columns_that_cannot_be_are_refused(columns: Any, message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        ColumnNames.of(columns)
+
+
+def test_files_that_a_user_reads_back_have_the_names_of_the_shop(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    dataset = SafeCSVDataset(filepath=str(path), columns=SHOP)
+    table = pd.DataFrame({"sample_id": ["007", "-8"], "price": [1.5, 2.0], "note": ["a", "=1"]})
+    dataset.save(table)
+    assert path.read_text(encoding="utf-8").splitlines() == ["sku,price_eur,note", "007,1.5,a", "-8,2.0,'=1"]
+    loaded = dataset.load()
+    assert list(loaded) == ["sample_id", "price", "note"]
+    assert loaded["sample_id"].tolist() == ["007", "-8"]
