@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import price_fusion
+from price_fusion import lazy
 from price_fusion.compute.local import IMPORTED
 from price_fusion.training.code_digest import CODE
 
@@ -78,6 +79,19 @@ def test_predictor_is_imported_from_the_package_and_torch_only_with_it(
 ) -> None:
     assert "torch" not in modules_after("import price_fusion")
     assert "torch" in modules_after("from price_fusion import Predictor")
+
+
+def test_settings_and_pipelines_are_built_without_large_packages(modules_after: Callable[[str], set[str]]) -> None:
+    """``kedro registry list`` and the start of each run wait for what is imported here."""
+    loaded = modules_after("import price_fusion.settings, price_fusion.pipeline_registry")
+    assert not {"torch", "pandas", "pyarrow", "scipy", "sklearn", "plotly", "matplotlib", "duckdb"} & loaded
+
+
+def test_a_lazy_module_is_imported_when_it_is_used(modules_after: Callable[[str], set[str]]) -> None:
+    assert "pandas" not in modules_after("from price_fusion.lazy import pd")
+    assert "pandas" in modules_after("from price_fusion.lazy import pd; pd.DataFrame")
+    with pytest.raises(AttributeError, match="DataFram"):
+        _ = lazy.pd.DataFram  # type: ignore[attr-defined]
 
 
 def test_what_the_package_does_not_have_is_an_attribute_error() -> None:

@@ -24,7 +24,6 @@ from price_fusion.own_pipelines import own_names, own_pipelines
 from price_fusion.parameters import ESTIMATOR_KINDS, ProjectParameters, parse_project_parameters
 from price_fusion.pipelines import (
     ablation,
-    buckets,
     comparison,
     cross_validation,
     ensembling,
@@ -176,6 +175,8 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
 
 def _in_buckets(parameters: ProjectParameters) -> dict[str, Pipeline]:
     """From raw files to prices, bucket by bucket. What compares or repeats models wants all rows in memory."""
+    from price_fusion.pipelines import buckets  # here, as it needs pyarrow
+
     declared = {name: parameters.sources[name] for name in parameters.used_sources}
     tuned = [name for name, source in declared.items() if source.tuned_on_ids]
     split = buckets.create_ingestion(declared, "train", tuned)

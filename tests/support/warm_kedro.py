@@ -44,7 +44,7 @@ PRELOADED = (
     "plotly.offline",
     "price_fusion.pipelines.buckets.nodes",
     "price_fusion.pipelines.comparison",
-    "price_fusion.pipelines.fabrication.nodes",
+    "price_fusion.pipelines.fabrication.sample",
     "price_fusion.pipelines.ingestion.nodes",
     "price_fusion.pipelines.leaks.nodes",
     "price_fusion.pipelines.reporting",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
 from rich import box
 from rich.table import Table
 
 from price_fusion.data.money import money
+from price_fusion.lazy import pd
 from price_fusion.metrics.intervals import JUDGED_ROWS
 from price_fusion.selection.stale_lines import STALE
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from price_fusion.data.groups.keys import group_keys, warn_of_large_group
@@ -17,6 +16,7 @@ from price_fusion.data.order import canonical_order
 from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.data.view import TableView
 from price_fusion.errors import AlignmentError
+from price_fusion.lazy import pd
 
 logger = logging.getLogger(__name__)
 

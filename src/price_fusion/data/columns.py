@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from price_fusion.data.ids import ids_of
@@ -21,6 +20,7 @@ from price_fusion.data.readers.layout import Layout
 from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.data.table import TableDraft
 from price_fusion.errors import DataError
+from price_fusion.lazy import pd
 from price_fusion.parameters import ColumnSourceParameters
 
 logger = logging.getLogger(__name__)

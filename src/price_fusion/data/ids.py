@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from price_fusion.errors import AlignmentError, DataError
+from price_fusion.lazy import pd
 
 Ids = NDArray[np.int64] | NDArray[np.str_]
 

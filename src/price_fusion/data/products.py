@@ -6,8 +6,6 @@ from itertools import compress
 from pathlib import Path
 from typing import Literal
 
-import pandas as pd
-
 from price_fusion.data.columns import number_format
 from price_fusion.data.ids import parse_ids
 from price_fusion.data.placeholders import without_placeholders
@@ -16,6 +14,7 @@ from price_fusion.data.readers.column_names import ColumnNames
 from price_fusion.data.readers.delimited import Records, read_records
 from price_fusion.data.readers.layout import Layout
 from price_fusion.errors import DataError, combined
+from price_fusion.lazy import pd
 
 ProductRows = Literal["all", "labelled", "unlabelled"]
 """Which rows of a file."""

@@ -24,13 +24,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from price_fusion.data.groups.dealing import Groups, deal, groups_of
 from price_fusion.data.ids import ids_of
 from price_fusion.data.splits import NO_FOLD, evaluated_split
 from price_fusion.errors import CheckpointError, ComparisonError, DataError
+from price_fusion.lazy import pd
 from price_fusion.storage.fingerprint import frame_fingerprint
 
 Rows = NDArray[np.int64]

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from price_fusion.data.groups.dealing import Groups, Numbers, deal, groups_of
 from price_fusion.data.ids import Ids, are_among, described_lookalikes, ids_of, lacking, lookalikes
 from price_fusion.data.money import rounded
 from price_fusion.errors import AlignmentError, DataError
+from price_fusion.lazy import pd
 
 logger = logging.getLogger(__name__)
 

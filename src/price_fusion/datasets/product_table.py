@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NoReturn, get_args
 
-import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 
 from price_fusion.data.products import ProductRows, read_products
@@ -14,9 +13,10 @@ from price_fusion.data.readers.layout import Layout
 from price_fusion.datasets.errors import DatasetFileError, kedro_errors
 from price_fusion.datasets.local_path import local_path
 from price_fusion.datasets.raw_files import ProductFilesDataset
+from price_fusion.lazy import pd
 
 
-class ProductTableDataset(AbstractDataset[NoReturn, pd.DataFrame]):
+class ProductTableDataset(AbstractDataset[NoReturn, "pd.DataFrame"]):
     """``train.csv`` or ``test.csv``, checked: ``sample_id``, ``catalog_content``, ``image_link`` and, labelled, ``price``.
 
     Args:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
+from price_fusion.lazy import pd
 from price_fusion.metrics.price_metrics import smape_per_product
 from price_fusion.models.unit_prices import PREDICTED_UNIT_PRICE, UNIT, UNIT_PRICE
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import rich
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import settings
@@ -25,6 +24,7 @@ from price_fusion.console.tables import (
 )
 from price_fusion.console.tuned import how_to_take
 from price_fusion.hooks.journal import Catalog, NodeTime, journal_of
+from price_fusion.lazy import pd
 from price_fusion.own_pipelines import own_outputs
 
 SHOWN = (

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from price_fusion.data.buckets.sketches import merged_sketch, quantile, sketch
+from price_fusion.lazy import pd
 from price_fusion.metrics.intervals import ALL, interval_columns
 from price_fusion.metrics.price_groups import PriceGroups
 from price_fusion.metrics.price_metrics import smape_per_product

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from price_fusion.lazy import pd
 from price_fusion.metrics.price_groups import PriceGroups
 
 Prices = NDArray[np.floating]

@@ -14,11 +14,11 @@ import math
 from typing import Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from price_fusion.data.money import money
 from price_fusion.data.prices import HIGHEST, LOWEST
+from price_fusion.lazy import pd
 from price_fusion.parameters.base import Parameters, Positive
 
 logger = logging.getLogger(__name__)

@@ -10,10 +10,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from price_fusion.data.quantity import AMOUNT, AMOUNT_KIND
+from price_fusion.lazy import pd
 from price_fusion.parameters import ColumnSourceParameters, Source
 
 if TYPE_CHECKING:

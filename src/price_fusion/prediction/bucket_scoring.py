@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 
 from price_fusion.data.buckets.scatter import frame_of
@@ -16,6 +15,7 @@ from price_fusion.data.buckets.table_buckets import TableBuckets
 from price_fusion.errors import ComparisonError
 from price_fusion.evaluation.amount_effect import price_ratios
 from price_fusion.evaluation.evaluated import EXTREMES, evaluated_products
+from price_fusion.lazy import pd
 from price_fusion.metrics.aggregates import coverage_sums, extremes, moments, moments_by_price, ratio_sums
 from price_fusion.metrics.intervals import interval_columns
 from price_fusion.metrics.price_groups import PriceGroups

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from price_fusion.data.ids import same_ids
 from price_fusion.data.splits import evaluated_split
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.errors import ComparisonError
+from price_fusion.lazy import pd
 from price_fusion.metrics.bootstrap import CONFIDENCE, bootstrap_means, difference, interval
 from price_fusion.metrics.price_metrics import price_metrics, smape_per_product
 from price_fusion.models.checkpoint import Checkpoint, CheckpointHeader, checkpoint_digest

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
-
 from price_fusion.errors import CheckpointError
+from price_fusion.lazy import pd
 from price_fusion.models.checkpoint import saved_digest
 
 STALE = "stale"

@@ -20,10 +20,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
-import pandas as pd
 from pydantic import JsonValue
 
 from price_fusion.errors import DataError, MissingPackageError, ParameterError, StorageError, TrainingError
+from price_fusion.lazy import pd
 from price_fusion.parameters import Dimension, TuningParameters
 from price_fusion.storage.files import storage_errors
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-import pandas as pd
+from price_fusion.lazy import pd
 
 
 def frame_fingerprint(frame: pd.DataFrame) -> str:

@@ -11,10 +11,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from price_fusion.errors import MissingPackageError, PriceFusionError, StorageError
+from price_fusion.lazy import pa, pq
 from price_fusion.storage.files import storage_errors, write_whole
 
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from price_fusion.data.table import EmbeddingTable
+from price_fusion.lazy import pd
 from price_fusion.parameters import VariantParameters
 from price_fusion.storage.fingerprint import frame_fingerprint
 

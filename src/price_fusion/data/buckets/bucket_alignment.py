@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from price_fusion.data.alignment import (
@@ -27,6 +26,7 @@ from price_fusion.data.ids import Ids, described_lookalikes, ids_of, lacking, li
 from price_fusion.data.money import rounded
 from price_fusion.data.splits import SPLITS
 from price_fusion.errors import AlignmentError
+from price_fusion.lazy import pd
 from price_fusion.storage.buckets.parts import BucketPlan, Buckets, Summary, Tables
 from price_fusion.storage.buckets.recipes import recipe
 

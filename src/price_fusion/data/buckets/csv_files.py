@@ -13,9 +13,6 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from price_fusion.data.readers.delimited import (
     SHOWN,
     empty_records,
@@ -37,6 +34,7 @@ from price_fusion.data.readers.layout import (
     undecodable,
 )
 from price_fusion.errors import DataError, combined
+from price_fusion.lazy import pa, pq
 from price_fusion.storage.files import storage_errors
 
 Opened = Callable[[], AbstractContextManager[BinaryIO]]

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -30,6 +29,7 @@ from price_fusion.data.order import partitions_of
 from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.data.table import BeyondFloat16Error, as_stored, refuse_other_width, stored_dtype
 from price_fusion.errors import DataError
+from price_fusion.lazy import pd
 from price_fusion.parameters import ColumnSourceParameters, EngineParameters, SourceParameters
 from price_fusion.storage.buckets.drafts import BucketDraft
 from price_fusion.storage.buckets.parts import BucketPlan, Buckets, Summary, Tables, write_buckets

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from price_fusion.data.checks.values import SHOWN
 from price_fusion.data.splits import NO_FOLD, SPLITS
 from price_fusion.errors import AlignmentError, DataError
+from price_fusion.lazy import pd
 
 _MISSING_ROW = -1
 

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from price_fusion.data.checks.suspicions import Suspicion, first
 from price_fusion.data.ids import Ids, are_among
 from price_fusion.data.money import money
+from price_fusion.lazy import pd
 from price_fusion.parameters import CheckParameters
 
 _CONTINUATION = re.escape(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+
+from price_fusion.lazy import pd
 
 logger = logging.getLogger(__name__)
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from price_fusion.data.quantity.units import FLUID_OUNCE, LARGEST, OUNCE, UNKNOWN, parse_unit
-from price_fusion.data.quantity.wording import Wording, read_wording
+from price_fusion.lazy import pd
+
+if TYPE_CHECKING:
+    from price_fusion.data.quantity.wording import Wording
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +86,8 @@ def quantity_columns(texts: Iterable[object]) -> dict[str, NDArray[Any]]:
     Returns:
         ``NUMERIC``, (N,) float64 each, finite, or NaN where the text states nothing; and ``CATEGORICAL``, (N,) str each.
     """
+    from price_fusion.data.quantity.wording import read_wording  # here, as its patterns take long to compile
+
     said = [read_wording(_as_text(text)) for text in texts]
     stated = _stated([text.value for text in said], [text.unit for text in said])
     size = _sizes(said, fluid=stated.kind == "volume")

@@ -6,8 +6,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from price_fusion.data.alignment import Policy
 from price_fusion.data.buckets.bucket_alignment import (
     BucketAlignment,
@@ -26,6 +24,7 @@ from price_fusion.data.ids import Ids
 from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.data.table import EmbeddingTable, TableDraft
 from price_fusion.evaluation.evaluated import EXTREMES
+from price_fusion.lazy import pd
 from price_fusion.metrics.aggregates import (
     amount_effect_of,
     coverage_table_of,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import pandas as pd
-
 from price_fusion.data.ids import rows_of
 from price_fusion.data.table import EmbeddingTable
+from price_fusion.lazy import pd
 from price_fusion.models.folds import FoldFolder, FoldModels
 from price_fusion.parameters import ComparisonParameters, CrossValidationParameters, VariantParameters
 

@@ -6,11 +6,10 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-import pandas as pd
-
 from price_fusion.data.roles import rows_to_report
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.errors import PriceFusionError, StorageError
+from price_fusion.lazy import pd
 from price_fusion.models.folds import NETWORK, FoldFolder, FoldModels
 from price_fusion.parameters import ComparisonParameters, EnsembleParameters, VariantParameters
 

@@ -6,7 +6,6 @@ import logging
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from price_fusion.data.checks.frame_checks import refuse_other_products
 from price_fusion.data.roles import rows_to_report
@@ -15,6 +14,7 @@ from price_fusion.data.table import EmbeddingTable
 from price_fusion.evaluation.amount_effect import amount_effect
 from price_fusion.evaluation.evaluated import EXTREMES, evaluated_products
 from price_fusion.evaluation.gate import gate_collapse, gate_report
+from price_fusion.lazy import pd
 from price_fusion.metrics.intervals import coverage_summary, coverage_table, interval_columns
 from price_fusion.metrics.price_groups import PriceGroups
 from price_fusion.metrics.price_metrics import metrics_by_price, price_metrics

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import pandas as pd
-
 from price_fusion.data.view import TableView
+from price_fusion.lazy import pd
 
 logger = logging.getLogger(__name__)
 

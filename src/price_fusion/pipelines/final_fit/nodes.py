@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
-
 from price_fusion.data.table import EmbeddingTable
+from price_fusion.lazy import pd
 from price_fusion.models.folds import FoldFolder
 from price_fusion.parameters import ESTIMATOR_KINDS, ComparisonParameters, VariantParameters
 from price_fusion.training.run_folder import RunFolder

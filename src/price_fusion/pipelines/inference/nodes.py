@@ -6,9 +6,9 @@ import logging
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from price_fusion.data.table import EmbeddingTable
+from price_fusion.lazy import pd
 from price_fusion.models.unit_prices import UNIT, UNIT_PRICE
 from price_fusion.parameters import InferenceParameters, IntervalParameters
 

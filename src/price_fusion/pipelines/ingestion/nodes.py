@@ -6,8 +6,6 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-import pandas as pd
-
 from price_fusion.data.alignment import align_products
 from price_fusion.data.checks.matrices import suspicions_of_coverage, suspicions_of_table
 from price_fusion.data.checks.product_checks import suspicions_of_known, suspicions_of_products
@@ -17,6 +15,7 @@ from price_fusion.data.columns import draft_columns
 from price_fusion.data.ids import ids_of
 from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.data.table import EmbeddingTable, TableDraft, draft_table
+from price_fusion.lazy import pd
 from price_fusion.parameters import ColumnSourceParameters, IngestionParameters, SourceParameters
 
 logger = logging.getLogger(__name__)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from price_fusion.data.table import EmbeddingTable
+from price_fusion.lazy import pd
 from price_fusion.parameters import ComparisonParameters, LeakParameters
 from price_fusion.selection.leaks.effect import leak_effect
 from price_fusion.selection.leaks.overlaps import find_overlaps, sides, warn_of_overlaps

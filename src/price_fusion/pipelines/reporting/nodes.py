@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from price_fusion.data.checks.frame_checks import refuse_other_products
 from price_fusion.data.roles import rows_to_report
+from price_fusion.lazy import pd
 from price_fusion.metrics.price_groups import PriceGroups
 from price_fusion.parameters import (
     ComparisonParameters,

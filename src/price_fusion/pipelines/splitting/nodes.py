@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from price_fusion.data.ids import Ids
 from price_fusion.data.splits import report_split, split_samples
+from price_fusion.lazy import pd
 from price_fusion.metrics.price_groups import PriceGroups
 from price_fusion.parameters import PriceGroupParameters, SplittingParameters
 

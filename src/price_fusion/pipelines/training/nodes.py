@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
-
 from price_fusion.data.roles import roles_of_split
 from price_fusion.data.table import EmbeddingTable
+from price_fusion.lazy import pd
 from price_fusion.parameters import IntervalParameters, VariantParameters
 from price_fusion.training.run_folder import RunFolder
 

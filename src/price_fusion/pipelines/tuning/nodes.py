@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
-
 from price_fusion.data.table import EmbeddingTable
+from price_fusion.lazy import pd
 from price_fusion.parameters import TuningParameters, VariantParameters
 from price_fusion.selection.study import TuningFolder
 

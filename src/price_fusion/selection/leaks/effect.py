@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from price_fusion.data.roles import rows_to_report
 from price_fusion.data.splits import evaluated_split
 from price_fusion.errors import ComparisonError
+from price_fusion.lazy import pd
 from price_fusion.metrics.bootstrap import bootstrap_means, interval
 
 LEAST_PRODUCTS = 5

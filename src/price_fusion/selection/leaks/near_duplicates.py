@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from price_fusion.data.table import EmbeddingTable
+from price_fusion.lazy import pd
 
 Rows = NDArray[np.int64]
 Matrix = NDArray[np.float32]

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from price_fusion.compute.progress import tracked
 from price_fusion.data.splits import NO_FOLD
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.errors import AlignmentError
+from price_fusion.lazy import pd
 from price_fusion.selection.leaks.near_duplicates import Embeddings, distinct_rows, near_pairs
 
 logger = logging.getLogger(__name__)

@@ -1,0 +1,31 @@
+"""pandas and pyarrow, imported when they are first used.
+
+Each start of a command pays for what the modules that it loads import at their top, and pandas takes as long as Kedro. So
+modules that pipelines, hooks and datasets import take these names from here. Annotations such as ``pd.DataFrame``, which Kedro
+resolves to find typed parameters, stay as they are.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+__all__ = ["pa", "pd", "pq"]
+
+
+class _OnFirstUse(ModuleType):
+    """Stands for a module that is imported when one of its attributes is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        module = sys.modules.get(self.__name__) or import_module(self.__name__)
+        return getattr(module, name)
+
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+else:
+    pd, pa, pq = map(_OnFirstUse, ("pandas", "pyarrow", "pyarrow.parquet"))
