@@ -41,6 +41,7 @@ from common import (
 from price_fusion.data.alignment import align_products
 from price_fusion.data.products import read_products
 from price_fusion.data.readers.embedding_files import read_embeddings
+from price_fusion.data.readers.rows import Asked
 from price_fusion.data.table import EmbeddingTable, draft_table, write_table
 from timing import Timings, best_seconds, timed
 
@@ -63,8 +64,8 @@ def raw_entry(name: str, raw: Path) -> dict[str, Any]:
     """Where the catalog expects a source's train file, and how it is read."""
     entry = read_yaml("ingestion/catalog.yml")[f"{name}.{{part}}_embeddings"]
     path = entry["filepath"].replace("${globals:raw}", str(raw)).replace("{part}", "train")
-    keys = {key: entry[key] for key in ("file_format", "embeddings", "ids") if key in entry}
-    return {"path": Path(path), **keys}
+    asked = Asked(**{key: entry[key] for key in ("embeddings", "ids") if key in entry})
+    return {"path": Path(path), "asked": asked}
 
 
 def write_raw_source(name: str, raw: Path, rows: int, ids_as: str) -> int:
@@ -72,14 +73,14 @@ def write_raw_source(name: str, raw: Path, rows: int, ids_as: str) -> int:
     matrix = random_matrix(rows, declared_sources()[name], seed=len(name), dtype="float32")
     ids, entry = np.arange(rows), raw_entry(name, raw)
     path = entry["path"]
-    if entry["file_format"] == "pickle":
+    if path.suffix == ".pkl":
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
             pickle.dump(pickled_contents(matrix, ids_as), file)
     else:
         path.mkdir(parents=True, exist_ok=True)
-        np.save(path / entry.get("embeddings", "embeddings.npy"), matrix)
-        np.save(path / entry.get("ids", "sample_ids.npy"), ids)
+        np.save(path / (entry["asked"].embeddings or "embeddings.npy"), matrix)
+        np.save(path / (entry["asked"].ids or "sample_ids.npy"), ids)
     return int(matrix.nbytes)
 
 

@@ -177,7 +177,7 @@ def test_any_id_and_price_come_back_exactly(tmp_path_factory, ids, price):
 
 def test_refuses_files_that_hold_no_products(write, tmp_path):
     assert "No such file" in refusal(tmp_path / "absent.csv")
-    assert "directory" in refusal(tmp_path)
+    assert "found a folder with no file, expected a table of products" in refusal(tmp_path)
     assert "empty file" in refusal(write(""))
     assert "no products" in refusal(write(HEADER))
 
@@ -318,10 +318,11 @@ def test_counts_further_offenders(write):
     ("content", "said"),
     [
         (
-            gzip.compress(b"sample_id,catalog_content,image_link\n", mtime=0),
-            "compressed with gzip, .*Unpack it \\(gunzip FILE\\)",
+            gzip.compress(b"sample_id,catalog_content,image_link\n" * 9, mtime=0)[:-9],
+            "expected a file compressed with gzip",
         ),
-        (b"PAR1\x15\x04", "a parquet file, .*pandas.read_parquet\\(FILE\\) and write it with .to_csv"),
+        (gzip.compress(b"ORC\x01", mtime=0), "an ORC file, .*pandas.read_orc\\(FILE\\) and write it with .to_csv"),
+        (b"PAR1\x15\x04", "expected a parquet file of products. It may be truncated or damaged"),
         (b'[{"sample_id": 5}]', "found JSON"),
         (b"<!doctype html>", "a web page"),
         (pickle.dumps([1]), "found a pickle"),

@@ -51,7 +51,7 @@ def test_evaluation_is_of_holdout_rows_only(trained_project: Project) -> None:
 def test_predictor_gives_the_numbers_of_the_pipeline_alone_and_in_batches(trained_project: Project) -> None:
     data = trained_project.path / "data"
     predictor = Predictor.load(data / "06_models/moe/final/checkpoint.safetensors")
-    clip = read_embeddings(data / "01_raw/embeddings/clip/test", "npy", embeddings="image_embeddings.npy")
+    clip = read_embeddings(data / "01_raw/embeddings/clip/test", "npy")
     qwen = read_embeddings(data / "01_raw/embeddings/qwen/qwen3_embeddings_test.pkl", "pickle")
     both = [number for number in clip.ids if number in set(qwen.ids)]
     clip_rows = pd.Series(range(len(clip.ids)), index=clip.ids)[both].to_numpy()

@@ -26,12 +26,13 @@ from price_fusion.data.readers.pickles.child import Request, serve, set_limits
 from price_fusion.data.readers.pickles.process import Limits, collect, exchange_folder, read_pickle
 from price_fusion.data.readers.published_digests import check_digests
 from price_fusion.data.readers.raw import RawEmbeddings
+from price_fusion.data.readers.rows import Asked, FoundRows
 from price_fusion.errors import AlignmentError, DataError, PriceFusionError, UnsafePickleError
 from price_fusion.storage.files import sha256
 
 PICKLES = Path(__file__).parents[1] / "data/readers/pickles/files"
-NAMES = ("embeddings", "sample_ids")
-LIMITS = Limits.of(0, memory_gb=2, seconds=5)
+ASKED = Asked(memory_gb=2, seconds=5)
+LIMITS = Limits.of(0, ASKED.memory_gb, ASKED.seconds)
 
 Outcome = Literal[
     "right answer",
@@ -78,15 +79,22 @@ def mutated(whole: bytes, source: random.Random) -> bytes:
             return bytes(data)
 
 
+def judged(found: FoundRows, path: Path) -> RawEmbeddings:
+    """What a run makes of the rows of a file."""
+    return RawEmbeddings.from_arrays(found.ids, found.vectors, str(path), nulls=found.nulls)
+
+
 def read_forked(path: Path) -> RawEmbeddings:
     """As ``read_pickle``, with a fork of this process in place of a new interpreter."""
     with exchange_folder() as folder:
-        request = Request(str(path), str(path), str(folder), *NAMES, LIMITS.memory, LIMITS.seconds, os.getpid())
+        request = Request(
+            str(path), str(path), "pickle", str(folder), None, None, LIMITS.memory, LIMITS.seconds, os.getpid()
+        )
         child = os.fork()
         if child == 0:
             _serve_and_end(request)
         _, status = os.waitpid(child, 0)
-        return collect(path, folder, os.waitstatus_to_exitcode(status), LIMITS)
+        return judged(collect(path, folder, os.waitstatus_to_exitcode(status), LIMITS), path)
 
 
 def _serve_and_end(request: Request) -> None:
@@ -103,7 +111,7 @@ def _serve_and_end(request: Request) -> None:
 def outcome_of(path: Path, ids: NDArray[np.int64], vectors: NDArray[np.floating], start_each: bool) -> Outcome:
     """How reading one file ends."""
     try:
-        raw = read_pickle(path, *NAMES, memory_gb=2, seconds=5) if start_each else read_forked(path)
+        raw = judged(read_pickle(path, ASKED), path) if start_each else read_forked(path)
     except (DataError, UnsafePickleError, AlignmentError) as error:
         return _named(path, error)
     if raw.vectors.shape != vectors.shape or raw.vectors.dtype != vectors.dtype:
@@ -124,7 +132,7 @@ def _named(path: Path, error: PriceFusionError) -> Outcome:
 
 def tally(pickle: Path, count: int, folder: Path, *, start_each: bool, seed: int) -> Tally:
     """Mutate one file ``count`` times and read each mutation."""
-    right = read_pickle(pickle, *NAMES)
+    right = judged(read_pickle(pickle, ASKED), pickle)
     digest, whole = sha256(pickle), pickle.read_bytes()
     source = random.Random(f"{seed} {pickle.name}")  # noqa: S311 - nothing here is secret
     outcomes: Counter[str] = Counter()

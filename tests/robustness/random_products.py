@@ -217,7 +217,6 @@ def _write_embeddings(
     return {
         "type": "price_fusion.datasets.embedding_files.EmbeddingFilesDataset",
         "filepath": str(path),
-        "file_format": "parquet" if options["format"] == "bytes" else options["format"],
         **extra,
     }
 

@@ -46,7 +46,12 @@ _RULES: tuple[tuple[Callable[[str], bool], str, str], ...] = (
 
 
 def parse_ids(
-    values: Sequence[str], origin: str, *, place: str = "row", numbers: Sequence[int] | None = None
+    values: Sequence[str],
+    origin: str,
+    *,
+    place: str = "row",
+    numbers: Sequence[int] | None = None,
+    repeats: bool = False,
 ) -> tuple[Ids, list[DataError]]:
     """Ids of one file from their text.
 
@@ -55,6 +60,7 @@ def parse_ids(
         origin: the file, for messages.
         place: what a place in the file is called.
         numbers: of the places, (N,); 0 to N - 1 by default.
+        repeats: whether the same id may occur again; ``repeated_ids`` is then for the caller.
 
     Returns:
         int64 or fixed-width unicode (N,), and all that is wrong with them, of one kind each. The ids are of use only
@@ -64,7 +70,7 @@ def parse_ids(
     text = [value.strip() for value in values]
     whole = whole_numbers(text)
     if whole is not None:
-        return whole, repeated_ids(whole, origin, place=place, numbers=numbers)
+        return whole, [] if repeats else repeated_ids(whole, origin, place=place, numbers=numbers)
     problems = []
     for broken, what, advice in _RULES:
         rows = [row for row, value in enumerate(text) if broken(value)]
@@ -75,7 +81,7 @@ def parse_ids(
         # One id that is too long makes a wide array; half a surrogate pair cannot be looked up.
         text = [value if len(value) <= LONGEST and value.isprintable() else "" for value in text]
     ids = np.array(text, dtype=np.str_)
-    return ids, [*problems, *repeated_ids(ids, origin, place=place, numbers=numbers)]
+    return ids, problems if repeats else [*problems, *repeated_ids(ids, origin, place=place, numbers=numbers)]
 
 
 def whole_numbers(text: Sequence[str]) -> NDArray[np.int64] | None:
@@ -87,8 +93,18 @@ def whole_numbers(text: Sequence[str]) -> NDArray[np.int64] | None:
         return None
 
 
-def repeated_ids(ids: Ids, origin: str, *, place: str = "row", numbers: Sequence[int] | None = None) -> list[DataError]:
-    """An error if ids occur twice, and one if there are ids that only Unicode's ways to write a letter tell apart."""
+def repeated_ids(
+    ids: Ids, origin: str, *, place: str = "row", numbers: Sequence[int] | None = None, advice: str = ""
+) -> list[DataError]:
+    """An error if ids occur twice, and one if there are ids that only Unicode's ways to write a letter tell apart.
+
+    Args:
+        ids: (N,).
+        origin: the file, for messages.
+        place: what a place in the file is called.
+        numbers: of the places, (N,); 0 to N - 1 by default.
+        advice: what else may be done about ids that occur twice.
+    """
     numbers = range(len(ids)) if numbers is None else numbers
     index = pd.Index(ids)
     index = index[index != ""] if ids.dtype.kind == "U" else index
@@ -105,7 +121,7 @@ def repeated_ids(ids: Ids, origin: str, *, place: str = "row", numbers: Sequence
         problems.append(
             AlignmentError(
                 f"{origin}: {len(repeats):,} id(s) occur more than once: {shown}; expected each id once. "
-                f"Keep one {place} for each product."
+                f"Keep one {place} for each product{advice}."
             )
         )
     twins = _twins(index.unique().tolist()) if ids.dtype.kind == "U" else []

@@ -1,4 +1,4 @@
-"""Product tables: the CSV files with ids, texts, image links and, for labelled products, prices in currency units."""
+"""Product tables: the CSV or parquet files with ids, texts, image links and, for labelled products, prices in currency units."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from price_fusion.data.ids import parse_ids
 from price_fusion.data.placeholders import without_placeholders
 from price_fusion.data.prices import parse_prices
 from price_fusion.data.readers.column_names import ColumnNames
-from price_fusion.data.readers.delimited import Records, read_records
+from price_fusion.data.readers.delimited import Records
 from price_fusion.data.readers.layout import Layout
+from price_fusion.data.readers.product_records import read_product_records
 from price_fusion.errors import DataError, combined
 from price_fusion.lazy import pd
 
@@ -32,8 +33,8 @@ def read_products(
     """Read a table of products.
 
     Args:
-        path: CSV file with a header. Quoted fields may hold newlines, delimiters and doubled quotes; blank lines and columns
-            without a name are left out.
+        path: CSV file with a header, plain or compressed with gzip; parquet file, or folder of such. In a CSV, quoted fields may
+            hold newlines, delimiters and doubled quotes; blank lines and columns without a name are left out.
         labelled: whether prices are wanted. Without, a ``price`` column is dropped unread.
         layout: delimiter, encoding and number format, where the file does not show them.
         sha256: hexadecimal digest that the file must have.
@@ -53,7 +54,9 @@ def read_products(
     layout = layout or Layout()
     names = names or ColumnNames()
     needed = names.needed(labelled=labelled or rows != "all")
-    records = _chosen(read_records(path, needed, layout, sha256=sha256, addresses=names.image), names.price, rows, path)
+    records = _chosen(
+        read_product_records(path, needed, layout, sha256=sha256, addresses=names.image), names.price, rows, path
+    )
     text = names.as_inside(records.columns)
     if not labelled:
         text.pop("price", None)

@@ -8,21 +8,30 @@ from typing import Any, Literal, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
-from price_fusion.data.readers.embedding_files import files_of_embeddings, read_embeddings
+from price_fusion.data.ids import Ids
+from price_fusion.data.readers.embedding_files import FileFormat, locate_embeddings, read_embeddings
 from price_fusion.data.readers.raw import RawEmbeddings
+from price_fusion.data.readers.row_rules import RowRules, Several
+from price_fusion.data.readers.rows import Asked
 from price_fusion.datasets.errors import kedro_errors
 from price_fusion.datasets.local_path import local_path
+from price_fusion.datasets.product_table import ProductTableDataset
 
 
 class EmbeddingFilesDataset(AbstractDataset[NoReturn, RawEmbeddings]):
-    """Ids and vectors of one source, read only.
+    """Ids and vectors of one source, read only. Their format follows from the first bytes of the file.
 
     Args:
-        filepath: a pickle or parquet file, or a folder of ``.npy`` files.
-        file_format: ``pickle`` (a dict or a pandas frame), ``npy`` (a folder) or ``parquet``.
-        embeddings: key, file or column of the vectors, where it is not the format's usual one.
-        ids: key, file or column of the ids, likewise.
-        binary_dtype: type of the numbers in a binary parquet column.
+        filepath: a file or folder.
+        file_format: ``auto``, or what the format must be.
+        embeddings: key, file or column of the vectors, where it is not a usual one and not the only one; ``emb_*`` for a column
+            a dimension.
+        ids: key, file or column of the ids, likewise. ``products``: row n belongs to product n of the product file, as rows
+            of a ``.npy`` without ids do.
+        id_column: column of the ids, where ``ids`` names a table beside the vectors.
+        binary_dtype: type of the numbers in a binary column.
+        missing: which rows count as no embedding of their product: ``null``, ``nan`` or ``zero``.
+        several_rows: ``mean`` averages several rows of one id, which are refused otherwise.
         sha256: digest that the file must have; for a folder, the digest of each file that is read, by its name. It is
             compared before anything is read.
         memory_gb: GiB of memory that reading a pickle may take, where the default, derived from its size, is not enough.
@@ -34,10 +43,13 @@ class EmbeddingFilesDataset(AbstractDataset[NoReturn, RawEmbeddings]):
         self,
         *,
         filepath: str,
-        file_format: Literal["pickle", "npy", "parquet"],
+        file_format: FileFormat = "auto",
         embeddings: str | None = None,
         ids: str | None = None,
+        id_column: str | None = None,
         binary_dtype: Literal["float16", "float32"] = "float32",
+        missing: Literal["refuse", "null", "nan", "zero"] | None = "refuse",
+        several_rows: Several = "refuse",
         sha256: str | Mapping[str, str] | None = None,
         memory_gb: float | None = None,
         seconds: float | None = None,
@@ -45,35 +57,43 @@ class EmbeddingFilesDataset(AbstractDataset[NoReturn, RawEmbeddings]):
     ) -> None:
         self._filepath = local_path(filepath)
         self._file_format = file_format
-        self._embeddings = embeddings
-        self._ids = ids
-        self._binary_dtype = binary_dtype
+        self._asked = Asked(embeddings, ids, id_column, binary_dtype, memory_gb, seconds)
+        with kedro_errors():
+            self._rules = RowRules("null" if missing is None else missing, several_rows)  # null without quotes, in YAML
         self._sha256 = sha256
-        self._memory_gb = memory_gb
-        self._seconds = seconds
+        self._products: ProductTableDataset | None = None
         self.metadata = metadata
 
     def load(self) -> RawEmbeddings:
-        """Read ids and vectors; ``.npy`` vectors are memory-mapped."""
+        """Read ids and vectors; what can be memory-mapped is."""
         with kedro_errors():
             return read_embeddings(
                 self._filepath,
                 self._file_format,
-                embeddings=self._embeddings,
-                ids=self._ids,
-                binary_dtype=self._binary_dtype,
+                asked=self._asked,
+                rules=self._rules,
+                products=self._product_ids if self._products is not None else None,
                 sha256=self._sha256,
-                memory_gb=self._memory_gb,
-                seconds=self._seconds,
             )
+
+    def follow(self, products: ProductTableDataset) -> None:
+        """Take the ids of vectors without ids of their own from the file of these products."""
+        self._products = products
 
     def files(self) -> list[Path]:
         """The files that are read."""
-        return files_of_embeddings(self._filepath, self._file_format, self._embeddings, self._ids)
+        with kedro_errors():
+            located = locate_embeddings(self._filepath, self._file_format, self._asked)
+        products = self._products.files() if located.needs_products and self._products is not None else []
+        return [*located.files, *products]
 
     def save(self, data: NoReturn) -> None:
         """Refuse: raw data is never written."""
         raise DatasetError(f"{self._filepath} is raw data and is never written.")
+
+    def _product_ids(self) -> tuple[Ids, str]:
+        assert self._products is not None  # noqa: S101 - for the type checker
+        return self._products.ids_in_file(), str(self._products.files()[0])
 
     @kedro_errors()
     def _exists(self) -> bool:

@@ -1,15 +1,18 @@
-"""Products of a CSV file."""
+"""Products of a CSV or parquet file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 from kedro.io import AbstractDataset, DatasetError
 
+from price_fusion.data.ids import Ids, ids_of
 from price_fusion.data.products import ProductRows, read_products
 from price_fusion.data.readers.column_names import ColumnNames
 from price_fusion.data.readers.layout import Layout
+from price_fusion.data.readers.product_records import files_of_products
 from price_fusion.datasets.errors import DatasetFileError, kedro_errors
 from price_fusion.datasets.local_path import local_path
 from price_fusion.datasets.raw_files import ProductFilesDataset
@@ -20,7 +23,7 @@ class ProductTableDataset(AbstractDataset[NoReturn, "pd.DataFrame"]):
     """``train.csv`` or ``test.csv``, checked: ``sample_id``, ``catalog_content``, ``image_link`` and, labelled, ``price``.
 
     Args:
-        filepath: the CSV file.
+        filepath: a CSV file, plain or compressed with gzip; a parquet file, or a folder of such.
         labelled: whether it has prices (in currency units, positive and finite).
         delimiter: between fields, where it is none of ``,``, ``;``, tab and ``|``, which are found by themselves.
         decimal: between whole and fractional digits.
@@ -72,6 +75,19 @@ class ProductTableDataset(AbstractDataset[NoReturn, "pd.DataFrame"]):
                 rows=self._rows,
             )
 
+    def ids_in_file(self) -> Ids:
+        """Ids of all products of the file, with or without a price, in its order."""
+        with kedro_errors():
+            products = read_products(
+                self._filepath, labelled=False, layout=self._layout, sha256=self._sha256, names=self._names
+            )
+        return ids_of(products["sample_id"])
+
+    def files(self) -> list[Path]:
+        """The files that are read."""
+        with kedro_errors():
+            return files_of_products(self._filepath)
+
     def in_pieces(self) -> ProductFilesDataset:
         """The same products, to be read piece by piece."""
         layout = self._layout
@@ -93,7 +109,7 @@ class ProductTableDataset(AbstractDataset[NoReturn, "pd.DataFrame"]):
 
     @kedro_errors()
     def _exists(self) -> bool:
-        return self._filepath.is_file()
+        return self._filepath.exists()
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath), "labelled": self._labelled}

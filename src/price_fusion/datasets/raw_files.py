@@ -88,8 +88,9 @@ class ParquetEmbeddingsDataset(RawFilesDataset):
 
     Args:
         filepath: the folder, or its address in an object store; partitions are folders in it.
-        embeddings: column of the vectors: lists of floats, or bytes.
-        ids: column of the ids.
+        embeddings: column of the vectors (lists of floats, or bytes), where it is not a usual one and not the only one; ``emb_*``
+            for a column a dimension.
+        ids: column of the ids, where it is not a usual one.
         binary_dtype: type of the numbers in a binary column.
         metadata: for plugins.
     """
@@ -98,8 +99,8 @@ class ParquetEmbeddingsDataset(RawFilesDataset):
         self,
         *,
         filepath: str,
-        embeddings: str = "embedding",
-        ids: str = "sample_id",
+        embeddings: str | None = None,
+        ids: str | None = None,
         binary_dtype: Literal["float16", "float32"] = "float32",
         metadata: dict[str, Any] | None = None,
     ) -> None:

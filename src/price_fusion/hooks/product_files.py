@@ -1,22 +1,28 @@
-"""Products in buckets are those of the catalog entries ``train_products`` and ``test_products``, however they are written."""
+"""What follows the catalog entries ``train_products`` and ``test_products``: products in buckets, and embeddings without ids."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
+from price_fusion.datasets.embedding_files import EmbeddingFilesDataset
 from price_fusion.datasets.product_table import ProductTableDataset
 from price_fusion.datasets.raw_files import ProductFilesDataset
 from price_fusion.errors import ParameterError
 
 _FILES = "_product_files"
+_EMBEDDINGS = re.compile(r".+\.(?P<part>train|test)_embeddings")
 
 
 class ProductFilesHooks:
-    """Derives ``<part>_product_files`` from ``<part>_products``, unless the catalog has an entry of that name."""
+    """Derives ``<part>_product_files`` from ``<part>_products``, unless the catalog has an entry of that name.
+
+    Tells embeddings which products they follow, should they have no ids of their own.
+    """
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
@@ -28,6 +34,8 @@ class ProductFilesHooks:
         for name in sorted(pipeline.inputs()):
             if name.endswith(_FILES) and name not in catalog:
                 catalog[name] = _files(catalog, f"{name.removesuffix(_FILES)}_products", name)
+            if match := _EMBEDDINGS.fullmatch(name):
+                _let_follow(catalog.get(name), catalog.get(f"{match['part']}_products"))
 
 
 def _files(catalog: CatalogProtocol[Any, Any], products: str, name: str) -> ProductFilesDataset:
@@ -39,3 +47,8 @@ def _files(catalog: CatalogProtocol[Any, Any], products: str, name: str) -> Prod
             "price_fusion.datasets.ProductFilesDataset."
         )
     return dataset.in_pieces()
+
+
+def _let_follow(embeddings: object, products: object) -> None:
+    if isinstance(embeddings, EmbeddingFilesDataset) and isinstance(products, ProductTableDataset):
+        embeddings.follow(products)

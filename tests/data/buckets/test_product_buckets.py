@@ -1,6 +1,7 @@
 """Product tables in buckets: the rows that the reader in memory gives, their groups and splits, and what is refused."""
 
 import csv
+import gzip
 import re
 from dataclasses import replace
 
@@ -145,6 +146,7 @@ def test_unlabelled_products_have_no_prices_and_no_splits(tmp_path, file):
         (HEADER + "1,x,y,2\r\n2,x,y,2\n3,x,y,4\r", "utf-8", Layout()),
         (HEADER + '1,"' + "<li>made up</li>" * 20_000 + '",y,2\n', "utf-8", Layout()),
         ('"sample_id","catalog_content",image_link,price,\n 1 ,"ä",x,1.5,junk\n', "utf-8", Layout()),
+        (gzip.compress((HEADER + "1,ä,x,1.5\n" * 1).encode(), mtime=0), None, Layout()),
     ],
 )
 def test_layouts(tmp_path, file, text, encoding, layout):
@@ -412,7 +414,8 @@ def test_an_empty_split_is_refused(refusal, file):
         (HEADER.encode() + b"1,x,y,2\n2,\xe4,y,2\n", "line 3"),
         (HEADER + "1,x,y,2\n2,tea,green,y,\n3,x,y,2,\n", "record 2 (beginning '2,tea,green,y,') has 5; record 3"),
         (HEADER + '1,x,y,2\n2,"' + "x" * 17_000_000 + '",y,2\n', "line 3 has a field of more than"),
-        (b"\x1f\x8b\x08" + bytes(40), "compressed with gzip, expected delimited text"),
+        (gzip.compress((HEADER + "1,x,y,2\n").encode(), mtime=0)[:-9], "expected a file compressed with gzip"),
+        (gzip.compress(b"\x89HDF\r\n\x1a\n", mtime=0), "an HDF5 file, expected delimited text"),
         (HEADER + "1,x\0,y,2\n", "NUL byte"),
         (HEADER.encode() + b"1,x" + b" " * 1_100_000 + b"\0,y,2\n", "record(s) hold a NUL byte: record 1"),
         ((HEADER + "1,x,y,2\n").encode("utf-16"), "UTF-16"),

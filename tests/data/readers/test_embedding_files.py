@@ -11,15 +11,22 @@ import pyarrow.parquet as pq
 import pytest
 
 from price_fusion.data.readers.embedding_files import read_embeddings
+from price_fusion.data.readers.row_rules import RowRules
+from price_fusion.data.readers.rows import Asked
 from price_fusion.errors import AlignmentError, DataError, UnsafePickleError
 
 IDS = [30, 10, 20]
 VECTORS = np.arange(12, dtype=np.float32).reshape(3, 4)
 
 
-def refusal(path, file_format, error=DataError, **options):
+def read(path, file_format="auto", *, products=None, missing="refuse", several_rows="refuse", **asked):
+    rules = RowRules(missing, several_rows)
+    return read_embeddings(path, file_format, asked=Asked(**asked), rules=rules, products=products)
+
+
+def refusal(path, file_format="auto", error=DataError, **options):
     with pytest.raises(error) as caught:
-        read_embeddings(path, file_format, **options)
+        read(path, file_format, **options)
     assert str(path) in str(caught.value)
     return str(caught.value)
 
@@ -34,7 +41,7 @@ def check(raw, dtype=np.float32):
 def test_missing_paths_and_formats(tmp_path):
     for file_format in ("pickle", "npy", "parquet"):
         assert "no such file or folder" in refusal(tmp_path / "absent", file_format)
-    assert "unknown format 'csv', expected one of pickle, npy, parquet" in refusal(tmp_path, "csv")
+    assert "unknown file_format 'csv', expected one of auto, npy, npz, pickle" in refusal(tmp_path, "csv")
 
 
 # --- pickle ---
@@ -57,25 +64,33 @@ def test_pickle_of_tensors_and_other_keys(tmp_path):
     torch = pytest.importorskip("torch")
     for dtype, read_as in [(torch.bfloat16, np.float32), (torch.float16, np.float16), (torch.float64, np.float64)]:
         content = {"e": torch.from_numpy(VECTORS).to(dtype), "i": [torch.tensor(i) for i in IDS]}
-        check(read_embeddings(dumped(tmp_path / "a.pkl", content), "pickle", embeddings="e", ids="i"), read_as)
+        check(read(dumped(tmp_path / "a.pkl", content), embeddings="e", ids="i"), read_as)
 
 
 def test_pickles_refused(tmp_path):
     path = tmp_path / "a.pkl"
-    message = refusal(dumped(path, [VECTORS]), "pickle")
-    assert "found a list of 1, the first an array of shape (3, 4) and dtype float32 in the pickle" in message
-    message = refusal(dumped(path, {"embedding": VECTORS, "sample_ids": IDS}), "pickle")
+    message = refusal(dumped(path, [VECTORS]))
+    assert "found a list of 1, the first an array of shape (3, 4) and dtype float32, expected a dict" in message
+    message = refusal(dumped(path, {"embedding": VECTORS, "sample_ids": IDS}), embeddings="embeddings")
     assert "no key 'embeddings', only 'embedding', 'sample_ids'; did you mean 'embedding'?" in message
-    assert "no key 'embeddings', only none" in refusal(dumped(path, {}), "pickle")
-    assert "vectors are a list" in refusal(dumped(path, {"embeddings": [1.0], "sample_ids": [1]}), "pickle")
+    assert "no key 'embeddings', only none" in refusal(dumped(path, {}))
+    message = refusal(dumped(path, {"embeddings": [1.0], "sample_ids": [1]}))
+    assert "'embeddings': found a float in row 0 that is no vector of floats" in message
     dumped(path, {"embeddings": VECTORS, "sample_ids": [1, 1, 2]})
-    assert "more than once" in refusal(path, "pickle", AlignmentError)
-    assert "builtins.print" in refusal(dumped(path, {"embeddings": print}), "pickle", UnsafePickleError)
-    assert "found a folder with a.pkl, expected a pickle" in refusal(tmp_path, "pickle")
+    message = refusal(path, error=AlignmentError)
+    assert "1 in rows 0, 1" in message
+    assert "set 'several_rows: mean'" in message
+    assert "builtins.print" in refusal(dumped(path, {"embeddings": print}), error=UnsafePickleError)
+    assert "found a folder with a.pkl, expected" in refusal(tmp_path)
     path.write_bytes(b"")
-    assert "empty file" in refusal(path, "pickle")
+    assert "empty file" in refusal(path)
     path.write_bytes(pickle.dumps({})[:-1])
-    assert "breaks off" in refusal(path, "pickle")
+    assert "breaks off" in refusal(path)
+
+
+def test_labels_beside_vectors_are_never_taken_for_ids(tmp_path):
+    content = {"embeddings": VECTORS, "labels": IDS, "rows": np.arange(3)}
+    assert "no key 'sample_ids', only 'embeddings', 'labels', 'rows'" in refusal(dumped(tmp_path / "a.pkl", content))
 
 
 # --- npy ---
@@ -98,9 +113,12 @@ def test_npy_is_memory_mapped(folder):
 def test_npy_with_other_names(folder):
     (folder / "embeddings.npy").rename(folder / "image_embeddings.npy")
     (folder / "sample_ids.npy").rename(folder / "image_sample_ids.npy")
-    check(read_embeddings(folder, "npy", embeddings="image_embeddings.npy", ids="image_sample_ids.npy"))
-    message = refusal(folder, "npy")
-    assert "no file 'embeddings.npy', only 'image_embeddings.npy', 'image_sample_ids.npy'; did you mean" in message
+    check(read(folder, embeddings="image_embeddings.npy", ids="image_sample_ids.npy"))
+    check(read(folder))  # there is one array that is not of ids, and one that is
+    np.save(folder / "text_embeddings.npy", VECTORS)
+    message = refusal(folder)
+    assert "no file 'embeddings.npy', only 'image_embeddings.npy', 'image_sample_ids.npy', 'text_embedd" in message
+    assert "did you mean" in message
 
 
 def test_npy_truncated_anywhere(folder):
@@ -120,7 +138,6 @@ def refusal_of_any(folder):
 
 def test_npy_refused(folder):
     path = folder / "embeddings.npy"
-    assert "expected a folder" in refusal(path, "npy")
     np.save(path, np.array([["a", 1.0]] * 3, dtype=object))
     assert "Python objects (dtype object)" in refusal(folder, "npy")
     path.write_bytes(pickle.dumps(VECTORS))
@@ -158,13 +175,34 @@ def test_arrays_of_objects_say_how_to_write_them(folder, name, array, advice):
     assert advice in refusal_of_any(folder)
 
 
-def test_vectors_without_ids_say_how_to_add_them(folder):
-    message = refusal(folder / "embeddings.npy", "npy")
-    assert "found a .npy array, expected a folder with 'embeddings.npy' and 'sample_ids.npy'" in message
-    assert "numpy.save('sample_ids.npy', " in message
+def test_the_ids_beside_an_array_are_those_of_its_rows(folder):
+    check(read(folder / "embeddings.npy"))
+    np.save(folder / "image_ids.npy", np.arange(3))
+    message = refusal(folder / "embeddings.npy")
+    assert "found 2 files that may hold the ids of 'embeddings.npy' ('image_ids.npy', 'sample_ids.npy')" in message
+    check(read(folder / "embeddings.npy", ids="sample_ids.npy"))
+    assert "no file 'sample_id.npy', only" in refusal(folder, ids="sample_id.npy")
+
+
+def test_an_array_without_ids_is_in_the_order_of_the_product_file(folder):
     (folder / "sample_ids.npy").unlink()
-    assert "numpy.save('sample_ids.npy', " in refusal(folder, "npy")
-    assert "(file_format: npy)" in refusal(folder / "embeddings.npy", "parquet")
+    for path in (folder, folder / "embeddings.npy"):
+        check(read(path, products=lambda: (np.array(IDS), "train.csv")))
+        message = refusal(path, products=lambda: (np.arange(4), "train.csv"))
+        assert "found 3 rows without ids, and 4 products in train.csv" in message
+        assert "numpy.save('sample_ids.npy', ids)" in refusal(path)
+
+
+def test_other_files_are_in_that_order_only_if_the_catalog_says_so(tmp_path):
+    def products():
+        return np.array(IDS), "train.csv"
+
+    for content in (VECTORS, list(VECTORS), VECTORS.tolist()):
+        path = dumped(tmp_path / "a.pkl", content)
+        assert "set 'ids: products' in its catalog entry" in refusal(path, products=products)
+        raw = read(path, products=products, ids="products")
+        assert raw.ids.tolist() == IDS
+        assert raw.vectors.tolist() == VECTORS.tolist()
 
 
 # --- parquet ---
@@ -201,8 +239,8 @@ def test_parquet_floats_of_other_sizes(tmp_path, dtype):
 def test_parquet_bytes_of_float16_and_other_names(tmp_path):
     column = pa.array([row.tobytes() for row in VECTORS.astype(np.float16)])
     path = written(tmp_path / "a", column, names=("id", "vector"))
-    check(read_embeddings(path, "parquet", embeddings="vector", ids="id", binary_dtype="float16"), np.float16)
-    assert "no column 'embedding', only 'id', 'vector'" in refusal(path, "parquet")
+    check(read(path, embeddings="vector", ids="id", binary_dtype="float16"), np.float16)
+    assert "found no column 'embedding', and columns that are no dimensions ('vector')" in refusal(path)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +255,7 @@ def test_parquet_bytes_of_float16_and_other_names(tmp_path):
         (pa.array([[1], [2], [3]]), IDS, "lists of int64"),
         (pa.array([1.0, 2.0, 3.0]), IDS, "type double"),
         (pa.array(["a", "b", "c"]), IDS, "type string"),
-        (COLUMNS["list"], [1, None, None], r"2 of 3 rows are null \(rows 1, 2\)"),
+        (COLUMNS["list"], [1, None, None], r"2 rows are null \(rows 1, 2\)"),
         (COLUMNS["list"], [1.0, 2.0, 3.0], "neither whole numbers nor text"),
         (pa.array([], pa.list_(pa.float32())), pa.array([], pa.int64()), "no rows"),
     ],
@@ -257,12 +295,14 @@ def test_an_index_of_pandas_in_parquet_may_hold_row_numbers(tmp_path):
     assert "may hold row numbers" in refusal(path, "parquet")
 
 
-def test_parquet_with_a_column_for_each_dimension_says_how_to_write_it(tmp_path):
+def test_columns_that_are_no_dimensions_are_never_read_as_such(tmp_path):
     path = tmp_path / "a.parquet"
-    pq.write_table(pa.table({"sample_id": IDS, "d0": VECTORS[:, 0], "d1": VECTORS[:, 1]}), path)
-    message = refusal(path, "parquet")
-    assert "no column 'embedding', only 'sample_id', 'd0', 'd1'" in message
-    assert "pandas.DataFrame({'sample_id': ids, 'embedding': list(" in message
+    columns = {"sample_id": IDS, "d1": VECTORS[:, 1], "d0": VECTORS[:, 0]}
+    for name, values in [("price", [9.5, 8.5, 7.5]), ("title", ["a", "b", "c"])]:
+        pq.write_table(pa.table({**columns, name: values}), path)
+        assert f"columns that are no dimensions ('{name}')" in refusal(path)
+        assert read(path, embeddings="d*").vectors.tolist() == VECTORS[:, :2].tolist()  # in the order of their numbers
+    assert "no column 'e', only 'd1', 'd0', 'title'" in refusal(path, embeddings="e")
 
 
 @pytest.mark.parametrize("ids", [pa.array(["x9", "10", "x9é"]), pa.array([30, 10, 20], pa.uint32())])
@@ -280,54 +320,55 @@ def test_parquet_of_dictionaries_and_halffloats(tmp_path, ids):
 
 def test_the_catalog_names_another_format_than_the_file_has(tmp_path):
     path = written(tmp_path / "a", COLUMNS["list"])
-    assert "found a parquet file, expected a pickle. Set 'file_format: parquet'" in refusal(path, "pickle")
+    message = refusal(path, "pickle")
+    assert "found parquet, going by its first bytes, but its catalog entry says 'file_format: pickle'" in message
     dumped(path, {})
     for file_format in ("parquet", "npy"):
-        assert "Set 'file_format: pickle'" in refusal(path, file_format)
+        assert (
+            f"found a pickle, going by its first bytes, but its catalog entry says 'file_format: {file_format}'"
+            in refusal(path, file_format)
+        )
 
 
-@pytest.mark.parametrize("file_format", ["pickle", "parquet", "npy"])
-def test_other_formats_are_named_and_not_called_damaged(tmp_path, file_format):
+def test_other_formats_are_named_and_not_called_damaged(tmp_path):
     path = tmp_path / "vectors.bin"
     for content, found in [
-        (gzip.compress(b"x", mtime=0), "compressed with gzip, expected .*gunzip"),
-        (b"id,d0,d1\n5,0.1,0.2\n", "found text, such as CSV, expected"),
+        (b"id,d0,d1\n5,0.1,0.2\n", "found text, such as CSV, expected embeddings as .npy, .npz, a pickle"),
         (b'{"5": [0.1, 0.2]}', "found JSON, expected"),
+        (gzip.compress(b"\x89HDF\r\n\x1a\n\0", mtime=0), "found an HDF5 file, .*h5py"),
+        (b"FEA1" + b"\0" * 9, "found a Feather file of version 1, .*pandas.read_feather"),
+        (b"\x80\x04\x95joblib.numpy_pickle", "found a file of joblib.dump"),
+        (b"\x28\xb5\x2f\xfd\0", "compressed with Zstandard, expected .*unzstd"),
+        (b"\xa0\xa1\xa2", "of no known format, .*'file_format: pickle'"),
     ]:
         path.write_bytes(content)
-        message = refusal(path, file_format)
-        assert re.search(found, message)
+        message = refusal(path)
+        assert re.search(found, message), message
         assert not re.search("damaged|truncated|copy", message)
 
 
-def test_folders_where_a_file_is_expected(tmp_path):
+def test_folders_of_parts_hold_nothing_else(tmp_path):
     (tmp_path / "_SUCCESS").touch()
-    assert "found a folder with _SUCCESS, expected a pickle. Name the file" in refusal(tmp_path, "pickle")
+    assert "found a folder with nothing in it, expected .npy arrays, parts that are" in refusal(tmp_path)
     for part in range(3):
-        written(tmp_path / f"part-{part}.parquet", COLUMNS["list"])
-    for file_format in ("pickle", "parquet"):
-        message = refusal(tmp_path, file_format)
-        assert "a folder of 3 parquet file(s), as Spark and Dask write it" in message
-        assert "pyarrow.parquet.write_table" in message
-    (tmp_path / "npy").mkdir()
-    np.save(tmp_path / "npy" / "x.npy", VECTORS)
-    assert "Set 'file_format: npy'" in refusal(tmp_path / "npy", "parquet")
+        written(tmp_path / f"part-{part}.parquet", COLUMNS["list"], [10 * part, 10 * part + 1, 10 * part + 2])
+    assert read(tmp_path).ids.tolist() == [0, 1, 2, 10, 11, 12, 20, 21, 22]
+    (tmp_path / "part-1.parquet").write_bytes(bytes(99))
+    assert "part-1.parquet is no parquet file: copy it again" in refusal(tmp_path)
+    written(tmp_path / "part-1.parquet", COLUMNS["list"], names=("id", "embedding"))
+    assert "part-1.parquet: found other columns of vectors than in 'part-0.parquet'" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        (
-            {5: VECTORS[0], 7: VECTORS[1]},
-            r"a dict from ids to vectors \(of 2 products; the first vector is an array of",
-        ),
-        ({"x5": [0.5, 1.5]}, r"a dict from ids to vectors .*numpy\.stack\(list\(found\.values\(\)\)\)"),
-        (VECTORS, r"found an array of shape \(3, 4\) and dtype float32 in the pickle"),
+        (VECTORS, r"found an array of shape \(3, 4\) and dtype float32 without ids"),
         ([{"id": 5, "v": [0.5]}], r"found a list of 1, the first a dict of 1 \('id', 'v'\)|a dict of 2 \('id', 'v'\)"),
         ((IDS, VECTORS), "found a tuple of 2, the first a list of 3"),
         ({"train": {}, "test": {}}, "Its values are dicts: write each of them as a file of its own"),
-        ({"embeddings": list(VECTORS), "sample_ids": IDS}, r"a list of 3, the first an array of shape \(4,\)"),
-        ({"embeddings": VECTORS.tolist(), "sample_ids": IDS}, "a list of 3, the first a list of 4, the first a float"),
+        ({"x": VECTORS[0], "y": VECTORS[1, :2]}, "found 2 numbers in row 1 and 4 in row 0"),
+        ({"x": VECTORS[0], "y": "z"}, "found a str in row 1 that is no vector"),
+        ({"x": VECTORS[0], 7: VECTORS[1]}, "7 .int. in row 1 among strs|'x' .str. in row 0 among ints"),
     ],
 )
 def test_pickles_of_other_contents_say_what_was_found(tmp_path, content, found):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from price_fusion.data.readers.parquet_files import BinaryDtype, embeddings_of_columns, refuse_other_columns
+from price_fusion.data.readers.formats.arrow_columns import ColumnReader, find_columns
 from price_fusion.data.readers.raw import RawEmbeddings
+from price_fusion.data.readers.rows import Asked, BinaryDtype
 from price_fusion.errors import DataError
 from price_fusion.storage.store import Store
 
@@ -16,17 +17,17 @@ Block = tuple[str, int]
 
 @dataclass(frozen=True)
 class ParquetEmbeddings:
-    """Files of one folder with a column of ids and one of vectors (lists of floats, or bytes).
+    """Files of one folder with a column of ids and one of vectors (lists of floats, or bytes), or one of floats a dimension.
 
     A row group is read at a time: write them of 100 MB or so.
     """
 
     url: str
     """The folder; all its ``.parquet`` files count, those of its own folders, too."""
-    embeddings: str = "embedding"
-    """Column of the vectors."""
-    ids: str = "sample_id"
-    """Column of the ids."""
+    embeddings: str | None = None
+    """Column of the vectors, where it is not a usual one and not the only one; ``emb_*`` for a column a dimension."""
+    ids: str | None = None
+    """Column of the ids, where it is not a usual one."""
     binary_dtype: BinaryDtype = "float32"
     """Type of the numbers in a binary column."""
 
@@ -46,7 +47,7 @@ class ParquetEmbeddings:
         found: list[Block] = []
         for name in self._files(store):
             with store.parquet(name) as file:
-                refuse_other_columns(file.schema_arrow.names, self.embeddings, self.ids, f"{self.url}/{name}")
+                find_columns(file.schema_arrow, self._asked, f"{self.url}/{name}")
                 found += [(name, group) for group in range(file.num_row_groups)]
         if not found:
             raise DataError(f"{self.url}: parquet files without rows. Write them again.")
@@ -60,15 +61,21 @@ class ParquetEmbeddings:
             StorageError: if the file cannot be read.
         """
         name, group = block
-        with Store(self.url).parquet(name) as file:
-            table = file.read_row_group(group, columns=[self.embeddings, self.ids], use_threads=False)
         place = f"{self.url}/{name}, row group {group}"
-        return embeddings_of_columns(table, self.embeddings, self.ids, self.binary_dtype, place)
+        with Store(self.url).parquet(name) as file:
+            columns = find_columns(file.schema_arrow, self._asked, place)
+            table = file.read_row_group(group, columns=columns.names, use_threads=False)
+        found = ColumnReader(columns, self.binary_dtype, place).found(table.combine_chunks().to_batches())
+        return RawEmbeddings.from_arrays(found.ids, found.vectors, place, nulls=found.nulls)
 
     def version(self) -> list[Any]:
         """What tells these files from others: names, sizes, and times or tags of change."""
         store = Store(self.url)
         return [[name, *store.version(name)] for name in self._files(store)]
+
+    @property
+    def _asked(self) -> Asked:
+        return Asked(self.embeddings, self.ids, binary_dtype=self.binary_dtype)
 
     def _files(self, store: Store) -> list[str]:
         names = [name for name in store.names() if name.endswith(".parquet")]

@@ -6,23 +6,28 @@ What must be so is as in ``data/products.py``; few records of a file are in memo
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from price_fusion.data.buckets.csv_files import CsvFile
 from price_fusion.data.placeholders import EMPTY
 from price_fusion.data.products import ProductRows
 from price_fusion.data.readers.column_names import ID, IMAGE, INSIDE, PRICE, TEXT, ColumnNames
+from price_fusion.data.readers.file_kinds import unreadable
 from price_fusion.data.readers.layout import Layout
+from price_fusion.data.readers.product_records import is_parquet
 from price_fusion.data.readers.published_digests import check_digests
 from price_fusion.errors import DataError, StorageError
 from price_fusion.storage.store import Store
 from price_fusion.storage.workspace import Workspace, file_list, quoted
 
 PARQUET = (".parquet", ".pq")
+_GZIP = b"\x1f\x8b"
 _BLANKS = (
     "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
@@ -109,7 +114,13 @@ def opened(files: ProductFiles, workspace: Workspace) -> ProductSource:
     if files.sha256 is not None:
         check_digests(Store(files.url).path, files.sha256, [])
     local = [str(Store(url).path) if Store(url).is_local else url for url in found]
-    return _parquet(files, local, workspace) if local[0].lower().endswith(PARQUET) else _csv(files, local[0], workspace)
+    return _parquet(files, local, workspace) if _are_parquet(local) else _csv(files, local[0], workspace)
+
+
+def _are_parquet(paths: Sequence[str]) -> bool:
+    """Whether files are parquet: by their first bytes on a disk, by their names elsewhere."""
+    first = Store(paths[0])
+    return is_parquet(first.path) if first.is_local else paths[0].lower().endswith(PARQUET)
 
 
 def _found(url: str) -> FoundFile:
@@ -133,9 +144,14 @@ def _found(url: str) -> FoundFile:
 
 @contextmanager
 def _bytes_of(path: str) -> Iterator[BinaryIO]:
+    """A file; what gzip has compressed where it has."""
     try:
         with Path(path).open("rb") if Store(path).is_local else Store(path).filesystem.open(path, "rb") as stream:
-            yield stream
+            packed = stream.read(len(_GZIP)) == _GZIP
+            stream.seek(0)
+            yield cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if packed else stream
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise unreadable(path, "a file compressed with gzip", error) from error
     except OSError as error:
         raise StorageError(
             f"{path}: could not be read ({error.strerror or error}). Give the same command again."

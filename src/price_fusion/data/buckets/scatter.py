@@ -225,7 +225,8 @@ def _version_of(raw: RawEmbeddings) -> dict[str, Any]:
     mapped = getattr(raw.vectors, "filename", None)
     if mapped is not None and Path(mapped).exists():  # what was read of a pickle is mapped from a file that is gone
         version = FileVersion.of(Path(mapped))
-        return {"ids": ids, "file": str(mapped), "size": version.size, "mtime_ns": version.mtime_ns}
+        place = {"offset": raw.vectors.offset}  # type: ignore[attr-defined]  # a file may hold several matrices
+        return {"ids": ids, "file": str(mapped), "size": version.size, "mtime_ns": version.mtime_ns} | place
     digest = hashlib.sha256()
     for start in tracked(range(0, len(raw.ids), 8_192), f"hashing {raw.origin}", "blocks of rows"):
         digest.update(np.ascontiguousarray(raw.vectors[start : start + 8_192]).tobytes())

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from price_fusion.data.readers.file_kinds import refuse_broken_link, unreadable
+from price_fusion.data.readers.file_kinds import kind_of_file, refuse_broken_link, unreadable
+from price_fusion.data.readers.gzip_files import chunks
 from price_fusion.data.readers.layout import Layout, as_utf8, undecodable
 from price_fusion.data.readers.published_digests import check_digests
 from price_fusion.errors import DataError
@@ -49,7 +50,7 @@ def read_records(
     """Read a delimited file with a header.
 
     Args:
-        path: the file.
+        path: the file, plain or compressed with gzip.
         needed: columns that it must have.
         layout: how it was written.
         sha256: hexadecimal digest that it must have.
@@ -95,7 +96,8 @@ def _bytes(path: Path, needed: Sequence[str], sha256: str | None) -> bytes:
     try:
         if sha256 is not None and path.is_file():
             check_digests(path, sha256, [])
-        content = path.read_bytes()
+        kind = kind_of_file(path)
+        content = b"".join(chunks(path)) if kind is not None and kind.name == "gzip" else path.read_bytes()
     except PermissionError as error:
         raise unreadable(path, "", error) from error
     except OSError as error:

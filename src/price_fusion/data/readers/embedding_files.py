@@ -1,150 +1,208 @@
-"""Readers of stored embeddings, one for each file format.
+"""Stored embeddings: what a path leads to follows from the first bytes of its files, and a reader a format takes it from there.
 
-A format is one function and one line in ``_READERS``. What a file is follows from its first bytes (``file_kinds``). Readers
-find the ids and the matrix in a file; ``RawEmbeddings.from_arrays`` judges what they found.
+A format is a module in ``formats`` and a line in ``_READERS``. Readers find ids and vectors; ``RawEmbeddings.from_arrays``
+judges what they found.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-from price_fusion.data.readers.file_kinds import AS_ARRAYS, kind_of_file, refuse_broken_link, refuse_other_kind
-from price_fusion.data.readers.npy_folders import array_without_ids, read_npy_folder
-from price_fusion.data.readers.parquet_files import BinaryDtype, read_parquet
+from price_fusion.data.ids import Ids
+from price_fusion.data.readers.file_kinds import (
+    AS_ARRAYS,
+    kind_of,
+    kind_of_file,
+    refuse_broken_link,
+    refuse_other_kind,
+)
+from price_fusion.data.readers.formats.arrow_files import is_saved_dataset, locate_saved_dataset, read_arrow
+from price_fusion.data.readers.formats.npy_files import locate_npy, read_npy
+from price_fusion.data.readers.formats.npy_parts import are_parts, locate_parts, read_parts
+from price_fusion.data.readers.formats.npz_files import read_npz
+from price_fusion.data.readers.formats.parquet_files import read_parquet
+from price_fusion.data.readers.formats.safetensors_files import read_safetensors
+from price_fusion.data.readers.gzip_files import head, unpacked
 from price_fusion.data.readers.pickles.process import read_pickle
 from price_fusion.data.readers.published_digests import check_digests
 from price_fusion.data.readers.raw import RawEmbeddings
+from price_fusion.data.readers.row_rules import RowRules
+from price_fusion.data.readers.rows import Asked, FoundRows, Located
 from price_fusion.errors import DataError
 
-FileFormat = Literal["pickle", "npy", "parquet"]
-
-
-@dataclass(frozen=True)
-class _Options:
-    """What only one format needs."""
-
-    binary_dtype: BinaryDtype = "float32"
-    memory_gb: float | None = None
-    seconds: float | None = None
+FileFormat = Literal["auto", "npy", "npz", "pickle", "torch", "safetensors", "parquet", "arrow"]
+ProductIds = Callable[[], tuple[Ids, str]]
+"""Ids of the products in the order of their file, and its name."""
+_FORMATS = get_args(FileFormat)
+_EXPECTED = "embeddings as .npy, .npz, a pickle, a file of torch.save, safetensors, parquet or Arrow IPC"
+_AS_ASKED = Asked()
+_STRICT = RowRules()
+_SHOWN = 5
 
 
 def read_embeddings(
     path: Path,
-    file_format: FileFormat,
+    file_format: str = "auto",
     *,
-    embeddings: str | None = None,
-    ids: str | None = None,
-    binary_dtype: BinaryDtype = "float32",
+    asked: Asked = _AS_ASKED,
+    rules: RowRules = _STRICT,
+    products: ProductIds | None = None,
     sha256: str | Mapping[str, str] | None = None,
-    memory_gb: float | None = None,
-    seconds: float | None = None,
 ) -> RawEmbeddings:
     """Read the ids and vectors of one source.
 
     Args:
-        path: the pickle or parquet file, or the folder of .npy files.
-        file_format: ``pickle``: a dict of arrays or tensors, or a pandas frame; ``npy``: a folder with one file of vectors, which are
-            memory-mapped, and one of ids; ``parquet``: one column of vectors (lists, or bytes) and one of ids.
-        embeddings: the key, file name or column of the vectors. By default ``embeddings``, ``embeddings.npy`` or
-            ``embedding``.
-        ids: the key, file name or column of the ids. By default ``sample_ids``, ``sample_ids.npy`` or ``sample_id``.
-        binary_dtype: what the bytes of a binary parquet column are; little-endian.
+        path: the file or folder.
+        file_format: one of ``FileFormat``; the first bytes must agree, unless it is ``auto``.
+        asked: names of keys, columns or files, and limits.
+        rules: what is done with rows that are no embedding, and with several rows of one id.
+        products: gives the ids of vectors that have none of their own.
         sha256: the digest that the file must have; for a folder, the digest of each file that is read, by its name.
-        memory_gb: GiB that reading a pickle may take; by default 2, or 1 and six times the file, if that is more.
-        seconds: of processor time that reading a pickle may take; by default 30 and one for each 5 MB.
 
     Returns:
-        ids int64 (N,) and vectors (N, D), not aligned and not checked for NaN.
+        ids (N,) and vectors (N, D), not aligned and not checked for NaN; mapped where the format allows, or larger than a few
+        thousand rows.
 
     Raises:
         DataError: if a file, key or column is missing, damaged, of another format or of the wrong kind, or if a limit
             is not enough.
-        StorageError: if the temporary folder does not hold the arrays of a pickle.
+        StorageError: if the temporary folder does not hold what passes through it.
         UnsafePickleError: if a pickle asks for more than arrays and plain containers.
         AlignmentError: if an id occurs twice.
     """
-    if file_format not in _READERS:
-        raise DataError(f"{path}: unknown format {file_format!r}, expected one of {', '.join(_READERS)}.")
+    located = locate_embeddings(path, file_format, asked)
+    if sha256 is not None:
+        names = [str(file.relative_to(path)) for file in located.files] if path.is_dir() else []
+        check_digests(path, sha256, names)
+    found = _read(located, asked, str(path))
+    if found.ids is not None:
+        return RawEmbeddings.from_arrays(found.ids, found.vectors, str(path), nulls=found.nulls, rules=rules)
+    ids = _of_products(products, len(found.vectors), path)  # type: ignore[arg-type]
+    return RawEmbeddings.from_arrays(ids, found.vectors, str(path), nulls=found.nulls, rules=rules)
+
+
+def locate_embeddings(path: Path, file_format: str = "auto", asked: Asked = _AS_ASKED) -> Located:
+    """The files that ``read_embeddings`` reads, which has arguments of the same names, and their format.
+
+    Raises:
+        DataError: if there is nothing, a format that is not read, or another one than the catalog says.
+    """
+    if file_format not in _FORMATS:
+        raise DataError(f"{path}: unknown file_format {file_format!r}, expected one of {', '.join(_FORMATS)}.")
     refuse_broken_link(path)
     if not path.exists():
         raise DataError(
-            f"{path}: found no such file or folder, expected embeddings as {file_format}. "
-            "Put it there, or correct its path in the catalog."
+            f"{path}: found no such file or folder, expected embeddings. Put it there, or correct its path in the catalog."
         )
-    reader, default_embeddings, default_ids = _READERS[file_format]
-    names = (embeddings or default_embeddings, ids or default_ids)
-    if path.is_dir() and file_format != "npy":
-        raise _folder(path, _EXPECTED[file_format])
-    if sha256 is not None:
-        check_digests(path, sha256, names)
-    if path.is_file():
-        _refuse_other_file(path, file_format, *names)
-    return reader(path, *names, _Options(binary_dtype, memory_gb, seconds))
+    located = _located_folder(path, asked) if path.is_dir() else _located_file(path, file_format, asked)
+    found = _FORMAT_OF.get(located.kind, located.kind)
+    if file_format not in ("auto", found):
+        raise DataError(
+            f"{path}: found {_DESCRIBED[found]}, going by its first bytes, but its catalog entry says 'file_format: {file_format}'. "
+            "Remove that line (formats are recognised), or name the right file."
+        )
+    return located
 
 
-def files_of_embeddings(path: Path, file_format: FileFormat, embeddings: str | None, ids: str | None) -> list[Path]:
-    """The files that ``read_embeddings`` reads, which has arguments of the same names."""
-    if file_format != "npy":
-        return [path]
-    _, default_embeddings, default_ids = _READERS[file_format]
-    return [path / (embeddings or default_embeddings), path / (ids or default_ids)]
-
-
-def _refuse_other_file(path: Path, file_format: FileFormat, embeddings: str, ids: str) -> None:
-    """Refuse a file whose first bytes are those of another format, or that stands where a folder is expected."""
+def _located_file(path: Path, file_format: str, asked: Asked) -> Located:
     kind = kind_of_file(path)
-    expected = _EXPECTED.get(file_format, f"a folder with {embeddings!r} and {ids!r}")
-    if kind is not None and kind.name == "npy":
-        raise array_without_ids(path, *((embeddings, ids) if file_format == "npy" else _READERS["npy"][1:]))
-    if kind is not None and kind.name in _EXPECTED and kind.name != file_format:
+    if kind is not None and kind.name == "gzip":
+        kind = kind_of(head(path))
+    if kind is None and file_format == "pickle":
+        return Located("pickle", [path])  # protocols 0 and 1 begin as anything may
+    if kind is None:
         raise DataError(
-            f"{path}: found {kind.found}, expected {expected}. Set 'file_format: {kind.name}' in its catalog entry."
+            f"{path}: found a file of no known format, expected {_EXPECTED}. Name another in the catalog; if it is a pickle of protocol "
+            "0 or 1, set 'file_format: pickle'."
         )
-    refuse_other_kind(kind, path, (file_format,), expected, AS_ARRAYS)
-    if file_format == "npy":
+    refuse_other_kind(kind, path, _READERS, _EXPECTED, AS_ARRAYS)
+    return (
+        locate_npy(path, asked) if kind.name == "npy" else Located(kind.name, [path], needs_products=asked.of_products)
+    )
+
+
+def _located_folder(folder: Path, asked: Asked) -> Located:
+    if is_saved_dataset(folder):
+        return locate_saved_dataset(folder, asked)
+    if are_parts(folder):
+        return locate_parts(folder, asked)
+    files = _visible_files(folder)
+    kinds = {file: kind_of_file(file) for file in files}
+    names = {kind.name if kind else "unknown" for kind in kinds.values()}
+    if "npy" in {kind.name for file, kind in kinds.items() if kind and file.parent == folder}:
+        return locate_npy(folder, asked)
+    for parts in ("parquet", "arrow", "arrow stream"):
+        if names == {parts}:
+            return Located(parts, files, needs_products=asked.of_products)
+    listed = ", ".join(str(file.relative_to(folder)) for file in files[:_SHOWN]) + (
+        ", ..." if len(files) > _SHOWN else ""
+    )
+    others = [file for file, kind in kinds.items() if not kind or kind.name != "parquet"]
+    advice = "Name the file in the catalog."
+    if "parquet" in names:
+        advice = f"{others[0]} is no parquet file: copy it again, or remove it from the folder."
+    raise DataError(
+        f"{folder}: found a folder with {listed or 'nothing in it'}, expected .npy arrays, parts that are all parquet or all Arrow IPC, or "
+        f"a saved Hugging Face dataset. {advice}"
+    )
+
+
+def _visible_files(folder: Path) -> list[Path]:
+    """Files in a folder and in those in it; those that begin with a dot or an underscore are notes of writers (_SUCCESS)."""
+    found = [one for one in folder.rglob("*") if one.is_file()]
+    hidden = (".", "_")
+    return sorted(one for one in found if not any(part.startswith(hidden) for part in one.relative_to(folder).parts))
+
+
+def _read(located: Located, asked: Asked, origin: str) -> FoundRows:
+    read = _READERS[located.kind]
+    if len(located.vectors) > 1:
+        return read(located, asked, origin)
+    with unpacked(located.vectors[0]) as file:
+        if file == located.vectors[0]:
+            return read(located, asked, origin)
+        return read(Located(located.kind, [file], located.ids, located.needs_products), asked, origin)
+
+
+def _of_products(products: ProductIds | None, rows: int, path: Path) -> Ids:
+    if products is None:
         raise DataError(
-            f"{path}: found a file of no known format, expected {expected}. Name the folder in the catalog."
+            f"{path}: found vectors without ids, expected the ids of their rows. In a run they are those of the product file; elsewhere "
+            "save them beside the vectors: numpy.save('sample_ids.npy', ids)."
         )
-
-
-def _folder(path: Path, expected: str) -> DataError:
-    """The error for a folder where a file is expected."""
-    names = sorted(entry.name for entry in path.iterdir())
-    parts = len(list(path.rglob("*.parquet")))
-    found, advice = f"a folder with {', '.join(names[:_SHOWN]) or 'nothing in it'}", "Name the file in the catalog."
-    if parts:
-        found = f"a folder of {parts} parquet file(s), as Spark and Dask write it"
-        advice = (
-            "Join them with pyarrow.parquet.write_table(pyarrow.dataset.dataset(FOLDER).to_table(), FILE) and name that file "
-            "in the catalog with 'file_format: parquet'; runs in buckets read such folders (docs/scale.md)."
+    ids, file = products()
+    if len(ids) != rows:
+        raise DataError(
+            f"{path}: found {rows:,} rows without ids, and {len(ids):,} products in {file}, in whose order they would have to be; expected "
+            "as many. Save the ids of the rows beside them (numpy.save('sample_ids.npy', ids)), or make the embeddings of this file."
         )
-    elif any(name.endswith(".npy") for name in names):
-        advice = "Set 'file_format: npy' in its catalog entry."
-    return DataError(f"{path}: found {found}, expected {expected}. {advice}")
+    return ids
 
 
-def _read_pickle(path: Path, embeddings: str, ids: str, options: _Options) -> RawEmbeddings:
-    return read_pickle(path, embeddings, ids, memory_gb=options.memory_gb, seconds=options.seconds)
+def _read_pickle(located: Located, asked: Asked, origin: str) -> FoundRows:
+    return read_pickle(located.vectors[0], asked, kind=located.kind, origin=origin)
 
 
-def _read_npy_folder(path: Path, embeddings: str, ids: str, options: _Options) -> RawEmbeddings:
-    return read_npy_folder(path, embeddings, ids)
-
-
-def _read_parquet(path: Path, embeddings: str, ids: str, options: _Options) -> RawEmbeddings:
-    return read_parquet(path, embeddings, ids, options.binary_dtype)
-
-
-_READERS: dict[str, tuple[Callable[[Path, str, str, _Options], RawEmbeddings], str, str]] = {
-    "pickle": (_read_pickle, "embeddings", "sample_ids"),
-    "npy": (_read_npy_folder, "embeddings.npy", "sample_ids.npy"),
-    "parquet": (_read_parquet, "embedding", "sample_id"),
+_READERS: dict[str, Callable[[Located, Asked, str], FoundRows]] = {
+    "npy": read_npy,
+    "npy parts": read_parts,
+    "npz": read_npz,
+    "pickle": _read_pickle,
+    "torch": _read_pickle,
+    "safetensors": read_safetensors,
+    "parquet": read_parquet,
+    "arrow": read_arrow,
+    "arrow stream": read_arrow,
 }
-"""Format: its reader, and where that looks by default for vectors and for ids."""
-_EXPECTED = {"pickle": "a pickle", "parquet": "a parquet file"}
-"""Formats that are one file."""
-_SHOWN = 5
-"""Names in a folder that a message spells out."""
+_FORMAT_OF = {"npy parts": "npy", "arrow stream": "arrow"}
+_DESCRIBED = {
+    "npy": "a .npy array",
+    "npz": "an .npz archive",
+    "pickle": "a pickle",
+    "torch": "a file of torch.save",
+    "safetensors": "a safetensors file",
+    "parquet": "parquet",
+    "arrow": "Arrow IPC",
+}

@@ -80,7 +80,8 @@ _SIGNATURES: tuple[tuple[bytes, FileKind], ...] = (
     (rb"\x93NUMPY", _readable("npy", "a .npy array", "numpy.load(FILE)")),
     (rb"PAR1", _readable("parquet", "a parquet file", "pandas.read_parquet(FILE)")),
     (rb"PARE", FileKind("encrypted parquet", "an encrypted parquet file", "Write it without encryption.")),
-    (rb"ARROW1\0\0|FEA1", _readable("arrow", "an Arrow IPC (Feather) file", "pandas.read_feather(FILE)")),
+    (rb"ARROW1\0\0", _readable("arrow", "an Arrow IPC (Feather) file", "pandas.read_feather(FILE)")),
+    (rb"FEA1", _readable("feather 1", "a Feather file of version 1", "pandas.read_feather(FILE)")),
     (rb"\xff\xff\xff\xff", _readable("arrow stream", "an Arrow IPC stream", "pyarrow.ipc.open_stream(FILE)")),
     (rb"ORC[\x00-\x1f\x80-\xff]", _readable("orc", "an ORC file", "pandas.read_orc(FILE)")),
     (rb"Obj\x01", _readable("avro", "an Avro file", "fastavro.reader")),
@@ -157,10 +158,10 @@ def refuse_other_kind(
         raise DataError(f"{origin}: found {kind.found}, expected {expected}. {kind.advice.replace('{}', rewrite)}")
 
 
-def unreadable(path: Path, expected: str, error: Exception) -> DataError:
+def unreadable(path: Path | str, expected: str, error: Exception) -> DataError:
     """The error for a file that is of the format, and damaged or not ours to read."""
     if isinstance(error, PermissionError):
-        return DataError(f"{path}: {unreadable_by_us(path)}")
+        return DataError(f"{path}: {unreadable_by_us(Path(path))}")
     reason = (str(error).strip().splitlines() or ["no details"])[0][:200]
     return DataError(
         f"{path}: could not be read ({type(error).__name__}: {reason}), expected {expected}. "

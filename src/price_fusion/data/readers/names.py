@@ -1,14 +1,19 @@
-"""What to say when a key, column or file is not there under the name that was asked for."""
+"""Which of the keys, columns or files that there are is meant, and what to say when it is none."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from price_fusion.errors import DataError
 
 _SHOWN = 20
+
+
+def chosen(asked: str | None, usual: Iterable[str], present: Collection[str]) -> str | None:
+    """The name that was asked for, or else the first usual one that is there; None where it is not there."""
+    return next((name for name in ([asked] if asked is not None else usual) if name in present), None)
 
 
 def absent(origin: Path | str, kind: str, name: str, present: Iterable[str]) -> DataError:

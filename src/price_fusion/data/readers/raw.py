@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from price_fusion.data.ids import LONGEST, Ids, parse_ids, repeated_ids
+from price_fusion.data.readers.row_rules import RowRules, averaged, chosen_rows
 from price_fusion.errors import DataError, combined
 
 T = TypeVar("T")
@@ -24,6 +25,9 @@ _AS_ARRAY = (
 _INT64 = np.iinfo(np.int64)
 _SHOWN = 5
 """How many offenders a message spells out; the rest are counted."""
+_NONE: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+_STRICT = RowRules()
+_OR_MEAN = ", or set 'several_rows: mean' in the catalog entry to average them"
 
 
 @dataclass(frozen=True)
@@ -42,32 +46,77 @@ class RawEmbeddings:
     origin: str
 
     @classmethod
-    def from_arrays(cls, ids: object, vectors: object, origin: str) -> RawEmbeddings:
-        """Check what a reader found and bring the ids into one form. The matrix is never copied.
+    def from_arrays(
+        cls,
+        ids: object,
+        vectors: object,
+        origin: str,
+        *,
+        nulls: NDArray[np.int64] = _NONE,
+        rules: RowRules = _STRICT,
+    ) -> RawEmbeddings:
+        """Check what a reader found and bring the ids into one form. The matrix is copied only where rules change its rows.
 
         Args:
             ids: N whole numbers or texts: an array, or a list of ints, of 0-d arrays, of 0-d tensors, or of str.
             vectors: float matrix (N, D).
             origin: the file or folder that they came from, for messages.
+            nulls: rows that hold no vector.
+            rules: what is done with rows that are no embedding, and with several rows of one id.
 
         Raises:
             DataError: naming all that is wrong: a matrix that is not a 2-d float array with rows, ids that cannot be used or
-                are not as many as the rows.
+                are not as many as the rows, rows without a vector.
             AlignmentError: if the only fault is that an id occurs twice.
         """
-        problems: list[DataError] = []
-        matrix = _attempted(lambda: _checked_vectors(vectors, origin), problems)
-        parsed = _attempted(lambda: _parsed_ids(ids, origin), problems)
-        if parsed is not None:
-            problems += parsed[1]
-            if matrix is not None and len(parsed[0]) != len(matrix):
-                problems.append(_miscounted(len(parsed[0]), len(matrix), origin))
-        if problems or matrix is None or parsed is None:
+        found, matrix = checked_arrays(ids, vectors, origin, repeats=True)
+        kept = rules.kept(matrix, nulls, origin)
+        numbers: Sequence[int] = range(len(found))
+        if kept is not None:
+            found, matrix, numbers = found[kept], chosen_rows(matrix, kept, origin), kept.tolist()
+        if rules.several_rows == "mean":
+            found, matrix = averaged(found, matrix, origin)
+            numbers = range(len(found))
+        if problems := repeated_ids(found, origin, numbers=numbers, advice=_OR_MEAN):
             raise combined(origin, problems)
-        return cls(ids=parsed[0], vectors=matrix, origin=origin)
+        return cls(ids=found, vectors=matrix, origin=origin)
 
 
-def _checked_vectors(vectors: object, origin: str) -> NDArray[np.floating[Any]]:
+def checked_arrays(
+    ids: object, vectors: object, origin: str, *, repeats: bool = False
+) -> tuple[Ids, NDArray[np.floating[Any]]]:
+    """Ids (N,) in one form and the matrix (N, D), as of ``RawEmbeddings.from_arrays``.
+
+    Args:
+        ids: N of them.
+        vectors: float matrix (N, D).
+        origin: the file, for messages.
+        repeats: whether ids that occur twice are for the caller, if nothing else is wrong.
+
+    Raises:
+        DataError: naming all that is wrong.
+    """
+    problems: list[DataError] = []
+    matrix = _attempted(lambda: checked_matrix(vectors, origin), problems)
+    parsed = _attempted(lambda: _parsed_ids(ids, origin), problems)
+    if parsed is not None:
+        problems += parsed[1]
+        miscounted = matrix is not None and len(parsed[0]) != len(matrix)
+        if problems or miscounted or not repeats:
+            problems += repeated_ids(parsed[0], origin, advice=_OR_MEAN)
+        if matrix is not None and miscounted:
+            problems.append(_miscounted(len(parsed[0]), len(matrix), origin))
+    if problems or matrix is None or parsed is None:
+        raise combined(origin, problems)
+    return parsed[0], matrix
+
+
+def checked_matrix(vectors: object, origin: str) -> NDArray[np.floating[Any]]:
+    """Vectors that are a float matrix (N, D) with rows; never copied.
+
+    Raises:
+        DataError: if they are anything else.
+    """
     expected = "expected a 2-d array (rows, width) of float16, float32 or float64"
     if not isinstance(vectors, np.ndarray):
         raise DataError(f"{origin}: vectors are {described(vectors)}, {expected}. {_AS_ARRAY}")
@@ -89,7 +138,7 @@ def _checked_vectors(vectors: object, origin: str) -> NDArray[np.floating[Any]]:
 
 
 def _parsed_ids(ids: object, origin: str) -> tuple[Ids, list[DataError]]:
-    """Ids (N,), whichever way they were stored, and what is wrong with them."""
+    """Ids (N,), whichever way they were stored, and what is wrong with them but for repeats."""
     if isinstance(ids, list | tuple):
         return _ids_from_items(ids, origin)
     if not hasattr(ids, "__array__"):
@@ -101,15 +150,14 @@ def _parsed_ids(ids: object, origin: str) -> tuple[Ids, list[DataError]]:
     if array.ndim != 1:
         raise DataError(f"{origin}: ids have shape {array.shape}, expected 1-d, one id a row. Store them flattened.")
     if array.dtype.kind == "U":
-        return parse_ids(_text_items(array, origin), origin)
+        return parse_ids(_text_items(array, origin), origin, repeats=True)
     if array.dtype.kind in "OT":
         return _ids_from_items(array.tolist(), origin)
     if array.dtype.kind not in "iu":
         raise _no_ids(f"of dtype {array.dtype}{_starting_with(array)}", origin)
     if array.dtype.kind == "u" and len(array) and array.max() > _INT64.max:
-        return parse_ids(list(map(str, array.tolist())), origin)
-    numbers = array.astype(np.int64, copy=False)
-    return numbers, list(repeated_ids(numbers, origin))
+        return parse_ids(list(map(str, array.tolist())), origin, repeats=True)
+    return array.astype(np.int64, copy=False), []
 
 
 def _text_items(array: NDArray[Any], origin: str) -> list[str]:
@@ -133,7 +181,7 @@ def _ids_from_items(items: Sequence[Any], origin: str) -> tuple[Ids, list[DataEr
     if kinds <= {int}:
         return _ids_from_numbers(values, origin)
     if kinds <= {str}:
-        return parse_ids(values, origin)
+        return parse_ids(values, origin, repeats=True)
     usual = str if sum(type(value) is str for value in values) > len(values) / 2 else int
     wrong = [row for row, value in enumerate(values) if type(value) is not usual]
     shown = ", ".join(f"{_shortened(values[row])} ({_type_name(items[row])}) in row {row}" for row in wrong[:_SHOWN])
@@ -148,8 +196,8 @@ def _ids_from_numbers(values: list[int], origin: str) -> tuple[Ids, list[DataErr
         huge = [row for row, value in enumerate(values) if value.bit_length() > 3 * LONGEST]
         if huge:
             raise _no_ids(f"{_shortened(values[huge[0]])} in row {huge[0]}{_further(len(huge))}", origin) from None
-        return parse_ids(list(map(str, values)), origin)
-    return numbers, list(repeated_ids(numbers, origin))
+        return parse_ids(list(map(str, values)), origin, repeats=True)
+    return numbers, []
 
 
 def _attempted(check: Callable[[], T], problems: list[DataError]) -> T | None:

@@ -11,6 +11,7 @@ import pytest
 
 from price_fusion.data.readers.pickles.process import read_pickle
 from price_fusion.data.readers.pickles.unpickler import safe_load
+from price_fusion.data.readers.rows import Asked
 from price_fusion.errors import DataError, UnsafePickleError
 
 MARKER = "MARKER"
@@ -122,7 +123,7 @@ def read(tmp_path, data, **limits):
     path = tmp_path / "a.pkl"
     path.write_bytes(data)
     with pytest.raises(DataError) as caught:
-        read_pickle(path, "embeddings", "sample_ids", **limits)
+        read_pickle(path, Asked(**limits))
     assert str(caught.value).startswith(str(path))
     return caught.value
 

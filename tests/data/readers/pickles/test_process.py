@@ -16,15 +16,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from price_fusion.data.readers.formats.named_arrays import rows_in
 from price_fusion.data.readers.pickles import process
 from price_fusion.data.readers.pickles.process import Limits, exchange_folder, read_pickle
 from price_fusion.data.readers.pickles.unpickler import safe_load
+from price_fusion.data.readers.raw import RawEmbeddings
+from price_fusion.data.readers.rows import Asked
 from price_fusion.errors import DataError, ParameterError, StorageError
 
 PICKLES = sorted((Path(__file__).parent / "files").glob("*.pkl"))
 IDS = [30, 10, 20]
 VECTORS = np.arange(6, dtype=np.float32).reshape(3, 2)
-NAMES = ("embeddings", "sample_ids")
+USUAL = Asked()
 NAMED = pd.Index(IDS, name="sample_id")
 
 
@@ -43,9 +46,9 @@ def dumped(path, content, protocol=4):
     return path
 
 
-def refusal(path, *names, **limits):
+def refusal(path, **limits):
     with pytest.raises(DataError) as caught:
-        read_pickle(path, *(names or NAMES), **limits)
+        read_pickle(path, Asked(**limits))
     assert str(caught.value).startswith(str(path))
     return str(caught.value)
 
@@ -56,11 +59,7 @@ def refusal(path, *names, **limits):
 @pytest.mark.parametrize("path", PICKLES, ids=lambda path: path.stem)
 def test_files_that_other_versions_wrote(path):
     """Through a forkless stand-in for the child, which costs no interpreter; two of them go the whole way below."""
-    from price_fusion.data.readers.pickles.embeddings import embeddings_in
-
-    with path.open("rb") as file:
-        names = ("embeddings", "index") if "numbered" in path.stem else NAMES
-        raw = embeddings_in(safe_load(file, str(path)), *names, str(path))
+    raw = found_in(path, None, "index" if "numbered" in path.stem else None)
     assert raw.ids.tolist() == IDS
     assert raw.vectors.tolist() == VECTORS.tolist()
     assert raw.vectors.dtype == (np.float64 if "lists" in path.stem else np.float32)
@@ -69,27 +68,28 @@ def test_files_that_other_versions_wrote(path):
 @pytest.mark.parametrize("kind", ["tensors-torch", "frame-columns-pandas-1"])
 def test_the_whole_way(kind):
     path = next(path for path in PICKLES if path.name.startswith(kind))
-    raw = read_pickle(path, *NAMES)
+    raw = read_pickle(path, USUAL)
     assert raw.ids.tolist() == IDS
     assert raw.vectors.tolist() == VECTORS.tolist()
     assert isinstance(raw.vectors, np.memmap)
     assert not raw.vectors.flags.writeable
     assert raw.vectors.flags.c_contiguous
-    assert raw.origin == str(path)
 
 
 def test_ids_of_text_cross_as_they_are(tmp_path):
-    raw = read_pickle(dumped(tmp_path / "a", {"embeddings": VECTORS, "sample_ids": ["a", "bé", "c"]}), *NAMES)
+    raw = read_pickle(dumped(tmp_path / "a", {"embeddings": VECTORS, "sample_ids": ["a", "bé", "c"]}), USUAL)
     assert raw.ids.tolist() == ["a", "bé", "c"]
     assert raw.ids.dtype.kind == "U"
 
 
 def loaded_frame(frame, tmp_path, *names, protocol=5):
-    from price_fusion.data.readers.pickles.embeddings import embeddings_in
+    return found_in(dumped(tmp_path / "frame", frame, protocol), *names)
 
-    path = dumped(tmp_path / "frame", frame, protocol)
+
+def found_in(path, *names):
     with path.open("rb") as file:
-        return embeddings_in(safe_load(file, str(path)), *(names or NAMES), str(path))
+        found = rows_in(safe_load(file, str(path)), Asked(*names), str(path))
+    return RawEmbeddings.from_arrays(found.ids, found.vectors, str(path), nulls=found.nulls)
 
 
 @settings(max_examples=30, deadline=None)
@@ -112,7 +112,7 @@ def test_text_however_pandas_stores_it(tmp_path, storage):
     frame = pd.DataFrame({"id": ids, "a": VECTORS[:, 0], "b": VECTORS[:, 1]})
     frame.columns = pd.Index(["id", "a", "b"], dtype=pd.StringDtype(storage, na_value=np.nan))
     frame["id"] = frame["id"].where(frame["id"] != "", "c")
-    raw = loaded_frame(frame, tmp_path, "v", "id")
+    raw = loaded_frame(frame, tmp_path)
     assert raw.ids.tolist() == ["a", "bé", "c"]
     assert raw.vectors.tolist() == VECTORS.tolist()
 
@@ -120,28 +120,28 @@ def test_text_however_pandas_stores_it(tmp_path, storage):
 @pytest.mark.parametrize(
     ("frame", "names", "found"),
     [
-        (pd.DataFrame(VECTORS), NAMES, "no column 'sample_ids', only '0', '1'"),
+        (pd.DataFrame(VECTORS), (), "no column 'sample_id', only '0', '1'"),
         (
             pd.DataFrame(VECTORS, index=pd.Index(IDS, name="sample_idx")),
-            NAMES,
+            (),
             r"only '0', '1', 'sample_idx \(the index\)'",
         ),
         (
             pd.DataFrame({"a": [1, 2, 3], "b": [1.0, 2.0, 3.0]}, index=NAMED),
-            NAMES,
-            r"columns that are no floats \('a'\)",
+            (),
+            r"columns that are no dimensions \('a'\)",
         ),
-        (pd.DataFrame({"v": ["x", "y", "z"]}, index=NAMED), ("v", "sample_ids"), "found a str in row 0"),
+        (pd.DataFrame({"v": ["x", "y", "z"]}, index=NAMED), ("v",), "found a str in row 0"),
         (
             pd.DataFrame({"v": [[1.0], [1.0, 2.0], [1.0]]}, index=IDS),
             ("v", "index"),
             "found 2 numbers in row 1 and 1 in row 0",
         ),
-        (pd.DataFrame(np.ones((3, 4)), columns=list("abab"), index=NAMED), NAMES, r"more than one column 'a', 'b'"),
+        (pd.DataFrame(np.ones((3, 4)), columns=list("abab"), index=NAMED), (), r"more than one column 'a', 'b'"),
         (
             pd.DataFrame({"v": [[1.0], None, np.nan]}, index=NAMED),
-            ("v", "sample_ids"),
-            r"2 of 3 rows hold None or a single number instead of a vector \(row 1, 2\)",
+            ("v",),
+            r"2 of 3 rows are null \(rows 1, 2\)",
         ),
         (
             pd.DataFrame({"v": [[1.0], [1], [1.0]]}, index=IDS),
@@ -159,9 +159,9 @@ def test_frames_that_are_refused(tmp_path, frame, names, found):
 def test_labels_that_nobody_named_are_no_ids(tmp_path, index):
     """What is left of row numbers after ``frame.sample`` or ``dropna`` would give products the vectors of others."""
     frame = pd.DataFrame({"embedding": list(VECTORS)}, index=index)
-    with pytest.raises(DataError, match=r"no column 'sample_ids', only 'embedding'.* has no name, .*'ids: index'"):
+    with pytest.raises(DataError, match=r"no column 'sample_id', only 'embedding'.* has no name, .*'ids: index'"):
         loaded_frame(frame, tmp_path)
-    assert loaded_frame(frame, tmp_path, "embeddings", "index").ids.astype(str).tolist() == [str(i) for i in index]
+    assert loaded_frame(frame, tmp_path, None, "index").ids.astype(str).tolist() == [str(i) for i in index]
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -188,7 +188,7 @@ def test_a_temporary_folder_without_room_is_named(tmp_path, monkeypatch, exchang
     monkeypatch.setattr(process, "_START", code + "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); " + process._START)
     path = dumped(tmp_path / "a", {"embeddings": np.ones((100, 100), np.float32), "sample_ids": list(range(100))})
     with pytest.raises(StorageError) as caught:
-        read_pickle(path, *NAMES)
+        read_pickle(path, USUAL)
     assert f"do not fit in the temporary folder {exchange} (TMPDIR; " in str(caught.value)
     assert "Set TMPDIR" in str(caught.value)
     assert "copy" not in str(caught.value)
@@ -197,7 +197,7 @@ def test_a_temporary_folder_without_room_is_named(tmp_path, monkeypatch, exchang
 def test_a_temporary_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     with pytest.raises(StorageError, match=r"No such file.*/gone/.*Set TMPDIR"):
-        read_pickle(dumped(tmp_path / "a", {}), *NAMES)
+        read_pickle(dumped(tmp_path / "a", {}), USUAL)
     (tmp_path / "exchange").mkdir(exist_ok=True)
 
 
@@ -253,10 +253,10 @@ def test_a_child_that_does_not_end_is_ended(tmp_path, monkeypatch):
         ("pass", "left no outcome"),
         ("open('outcome.json', 'w').write('[' * 100000)", "left no outcome"),
         ("open('outcome.json', 'w').write('[1]')", "left no outcome"),
-        ("open('outcome.json', 'w').write('{}')", "ids.npy is no array"),
+        ("open('outcome.json', 'w').write('{}')", "nulls.npy is no array"),
         ("import os; os.mkfifo('outcome.json')", "left no outcome"),
         (
-            "import numpy, pickle; open('outcome.json', 'w').write('{}'); pickle.dump([1], open('ids.npy', 'wb'))",
+            "import numpy, pickle; open('outcome.json', 'w').write('{\"ids\": 1}'); pickle.dump([1], open('ids.npy', 'wb'))",
             "ids.npy is no array",
         ),
     ],
@@ -274,7 +274,7 @@ def test_the_child_sees_no_environment_and_no_module_of_the_working_folder(tmp_p
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("SECRET", "x")
     path = dumped(tmp_path / "a", {"embeddings": VECTORS, "sample_ids": IDS})
-    assert read_pickle(Path("a"), *NAMES).ids.tolist() == IDS
+    assert read_pickle(Path("a"), USUAL).ids.tolist() == IDS
     monkeypatch.setattr(process, "_START", "import os, sys; sys.exit(str(sorted(os.environ)))")
     assert "SECRET" not in refusal(path)
 
@@ -307,8 +307,8 @@ def test_a_killed_parent_takes_its_child_along(tmp_path, exchange):
     os.mkfifo(fifo)
     code = (
         "import sys, tempfile; from pathlib import Path; tempfile.tempdir = sys.argv[2]; "
-        "from price_fusion.data.readers.pickles import process; Path.is_file = lambda self: True; "
-        "process.read_pickle(Path(sys.argv[1]), 'embeddings', 'sample_ids')"
+        "from price_fusion.data.readers.pickles import process; from price_fusion.data.readers.rows import Asked; Path.is_file = lambda self: True; "
+        "process.read_pickle(Path(sys.argv[1]), Asked())"
     )
     parent = subprocess.Popen([sys.executable, "-c", code, str(fifo), str(exchange)])
     descriptor = os.open(fifo, os.O_WRONLY)  # waits until the child has the file open
@@ -339,7 +339,7 @@ def _has_a_reader(descriptor):
 def test_several_threads_read_at_once(tmp_path):
     path = dumped(tmp_path / "a", {"embeddings": VECTORS, "sample_ids": IDS})
     found = []
-    threads = [threading.Thread(target=lambda: found.append(read_pickle(path, *NAMES))) for _ in range(3)]
+    threads = [threading.Thread(target=lambda: found.append(read_pickle(path, USUAL))) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:

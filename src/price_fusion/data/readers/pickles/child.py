@@ -19,11 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from price_fusion.data.readers.pickles.embeddings import embeddings_in
+from price_fusion.data.readers.formats.named_arrays import rows_in
+from price_fusion.data.readers.pickles.torch_archives import load_torch
 from price_fusion.data.readers.pickles.unpickler import safe_load
+from price_fusion.data.readers.raw import checked_arrays, checked_matrix
+from price_fusion.data.readers.rows import Asked
 from price_fusion.errors import DataError
 
-OUTCOME, IDS, VECTORS = "outcome.json", "ids.npy", "vectors.npy"
+OUTCOME, IDS, VECTORS, NULLS = "outcome.json", "ids.npy", "vectors.npy", "nulls.npy"
 NOT_WRITTEN = 74
 """Exit status if the folder has no room for them, or may not be written."""
 
@@ -38,11 +41,12 @@ class Request:
     """What to read, and at what cost at most.
 
     Attributes:
-        path: the pickle, absolute.
+        path: the pickle or file of torch.save, absolute.
         origin: the file's name, for messages.
+        kind: ``pickle`` or ``torch``.
         folder: where ids, vectors and the outcome go.
-        embeddings: key or column of the vectors.
-        ids: key or column of the ids.
+        embeddings: key or column of the vectors, where it is not a usual one.
+        ids: key or column of the ids, likewise; or ``products``.
         memory: bytes of address space.
         seconds: of processor time.
         parent: process id; when it ends, so does this process.
@@ -50,9 +54,10 @@ class Request:
 
     path: str
     origin: str
+    kind: str
     folder: str
-    embeddings: str
-    ids: str
+    embeddings: str | None
+    ids: str | None
     memory: int
     seconds: int
     parent: int
@@ -105,14 +110,21 @@ def serve(request: Request) -> None:
 
 def _arrays(request: Request) -> dict[str, Any]:
     with Path(request.path).open("rb") as file:
-        content = safe_load(file, request.origin)
-    raw = embeddings_in(content, request.embeddings, request.ids, request.origin)
+        content = (load_torch if request.kind == "torch" else safe_load)(file, request.origin)
+    asked = Asked(embeddings=request.embeddings, ids=request.ids)
+    found = rows_in(content, asked, request.origin)
     folder = Path(request.folder)
+    if found.ids is None:
+        matrix = checked_matrix(found.vectors, request.origin)
+    else:
+        ids, matrix = checked_arrays(found.ids, found.vectors, request.origin, repeats=True)
+        with _writing():
+            np.save(folder / IDS, ids, allow_pickle=False)
     with _writing():
-        np.save(folder / IDS, raw.ids, allow_pickle=False)
+        np.save(folder / NULLS, found.nulls, allow_pickle=False)
         # Rows are what is read later, so they lie together, however the file had them.
-        np.save(folder / VECTORS, np.ascontiguousarray(raw.vectors), allow_pickle=False)
-    return {"rows": len(raw.ids), "width": raw.vectors.shape[1], "dtype": raw.vectors.dtype.str}
+        np.save(folder / VECTORS, np.ascontiguousarray(matrix), allow_pickle=False)
+    return {"rows": len(matrix), "ids": found.ids is not None}
 
 
 @contextmanager

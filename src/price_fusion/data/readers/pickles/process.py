@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from price_fusion.data.readers.pickles import child
 from price_fusion.data.readers.pickles.child import Request
-from price_fusion.data.readers.raw import RawEmbeddings
+from price_fusion.data.readers.rows import Asked, FoundRows
 from price_fusion.errors import AlignmentError, DataError, ParameterError, StorageError, UnsafePickleError
 
 _GIB = 2**30
@@ -90,17 +90,15 @@ class Limits:
         return cls(memory, 30 + file_bytes // 5_000_000 if seconds is None else math.ceil(seconds))
 
 
-def read_pickle(
-    path: Path, embeddings: str, ids: str, *, memory_gb: float | None = None, seconds: float | None = None
-) -> RawEmbeddings:
-    """Read ids and vectors from a pickle, in a child process.
+def read_pickle(path: Path, asked: Asked, *, kind: str = "pickle", origin: str | None = None) -> FoundRows:
+    """Read ids and vectors from a pickle or a file of ``torch.save``, in a child process.
 
     Args:
-        path: the pickle: a dict of arrays or tensors, or a data frame.
-        embeddings: key or column of the vectors.
-        ids: key or column of the ids.
-        memory_gb: GiB of memory that the child may take; by default 2, or 1 and six times the file, if that is more.
-        seconds: of processor time that it may take; by default 30 and one for each 5 MB.
+        path: the file.
+        asked: names of keys or columns, and limits: GiB of memory that the child may take, by default 2, or 1 and six times
+            the file, if that is more; seconds of processor time, by default 30 and one for each 5 MB.
+        kind: ``pickle`` or ``torch``.
+        origin: what messages call the file; its path by default.
 
     Returns:
         ids and vectors; the vectors memory-mapped from a file that has no name any more.
@@ -111,21 +109,23 @@ def read_pickle(
         AlignmentError: if an id occurs twice.
         StorageError: if the temporary folder cannot be written, or has no room for the arrays.
     """
+    name = origin or str(path)
     if not path.is_file():
-        raise DataError(f"{path}: could not be read: found no file, expected a pickle. Name the file in the catalog.")
-    limits = Limits.of(path.stat().st_size, memory_gb, seconds)
+        raise DataError(f"{name}: could not be read: found no file, expected a pickle. Name the file in the catalog.")
+    limits = Limits.of(path.stat().st_size, asked.memory_gb, asked.seconds)
     with exchange_folder() as folder:
         request = Request(
             path=str(path.absolute()),
-            origin=str(path),
+            origin=name,
+            kind=kind,
             folder=str(folder),
-            embeddings=embeddings,
-            ids=ids,
+            embeddings=asked.embeddings,
+            ids=asked.ids,
             memory=limits.memory,
             seconds=limits.seconds,
             parent=os.getpid(),
         )
-        return collect(path, folder, _run(request, limits.clock_seconds), limits)
+        return collect(name, folder, _run(request, limits.clock_seconds), limits)
 
 
 @contextmanager
@@ -154,11 +154,11 @@ def exchange_folder() -> Iterator[Path]:
         os.close(descriptor)
 
 
-def collect(path: Path, folder: Path, status: int | Literal["late"], limits: Limits) -> RawEmbeddings:
+def collect(path: Path | str, folder: Path, status: int | Literal["late"], limits: Limits) -> FoundRows:
     """What the child left, or an error that says how it ended.
 
     Args:
-        path: the pickle, for messages.
+        path: the file, for messages.
         folder: where the child left its files.
         status: exit status of the child, minus a signal's number, or ``late``.
         limits: what it was given.
@@ -176,8 +176,12 @@ def collect(path: Path, folder: Path, status: int | Literal["late"], limits: Lim
         )
     if "error" in outcome:
         raise _named_error(outcome)
-    ids = _plain_array(path, folder / child.IDS)
-    return RawEmbeddings.from_arrays(np.array(ids), _plain_array(path, folder / child.VECTORS), str(path))
+    ids = np.array(_plain_array(path, folder / child.IDS)) if outcome.get("ids") else None
+    nulls = np.array(_plain_array(path, folder / child.NULLS))
+    vectors = _plain_array(path, folder / child.VECTORS)
+    if nulls.dtype != np.int64 or nulls.ndim != 1 or not np.isin(nulls, np.arange(len(vectors))).all():
+        raise _no_answer(path, "it left rows that there are not")
+    return FoundRows(ids, vectors, nulls)
 
 
 def _run(request: Request, clock_seconds: float) -> int | Literal["late"]:
@@ -239,7 +243,7 @@ def _alive(process: int) -> bool:
     return True
 
 
-def _outcome(path: Path, folder: Path) -> dict[str, Any]:
+def _outcome(path: Path | str, folder: Path) -> dict[str, Any]:
     try:
         with _regular(folder / child.OUTCOME).open("rb") as file:
             outcome = json.loads(file.read(_OUTCOME_BYTES))
@@ -257,7 +261,7 @@ def _named_error(outcome: dict[str, Any]) -> DataError:
     return kind(_printable(outcome.get("message")), listed)
 
 
-def _plain_array(path: Path, file: Path) -> NDArray[Any]:
+def _plain_array(path: Path | str, file: Path) -> NDArray[Any]:
     try:
         array = np.load(_regular(file), mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, SyntaxError, TypeError, KeyError, EOFError) as error:
@@ -273,7 +277,7 @@ def _regular(file: Path) -> Path:
     return file
 
 
-def _ended_badly(path: Path, folder: Path, status: int | Literal["late"], limits: Limits) -> DataError:
+def _ended_badly(path: Path | str, folder: Path, status: int | Literal["late"], limits: Limits) -> DataError:
     if status == "late":
         return DataError(
             f"{path}: reading it took longer than {limits.clock_seconds:g} s, of which it may take "
@@ -298,23 +302,23 @@ def _ended_badly(path: Path, folder: Path, status: int | Literal["late"], limits
     return _no_answer(path, _last_line(folder / "stderr") or f"exit status {status}")
 
 
-def _no_room(path: Path, folder: Path) -> StorageError:
+def _no_room(path: Path | str, folder: Path) -> StorageError:
     free = shutil.disk_usage(folder).free / 1e6
     return StorageError(
         f"{path}: its arrays do not fit in the temporary folder {folder.parent} (TMPDIR; {free:,.1f} MB free), through which "
-        f"they pass; the file has {path.stat().st_size / 1e6:,.1f} MB. Set TMPDIR to a folder on a larger disk, or free some "
+        f"they pass. Set TMPDIR to a folder on a larger disk, or free some "
         "space, and give the same command again."
     )
 
 
-def _over_memory(path: Path, limits: Limits) -> DataError:
+def _over_memory(path: Path | str, limits: Limits) -> DataError:
     return DataError(
         f"{path}: reading it takes more than {limits.memory / _GIB:.3g} GiB of memory, as if it were damaged or made to do "
         f"harm. If the file is right, set a larger memory_gb in its catalog entry. Otherwise: {_ADVICE}"
     )
 
 
-def _no_answer(path: Path, reason: str) -> DataError:
+def _no_answer(path: Path | str, reason: str) -> DataError:
     return DataError(
         f"{path}: the process that should read it ended without a result ({reason}), expected its ids and vectors. "
         f"Start once more; if it ends like this again: {_ADVICE}"

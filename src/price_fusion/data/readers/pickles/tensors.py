@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from price_fusion.data.readers.pickles.arrays import PickledArray, checked_shape
+from price_fusion.data.readers.rows import widened
 from price_fusion.errors import UnsafePickleError
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _VERSION = 1001
 _BFLOAT16 = "BFloat16Storage"
-_STORAGES: dict[str, np.dtype[Any]] = {
+STORAGES: dict[str, np.dtype[Any]] = {
     "HalfStorage": np.dtype("<f2"),
     "FloatStorage": np.dtype("<f4"),
     "DoubleStorage": np.dtype("<f8"),
@@ -61,13 +62,22 @@ def load_storage(data: object, origin: str) -> NDArray[Any]:
     kind, elements = _kind_and_size(header.load())
     header.load()
     start = file.tell() + 8
-    dtype = _STORAGES[kind]
-    if int.from_bytes(data[start - 8 : start], "little") != elements or len(data) - start != elements * dtype.itemsize:
+    if int.from_bytes(data[start - 8 : start], "little") != elements:
         raise pickle.UnpicklingError(f"it holds a torch storage of {elements} elements with other data than that needs")
-    flat = np.frombuffer(data, dtype, elements, start) if elements else np.empty(0, dtype)
-    # The upper half of a float32 is a bfloat16.
-    widened = (flat.astype("<u4") << 16).view("<f4") if kind == _BFLOAT16 else flat
-    return widened.view(PickledArray)
+    return storage_of(kind, elements, memoryview(data)[start:])
+
+
+def storage_of(kind: str, elements: int, data: bytes | memoryview) -> NDArray[Any]:
+    """The elements of a storage, flat, from exactly as many bytes as they take; bfloat16 as float32.
+
+    Raises:
+        pickle.UnpicklingError: if there are more or fewer bytes.
+    """
+    dtype = STORAGES[kind]
+    if len(data) != elements * dtype.itemsize:
+        raise pickle.UnpicklingError(f"it holds a torch storage of {elements} elements with other data than that needs")
+    flat = np.frombuffer(data, dtype, elements) if elements else np.empty(0, dtype)
+    return (widened(flat) if kind == _BFLOAT16 else flat).view(PickledArray)
 
 
 def rebuild_tensor(
@@ -96,7 +106,7 @@ class _HeaderUnpickler(pickle.Unpickler):
         self._origin = origin
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        if module_name == "torch" and global_name in _STORAGES:
+        if module_name == "torch" and global_name in STORAGES:
             return global_name
         raise unsafe_pickle(f"{module_name}.{global_name} (inside a torch storage)", self._origin)
 
@@ -108,7 +118,7 @@ def _kind_and_size(described: object) -> tuple[str, int]:
     """The type of a storage and its number of elements, from what its header says."""
     fields = described if isinstance(described, tuple) and len(described) >= 5 else (None,) * 5
     word, kind, elements = fields[0], fields[1], fields[4]
-    if word != "storage" or not isinstance(kind, str) or kind not in _STORAGES:
+    if word != "storage" or not isinstance(kind, str) or kind not in STORAGES:
         raise pickle.UnpicklingError("it holds a torch storage without a type")
     if type(elements) is not int or elements < 0:
         raise pickle.UnpicklingError("it holds a torch storage without a size")

@@ -19,7 +19,7 @@ import pickle
 import struct
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from typing import Any, BinaryIO, Never
+from typing import Any, BinaryIO
 
 from price_fusion.data.readers.pickles.arrays import (
     Callee,
@@ -81,13 +81,7 @@ def safe_load(file: BinaryIO, origin: str) -> object:
         DataError: if the pickle is truncated or garbled, or more follows it.
         MemoryError: if it asks for more memory than this process may have: a garbled length, or a file too large.
     """
-    try:
-        content = _AllowListUnpickler(file, origin).load()
-    except _DAMAGE as error:
-        raise DataError(
-            f"{origin}: found a pickle that breaks off or is damaged ({type(error).__name__}: {_first_line(error)}), "
-            "expected a complete one of arrays, tensors, frames and plain containers. Copy or write the file again."
-        ) from error
+    content = load_with(AllowListUnpickler(file, origin), origin)
     _refuse_rest(file, origin)
     return content
 
@@ -113,12 +107,31 @@ def _refuse_rest(file: BinaryIO, origin: str) -> None:
     )
 
 
-class _AllowListUnpickler(pickle.Unpickler):
+def load_with(unpickler: AllowListUnpickler, origin: str) -> object:
+    """What an unpickler finds, as of ``safe_load``, which says what is raised."""
+    try:
+        return unpickler.load()
+    except _DAMAGE as error:
+        raise DataError(
+            f"{origin}: found a pickle that breaks off or is damaged ({type(error).__name__}: {_first_line(error)}), "
+            "expected a complete one of arrays, tensors, frames and plain containers. Copy or write the file again."
+        ) from error
+
+
+class AllowListUnpickler(pickle.Unpickler):
+    """Knows the names that arrays, tensors, frames and plain containers are made of.
+
+    Args:
+        file: open for reading, at the pickle's first byte.
+        origin: the file's name, for messages.
+    """
+
     def __init__(self, file: BinaryIO, origin: str) -> None:
         super().__init__(file)
         self._origin = origin
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
+        """What stands for a name, if it is on the list."""
         # The pair is looked up as it stands: a dotted name ("ndarray.__reduce__") is a key that no entry has.
         key = (module_name, global_name)
         if key == ("torch.storage", "_load_from_bytes"):
@@ -131,7 +144,8 @@ class _AllowListUnpickler(pickle.Unpickler):
             raise unsafe_pickle(f"{module_name}.{global_name}", self._origin)
         return _ALLOWED[key]
 
-    def persistent_load(self, pid: Any) -> Never:
+    def persistent_load(self, pid: Any) -> Any:
+        """Refuse: a pickle alone has nothing beside it."""
         raise pickle.UnpicklingError("it refers to objects outside the file (a persistent id)")
 
 

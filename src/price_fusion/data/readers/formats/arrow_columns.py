@@ -1,0 +1,287 @@
+"""Ids and vectors in columns of Arrow, as parquet and Arrow IPC files hold them.
+
+Shape letters: ``N`` rows, ``D`` width, ``B`` rows of a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from price_fusion.data.readers.formats.dimensions import dimensions
+from price_fusion.data.readers.formats.spooled import spooled
+from price_fusion.data.readers.names import absent, chosen
+from price_fusion.data.readers.rows import ID_NAMES, VECTOR_NAMES, Asked, BinaryDtype, FoundRows
+from price_fusion.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_INDEX = "__index_level_0__"
+_OF_PANDAS = f" {_INDEX!r} is an index of pandas that nobody named: it may hold row numbers."
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns hold what."""
+
+    vectors: tuple[str, ...]
+    """One of vectors, or one of floats for each dimension."""
+    ids: str | None
+    """None where rows are in the order of the product file."""
+    side_by_side: bool
+    """Whether there is a column for each dimension."""
+
+    @property
+    def names(self) -> list[str]:
+        """All of them."""
+        return [*self.vectors, *([self.ids] if self.ids is not None else [])]
+
+
+def find_columns(schema: pa.Schema, asked: Asked, origin: Path | str) -> Columns:
+    """The columns that are meant: those asked for, those of usual names, or the only ones that can be.
+
+    Raises:
+        DataError: naming a column that is not there or twice, and what there is.
+    """
+    names: list[str] = schema.names
+    ids = None if asked.of_products else chosen(asked.ids, ID_NAMES, names)
+    if ids is None and not asked.of_products:
+        error = absent(origin, "column", asked.ids or ID_NAMES[1], names)
+        raise DataError(f"{error}{_OF_PANDAS if _INDEX in names else ''}")
+    vectors = chosen(asked.embeddings, VECTOR_NAMES, names)
+    if vectors is None and asked.embeddings is None:
+        of_vectors = [one.name for one in schema if one.name != ids and _holds_vectors(one.type)]
+        vectors = of_vectors[0] if len(of_vectors) == 1 else None
+    if vectors is not None:
+        found = Columns((vectors,), ids, side_by_side=False)
+    else:
+        floats = [one.name for one in schema if one.name != ids and _is_float(one.type)]
+        others = [name for name in names if name != ids and name not in floats]
+        found = Columns(tuple(dimensions(floats, others, asked.embeddings, str(origin))), ids, side_by_side=True)
+    for name in found.names:
+        if names.count(name) > 1:
+            raise DataError(
+                f"{origin}: found {names.count(name)} columns {name!r}, expected one. Rename or remove the others, and write the file "
+                "again."
+            )
+    return found
+
+
+@dataclass
+class ColumnReader:
+    """Reads batches of rows, one after the other.
+
+    Attributes:
+        columns: that are read.
+        binary_dtype: of bytes.
+        origin: the file or folder, for messages.
+        rows: that have been read.
+        ids: of them, a piece a batch.
+        nulls: their numbers where there is no vector, likewise.
+    """
+
+    columns: Columns
+    binary_dtype: BinaryDtype
+    origin: str
+    rows: int = 0
+    ids: list[Any] = field(default_factory=list)
+    nulls: list[NDArray[np.int64]] = field(default_factory=list)
+
+    def found(self, batches: Iterable[pa.RecordBatch]) -> FoundRows:
+        """All rows; few of them are in memory at a time.
+
+        Raises:
+            DataError: if an id is empty, vectors differ in length, or are not of floats.
+            StorageError: if the temporary folder has no room.
+        """
+        import pyarrow as pa
+
+        vectors = spooled(self._blocks(batches), self.origin)
+        nulls = np.concatenate(self.nulls) if self.nulls else np.empty(0, np.int64)
+        ids = pa.chunked_array(self.ids).to_numpy() if self.ids else None
+        if not self.rows:
+            raise DataError(f"{self.origin}: found no rows, expected one a product. Write the file again.")
+        return FoundRows(ids, vectors, nulls)
+
+    def _blocks(self, batches: Iterable[pa.RecordBatch]) -> Iterator[NDArray[Any]]:
+        """Matrices (B, D); rows at the beginning without a vector wait for the first one, which says how wide they are."""
+        waiting, like = 0, np.empty((0, 1), np.float32)
+        for batch in batches:
+            if self.columns.ids is not None:
+                self.ids.append(self._checked_ids(batch.column(self.columns.ids)))
+            block, nulls = self._matrix(batch)
+            self.nulls.append(nulls + self.rows)
+            self.rows += len(block)
+            if len(nulls) == len(block):
+                waiting += len(block)
+                continue
+            like = block
+            if waiting:
+                yield np.full((waiting, like.shape[1]), np.nan, like.dtype)
+                waiting = 0
+            yield block
+        if waiting:
+            yield np.full((waiting, like.shape[1]), np.nan, like.dtype)
+
+    def _checked_ids(self, ids: pa.Array) -> pa.Array:
+        if ids.null_count:
+            rows = np.flatnonzero(ids.is_null().to_numpy(zero_copy_only=False)) + self.rows
+            raise DataError(
+                f"{self.origin}, column {self.columns.ids!r}: {len(rows):,} rows are null ({_first(rows)}), expected an id in each. Leave "
+                "these rows out of the file (frame.dropna)."
+            )
+        return ids
+
+    def _matrix(self, batch: pa.RecordBatch) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        if self.columns.side_by_side:
+            parts = [_floats(batch.column(name), f"{self.origin}, column {name!r}") for name in self.columns.vectors]
+            matrix = np.stack(parts, axis=1)
+            if not any(batch.column(name).null_count for name in self.columns.vectors):
+                return matrix, np.empty(0, np.int64)
+            masks = [batch.column(name).is_null().to_numpy(zero_copy_only=False) for name in self.columns.vectors]
+            return matrix, np.flatnonzero(np.logical_and.reduce(masks))
+        where = f"{self.origin}, column {self.columns.vectors[0]!r}"
+        return _vectors(batch.column(self.columns.vectors[0]), where, np.dtype(self.binary_dtype), self.rows)
+
+
+def _holds_vectors(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+    import pyarrow.types as kinds
+
+    if isinstance(kind, pa.BaseExtensionType):
+        return _holds_vectors(kind.storage_type)
+    return _is_list(kind) and (_is_float(kind.value_type) or _holds_vectors(kind.value_type)) and not kinds.is_map(kind)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    import pyarrow.types as kinds
+
+    return bool(kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind))
+
+
+def _is_float(kind: pa.DataType) -> bool:
+    """Whether numbers are floats; float16 is also written as two bytes."""
+    import pyarrow.types as kinds
+
+    return bool(kinds.is_floating(kind) or (kinds.is_fixed_size_binary(kind) and kind.byte_width == 2))
+
+
+def _floats(values: pa.Array, where: str) -> NDArray[Any]:
+    """An array of floats, (B,); NaN where there is none."""
+    import pyarrow.types as kinds
+
+    if kinds.is_fixed_size_binary(values.type) and values.type.byte_width == 2:
+        size = len(values) * 2
+        data = values.buffers()[1]
+        numbers = np.frombuffer(data, "<f2", len(values), values.offset * 2) if size else np.empty(0, np.float16)
+        if values.null_count:
+            numbers = np.where(values.is_null().to_numpy(zero_copy_only=False), np.float16(np.nan), numbers)
+        return numbers
+    if not kinds.is_floating(values.type):
+        raise DataError(f"{where}: found numbers of type {values.type}, expected floats. Store the vectors as floats.")
+    return np.asarray(values.to_numpy(zero_copy_only=False))
+
+
+def _vectors(column: pa.Array, where: str, binary: np.dtype[Any], start: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """A column of lists or bytes as a matrix (B, D) and the rows without a vector; without a copy where all have one.
+
+    Args:
+        column: (B,).
+        where: for messages.
+        binary: type of the numbers in bytes.
+        start: number of its first row in the file.
+    """
+    import pyarrow as pa
+    import pyarrow.types as kinds
+
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    empty = column.is_null().to_numpy(zero_copy_only=False)
+    whole = column.filter(column.is_valid()) if column.null_count else column
+    numbers_of = np.flatnonzero(~empty) + start
+    if _is_list(column.type):
+        flat, lengths = _list_values(whole, where)
+    elif kinds.is_binary(column.type) or kinds.is_large_binary(column.type) or kinds.is_fixed_size_binary(column.type):
+        flat, lengths = _binary_values(whole, where, binary.newbyteorder("<"), numbers_of)
+    else:
+        raise DataError(
+            f"{where}: found the type {column.type}, expected lists of floats, or bytes. Store one vector a row."
+        )
+    if not len(whole):
+        return np.full((len(column), 1), np.nan, np.float32), np.flatnonzero(empty)
+    _refuse_ragged(lengths, numbers_of, where)
+    matrix = flat.reshape(len(whole), -1)
+    if not column.null_count:
+        return matrix, np.empty(0, np.int64)
+    filled = np.full((len(column), matrix.shape[1]), np.nan, matrix.dtype)
+    filled[~empty] = matrix
+    return filled, np.flatnonzero(empty)
+
+
+def _list_values(column: pa.Array, where: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The numbers of all lists, one after the other, and how many each has; lists of lists are a vector each."""
+    import pyarrow.compute as pc
+
+    lengths = np.asarray(pc.list_value_length(column).to_numpy(zero_copy_only=False))
+    values = column.flatten()
+    if _is_list(values.type):
+        inner, widths = _list_values(values, where)
+        ends = np.cumsum(lengths)
+        totals = np.concatenate([[0], np.cumsum(widths)])
+        return inner, totals[ends] - totals[ends - lengths]
+    if not _is_float(values.type):
+        raise DataError(
+            f"{where}: found lists of {values.type}, expected lists of floats. Store the vectors as floats."
+        )
+    if values.null_count:
+        raise DataError(
+            f"{where}: found {values.null_count} empty values inside the lists, expected numbers only. "
+            "Leave those products out of the file."
+        )
+    return _floats(values, where), lengths
+
+
+def _binary_values(
+    column: pa.Array, where: str, dtype: np.dtype[Any], numbers: NDArray[np.int64]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The numbers in all byte strings, one after the other, and how many bytes each has."""
+    import pyarrow as pa
+
+    # One layout for all kinds of bytes: 64-bit offsets into one buffer.
+    uniform = column.cast(pa.large_binary())
+    _, offsets_buffer, data = uniform.buffers()
+    offsets = np.frombuffer(offsets_buffer, dtype=np.int64)[uniform.offset : uniform.offset + len(uniform) + 1]
+    lengths = np.diff(offsets)
+    uneven = np.flatnonzero(lengths % dtype.itemsize)
+    if len(uneven):
+        raise DataError(
+            f"{where}: found {lengths[uneven[0]]} bytes in row {numbers[uneven[0]]}, expected a multiple of "
+            f"{dtype.itemsize} ({dtype.name}). Set the dtype that the bytes were written with, or write the file again."
+        )
+    count = int(offsets[-1] - offsets[0]) // dtype.itemsize if len(uniform) else 0
+    return np.frombuffer(data or b"", dtype, count, int(offsets[0]) if len(uniform) else 0), lengths
+
+
+def _refuse_ragged(lengths: NDArray[Any], numbers: NDArray[np.int64], where: str) -> None:
+    rows = np.flatnonzero(lengths != lengths[0])
+    if len(rows) or lengths[0] == 0:
+        found = (
+            f"{lengths[rows[0]]} in row {numbers[rows[0]]} and {len(rows) - 1} more like it"
+            if len(rows)
+            else "0 in each row"
+        )
+        raise DataError(
+            f"{where}: rows differ in length or are empty: found {lengths[0]} in row {numbers[0]}, {found}; expected one width. "
+            "Write the vectors of one encoder only."
+        )
+
+
+def _first(rows: Sequence[int] | NDArray[Any]) -> str:
+    shown = ", ".join(map(str, rows[:5]))
+    return f"row {shown}" if len(rows) == 1 else f"rows {shown}{', ...' if len(rows) > 5 else ''}"

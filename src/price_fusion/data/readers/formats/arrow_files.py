@@ -1,0 +1,148 @@
+"""Arrow IPC: files (Feather), streams, and folders that ``save_to_disk`` of Hugging Face datasets leaves.
+
+Arrow IPC has no checksums. What shows damage is checked: the end of a stream, nothing after it, as many batches as the footer
+says, and the offsets inside of each batch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from price_fusion.data.readers.file_kinds import unreadable
+from price_fusion.data.readers.formats.arrow_columns import ColumnReader, Columns, find_columns
+from price_fusion.data.readers.rows import Asked, FoundRows, Located
+from price_fusion.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_STATE, _INFO, _SPLITS = "state.json", "dataset_info.json", "dataset_dict.json"
+_MAGIC = b"ARROW1"
+_AFTER_MAGIC = 8
+"""Where the stream in a file begins."""
+_END = (b"\xff\xff\xff\xff\0\0\0\0", b"\0\0\0\0")
+"""How a stream ends; the shorter one is of before Arrow 0.15."""
+
+
+def is_saved_dataset(folder: Path) -> bool:
+    """Whether a folder is one that ``save_to_disk`` left."""
+    return (folder / _STATE).is_file() or (folder / _SPLITS).is_file()
+
+
+def locate_saved_dataset(folder: Path, asked: Asked) -> Located:
+    """The files of a folder that ``save_to_disk`` left, in their order.
+
+    Raises:
+        DataError: if it holds several splits, lacks a file, or its rows are chosen by indices.
+    """
+    if (folder / _SPLITS).is_file():
+        splits = sorted(one.name for one in folder.iterdir() if (one / _STATE).is_file())
+        raise DataError(
+            f"{folder}: found a Hugging Face DatasetDict with {', '.join(splits) or 'no split'}, expected one split. Name the folder "
+            "of a split in the catalog."
+        )
+    try:
+        state: dict[str, Any] = json.loads((folder / _STATE).read_bytes())
+        names = [str(one["filename"]) for one in state["_data_files"]]
+        indices = state.get("_indices_data_files")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise unreadable(folder / _STATE, "the state of a saved Hugging Face dataset", error) from error
+    if indices:
+        raise DataError(
+            f"{folder}: found a dataset whose rows are chosen by indices, expected plain rows. Save it again with "
+            "dataset.flatten_indices().save_to_disk(FOLDER)."
+        )
+    files = [folder / name for name in names]
+    missing = [one.name for one in files if not one.is_file() or one.parent != folder]
+    if missing or not files:
+        raise DataError(
+            f"{folder}: {_STATE} names files that are not there ({', '.join(missing[:5]) or 'none at all'}), expected all of them. "
+            "Copy the folder again."
+        )
+    return Located("arrow stream", files, needs_products=asked.of_products)
+
+
+def read_arrow(located: Located, asked: Asked, origin: str) -> FoundRows:
+    """Ids and vectors of one or more files or streams, mapped; a batch is decompressed at a time.
+
+    Raises:
+        DataError: if a file is damaged, lacks a column or has it twice, has other columns than the first, or as of
+            ``ColumnReader``.
+    """
+    first = located.vectors[0]
+    columns = find_columns(_schema(first, origin), asked, origin)
+    return ColumnReader(columns, asked.binary_dtype, origin).found(_batches(located, columns, asked, origin))
+
+
+def _batches(located: Located, columns: Columns, asked: Asked, origin: str) -> Iterator[pa.RecordBatch]:
+    for path in located.vectors:
+        name = origin if len(located.vectors) == 1 else str(path)
+        if find_columns(_schema(path, name), asked, name) != columns:
+            raise DataError(
+                f"{name}: found other columns of vectors than in {located.vectors[0].name!r}, expected the same in all parts. Write "
+                "the folder again."
+            )
+        for batch in _whole_batches(path, name):
+            yield batch.select(columns.names)
+
+
+def _schema(path: Path, name: str) -> pa.Schema:
+    import pyarrow as pa
+
+    try:
+        with pa.memory_map(str(path)) as file:
+            file.seek(_start(path))
+            return pa.ipc.open_stream(file).schema
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise unreadable(name, "Arrow IPC", error) from error
+
+
+def _whole_batches(path: Path, name: str) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    count = 0
+    try:
+        with pa.memory_map(str(path)) as file:
+            file.seek(_start(path))
+            for batch in pa.ipc.open_stream(file):
+                batch.validate(full=True)
+                count += 1
+                yield batch
+            end = file.tell()
+        _refuse_other_end(path, end, count, name)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise unreadable(name, "Arrow IPC", error) from error
+
+
+def _start(path: Path) -> int:
+    with path.open("rb") as file:
+        return _AFTER_MAGIC if file.read(len(_MAGIC)) == _MAGIC else 0
+
+
+def _refuse_other_end(path: Path, end: int, batches: int, name: str) -> None:
+    """Refuse a stream that breaks off between two batches, and what follows one; a file has a footer that counts its batches."""
+    import pyarrow as pa
+
+    with path.open("rb") as file:
+        file.seek(max(0, end - 8))
+        ends_well = file.read(8).endswith(_END)
+        rest = path.stat().st_size - end
+    if not ends_well:
+        raise DataError(
+            f"{name}: found an Arrow IPC stream that breaks off after {batches:,} batches, expected its end. Copy or write the file again."
+        )
+    if _start(path):
+        with pa.memory_map(str(path)) as mapped:
+            said = pa.ipc.open_file(mapped).num_record_batches
+        if said != batches:
+            raise DataError(
+                f"{name}: found {batches:,} batches, expected the {said:,} that its footer says. Copy or write the file again."
+            )
+    elif rest:
+        raise DataError(
+            f"{name}: found {rest:,} more bytes after the end of an Arrow IPC stream, expected one stream and nothing else. Write it "
+            "again."
+        )

@@ -1,0 +1,78 @@
+"""Parquet files with columns of ids and of vectors: one, or a folder of parts as Spark and Dask write it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from price_fusion.data.readers.file_kinds import unreadable
+from price_fusion.data.readers.formats.arrow_columns import ColumnReader, Columns, find_columns
+from price_fusion.data.readers.rows import Asked, FoundRows, Located
+from price_fusion.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+BATCH_ROWS = 8_192
+_END_AND_BEGINNING = b"PAR1PAR1"
+"""What stands between two files."""
+
+
+def read_parquet(located: Located, asked: Asked, origin: str) -> FoundRows:
+    """Ids and vectors of one or more files, a batch of rows in memory at a time.
+
+    Raises:
+        DataError: if a file is damaged, lacks a column or has it twice, has other columns than the first, or as of
+            ``ColumnReader``.
+    """
+    first, *others = located.vectors
+    columns = _columns_of(first, asked, origin if not others else str(first))
+    return ColumnReader(columns, asked.binary_dtype, origin).found(_batches(located, columns, asked, origin))
+
+
+def _batches(located: Located, columns: Columns, asked: Asked, origin: str) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    single = len(located.vectors) == 1
+    for path in located.vectors:
+        name = origin if single else str(path)
+        if not single and _columns_of(path, asked, name) != columns:
+            raise DataError(
+                f"{name}: found other columns of vectors than in {located.vectors[0].name!r}, expected the same in all parts. Write "
+                "the folder again."
+            )
+        try:
+            with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
+                _refuse_earlier_file(file.metadata, path, name)
+                yield from file.iter_batches(BATCH_ROWS, columns=columns.names)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise unreadable(name, "a parquet file", error) from error
+
+
+def _columns_of(path: Path, asked: Asked, name: str) -> Columns:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path, memory_map=True) as file:
+            return find_columns(file.schema_arrow, asked, name)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise unreadable(name, "a parquet file", error) from error
+
+
+def _refuse_earlier_file(metadata: pq.FileMetaData, path: Path, name: str) -> None:
+    """Refuse files that were joined byte by byte: the last footer counts, and its offsets point into the first file."""
+    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+    chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
+    ends = [(chunk.dictionary_page_offset or chunk.data_page_offset) + chunk.total_compressed_size for chunk in chunks]
+    with path.open("rb") as file:
+        file.seek(max(ends, default=0))
+        rest = file.read()  # indexes of pages, Bloom filters and the footer, in an honest file
+    if _END_AND_BEGINNING in rest:
+        raise DataError(
+            f"{name}: found several parquet files one after the other in one file, of which readers see one, expected one. Read "
+            "them apart, and write one with pyarrow.concat_tables and pyarrow.parquet.write_table."
+        )
