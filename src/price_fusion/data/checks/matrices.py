@@ -60,7 +60,7 @@ def suspicions_of_table(table: EmbeddingTable, checks: CheckParameters) -> Itera
             table.rows,
             "rows",
             first(table.ids[zero]),
-            "Remove these rows if the encoder failed on them: a source may lack products.",
+            "If the encoder failed on them, or their image is missing, set 'missing: zero' in the catalog entry: a source may lack products.",
         )
     yield from _of_repeats(shards, facts, table, checks, where)
     yield from _of_norms(facts, table, checks, where)
