@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from price_fusion.data import table as table_module
 from price_fusion.data.readers.raw import RawEmbeddings
-from price_fusion.data.table import EmbeddingTable, draft_table
+from price_fusion.data.table import FORMAT_VERSION, EmbeddingTable, draft_table
 from price_fusion.errors import DataError, StorageError
 from price_fusion.parameters import SourceParameters
 from price_fusion.storage import digests
@@ -208,7 +208,7 @@ def test_without_a_manifest_it_is_no_table(make_table: MakeTable) -> None:
         (b"{", "not JSON"),
         (b"\xff\xfe", "not JSON"),
         (b"[]", "a list, expected an object"),
-        (b'{"format_version": 1}', "a table of format 1, this program reads format 2"),
+        (b'{"format_version": 1}', "embedding table of format 1; this program reads format 2"),
         (b'{"format_version": 2}', "sha256 of its contents is .* expected None"),
     ],
 )
@@ -249,7 +249,7 @@ def test_refuses_another_width_than_declared() -> None:
 def test_manifest_is_plain_json(make_table: MakeTable) -> None:
     table = make_table(IDS, VECTORS)
     contents = json.loads((table.folder / "manifest.json").read_text())
-    assert contents == table.manifest | {SEAL: contents[SEAL]}
+    assert contents == {"format_version": FORMAT_VERSION} | table.manifest | {SEAL: contents[SEAL]}
 
 
 def test_shards_that_were_exchanged_are_noticed(make_table: MakeTable) -> None:

@@ -36,7 +36,7 @@ def plan() -> BucketDraft:
 def test_a_table_exists_when_all_its_files_do(tmp_path: Path) -> None:
     dataset = BucketsDataset(filepath=str(tmp_path / "table"))
     assert not dataset.exists()
-    with pytest.raises(DatasetError, match=r"no finished table here"):
+    with pytest.raises(DatasetError, match=r"no table in buckets here"):
         dataset.load()
     dataset.save(plan())
     assert dataset.exists()

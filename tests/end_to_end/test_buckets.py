@@ -150,7 +150,7 @@ def test_a_bucket_of_another_version_is_refused(
     refused = project.kedro(
         "run", "--pipelines", "predict_moe", "--from-nodes", "moe.price_products", "--params", LOCAL, fails=True
     )
-    assert "buckets of format 1, this program reads format 2" in refused.stderr
+    assert "table in buckets of format 1; this program reads format 2" in refused.stderr
 
 
 @pytest.mark.slow

@@ -162,7 +162,7 @@ class TestRefusals:
         header = json.loads(make_checkpoint().header.model_dump_json())
         write_with_header(path, json.dumps(header | {"format_version": version, "package_version": "9.8"}))
         message = refusal(read, path)
-        assert f"checkpoint format {version!r}, written by price-fusion '9.8'" in message
+        assert f"checkpoint of format {version!r}, written by price-fusion '9.8'" in message
         assert __version__ in message
 
     @pytest.mark.parametrize("header", ["", "{", "[1]", "null", f'{{"format_version": {FORMAT_VERSION}}}'])

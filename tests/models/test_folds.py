@@ -154,7 +154,9 @@ def test_models_of_other_data_go_once_those_of_now_are_complete(folder: FoldFold
 
 
 def test_an_absent_folder_is_named(folder: FoldFolder) -> None:
-    with pytest.raises(CheckpointError, match=r"no models of cross-validation here. Run the pipeline again"):
+    with pytest.raises(
+        CheckpointError, match=r"no models of cross-validation here \(no manifest\.json\)\. Run the pipeline again"
+    ):
         folder.read()
     assert folder.done() == {}
 
@@ -191,6 +193,6 @@ def test_another_version_is_named(folder: FoldFolder, more: dict[str, Any]) -> N
     folder.write(models_in(folder))
     contents = json.loads(folder.manifest.read_text()) | {"format_version": 9} | more
     folder.manifest.write_text(json.dumps(contents))
-    with pytest.raises(CheckpointError, match=r"format 9, this program reads 2. Run the pipeline again"):
+    with pytest.raises(CheckpointError, match=r"format 9; this program reads format 2. Run the pipeline again"):
         folder.read()
     assert folder.done() == {}

@@ -27,16 +27,16 @@ from price_fusion.data.ids import Ids, rows_of
 from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.errors import DataError, StorageError
 from price_fusion.parameters import Source, SourceParameters
-from price_fusion.storage.digests import CheckRecord, FileVersion, first_problem
+from price_fusion.storage.digests import CheckRecord, FileVersion
 from price_fusion.storage.files import whole_folder
-from price_fusion.storage.obstacles import unreadable_by_us
-from price_fusion.storage.sealed import json_object, sealed, unsealed
+from price_fusion.storage.manifests import ManifestKind
 
 logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 INGEST_AGAIN = "Run the pipeline 'ingest' again."
+KIND = ManifestKind("embedding table", MANIFEST, FORMAT_VERSION, DataError, "Run the pipeline 'ingest'.", INGEST_AGAIN)
 Check = Literal["always", "once"]
 """When files are hashed: in each process that opens them, or when they are new."""
 _DECLARATION: TypeAdapter[Source] = TypeAdapter(Source)
@@ -141,7 +141,7 @@ class EmbeddingTable:
 
     def __init__(self, folder: Path, check: Check = "always") -> None:
         self.folder = folder
-        self.manifest = _read_manifest(folder)
+        self.manifest = KIND.read(folder, dict)
         self._versions = self._checked(check)
         self.source: str = self.manifest["source"]
         self.rows: int = self.manifest["rows"]
@@ -214,8 +214,7 @@ class EmbeddingTable:
         return {name: FileVersion.of(self.folder / name) for name in self.digests}
 
     def _compare(self, digests: Mapping[str, str]) -> None:
-        if problem := first_problem(self.folder, digests):
-            raise DataError(f"{problem[0]}: {problem[1]}, going by {MANIFEST}. {INGEST_AGAIN}")
+        KIND.check(self.folder, digests)
 
     def _map(self, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
         path = self.folder / name
@@ -233,24 +232,6 @@ class EmbeddingTable:
 
 class BeyondFloat16Error(Exception):
     """A finite value became infinite in float16."""
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST
-    try:
-        manifest = json_object(path.read_bytes())
-        version = manifest.get("format_version")
-        if version != FORMAT_VERSION:
-            raise DataError(
-                f"{path}: a table of format {version!r}, this program reads format {FORMAT_VERSION}. {INGEST_AGAIN}"
-            )
-        return unsealed(manifest)
-    except FileNotFoundError as error:
-        raise DataError(f"{folder}: no embedding table here (no {MANIFEST}). Run the pipeline 'ingest'.") from error
-    except PermissionError as error:
-        raise DataError(f"{path}: {unreadable_by_us(path)}") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: damaged manifest ({error}). {INGEST_AGAIN}") from error
 
 
 def _write_with(folder: Path, source: str, draft: TableDraft, dtype: np.dtype[Any]) -> None:
@@ -277,7 +258,6 @@ def _write_files(folder: Path, source: str, draft: TableDraft, dtype: np.dtype[A
         digest = _write_npy(folder / name, (stop - start, width), dtype, blocks)
         shards.append({"file": name, "rows": stop - start, "sha256": digest})
     manifest = {
-        "format_version": FORMAT_VERSION,
         "source": source,
         "declaration": draft.declaration.model_dump(),
         "rows": rows,
@@ -288,7 +268,7 @@ def _write_files(folder: Path, source: str, draft: TableDraft, dtype: np.dtype[A
         "shards": shards,
         "sha256": digests,
     }
-    (folder / MANIFEST).write_text(sealed(manifest, indent=2) + "\n", encoding="utf-8")
+    (folder / MANIFEST).write_text(KIND.text(manifest) + "\n", encoding="utf-8")
 
 
 def _blocks(start: int, stop: int) -> Iterator[slice]:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset
 
-from price_fusion.datasets.errors import DatasetFileError, kedro_errors
+from price_fusion.datasets.errors import kedro_errors
 from price_fusion.datasets.local_path import local_path
 from price_fusion.datasets.recorded import FileRecord
-from price_fusion.storage.sealed import json_object, unsealed
 
 if TYPE_CHECKING:
     from price_fusion.prediction.export.export import Exported
@@ -34,15 +33,10 @@ class ExportDataset(FileRecord, AbstractDataset["Exported", dict[str, Any]]):
         Raises:
             DatasetFileError: if it is missing or damaged.
         """
-        path = self.recorded_file
-        try:
-            return unsealed(json_object(path.read_bytes()))
-        except FileNotFoundError as error:
-            raise DatasetFileError(
-                f"{self._filepath}: no exported model here. Run: kedro run --pipelines export_<variant>"
-            ) from error
-        except (OSError, ValueError) as error:
-            raise DatasetFileError(f"{path}: damaged ({error}). Export again.") from error
+        from price_fusion.prediction.export.export import KIND
+
+        with kedro_errors():
+            return KIND.read(self._filepath, dict)
 
     def save(self, data: Exported) -> None:
         """Replace the folder, whole or not at all."""

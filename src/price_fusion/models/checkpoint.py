@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError, safe_open
@@ -25,8 +25,8 @@ from price_fusion.metrics.price_scale import BEFORE, PriceScale
 from price_fusion.parameters import ModelParameters, Source, TrainParameters
 from price_fusion.storage.digests import SHOWN
 from price_fusion.storage.files import write_whole
+from price_fusion.storage.manifests import ManifestKind
 from price_fusion.storage.obstacles import closed_to_us, unreadable_by_us
-from price_fusion.storage.sealed import json_object, sealed, unsealed
 from price_fusion.version import __version__
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ FORMAT_VERSION = 3
 HEADER_KEY = "price_fusion"
 TENSORS_DIGEST = "tensors_sha256"
 ADVICE = "Train again (kedro run --pipelines train_<variant>), or bring the file back from a copy."
+HEADER = ManifestKind("checkpoint", HEADER_KEY, FORMAT_VERSION, CheckpointError, ADVICE, ADVICE, noun="header")
 DOLLARS = "USD"
 """The currency of files that name none."""
 CALIBRATION = "calibration."
@@ -148,7 +149,7 @@ def checkpoint_bytes(checkpoint: Checkpoint) -> bytes:
     weights = _tensors(checkpoint)
     header = json.loads(checkpoint.header.model_dump_json()) | {TENSORS_DIGEST: tensors_digest(weights)}
     # One entry of metadata: several would come in any order, and the same checkpoint would not be the same bytes.
-    contents: bytes = save(weights, metadata={HEADER_KEY: sealed(header)})
+    contents: bytes = save(weights, metadata={HEADER_KEY: HEADER.text(header, indent=None)})
     return contents
 
 
@@ -259,18 +260,10 @@ def _read_header(path: Path) -> tuple[CheckpointHeader, str]:
 
 
 def _parsed_header(path: Path, text: str) -> tuple[CheckpointHeader, str]:
-    try:
-        contents = json_object(text)
-        version = contents.get("format_version")
-        if version != FORMAT_VERSION:
-            raise CheckpointError(
-                f"{path}: checkpoint format {version!r}, written by price-fusion {contents.get('package_version')!r}; "
-                f"this is {__version__}, which reads format {FORMAT_VERSION}. Train again, or use that version."
-            )
-        bare = unsealed(contents)
-        digest = str(bare.pop(TENSORS_DIGEST, "none"))
-        if bare.get("train"):
-            bare["train"].setdefault("ema_ramp", False)  # trained before averages had a ramp
-        return CheckpointHeader.model_validate(bare), digest
-    except ValueError as error:
-        raise CheckpointError(f"{path}: damaged header ({error}). {ADVICE}") from error
+    def build(fields: dict[str, Any]) -> tuple[CheckpointHeader, str]:
+        digest = str(fields.pop(TENSORS_DIGEST, "none"))
+        if fields.get("train"):
+            fields["train"].setdefault("ema_ramp", False)  # trained before averages had a ramp
+        return CheckpointHeader.model_validate(fields), digest
+
+    return HEADER.parsed(text, path, build)

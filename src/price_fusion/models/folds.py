@@ -15,12 +15,12 @@ import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-from price_fusion.errors import CheckpointError, StorageError
+from price_fusion.errors import CheckpointError
 from price_fusion.storage.digests import digests_below, first_problem
 from price_fusion.storage.files import write_whole
-from price_fusion.storage.obstacles import unreadable_by_us
-from price_fusion.storage.sealed import json_object, sealed, unsealed
+from price_fusion.storage.manifests import ManifestKind
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,7 @@ MANIFEST = "manifest.json"
 NETWORK = "network"
 """Kind of the models of a variant; those of an estimator are of its kind."""
 ADVICE = "Run the pipeline again; models that are whole are not trained again."
+KIND = ManifestKind("models of cross-validation", MANIFEST, FORMAT_VERSION, CheckpointError, ADVICE, ADVICE)
 _OF_MODELS = re.compile(r"\.?(fold-|all-rows).*")
 """Names that models and their temporaries have; other files in the folder are not ours to remove."""
 
@@ -75,8 +76,7 @@ class FoldModels:
         Raises:
             CheckpointError: naming a file that is missing or damaged.
         """
-        if problem := first_problem(self.path, model.sha256):
-            raise CheckpointError(f"{problem[0]}: {problem[1]}, going by {MANIFEST}. {ADVICE}")
+        KIND.check(self.path, model.sha256)
         return self.path_of(model)
 
     @property
@@ -134,8 +134,8 @@ class FoldFolder:
         data = {model.data for model in models.models} if models.complete else set()
         others = [one for one in self._known() if one.file not in taken and (not data or one.data in data)]
         contents = {key: value for key, value in asdict(models).items() if key != "path"}
-        document = {"format_version": FORMAT_VERSION, **contents, "others": [asdict(other) for other in others]}
-        write_whole(self.manifest, (sealed(document, indent=1) + "\n").encode())
+        text = KIND.text({**contents, "others": [asdict(other) for other in others]})
+        write_whole(self.manifest, f"{text}\n".encode())
         if models.complete:
             self._remove_all_but({*taken, *(other.file for other in others)})
 
@@ -183,20 +183,9 @@ class FoldFolder:
 
     def _read(self) -> tuple[FoldModels, list[FoldModel]]:
         """Models of the latest purpose, and the others."""
-        try:
-            contents = json_object(self.manifest.read_bytes())
-            version = contents.get("format_version")
-            if version != FORMAT_VERSION:
-                raise CheckpointError(
-                    f"{self.manifest}: format {version!r}, this program reads {FORMAT_VERSION}. {ADVICE}"
-                )
-            fields = unsealed(contents)
-            del fields["format_version"]
+
+        def build(fields: dict[str, Any]) -> tuple[FoldModels, list[FoldModel]]:
             models, others = ([FoldModel(**model) for model in fields.pop(key)] for key in ("models", "others"))
             return FoldModels(**fields, models=tuple(models), path=self.path), others
-        except FileNotFoundError as error:
-            raise CheckpointError(f"{self.manifest}: no models of cross-validation here. {ADVICE}") from error
-        except PermissionError as error:
-            raise StorageError(f"{self.manifest}: {unreadable_by_us(self.manifest)}") from error
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise CheckpointError(f"{self.manifest}: damaged manifest ({error}). {ADVICE}") from error
+
+        return KIND.read(self.path, build)

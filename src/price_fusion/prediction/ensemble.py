@@ -35,14 +35,15 @@ from price_fusion.models.folds import MANIFEST, NETWORK, FoldModels
 from price_fusion.models.network import Network
 from price_fusion.parameters import Source
 from price_fusion.prediction.blending import Method, blend, cross_fitted_blend, fit_weights
-from price_fusion.storage.digests import digest_of, digests_below, first_problem
+from price_fusion.storage.digests import digest_of, digests_below
 from price_fusion.storage.files import whole_folder
-from price_fusion.storage.sealed import json_object, sealed, unsealed
+from price_fusion.storage.manifests import ManifestKind
 from price_fusion.version import __version__
 
 FORMAT_VERSION = 2
 CALIBRATION = "calibration.safetensors"
 ADVICE = "Run the pipeline 'ensemble' again."
+KIND = ManifestKind("ensemble", MANIFEST, FORMAT_VERSION, CheckpointError, ADVICE, ADVICE)
 
 Values = NDArray[np.float64]
 
@@ -375,7 +376,7 @@ def save_ensemble(folder: Path, draft: EnsembleDraft) -> None:
             _copy(path, partial / name)
         (partial / CALIBRATION).write_bytes(save(vars(draft.calibration)))
         manifest = draft.manifest.model_copy(update={"sha256": digests_below(partial, partial)})
-        text = sealed(json.loads(manifest.model_dump_json()), indent=1)
+        text = KIND.text(json.loads(manifest.model_dump_json()))
         (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
@@ -385,9 +386,8 @@ def load_ensemble(folder: Path, precision: Literal["float32", "bf16", "auto"] = 
     Raises:
         CheckpointError: if there is none, it is of another version, or a file is missing or damaged.
     """
-    manifest = _read_manifest(folder / MANIFEST)
-    if problem := first_problem(folder, manifest.sha256):
-        raise CheckpointError(f"{problem[0]}: {problem[1]}, going by {MANIFEST}. {ADVICE}")
+    manifest = KIND.read(folder, lambda fields: EnsembleManifest.model_validate_json(json.dumps(fields)))
+    KIND.check(folder, manifest.sha256)
     from safetensors.numpy import load_file
 
     calibration = Calibration(**load_file(folder / CALIBRATION))
@@ -402,19 +402,6 @@ def _copy(model: Path, place: Path) -> None:
     place.mkdir()
     for path in model.iterdir():
         _copy(path, place / path.name)
-
-
-def _read_manifest(path: Path) -> EnsembleManifest:
-    try:
-        contents = json_object(path.read_bytes())
-        version = contents.get("format_version")
-        if version != FORMAT_VERSION:
-            raise CheckpointError(f"{path}: ensemble format {version!r}, this program reads {FORMAT_VERSION}. {ADVICE}")
-        return EnsembleManifest.model_validate_json(json.dumps(unsealed(contents)))
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no ensemble here. {ADVICE}") from error
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: damaged manifest ({error}). {ADVICE}") from error
 
 
 def _described(member: OutOfFold, weight: float, smape: Values) -> EnsembleMember:

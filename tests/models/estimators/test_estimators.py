@@ -238,7 +238,7 @@ def test_a_folder_without_a_record_is_no_estimator(saved: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format_version": 1}, "estimator format 1, written by price-fusion.*Fit again"),
+        ({"format_version": 1}, "estimator of format 1, written by price-fusion.*Fit again"),
         ({"kind": "forest"}, "kind 'forest', expected one of ridge"),
         ({"estimator": {}}, "estimator.json: damaged"),
         ({"surplus": 1}, "estimator.json: damaged"),
@@ -261,7 +261,7 @@ def test_a_changed_record_is_noticed(saved: Path) -> None:
     path = saved / "estimator.json"
     path.write_text(path.read_text().replace('"penalty": ', '"penalty": 1'))
     with pytest.raises(
-        CheckpointError, match=r"estimator\.json: damaged \(sha256 of its contents.*bring the folder back"
+        CheckpointError, match=r"estimator\.json: damaged manifest \(sha256 of its contents.*bring the folder back"
     ):
         load_estimator(saved)
 

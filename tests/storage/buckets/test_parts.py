@@ -134,7 +134,7 @@ def test_after_a_failure_only_what_is_missing_is_made(url: str, log: Path, tmp_p
         write_buckets(url, plan_of(log, fails_at=3), HERE)
     assert noted(log) == ["0", "1", "2", "3"]
     assert not is_finished(url)
-    with pytest.raises(DataError, match=r"table: no finished table here \(no _manifest\.json\)"):
+    with pytest.raises(DataError, match=r"table: no table in buckets here \(no _manifest\.json\)"):
         Buckets(url)
     log.unlink()
     resumed = write_buckets(url, plan_of(log), HERE)
@@ -261,7 +261,7 @@ def test_another_version(table: Buckets, log: Path) -> None:
     manifest = json_object(path.read_bytes())
     del manifest[SEAL]
     path.write_text(sealed({**manifest, "format_version": 1}))
-    with pytest.raises(DataError, match=r"manifest\.json: buckets of format 1, this program reads format 2"):
+    with pytest.raises(DataError, match=r"manifest\.json: table in buckets of format 1; this program reads format 2"):
         Buckets(table.url)
     assert not is_finished(table.url)
     assert write_buckets(table.url, plan_of(log), HERE).fingerprint == table.fingerprint

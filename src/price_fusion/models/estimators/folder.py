@@ -20,12 +20,13 @@ from price_fusion.models.estimators.design import Design
 from price_fusion.parameters.base import Parameters
 from price_fusion.storage.digests import digest_of, problem_with
 from price_fusion.storage.files import whole_folder
-from price_fusion.storage.sealed import json_object, sealed, unsealed
+from price_fusion.storage.manifests import ManifestKind
 from price_fusion.version import __version__
 
 FORMAT_VERSION = 3
 RECORD = "estimator.json"
 ADVICE = "Fit again, or bring the folder back from a copy."
+KIND = ManifestKind("estimator", RECORD, FORMAT_VERSION, CheckpointError, "Fit it first.", ADVICE)
 
 
 class Description(Parameters):
@@ -67,7 +68,7 @@ def write_folder(folder: Path, kind: str, file: str, description: Description, w
     with whole_folder(folder) as partial:
         write(partial / file)
         record = EstimatorRecord(kind=kind, sha256=digest_of(partial / file), estimator=description)
-        text = sealed(json.loads(record.model_dump_json()), indent=2)
+        text = KIND.text(json.loads(record.model_dump_json()))
         (partial / RECORD).write_text(text + "\n", encoding="utf-8")
 
 
@@ -77,20 +78,7 @@ def read_record(folder: Path) -> EstimatorRecord:
     Raises:
         CheckpointError: if it holds none, a damaged one, or one of another format.
     """
-    path = folder / RECORD
-    try:
-        contents = json_object(path.read_bytes())
-        version = contents.get("format_version")
-        if version != FORMAT_VERSION:
-            raise CheckpointError(
-                f"{path}: estimator format {version!r}, written by price-fusion {contents.get('package_version')!r}; this is "
-                f"{__version__}, which reads format {FORMAT_VERSION}. Fit again, or use that version."
-            )
-        return EstimatorRecord.model_validate_json(json.dumps(unsealed(contents)))
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{folder}: no estimator here (no {RECORD}). Fit it first.") from error
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: damaged ({error}). {ADVICE}") from error
+    return KIND.read(folder, lambda fields: EstimatorRecord.model_validate_json(json.dumps(fields)))
 
 
 def check_digest(path: Path, digest: str) -> None:

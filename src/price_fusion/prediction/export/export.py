@@ -31,10 +31,12 @@ from price_fusion.prediction.export.formats import (
 from price_fusion.prediction.export.graph import PRESENT, PriceGraph
 from price_fusion.prediction.predictor import Predictor
 from price_fusion.storage.files import whole_folder
-from price_fusion.storage.sealed import sealed
+from price_fusion.storage.manifests import ManifestKind
 from price_fusion.version import __version__
 
 ONNX, PROGRAM, MANIFEST = "model.onnx", "model.pt2", "export.json"
+EXPORT = "kedro run --pipelines export_<variant>"
+KIND = ManifestKind("exported model", MANIFEST, None, CheckpointError, f"Run: {EXPORT}", f"Export again: {EXPORT}")
 BATCHES = (1, 256)
 """Products a batch that are checked."""
 TOLERANCE = 1e-4
@@ -91,7 +93,7 @@ def save_export(folder: Path, exported: Exported) -> None:
     with whole_folder(folder) as partial:
         for name, contents in exported.files.items():
             (partial / name).write_bytes(contents)
-        (partial / MANIFEST).write_text(sealed(exported.manifest, indent=1) + "\n", encoding="utf-8")
+        (partial / MANIFEST).write_text(KIND.text(exported.manifest) + "\n", encoding="utf-8")
 
 
 def largest_difference(name: str, run: Run, predictor: Predictor, features: Features, ids: NDArray[Any]) -> float:

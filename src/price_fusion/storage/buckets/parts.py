@@ -28,6 +28,7 @@ from price_fusion.compute import Engine
 from price_fusion.compute.progress import tracked
 from price_fusion.errors import DataError
 from price_fusion.storage.files import remove_leftovers
+from price_fusion.storage.manifests import ManifestKind
 from price_fusion.storage.sealed import json_object, sealed, unsealed
 from price_fusion.storage.store import Store
 
@@ -38,6 +39,7 @@ MANIFEST = "_manifest.json"
 ORIGIN = "origin"
 """What metadata call the file or folder that a table came from."""
 AGAIN = "Run the pipeline that makes it again."
+KIND = ManifestKind("table in buckets", MANIFEST, FORMAT_VERSION, DataError, AGAIN, AGAIN)
 
 Tables = Mapping[int, pa.Table] | Iterator[tuple[int, pa.Table]]
 """Rows by bucket; one at a time where they do not all fit in memory."""
@@ -286,26 +288,17 @@ def _write_manifest(store: Store, plan: BucketPlan, records: Mapping[int, Mappin
     if store.is_local:
         remove_leftovers(store.path)  # of workers that were killed
     manifest = {
-        "format_version": FORMAT_VERSION,
         "buckets": plan.buckets,
         "recipe": plan.recipe,
         "metadata": dict(plan.metadata),
         "parts": parts,
     }
-    store.write(MANIFEST, (sealed(manifest) + "\n").encode())
+    store.write(MANIFEST, f"{KIND.text(manifest, indent=None)}\n".encode())
 
 
 def _read_manifest(store: Store) -> dict[str, Any]:
-    place = f"{store.url}/{MANIFEST}"
     try:
-        manifest = json_object(store.read(MANIFEST))
-        version = manifest.get("format_version")
-        if version != FORMAT_VERSION:
-            raise DataError(
-                f"{place}: buckets of format {version!r}, this program reads format {FORMAT_VERSION}. {AGAIN}"
-            )
-        return unsealed(manifest)
+        text = store.read(MANIFEST)
     except FileNotFoundError as error:
-        raise DataError(f"{store.url}: no finished table here (no {MANIFEST}). {AGAIN}") from error
-    except ValueError as error:
-        raise DataError(f"{place}: damaged manifest ({error}). {AGAIN}") from error
+        raise KIND.missing(store.url) from error
+    return KIND.parsed(text, f"{store.url}/{MANIFEST}", dict)
