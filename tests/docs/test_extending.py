@@ -21,6 +21,7 @@ from price_fusion.models.features import features_from_arrays
 from price_fusion.own_pipelines import own_pipelines
 from price_fusion.parameters import Source, SourceParameters
 from price_fusion.pipelines import evaluation
+from support.prices import SAVED
 
 PAGE = Path(__file__).parents[2] / "docs/extending.md"
 FILES = dict(re.findall(r"^```\w+\n# (\S+)\n(.*?)^```$", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL))
@@ -91,7 +92,9 @@ def test_a_node_is_run_as_the_page_says() -> None:
     results = results.assign(predicted=[4.0, 6.0], absolute_error=[0.0, 2.0], smape=[0.0, 28.6])
     defined: dict[str, Any] = {
         "pipelines": {"evaluate_moe": evaluation.create_pipeline("moe", ["qwen_text"])},
-        "catalog": DataCatalog({"moe.evaluation_results": MemoryDataset(results)}),
+        "catalog": DataCatalog(
+            {"moe.evaluation_results": MemoryDataset(results), "price_groups": MemoryDataset(SAVED)}
+        ),
     }
     exec(FILES["notebook.py"], defined)  # noqa: S102 - likewise
     assert defined["outputs"]["moe.metrics"]["mae"] == 1.0
