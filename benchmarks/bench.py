@@ -130,9 +130,6 @@ def load_products(folder: Path, environment: str) -> tuple[pd.DataFrame, dict[st
     try:
         samples = pd.read_parquet(primary / "train_samples.parquet")
         tables = {name: EmbeddingTable(primary / "tables" / name / "train") for name in names}
-        absent = [name for name in names if f"row_{name}" not in samples]
-        if absent:
-            raise DataError(f"{primary}: the sample table lacks the source(s) {', '.join(absent)}.")
     except (DataError, OSError) as error:
         raise SystemExit(f"{error}\nMake the tables with\n  {DATA[environment].command}") from error
     return samples, tables

@@ -341,8 +341,6 @@ def random_samples(rows: int, sources: Sequence[str], seed: int = 0) -> pd.DataF
     """A sample table whose products are in every source, with prices spread as the reference's are."""
     generator = np.random.default_rng(seed)
     samples = pd.DataFrame({"sample_id": np.arange(rows), "price": generator.lognormal(2.65, 1.0, rows)})
-    for name in sources:
-        samples[f"row_{name}"] = np.arange(rows)
     samples["group_key"] = np.arange(rows)
     return samples
 

@@ -102,16 +102,16 @@ def load_products(folder: Path, sources: list[str]) -> Products:
     primary = folder / "03_primary"
     try:
         samples = pd.read_parquet(primary / "train_samples.parquet")
-        aligned = [str(column).removeprefix("row_") for column in samples if str(column).startswith("row_")]
-        chosen = aligned if sources == ["all"] else sources
+        ingested = sorted(path.parent.name for path in (primary / "tables").glob("*/train"))
+        chosen = ingested if sources == ["all"] else sources
         tables = {name: EmbeddingTable(primary / "tables" / name / "train") for name in chosen}
     except (DataError, OSError) as error:
         tables = {}
         console.print(str(error), style="yellow", highlight=False)
-    if not tables or any(f"row_{name}" not in samples for name in tables):
+    if not tables:
         raise SystemExit(
             f"{primary.relative_to(REPOSITORY) if primary.is_relative_to(REPOSITORY) else primary} does not hold the "
-            f"sources {', '.join(sources)}, aligned. Make them with\n"
+            f"sources {', '.join(sources)}. Make them with\n"
             "  PRICE_FUSION_RAW=<folder of the real products> kedro run --env amazon_subset --pipelines ingest"
         )
     return Products(samples, tables)

@@ -222,7 +222,6 @@ def make_labelled(make_table: Callable[..., EmbeddingTable]) -> Callable[..., La
         samples = pd.DataFrame(
             {"sample_id": ids, "place": np.arange(rows), "price": prices, "group_key": np.arange(rows) // 2}
         )
-        samples = samples.assign(**{f"row_{name}": np.arange(rows) for name in tables})
         split_table = split_samples(
             samples, fractions=fractions, price_quantiles=3, folds=folds, tuned_on={"words": ids[:4]}, seed=3
         )

@@ -74,9 +74,6 @@ def test_each_product_finds_its_rows_or_is_refused(
     assert pd.factorize(samples["group_key"])[0].tolist() == samples["group_key"].tolist()
     samples = samples.sort_values("place")
     assert samples["price"].tolist() == [number + 0.5 for number in expected]
-    for name, known in {"image": image, "text": text}.items():
-        rows = [known.index(number) if number in known else -1 for number in expected]
-        assert samples[f"row_{name}"].tolist() == rows
 
 
 def test_columns_and_types_of_the_sample_table(make_table: MakeTable) -> None:
@@ -85,8 +82,6 @@ def test_columns_and_types_of_the_sample_table(make_table: MakeTable) -> None:
         "sample_id": "int64",
         "place": "int64",
         "price": "float64",
-        "row_image": "int64",
-        "row_text": "int64",
         "group_key": "int64",
     }
     unlabelled = align(products([3, 1], labelled=False), tables(make_table, text=[3, 1])).samples
@@ -149,7 +144,6 @@ def test_products_that_no_source_knows_can_be_dropped_or_kept(make_table: MakeTa
     assert dropped["sample_id"].tolist() == [1, 2]
     kept = in_file_order(align(products([1, 9, 2]), sources, unknown_products="keep"))
     assert kept["sample_id"].tolist() == [1, 9, 2]
-    assert kept[["row_image", "row_text"]].to_numpy()[1].tolist() == [-1, -1]
 
 
 def test_a_source_of_other_products_is_refused(make_table: MakeTable) -> None:
@@ -168,7 +162,6 @@ def named(ids: list[Any]) -> pd.DataFrame:
 def test_text_ids_find_their_rows(make_table: MakeTable) -> None:
     sources = {"image": make_table(["B7", "007", "x, y"], np.ones((3, 2)), source="image")}
     aligned = align(named(["007", "B7", "B8"]), sources, unknown_products="drop")
-    assert in_file_order(aligned)["row_image"].tolist() == [1, 0]
     assert in_file_order(aligned)["sample_id"].tolist() == ["007", "B7"]
     assert aligned.report["sources"]["image"]["missing_examples"] == ["B8"]
     assert aligned.report["sources"]["image"]["extra_examples"] == ["x, y"]
@@ -176,10 +169,10 @@ def test_text_ids_find_their_rows(make_table: MakeTable) -> None:
 
 def test_numbers_find_the_same_numbers_in_text_and_no_others(make_table: MakeTable) -> None:
     text = {"image": make_table(["12", "3", "B7"], np.ones((3, 2)), source="image")}
-    assert in_file_order(align(products([3, 12]), text))["row_image"].tolist() == [1, 0]
+    assert align(products([3, 12]), text).report["sources"]["image"]["matched"] == 2
     numbers = {"image": make_table([12, 3], np.ones((2, 2)), source="image")}
     aligned = align(named(["3", "B7", "12"]), numbers, unknown_products="keep")
-    assert in_file_order(aligned)["row_image"].tolist() == [1, -1, 0]
+    assert aligned.report["sources"]["image"]["missing_examples"] == ["B7"]
 
 
 @pytest.mark.parametrize(
@@ -233,15 +226,14 @@ def test_columns_change_nothing_about_which_products_are_kept(
     if isinstance(alone, str) or isinstance(together, str):
         assert alone == together
         return
-    pd.testing.assert_frame_equal(together.samples.drop(columns="row_facts"), alone.samples)
-    assert together.samples["row_facts"].tolist() == [asked.index(number) for number in alone.samples["sample_id"]]
+    pd.testing.assert_frame_equal(together.samples, alone.samples)
     assert together.report["sources"].pop("facts")["missing"] == 0
     assert together.report == alone.report
 
 
 def test_columns_alone_know_every_product(new_folder: Callable[[], Path]) -> None:
     alignment = align(products([5, 2, 9]), {"facts": column_table(new_folder(), [5, 2, 9])})
-    assert in_file_order(alignment)["row_facts"].tolist() == [0, 1, 2]
+    assert in_file_order(alignment)["sample_id"].tolist() == [5, 2, 9]
     assert (alignment.report["rows_in_all_sources"], alignment.report["rows_in_no_source"]) == (3, 0)
 
 

@@ -39,7 +39,5 @@ def test_a_bad_table_is_refused_on_loading(validator: str, tmp_path: Path) -> No
 def test_a_sound_table_is_given_as_it_is(tmp_path: Path) -> None:
     from price_fusion.datasets.validators import SampleTableValidator
 
-    frame = pd.DataFrame(
-        {"sample_id": [1, 2], "place": [1, 0], "group_key": [0, 1], "row_words": [0, -1], "price": [1.0, 2.0]}
-    )
+    frame = pd.DataFrame({"sample_id": [1, 2], "place": [1, 0], "group_key": [0, 1], "price": [1.0, 2.0]})
     assert SampleTableValidator(filepath="samples.parquet").validate(frame) is frame

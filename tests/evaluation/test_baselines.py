@@ -20,6 +20,7 @@ from price_fusion.evaluation.baselines import baseline_results
 from price_fusion.metrics.price_metrics import smape_per_product
 from price_fusion.models.estimators import ESTIMATORS, EstimatorOptions
 from price_fusion.parameters import ColumnSourceParameters
+from support.aligned import aligned
 
 HAS_LIGHTGBM = importlib.util.find_spec("lightgbm") is not None
 BOOSTED = [kind for kind in ("lightgbm", "catboost") if importlib.util.find_spec(kind)]
@@ -39,7 +40,7 @@ def make_case(make_table: Callable[..., EmbeddingTable]) -> Callable[..., Case]:
         quantity = np.exp(generator.normal(size=(300, 1))).astype(np.float32)
         unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         price = np.exp(3 + 2 * unit[:, 0] - unit[:, 3] + 0.5 * np.log1p(quantity[:, 0]) * structural)
-        samples = pd.DataFrame({"sample_id": np.arange(300), "price": price, "row_words": np.arange(300)})
+        samples = pd.DataFrame({"sample_id": np.arange(300), "price": price})
         split = pd.DataFrame({"split": ["train"] * 200 + ["validation"] * 40 + ["holdout"] * 60})
         split = split.sample(frac=1, random_state=3, ignore_index=True) if shuffled else split
         stored = np.hstack([vectors, quantity]) if structural else vectors
@@ -126,7 +127,9 @@ def test_missing_products_get_the_same_price_whatever_row_zero_holds(make_case: 
     both = []
     for first_row in (-1.0, 1000.0):
         samples, split, tables = make_case(first_row=first_row)
-        samples.loc[[0, 5, 210, 250, 299], "row_words"] = -1
+        rows = np.arange(300)
+        rows[[0, 5, 210, 250, 299]] = -1
+        samples, tables = aligned(samples, tables, words=rows)
         both.append(priced(samples, split, tables)["ridge"].to_numpy())
     np.testing.assert_array_equal(both[0], both[1])
     assert both[0][10] == both[0][59]

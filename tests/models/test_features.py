@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from price_fusion.data.columns import draft_columns
 from price_fusion.data.table import EmbeddingTable, write_table
-from price_fusion.errors import AlignmentError, DataError
+from price_fusion.errors import DataError
 from price_fusion.models.features import Features, features_from_arrays, features_from_tables
 from price_fusion.parameters import ColumnSourceParameters, SourceParameters
 
@@ -36,14 +36,14 @@ def vectors() -> dict[str, NDArray[np.float32]]:
 def make_tables(make_table: MakeTable, vectors: dict[str, NDArray[np.float32]]) -> Callable[..., Tables]:
     def make(**options: Any) -> Tables:
         return {
-            "picture": make_table(range(8), vectors["picture"], source="picture", **options),
-            "words": make_table(range(6), vectors["words"], structural_columns=3, **options),
+            "picture": make_table([7, 11, 12, 13, 14, 15, 16, 5], vectors["picture"], source="picture", **options),
+            "words": make_table([21, 22, 23, 24, 25, 7], vectors["words"], structural_columns=3, **options),
         }
 
     return make
 
 
-SAMPLES = pd.DataFrame({"sample_id": [5, 6, 7], "row_picture": [7, -1, 0], "row_words": [-1, -1, 5]})
+SAMPLES = pd.DataFrame({"sample_id": [5, 6, 7]})
 
 
 @pytest.mark.parametrize("rows_per_shard", [2, 100])
@@ -92,20 +92,6 @@ def test_refuses_a_table_of_other_widths(
     with pytest.raises(DataError, match="'words' has 6 embedding and 3 structural columns, expected ") as caught:
         features_from_tables(SAMPLES, make_tables(), sources)
     assert "'ingest'" in str(caught.value)
-
-
-def test_refuses_a_sample_table_aligned_without_a_source(
-    make_tables: Callable[..., Tables], tiny_sources: dict[str, SourceParameters]
-) -> None:
-    with pytest.raises(AlignmentError, match="no column 'row_words': it was aligned to picture"):
-        features_from_tables(SAMPLES.drop(columns="row_words"), make_tables(), tiny_sources)
-
-
-def test_refuses_rows_beyond_the_table(
-    make_tables: Callable[..., Tables], tiny_sources: dict[str, SourceParameters]
-) -> None:
-    with pytest.raises(AlignmentError, match=r"row 6 of source 'words', whose table .* has 6 rows"):
-        features_from_tables(SAMPLES.assign(row_words=6), make_tables(), tiny_sources)
 
 
 def from_arrays(tiny_sources: dict[str, SourceParameters], dtype: str, **arrays: NDArray[np.floating[Any]]) -> Features:
@@ -166,7 +152,7 @@ def completed(*colours: str) -> ColumnSourceParameters:
 
 def test_columns_are_structural_values_without_vectors(make_facts: Callable[..., EmbeddingTable]) -> None:
     table = make_facts(["1.5", "", "3"], ["red", "blue", ""])
-    samples = pd.DataFrame({"row_facts": [2, -1, 1]})
+    samples = pd.DataFrame({"sample_id": [2, 9, 1]})
     features = features_from_tables(samples, {"facts": table}, {"facts": table.declaration})
     batch = features.batch(torch.arange(3))["facts"]
     assert batch.vectors.shape == (3, 0)
@@ -180,7 +166,7 @@ def test_columns_are_structural_values_without_vectors(make_facts: Callable[...,
 
 def test_codes_are_those_of_the_models_vocabulary(make_facts: Callable[..., EmbeddingTable]) -> None:
     table = make_facts(["1", "2", "3", "4"], ["red", "blue", "mauve", ""])
-    samples = pd.DataFrame({"row_facts": range(4)})
+    samples = pd.DataFrame({"sample_id": range(4)})
     features = features_from_tables(samples, {"facts": table}, {"facts": completed("amber", "blue", "red")})
     assert features.sources["facts"].structural.tolist() == [[1, 3], [2, 2], [3, 0], [4, 0]]
     as_stored = features_from_tables(samples, {"facts": table}, {"facts": table.declaration})
@@ -194,7 +180,7 @@ def test_codes_are_those_of_the_models_vocabulary(make_facts: Callable[..., Embe
 def test_refuses_a_table_of_other_columns(make_facts: Callable[..., EmbeddingTable], change: dict[str, Any]) -> None:
     wanted = completed("red").model_copy(update=change)
     with pytest.raises(DataError, match="'facts' has the columns weight, colour, expected ") as caught:
-        features_from_tables(pd.DataFrame({"row_facts": [0]}), {"facts": make_facts(["1"], ["red"])}, {"facts": wanted})
+        features_from_tables(pd.DataFrame({"sample_id": [0]}), {"facts": make_facts(["1"], ["red"])}, {"facts": wanted})
     assert ", ".join((*wanted.numeric, *wanted.categorical)) in str(caught.value)
     assert "'ingest'" in str(caught.value)
 
@@ -202,7 +188,7 @@ def test_refuses_a_table_of_other_columns(make_facts: Callable[..., EmbeddingTab
 def test_refuses_embeddings_for_columns_and_columns_for_embeddings(
     make_facts: Callable[..., EmbeddingTable], make_table: MakeTable
 ) -> None:
-    samples = pd.DataFrame({"row_facts": [0]})
+    samples = pd.DataFrame({"sample_id": [0]})
     embeddings = make_table([0], np.ones((1, 2)), source="facts")
     with pytest.raises(DataError, match="'facts' has the columns none, expected weight, colour"):
         features_from_tables(samples, {"facts": embeddings}, {"facts": completed("red")})

@@ -19,6 +19,7 @@ from price_fusion.metrics.intervals import Calibration
 from price_fusion.models.checkpoint import Checkpoint
 from price_fusion.models.unit_prices import unit_price_columns
 from price_fusion.parameters import ColumnSourceParameters
+from support.aligned import aligned
 
 DECLARED = ColumnSourceParameters(kind="columns", group="quantity", parse="quantity")
 TEXTS = (
@@ -71,7 +72,7 @@ def test_samples_in_any_order_and_kinds_in_any_vocabulary(
         "words": make_table([1], np.ones((1, 9), np.float32), structural_columns=3),
         "quantity": EmbeddingTable(tmp_path),
     }
-    samples = pd.DataFrame({"row_picture": 0, "row_words": -1, "row_quantity": [1, -1, 0]}, index=[5, 3, 8])
+    samples, tables = aligned(pd.DataFrame(index=[5, 3, 8]), tables, picture=0, words=-1, quantity=[1, -1, 0])
     found = predictor.price_samples(samples, tables, (0.8,))
     np.testing.assert_allclose(found["unit_price"], found["price"] / [12.5, np.nan, 40], rtol=1e-6)
     assert found["unit"].fillna("").tolist() == ["100 g", "", "piece"]

@@ -43,6 +43,7 @@ from price_fusion.selection.cross_validation import (
 )
 from price_fusion.storage.files import remove_leftovers
 from price_fusion.storage.sealed import SEAL, sealed
+from support.aligned import aligned
 
 
 @dataclass(frozen=True)
@@ -274,8 +275,8 @@ def test_models_are_copied(trained: Trained, tmp_path: Path, new_folder: Callabl
 
 def test_a_product_that_no_source_knows_costs_the_median(trained: Trained, folder: Path) -> None:
     predictor = Predictor.load(folder)
-    samples = pd.DataFrame({"row_picture": [-1, 0], "row_words": [-1, -1]})
-    table = predictor.price_samples(samples, trained.labelled.tables, (0.8,))
+    samples, tables = aligned(pd.DataFrame(index=range(2)), trained.labelled.tables, picture=[-1, 0], words=[-1, -1])
+    table = predictor.price_samples(samples, tables, (0.8,))
     assert table["price"][0] == np.median(trained.known()["price"]) != table["price"][1]
     assert table["price_low"][0] < table["price"][0] < table["price_high"][0]
 

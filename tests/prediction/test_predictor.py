@@ -22,6 +22,7 @@ from price_fusion.errors import CheckpointError, DataError
 from price_fusion.models.build import build_model
 from price_fusion.models.checkpoint import Checkpoint, save_checkpoint
 from price_fusion.parameters import ColumnSourceParameters, SourceParameters
+from support.aligned import aligned
 
 MakeCheckpoint = Callable[..., Checkpoint]
 Arrays = dict[str, NDArray[np.floating[Any]]]
@@ -88,9 +89,10 @@ def test_tables_give_the_prices_of_the_arrays_as_stored(
             ids[shuffled], arrays["words"][shuffled], structural_columns=3, dtype=dtype, rows_per_shard=rows_per_shard
         ),
     }
-    samples = pd.DataFrame({"sample_id": ids} | {f"row_{name}": table.rows_of(ids) for name, table in tables.items()})
-    samples.loc[[3, 9], "row_picture"] = -1
-    samples.loc[[4, 9], "row_words"] = -1
+    rows = {name: table.rows_of(ids) for name, table in tables.items()}
+    rows["picture"][[3, 9]] = -1
+    rows["words"][[4, 9]] = -1
+    samples, tables = aligned(pd.DataFrame({"sample_id": ids}), tables, **rows)
     prices = predictor.predict_samples(samples, tables)
 
     expected = predictor.predict(arrays)
@@ -114,7 +116,7 @@ def test_a_product_that_no_source_knows_costs_the_median(
         "picture": make_table(range(20), arrays["picture"], source="picture"),
         "words": make_table(range(20), arrays["words"], structural_columns=3),
     }
-    samples = pd.DataFrame({"row_picture": [-1, -1, 3], "row_words": [-1, 3, -1]})
+    samples, tables = aligned(pd.DataFrame(index=range(3)), tables, picture=[-1, -1, 3], words=[-1, 3, -1])
     prices = predictor.predict_samples(samples, tables)
     assert prices[0] == 14.25
     assert (prices[1:] != 14.25).all()
@@ -199,7 +201,7 @@ def test_refuses_tables_of_other_widths(
         "picture": make_table(range(20), arrays["picture"], source="picture"),
         "words": make_table(range(20), arrays["words"], structural_columns=2),
     }
-    samples = pd.DataFrame({"row_picture": [0], "row_words": [0]})
+    samples = pd.DataFrame({"sample_id": [0]})
     with pytest.raises(DataError, match="'words' has 7 embedding and 2 structural columns, expected 6 and 3"):
         predictor.predict_samples(samples, tables)
 
@@ -311,7 +313,7 @@ def test_a_table_of_other_categories_gives_the_prices_of_those_that_are_known(
     open_ended = FACTS.model_copy(update={"vocabulary": {}})
     folder = new_folder() / "facts"
     write_table(folder, "facts", draft_columns(frame, open_ended, "test.csv"))
-    samples = pd.DataFrame({"row_picture": [-1] * 3, "row_words": [-1] * 3, "row_facts": [0, 1, 2]})
+    samples = frame[["sample_id"]]  # that of the embeddings is 0
     tables = {"facts": EmbeddingTable(folder)}
     for name in ("picture", "words"):
         nothing = np.zeros((1, with_columns.model.sources[name].width))

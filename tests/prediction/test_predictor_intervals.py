@@ -99,7 +99,7 @@ def samples_of(
         "picture": make_table(range(20), arrays["picture"].astype(np.float32), source="picture"),
         "words": make_table(range(20), arrays["words"].astype(np.float32), structural_columns=3),
     }
-    return pd.DataFrame({f"row_{name}": np.arange(20) for name in tables}), tables
+    return pd.DataFrame({"sample_id": np.arange(20)}), tables
 
 
 def test_samples_are_priced_like_arrays(

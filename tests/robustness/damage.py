@@ -151,7 +151,6 @@ def _labelled(home: Path) -> LabelledData:
     tables = {name: _write_table(home / name, ids, seed, name) for seed, name in enumerate(SOURCES)}
     prices = np.exp(2.5 + np.concatenate(tables["picture"].vectors)[:, 0].astype(np.float64))
     samples = pd.DataFrame({"sample_id": ids, "price": prices, "group_key": ids // 2})
-    samples = samples.assign(**{f"row_{name}": ids for name in tables})
     splits = split_samples(samples, fractions=(0.7, 0.1, 0.2), price_quantiles=3, folds=3, tuned_on={}, seed=3)
     return LabelledData(samples, splits, tables)
 

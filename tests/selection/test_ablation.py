@@ -38,6 +38,7 @@ from price_fusion.selection.cross_validation import LabelledData, cross_validate
 from price_fusion.training.loader.training_data import training_data
 from price_fusion.training.run_folder import RunFolder
 from price_fusion.training.trainer import train_variant
+from support.aligned import aligned
 
 ROWS = 360
 SEED = 3
@@ -91,24 +92,24 @@ def labelled(new_folder: Callable[[], Path]) -> LabelledData:
         write_table(folder / source, source, draft)
         return EmbeddingTable(folder / source)
 
-    rows = np.where(np.arange(ROWS) == UNKNOWN_ROW, -1, np.arange(ROWS))
+    known = np.arange(ROWS) != UNKNOWN_ROW
     samples = pd.DataFrame(
         {
             "sample_id": ids,
             "price": np.exp(2.5 + 1.5 * direction + 0.4 * size),
             "group_key": ids // 2,
-            **{f"row_{name}": rows for name in ("signal", "noise", "facts")},
         }
     )
-    samples.loc[generator.random(ROWS) < 0.1, "row_noise"] = -1
+    heard = known & (generator.random(ROWS) >= 0.1)
     split = split_samples(samples, fractions=(0.6, 0.1, 0.3), price_quantiles=5, folds=2, tuned_on={}, seed=SEED)
     group = samples["group_key"] == samples["group_key"][UNKNOWN_ROW]
     split.loc[group, ["split", "fold"]] = ["holdout", -1]
     tables = {
-        name: table(name, draft_table(RawEmbeddings.from_arrays(ids, matrix, f"{name}.npy"), VECTORS))
-        for name, matrix in (("signal", signal), ("noise", noise))
+        name: table(name, draft_table(RawEmbeddings.from_arrays(ids[rows], matrix[rows], f"{name}.npy"), VECTORS))
+        for name, matrix, rows in (("signal", signal, known), ("noise", noise, heard))
     }
-    return LabelledData(samples, split, {**tables, "facts": table("facts", draft_columns(products, FACTS, "made"))})
+    facts = table("facts", draft_columns(products[known], FACTS, "made"))
+    return LabelledData(samples, split, {**tables, "facts": facts})
 
 
 @pytest.fixture(scope="module")
@@ -159,10 +160,11 @@ def test_intervals_are_paired_by_product_and_prices_are_the_predictors(
     assert UNKNOWN_ROW in chosen.index
     price = chosen["price"].to_numpy()
     order = np.random.default_rng([SEED, 0]).permutation(len(chosen))
-    others = chosen.assign(row_signal=chosen["row_signal"].to_numpy()[order])
+    rows = labelled.tables["signal"].rows_of(chosen["sample_id"].to_numpy())
+    _, permuted_tables = aligned(chosen, labelled.tables, signal=rows[order])
     whole, without = (
-        smape_per_product(Predictor(checkpoint).predict_samples(rows, labelled.tables), price)
-        for rows in (chosen, others)
+        smape_per_product(Predictor(checkpoint).predict_samples(chosen, tables), price)
+        for tables in (labelled.tables, permuted_tables)
     )
     expected = paired_difference(without, whole, chosen["group_key"], resamples=200, seed=SEED)
     measured = table.loc["signal"]

@@ -73,7 +73,6 @@ def labelled(make_table: Callable[..., EmbeddingTable]) -> LabelledData:
         {
             "sample_id": ids,
             "price": np.exp(2.5 + vectors[:, 0] / np.linalg.norm(vectors, axis=1) * 2),
-            "row_words": ids,
             "group_key": ids.astype(str),
         }
     )

@@ -55,7 +55,7 @@ def test_which_rows_are_holdout_and_all_else_is_looked_at(labelled: LabelledData
     samples, split_table = labelled.samples, labelled.split_table
     before = digests(labelled)
     assert list(before) == ["picture", "words", "samples", "split"]
-    for column in ("sample_id", "group_key", "row_words"):
+    for column in ("sample_id", "group_key", "place"):
         other = samples.assign(**{column: samples[column].to_numpy()[::-1]})
         assert digests(replace(labelled, samples=other))["samples"] != before["samples"]
     moved = split_table.assign(split=split_table["split"].replace("validation", "train"))

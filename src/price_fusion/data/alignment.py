@@ -31,8 +31,8 @@ class Alignment:
     """Products with their rows in each table, and what did not fit."""
 
     samples: pd.DataFrame
-    """In canonical order: ``sample_id``, ``place`` (row of the product file, from 0), ``price`` where labelled, ``row_<source>``
-    (-1: the source lacks the product), ``group_key`` (numbered in this order)."""
+    """In canonical order: ``sample_id``, ``place`` (row of the product file, from 0), ``price`` where labelled, ``group_key``
+    (numbered in this order)."""
     report: dict[str, Any]
 
 
@@ -71,8 +71,6 @@ def align_products(
     samples = pd.DataFrame({"sample_id": ids[place], "place": place})
     if "price" in products:
         samples["price"] = products["price"].to_numpy(np.float64)[place]
-    for source, row in rows.items():
-        samples[f"row_{source}"] = row[place]
     groups = group_keys(products)
     samples["group_key"] = groups[place]
     samples = samples[kept[place]].reset_index(drop=True)

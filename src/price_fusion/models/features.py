@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from price_fusion.data.columns import translated
+from price_fusion.data.ids import Ids, ids_of
 from price_fusion.data.view import TableView
-from price_fusion.errors import AlignmentError, DataError
+from price_fusion.errors import DataError
 from price_fusion.models.layers.branches import SourceBatch
 from price_fusion.parameters import ColumnSourceParameters, Source
 
@@ -130,25 +131,39 @@ def features_from_tables(
     """Features of the products of a sample table, left in the memory-mapped files.
 
     Args:
-        samples: sample table with a column ``row_<source>`` for each source.
+        samples: sample table; products are found in each table by their id.
         tables: one per source.
         sources: what the model expects of each.
 
     Raises:
-        AlignmentError: if the sample table was aligned without one of the sources, or to a table that is now smaller.
         DataError: if a table's widths are not the expected ones.
     """
-    features = {}
-    for name, source in sources.items():
-        table = tables[name]
-        check_widths(name, table, source)
-        vectors = [torch.from_numpy(shard) for shard in table.vectors]
-        features[name] = SourceFeatures(
-            vectors=vectors[0] if len(vectors) == 1 else Shards(vectors),
-            structural=torch.from_numpy(_structural(table, source)),
-            rows=torch.from_numpy(_rows(samples, name, table)),
-        )
-    return Features(features)
+    ids = ids_of(samples["sample_id"])
+    return Features({name: source_features(name, tables[name], source, ids) for name, source in sources.items()})
+
+
+def source_features(
+    name: str, table: TableView, source: Source, ids: Ids, rows: NDArray[np.int64] | None = None
+) -> SourceFeatures:
+    """One source for products with these ids (N,), left in the memory-mapped files.
+
+    Args:
+        name: of the source.
+        table: its table.
+        source: what the model expects of it.
+        ids: of the products.
+        rows: (N,) of the products in the table, -1 where it lacks one; None: found by id.
+
+    Raises:
+        DataError: if the table's widths are not the expected ones.
+    """
+    check_widths(name, table, source)
+    vectors = [torch.from_numpy(shard) for shard in table.vectors]
+    return SourceFeatures(
+        vectors=vectors[0] if len(vectors) == 1 else Shards(vectors),
+        structural=torch.from_numpy(_structural(table, source)),
+        rows=torch.from_numpy(table.rows_of(ids) if rows is None else rows),
+    )
 
 
 def features_from_arrays(
@@ -224,19 +239,3 @@ def _structural(table: TableView, source: Source) -> NDArray[np.float32]:
     if isinstance(stored, ColumnSourceParameters) and isinstance(source, ColumnSourceParameters):
         return translated(table.structural, stored, source)
     return table.structural
-
-
-def _rows(samples: pd.DataFrame, name: str, table: TableView) -> NDArray[np.int64]:
-    column = f"row_{name}"
-    if column not in samples:
-        aligned = [str(name).removeprefix("row_") for name in samples if str(name).startswith("row_")]
-        raise AlignmentError(
-            f"the sample table has no column {column!r}: it was aligned to {', '.join(aligned)}. Run 'ingest' again."
-        )
-    rows = np.array(samples[column], dtype=np.int64)
-    if len(rows) and rows.max() >= table.rows:
-        raise AlignmentError(
-            f"the sample table points to row {rows.max()} of source {name!r}, whose table {table.folder} has "
-            f"{table.rows} rows: they were made from different files. Run 'ingest' again."
-        )
-    return rows

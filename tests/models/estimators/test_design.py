@@ -150,7 +150,7 @@ def test_blocks_and_shards_do_not_matter(
     make_table: Callable[..., EmbeddingTable], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vectors = np.random.default_rng(2).normal(size=(50, 3)).astype(np.float32)
-    samples = pd.DataFrame({"sample_id": np.arange(50), "row_words": np.r_[-1, np.arange(49)]})
+    samples = pd.DataFrame({"sample_id": np.r_[99, np.arange(49)]})
     rows = np.random.default_rng(3).permutation(50)
     matrices = []
     for block_rows, rows_per_shard in ((8_192, 1_000), (7, 11)):

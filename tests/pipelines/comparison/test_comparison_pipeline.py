@@ -57,8 +57,6 @@ def data(make_table: Callable[..., EmbeddingTable]) -> Data:
         {
             "sample_id": ids,
             "price": np.exp(generator.normal(3, 1, size=ROWS)),
-            "row_picture": np.arange(ROWS),
-            "row_words": np.arange(ROWS),
             "group_key": ids // 2,
         }
     )

@@ -26,7 +26,7 @@ def data(make_table: Callable[..., EmbeddingTable]) -> Data:
     generator = np.random.default_rng(0)
     ids = np.arange(ROWS)
     price = np.repeat([8.0, 30.0, 120.0, 300.0], ROWS // 4)
-    samples = pd.DataFrame({"sample_id": ids, "price": price, "row_picture": ids, "row_words": ids})
+    samples = pd.DataFrame({"sample_id": ids, "price": price})
     split = pd.DataFrame({"sample_id": ids, "split": np.where(ids < 40, "train", "holdout")})
     picture = make_table(ids, generator.normal(size=(ROWS, 5)).astype(np.float32), source="picture")
     words = make_table(ids, generator.normal(size=(ROWS, 9)).astype(np.float32), structural_columns=3)

@@ -35,9 +35,7 @@ def catalog(make_table: Callable[..., EmbeddingTable]) -> DataCatalog:
         )
         for part, names in (("train", ids), ("test", new))
     }
-    samples = products["train"][["sample_id"]].assign(
-        price=np.exp(2 + vectors[:ROWS, 0]), row_words=ids, row_sound=ids, group_key=ids
-    )
+    samples = products["train"][["sample_id"]].assign(place=ids, price=np.exp(2 + vectors[:ROWS, 0]), group_key=ids)
     split_table = pd.DataFrame(
         {"sample_id": ids, "split": split, "fold": np.where(split == "holdout", -1, ids % 3), "tuned_on": False}
     )
@@ -51,7 +49,7 @@ def catalog(make_table: Callable[..., EmbeddingTable]) -> DataCatalog:
         "train_products": products["train"],
         "test_products": products["test"],
         "train_samples": samples,
-        "test_samples": products["test"][["sample_id"]].assign(row_words=np.arange(10), row_sound=np.arange(10)),
+        "test_samples": products["test"][["sample_id"]],
         "split_table": split_table,
         "params:leaks": LeakParameters(),
         "params:comparison": ComparisonParameters(resamples=100),

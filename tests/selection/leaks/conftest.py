@@ -41,7 +41,7 @@ def make_shop(make_table: Callable[..., EmbeddingTable]) -> Callable[..., Shop]:
         log_price = 2.7 + 0.55 * factors @ direction / np.linalg.norm(direction) + 0.7 * noise
         log_price = np.clip(log_price, 0.3, 8.0)
         ids = generator.permutation(rows) + 10_000
-        tables, columns = {}, {}
+        tables = {}
         for source, width in WIDTHS.items():
             vectors = factors @ generator.normal(size=(16, width)) / 4 + 0.7 * generator.normal(size=(rows, width))
             vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -50,9 +50,13 @@ def make_shop(make_table: Callable[..., EmbeddingTable]) -> Callable[..., Shop]:
                 vectors += strength * np.outer(leaked * (log_price - log_price.mean()), secret / np.linalg.norm(secret))
             order = generator.permutation(rows) if shuffled else np.arange(rows)
             tables[source] = make_table(ids[order], vectors[order].astype(np.float32), source=source)
-            columns[f"row_{source}"] = np.argsort(order)
         samples = pd.DataFrame(
-            {"sample_id": ids, "price": np.expm1(log_price), **columns, "group_key": np.arange(rows)}
+            {
+                "sample_id": ids,
+                "place": np.arange(rows),
+                "price": np.expm1(log_price),
+                "group_key": np.arange(rows),
+            }
         )
         held_out = generator.random(rows) < 0.2
         split_table = pd.DataFrame(

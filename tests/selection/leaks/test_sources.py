@@ -11,6 +11,7 @@ import pytest
 
 from price_fusion.parameters import LeakParameters
 from price_fusion.selection.leaks.sources import find_informed_sources, warn_of_sources
+from support.aligned import aligned
 
 from .conftest import LEAKY, Shop
 
@@ -62,7 +63,7 @@ def test_honest_sources_are_not_suspected(make_shop: Callable[..., Shop], seed: 
 def test_a_stretch_in_the_embeddings_file_is_found_there(make_shop: Callable[..., Shop]) -> None:
     shop = make_shop(1)
     by_file = np.empty(ROWS, dtype=bool)
-    by_file[:] = stretch(0)[shop.samples[f"row_{LEAKY}"]]
+    by_file[:] = stretch(0)[shop.tables[LEAKY].rows_of(shop.samples["sample_id"].to_numpy())]
     found = suspects(make_shop(1, by_file))
     assert found[LEAKY, "better on rows"]["where"].endswith("the embeddings' file")
 
@@ -113,7 +114,9 @@ def test_of_products_that_belong_together_one_is_looked_at(make_shop: Callable[.
 def test_ids_may_be_text(make_shop: Callable[..., Shop]) -> None:
     shop = make_shop(7)
     named = shop.samples.assign(sample_id="B" + shop.samples["sample_id"].astype(str))
-    assert find_informed_sources(named, shop.split_table, shop.tables, LEAKS, seed=1)["checks"]
+    rows = {name: table.rows_of(shop.samples["sample_id"].to_numpy()) for name, table in shop.tables.items()}
+    named, tables = aligned(named, shop.tables, **rows)
+    assert find_informed_sources(named, shop.split_table, tables, LEAKS, seed=1)["checks"]
 
 
 def test_too_few_products_give_no_verdict(make_shop: Callable[..., Shop]) -> None:

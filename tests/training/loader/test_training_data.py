@@ -13,9 +13,7 @@ from price_fusion.data.table import EmbeddingTable
 from price_fusion.errors import AlignmentError
 from price_fusion.training.loader.training_data import training_data
 
-SAMPLES = pd.DataFrame(
-    {"sample_id": [7, 3, 9, 4], "price": [1.5, 20.0, 3.0, 14.0], "row_words": [2, 0, -1, 1], "group_key": [0, 1, 2, 3]}
-)
+SAMPLES = pd.DataFrame({"sample_id": [7, 3, 9, 4], "price": [1.5, 20.0, 3.0, 14.0], "group_key": [0, 1, 2, 3]})
 SPLIT = pd.DataFrame({"sample_id": [7, 3, 9, 4], "split": ["train", "holdout", "validation", "train"]})
 
 

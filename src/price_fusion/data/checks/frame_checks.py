@@ -13,15 +13,13 @@ from price_fusion.data.splits import NO_FOLD, SPLITS
 from price_fusion.errors import AlignmentError, DataError
 from price_fusion.lazy import pd
 
-_MISSING_ROW = -1
-
 
 def check_sample_table(samples: pd.DataFrame, origin: str | Path) -> None:
     """Refuse a sample table that cannot be one.
 
     Args:
-        samples: ``sample_id`` (unique whole numbers or texts), ``place``, ``group_key``, ``row_<source>`` (-1 or a row) and, where
-            labelled, ``price`` (in currency units, positive and finite).
+        samples: ``sample_id`` (unique whole numbers or texts), ``place``, ``group_key`` and, where labelled, ``price`` (in
+            currency units, positive and finite).
         origin: the file it is from.
 
     Raises:
@@ -33,10 +31,6 @@ def check_sample_table(samples: pd.DataFrame, origin: str | Path) -> None:
         problems += _listed(
             samples, "price", ~(np.isfinite(prices) & (prices > 0)), "positive and finite, in currency units"
         )
-    for column in (str(name) for name in samples if str(name).startswith("row_")):
-        rows = pd.to_numeric(samples[column], errors="coerce").to_numpy(np.float64)
-        wrong = ~((rows >= _MISSING_ROW) & (rows % 1 == 0))
-        problems += _listed(samples, column, wrong, "the number of a row, or -1 where the source lacks the product")
     _refuse(problems, origin, "ingest")
 
 

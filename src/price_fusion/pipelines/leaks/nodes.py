@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
+from price_fusion.data.ids import ids_of
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.lazy import pd
 from price_fusion.parameters import ComparisonParameters, LeakParameters
@@ -70,12 +69,8 @@ def _paired(
     test_samples: pd.DataFrame,
 ) -> Mapping[str, tuple[EmbeddingTable, Any, EmbeddingTable, Any]]:
     """Both tables of each source with the rows of the products in them."""
+    train_ids, test_ids = ids_of(train_samples["sample_id"]), ids_of(test_samples["sample_id"])
     return {
-        one.source: (
-            one,
-            train_samples[f"row_{one.source}"].to_numpy(np.int64),
-            other,
-            test_samples[f"row_{one.source}"].to_numpy(np.int64),
-        )
+        one.source: (one, one.rows_of(train_ids), other, other.rows_of(test_ids))
         for one, other in zip(labelled, unlabelled, strict=True)
     }

@@ -136,7 +136,9 @@ def find_informed_sources(
     tuned = split_table["tuned_on"].to_numpy()[places]
     for source in predictions.compared:
         if predictions.others(source):
-            checks += _better_somewhere(predictions, source, _orders(samples.iloc[places], source), tuned, leaks, seed)
+            checks += _better_somewhere(
+                predictions, source, _orders(samples.iloc[places], tables[source]), tuned, leaks, seed
+            )
     tests = sum(check.p_value is not None for check in checks)
     return {
         "rows": len(places),
@@ -163,9 +165,10 @@ def warn_of_sources(report: Mapping[str, Any]) -> None:
 def _independent(samples: pd.DataFrame, split_table: pd.DataFrame, tables: Mapping[str, EmbeddingTable]) -> Rows:
     """One product of each group, among those outside the holdout that all sources of embeddings know."""
     usable = (split_table["split"] != "holdout").to_numpy()
-    for source, table in tables.items():
+    ids = ids_of(samples["sample_id"])
+    for table in tables.values():
         if table.width:
-            usable = usable & (samples[f"row_{source}"] >= 0).to_numpy()
+            usable = usable & (table.rows_of(ids) >= 0)
     places = np.flatnonzero(usable)
     return places[~samples["group_key"].iloc[places].duplicated().to_numpy()]
 
@@ -291,11 +294,11 @@ def _contrast(values: Values, inside: Mask) -> float:
     return float(values[inside].mean() - values[~inside].mean())
 
 
-def _orders(chosen: pd.DataFrame, source: str) -> dict[str, Rows]:
+def _orders(chosen: pd.DataFrame, table: EmbeddingTable) -> dict[str, Rows]:
     """Orders in which tuned products may stand together, each only once."""
     candidates = {
-        "the products' file": np.arange(len(chosen)),
-        "the embeddings' file": np.argsort(chosen[f"row_{source}"].to_numpy(), kind="stable"),
+        "the products' file": np.argsort(chosen["place"].to_numpy(), kind="stable"),
+        "the embeddings' file": np.argsort(table.rows_of(ids_of(chosen["sample_id"])), kind="stable"),
         "ids": np.argsort(chosen["sample_id"].to_numpy(), kind="stable"),
     }
     distinct: dict[str, Rows] = {}

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from price_fusion.data.buckets.table_buckets import TableBuckets
 from price_fusion.data.ids import Ids
 from price_fusion.errors import DataError
-from price_fusion.models.features import Features, SourceFeatures, features_from_tables
+from price_fusion.models.features import Features, SourceFeatures, source_features
 from price_fusion.parameters import Source
 from price_fusion.storage.buckets.parts import AGAIN, Buckets
 from price_fusion.training.loader.feed import Shares, Stretch
@@ -69,17 +69,18 @@ class BucketRows:
         place = slice(self._filled, self._filled + len(frame))
         self._filled = place.stop
         self.prices[place] = frame["price"].to_numpy(np.float64) / self._unit
-        self._ids.append(frame["sample_id"].to_numpy())
+        ids = frame["sample_id"].to_numpy()
+        self._ids.append(ids)
         views = {name: table.bucket(bucket) for name, table in self._tables.items()}
         for name, view in views.items():
-            rows = frame[f"row_{name}"].to_numpy(np.int64)
+            rows = np.array(frame[f"row_{name}"], dtype=np.int64)  # torch wants an array that it may write to
             self._rows[name][place] = np.where(rows >= 0, np.arange(place.start, place.stop), -1)
             wanted = self._vectors[name].shape[1] or self._structural[name].shape[1]
             if not wanted or not (rows >= 0).any():
                 self._vectors[name][place] = 0
                 self._structural[name][place] = 0
                 continue
-            found = features_from_tables(frame, {name: view}, {name: self._sources[name]}).sources[name]
+            found = source_features(name, view, self._sources[name], ids, rows)
             for all_rows, there in ((self._vectors[name], found.vectors), (self._structural[name], found.structural)):
                 if all_rows.shape[1]:  # -1 is clipped to a row that nobody looks at
                     assert isinstance(there, torch.Tensor)  # noqa: S101 - a bucket is one matrix
