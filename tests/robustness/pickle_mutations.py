@@ -84,17 +84,16 @@ def judged(found: FoundRows, path: Path) -> RawEmbeddings:
     return RawEmbeddings.from_arrays(found.ids, found.vectors, str(path), nulls=found.nulls)
 
 
-def read_forked(path: Path) -> RawEmbeddings:
+def read_forked(path: Path, kind: str = "pickle", origin: str | None = None) -> FoundRows:
     """As ``read_pickle``, with a fork of this process in place of a new interpreter."""
+    name = origin or str(path)
     with exchange_folder() as folder:
-        request = Request(
-            str(path), str(path), "pickle", str(folder), None, None, LIMITS.memory, LIMITS.seconds, os.getpid()
-        )
+        request = Request(str(path), name, kind, str(folder), None, None, LIMITS.memory, LIMITS.seconds, os.getpid())
         child = os.fork()
         if child == 0:
             _serve_and_end(request)
         _, status = os.waitpid(child, 0)
-        return judged(collect(path, folder, os.waitstatus_to_exitcode(status), LIMITS), path)
+        return collect(name, folder, os.waitstatus_to_exitcode(status), LIMITS)
 
 
 def _serve_and_end(request: Request) -> None:
@@ -111,7 +110,7 @@ def _serve_and_end(request: Request) -> None:
 def outcome_of(path: Path, ids: NDArray[np.int64], vectors: NDArray[np.floating], start_each: bool) -> Outcome:
     """How reading one file ends."""
     try:
-        raw = judged(read_pickle(path, ASKED), path) if start_each else read_forked(path)
+        raw = judged(read_pickle(path, ASKED) if start_each else read_forked(path), path)
     except (DataError, UnsafePickleError, AlignmentError) as error:
         return _named(path, error)
     if raw.vectors.shape != vectors.shape or raw.vectors.dtype != vectors.dtype:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,6 @@ from price_fusion.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
 BATCH_ROWS = 8_192
 _END_AND_BEGINNING = b"PAR1PAR1"
@@ -46,7 +46,7 @@ def _batches(located: Located, columns: Columns, asked: Asked, origin: str) -> I
             )
         try:
             with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
-                _refuse_earlier_file(file.metadata, path, name)
+                _refuse_earlier_file(path, name)
                 yield from file.iter_batches(BATCH_ROWS, columns=columns.names)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise unreadable(name, "a parquet file", error) from error
@@ -63,15 +63,14 @@ def _columns_of(path: Path, asked: Asked, name: str) -> Columns:
         raise unreadable(name, "a parquet file", error) from error
 
 
-def _refuse_earlier_file(metadata: pq.FileMetaData, path: Path, name: str) -> None:
-    """Refuse files that were joined byte by byte: the last footer counts, and its offsets point into the first file."""
-    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
-    chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
-    ends = [(chunk.dictionary_page_offset or chunk.data_page_offset) + chunk.total_compressed_size for chunk in chunks]
-    with path.open("rb") as file:
-        file.seek(max(ends, default=0))
-        rest = file.read()  # indexes of pages, Bloom filters and the footer, in an honest file
-    if _END_AND_BEGINNING in rest:
+def _refuse_earlier_file(path: Path, name: str) -> None:
+    """Refuse files that were joined byte by byte: the last footer counts, and its offsets point into the first file.
+
+    Where the columns end is not asked: pyarrow ends the process on some footers whose description of a column is damaged.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        joined = content.find(_END_AND_BEGINNING) >= 0
+    if joined:
         raise DataError(
             f"{name}: found several parquet files one after the other in one file, of which readers see one, expected one. Read "
             "them apart, and write one with pyarrow.concat_tables and pyarrow.parquet.write_table."
