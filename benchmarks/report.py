@@ -39,7 +39,7 @@ ORDER = (
     "gpu_tests",
     "gpu_kills",
 )
-RELIABILITY = ("kills", "mutations", "csv_mutations", "pickle_mutations", "fuzzing")
+RELIABILITY = ("kills", "mutations", "csv_mutations", "pickle_mutations", "format_mutations", "fuzzing")
 """Sections of docs/reliability.md; all others are of docs/benchmarks.md."""
 MACHINE_LABELS = {
     "cpu": "CPU",

@@ -70,6 +70,12 @@ def stream() -> bytes:
     return sink.getvalue().to_pybytes()
 
 
+def without_first_schema() -> bytes:
+    """As polars writes IPC files: no message of the schema that a stream would begin with."""
+    content = written(pyarrow.feather.write_feather, TABLE, chunksize=5)
+    return content[:8] + bytes(8) + content[16:]
+
+
 def torch_archive() -> bytes:
     """What ``torch.save`` leaves."""
     import torch
@@ -90,6 +96,7 @@ FORMS: dict[str, tuple[Callable[[], bytes], bool]] = {
     "parquet, a column a dimension": (lambda: written(pq.write_table, WIDE), False),
     "safetensors": (lambda: as_safetensors({"embeddings": VECTORS, "sample_ids": IDS}), False),
     "Arrow IPC": (lambda: written(pyarrow.feather.write_feather, TABLE, chunksize=5), False),
+    "Arrow IPC, schema in its footer": (without_first_schema, False),
     "Arrow IPC stream": (stream, False),
     "npy, ids as JSON": (lambda: json.dumps({str(one): row for row, one in enumerate(IDS.tolist())}).encode(), False),
     "vectors by id in a pickle": (lambda: pickle.dumps(dict(zip(IDS.tolist(), VECTORS, strict=True))), False),

@@ -13,7 +13,14 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize(
     ("command", "goals"),
-    [("kills", 2), ("mutations", 1), ("csv_mutations", 1), ("pickle_mutations", 2), ("fuzzing", 2)],
+    [
+        ("kills", 2),
+        ("mutations", 1),
+        ("csv_mutations", 1),
+        ("pickle_mutations", 2),
+        ("format_mutations", 3),
+        ("fuzzing", 2),
+    ],
 )
 def test_smoke_sizes_end_in_a_section_on_reliability(command: str, goals: int, tmp_path: Path) -> None:
     assert_smoke_is_reported(command, goals, "reliability.md", tmp_path)

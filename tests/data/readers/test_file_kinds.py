@@ -113,11 +113,11 @@ def test_files_of_joblib_safetensors_and_torch(tmp_path):
     assert kind_of_file(path).name == "zlib"
     safetensors.save_file(content, path, metadata={"made": "up"})
     assert kind_of_file(path).name == "safetensors"
-    for zipped_file in (True, False):
+    for zipped_file, name in ((True, "torch"), (False, "old torch")):
         torch.save(content, path, _use_new_zipfile_serialization=zipped_file)
-        assert kind_of_file(path).name == "torch"
+        assert kind_of_file(path).name == name
         torch.save({"e": torch.from_numpy(VECTORS)}, tmp_path / "b", _use_new_zipfile_serialization=zipped_file)
-        assert kind_of_file(tmp_path / "b").name == "torch"
+        assert kind_of_file(tmp_path / "b").name == name
 
 
 def test_a_file_that_cannot_be_read_is_left_to_its_reader(tmp_path):

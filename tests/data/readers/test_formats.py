@@ -19,6 +19,7 @@ from price_fusion.data.ids import rows_of
 from price_fusion.data.readers.embedding_files import locate_embeddings, read_embeddings
 from price_fusion.data.readers.rows import Asked
 from price_fusion.data.table import EmbeddingTable, draft_table, write_table
+from price_fusion.errors import DataError
 from price_fusion.parameters import SourceParameters
 
 ROWS, WIDTH = 9_000, 11  # more rows than a batch
@@ -105,6 +106,13 @@ def clip_retrieval(folder):
 def stream(path, content, rows=1_000):
     with pa.ipc.new_stream(path, content.schema) as writer:
         writer.write_table(content, max_chunksize=rows)
+    return path
+
+
+def without_first_schema(path):
+    """As polars writes IPC files: no message of the schema that a stream would begin with."""
+    content = path.read_bytes()
+    path.write_bytes(content[:8] + bytes(8) + content[16:])
     return path
 
 
@@ -214,6 +222,7 @@ FORMS = {
     "Arrow IPC": lambda at: (pa.feather.write_feather(table(fixed()), str(at), compression="zstd", chunksize=700), at)[
         1
     ],
+    "Arrow IPC, schema in its footer": lambda at: without_first_schema(FORMS["Arrow IPC"](at)),
     "Arrow IPC stream": lambda at: stream(at, table(pa.array(list(VECTORS), pa.list_(pa.float16())))),
     "saved dataset": saved_dataset,
     "gzip of a pickle": lambda at: packed(write_pickle(at, {"embeddings": VECTORS, "sample_ids": IDS})),
@@ -279,3 +288,107 @@ def test_the_files_that_are_read_are_known_beforehand(tmp_path):
     path = FORMS["npz"](tmp_path / "a.npz")
     assert locate_embeddings(path).files == [path]
     assert locate_embeddings(path, asked=Asked(ids="products")).needs_products
+
+
+def test_arrow_that_breaks_off_or_goes_on_is_refused(tmp_path):
+    """Neither a stream nor a footer has a checksum, so what they say of batches is compared with what is there."""
+    whole = stream(tmp_path / "a", table(fixed()), rows=3_000).read_bytes()
+    third = whole.rindex(b"\xff\xff\xff\xff", 0, len(whole) - 8)
+    for content, said in [
+        (whole[:third], "breaks off after 2 batches"),
+        (whole[:-8], "breaks off after 3 batches"),
+        (whole + b"\0" * 8, "8 more bytes after the end"),
+        (whole + whole, "more bytes after the end"),
+        (whole[:-100], "could not be read"),
+    ]:
+        (tmp_path / "b").write_bytes(content)
+        with pytest.raises(DataError, match=said):
+            read_embeddings(tmp_path / "b")
+
+
+def test_a_saved_dataset_is_read_whole_or_refused(tmp_path):
+    folder = saved_dataset(tmp_path / "data")
+    (folder / "data-00001-of-00002.arrow").rename(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match=r"names files that are not there \(data-00001-of-00002\.arrow\)"):
+        read_embeddings(folder)
+    (folder / "state.json").write_text(
+        json.dumps({"_data_files": [], "_indices_data_files": [{"filename": "i.arrow"}]})
+    )
+    with pytest.raises(DataError, match=r"chosen by indices, .*flatten_indices"):
+        read_embeddings(folder)
+    (tmp_path / "dataset_dict.json").write_text('{"splits": ["data"]}')
+    with pytest.raises(DataError, match="a Hugging Face DatasetDict with data, expected one split"):
+        read_embeddings(tmp_path)
+
+
+def test_parts_of_clip_retrieval_are_all_there_with_their_ids(tmp_path):
+    folder = clip_retrieval(tmp_path / "clip")
+    (folder / "text_emb").mkdir()
+    np.save(folder / "text_emb/text_emb_0.npy", VECTORS)
+    with pytest.raises(
+        DataError, match=r"found the folders of parts img_emb, text_emb, expected one.*embeddings: img_emb"
+    ):
+        read_embeddings(folder)
+    assert len(read_embeddings(folder, asked=Asked("img_emb")).ids) == ROWS
+    with pytest.raises(DataError, match=r"found 1 part\(s\) of vectors and 12 of metadata"):
+        read_embeddings(folder, asked=Asked("text_emb"))
+    (folder / "metadata/metadata_3.parquet").unlink()
+    with pytest.raises(DataError, match=r"found 12 part\(s\) of vectors and 11 of metadata, .*not so for 3\)"):
+        read_embeddings(folder, asked=Asked("img_emb"))
+    (folder / "img_emb/img_emb_3.npy").unlink()
+    with pytest.raises(DataError, match=r"found 11 parts up to number 11, of which 3 are not there"):
+        read_embeddings(folder, asked=Asked("img_emb"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("ids.json", json.dumps({"a": 0, "b": 0}), "each of the rows 0 to 2 of the vectors once"),
+        ("ids.json", json.dumps({"1": 0, "2": 1, "0": 2}), "can be read from id to row and from row to id"),
+        ("ids.json", '{"a": 0, "a": 1, "b": 2}', r"1 key\(s\) more than once \(a\)"),
+        ("ids.json", "[7, 8]", "found 2 ids for 3 rows of vectors"),
+        ("ids.json", "[7, 8", "could not be read .*expected JSON"),
+        ("ids.csv", "sku,n\na,1\nb,2\nc,3\n", "no column 'sample_ids', only 'sku', 'n'"),
+        ("ids.csv", "sample_id\na\nb\na\n", "'a' in rows 0, 2"),
+    ],
+)
+def test_ids_beside_vectors_that_cannot_be_used_are_refused(tmp_path, name, content, said):
+    np.save(tmp_path / "embeddings.npy", VECTORS[:3])
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=said) as caught:
+        read_embeddings(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_a_column_of_ids_may_be_named(tmp_path):
+    np.save(tmp_path / "embeddings.npy", VECTORS[:3])
+    (tmp_path / "products.csv").write_text("sku,n\na,1\nb,2\nc,3\n")
+    raw = read_embeddings(tmp_path, asked=Asked(ids="products.csv", id_column="sku"))
+    assert raw.ids.tolist() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (
+            lambda at: npz(at, embeddings=VECTORS, sample_ids=IDS.astype(object)),
+            r"'sample_ids': found an array of Python objects",
+        ),
+        (lambda at: npz(at, embeddings=VECTORS, labels=IDS), "no key 'sample_ids', only 'embeddings', 'labels'"),
+        (
+            lambda at: torch_file(at, lambda torch: {"model": torch.nn.Linear(2, 2)}),
+            "asks for 'torch.nn.modules.linear.Linear'",
+        ),
+        (
+            lambda at: torch_file(at, lambda torch: {"e": torch.ones(2, 2)}, _use_new_zipfile_serialization=False),
+            "torch.save in its old format .*write it again with torch.save",
+        ),
+        (
+            lambda at: safetensors_file(at, {"embeddings": VECTORS.view(np.int16), "sample_ids": IDS}),
+            "no key|dtype int16",
+        ),
+    ],
+)
+def test_contents_that_cannot_be_used_are_named(tmp_path, make, said):
+    with pytest.raises(DataError, match=said):
+        read_embeddings(make(tmp_path / "a"))

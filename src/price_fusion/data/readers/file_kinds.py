@@ -98,7 +98,11 @@ _SIGNATURES: tuple[tuple[bytes, FileKind], ...] = (
     ),
     (
         _PICKLE + rb"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19",
-        _readable("torch", "a file of torch.save (in its old format)", "torch.load(FILE, map_location='cpu')"),
+        FileKind(
+            "old torch",
+            "a file of torch.save in its old format (before torch 1.6)",
+            "Read it with torch.load(FILE, map_location='cpu') and write it again with torch.save.",
+        ),
     ),
     (_PICKLE, _readable("pickle", "a pickle", "pickle.load")),
     (

@@ -7,7 +7,9 @@ says, and the offsets inside of each batch.
 from __future__ import annotations
 
 import json
+import mmap
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,8 @@ _STATE, _INFO, _SPLITS = "state.json", "dataset_info.json", "dataset_dict.json"
 _MAGIC = b"ARROW1"
 _AFTER_MAGIC = 8
 """Where the stream in a file begins."""
+_MARK = b"\xff\xff\xff\xff"
+"""What begins a message."""
 _END = (b"\xff\xff\xff\xff\0\0\0\0", b"\0\0\0\0")
 """How a stream ends; the shorter one is of before Arrow 0.15."""
 
@@ -92,57 +96,97 @@ def _batches(located: Located, columns: Columns, asked: Asked, origin: str) -> I
 def _schema(path: Path, name: str) -> pa.Schema:
     import pyarrow as pa
 
+    start = _start(path)
     try:
         with pa.memory_map(str(path)) as file:
-            file.seek(_start(path))
+            if start is None:
+                return pa.ipc.open_file(file).schema
+            file.seek(start)
             return pa.ipc.open_stream(file).schema
     except (pa.ArrowException, OSError, ValueError) as error:
         raise unreadable(name, "Arrow IPC", error) from error
 
 
 def _whole_batches(path: Path, name: str) -> Iterator[pa.RecordBatch]:
+    """All batches of a file or stream, each with its offsets checked; then its end."""
     import pyarrow as pa
 
-    count = 0
+    start, count = _start(path), 0
     try:
         with pa.memory_map(str(path)) as file:
-            file.seek(_start(path))
-            for batch in pa.ipc.open_stream(file):
+            file.seek(start or 0)
+            for batch in pa.ipc.open_stream(file) if start is not None else _by_footer(file):
                 batch.validate(full=True)
                 count += 1
                 yield batch
-            end = file.tell()
-        _refuse_other_end(path, end, count, name)
-    except (pa.ArrowException, OSError, ValueError) as error:
+            if start is not None:
+                _refuse_other_end(path, file.tell(), count, name)
+            if start != 0:
+                _refuse_other_count(path, count, name)
+    except (pa.ArrowException, OSError, ValueError, EOFError) as error:
         raise unreadable(name, "Arrow IPC", error) from error
 
 
-def _start(path: Path) -> int:
+def _by_footer(file: pa.MemoryMappedFile) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    reader = pa.ipc.open_file(file)
+    return (reader.get_batch(number) for number in range(reader.num_record_batches))
+
+
+def _start(path: Path) -> int | None:
+    """Where a stream begins: that inside of a file, too, but for such as polars writes, whose schema is in the footer only."""
     with path.open("rb") as file:
-        return _AFTER_MAGIC if file.read(len(_MAGIC)) == _MAGIC else 0
+        head = file.read(_AFTER_MAGIC + len(_MARK))
+    if not head.startswith(_MAGIC):
+        return 0
+    return _AFTER_MAGIC if head.endswith(_MARK) else None
 
 
 def _refuse_other_end(path: Path, end: int, batches: int, name: str) -> None:
-    """Refuse a stream that breaks off between two batches, and what follows one; a file has a footer that counts its batches."""
-    import pyarrow as pa
-
+    """Refuse a stream that breaks off between two batches, and what follows one that is no file."""
     with path.open("rb") as file:
         file.seek(max(0, end - 8))
         ends_well = file.read(8).endswith(_END)
-        rest = path.stat().st_size - end
+    rest = 0 if _start(path) else path.stat().st_size - end
     if not ends_well:
         raise DataError(
             f"{name}: found an Arrow IPC stream that breaks off after {batches:,} batches, expected its end. Copy or write the file again."
         )
-    if _start(path):
-        with pa.memory_map(str(path)) as mapped:
-            said = pa.ipc.open_file(mapped).num_record_batches
-        if said != batches:
-            raise DataError(
-                f"{name}: found {batches:,} batches, expected the {said:,} that its footer says. Copy or write the file again."
-            )
-    elif rest:
+    if rest:
         raise DataError(
             f"{name}: found {rest:,} more bytes after the end of an Arrow IPC stream, expected one stream and nothing else. Write it "
             "again."
         )
+
+
+def _refuse_other_count(path: Path, batches: int, name: str) -> None:
+    """Refuse a file whose footer says another number of batches than there are."""
+    import pyarrow as pa
+
+    with pa.memory_map(str(path)) as file:
+        said = pa.ipc.open_file(file).num_record_batches
+    there = _count(path) if _start(path) is None else batches
+    if not said == batches == there:
+        raise DataError(
+            f"{name}: found {there:,} batches, expected the {said:,} that its footer says. Copy or write the file again."
+        )
+
+
+def _count(path: Path) -> int:
+    """Batches in a file, going by the messages in it and not by its footer."""
+    import pyarrow as pa
+
+    with path.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        start = content.find(_MARK, _AFTER_MAGIC)
+        while start >= 0 and start % _AFTER_MAGIC:
+            start = content.find(_MARK, start + 1)
+    if start < 0:
+        return 0
+    found = 0
+    with pa.memory_map(str(path)) as file:
+        file.seek(start)
+        with suppress(EOFError):  # how the end of a stream is told
+            while True:
+                found += pa.ipc.read_message(file).type == "record batch"
+    return found
