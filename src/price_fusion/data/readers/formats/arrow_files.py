@@ -25,6 +25,8 @@ _STATE, _INFO, _SPLITS = "state.json", "dataset_info.json", "dataset_dict.json"
 _MAGIC = b"ARROW1"
 _AFTER_MAGIC = 8
 """Where the stream in a file begins."""
+_PADDING = 64
+"""Bytes to a multiple of which writers fill up."""
 _MARK = b"\xff\xff\xff\xff"
 """What begins a message."""
 _END = (b"\xff\xff\xff\xff\0\0\0\0", b"\0\0\0\0")
@@ -117,6 +119,8 @@ def _whole_batches(path: Path, name: str) -> Iterator[pa.RecordBatch]:
             file.seek(start or 0)
             for batch in pa.ipc.open_stream(file) if start is not None else _by_footer(file):
                 batch.validate(full=True)
+                for column, named in zip(batch.columns, batch.schema.names, strict=True):
+                    _refuse_other_type(column, f"{name}, column {named!r}")
                 count += 1
                 yield batch
             if start is not None:
@@ -125,6 +129,28 @@ def _whole_batches(path: Path, name: str) -> Iterator[pa.RecordBatch]:
                 _refuse_other_count(path, count, name)
     except (pa.ArrowException, OSError, ValueError, EOFError) as error:
         raise unreadable(name, "Arrow IPC", error) from error
+
+
+def _refuse_other_type(values: pa.Array, where: str) -> None:
+    """Refuse numbers of half as many bytes as were written, or fewer: a bit of the schema makes float16 of float32."""
+    import pyarrow as pa
+    import pyarrow.types as kinds
+
+    while isinstance(values, pa.ExtensionArray) or kinds.is_nested(values.type):
+        if isinstance(values, pa.ExtensionArray):
+            values = values.storage
+        elif kinds.is_list(values.type) or kinds.is_large_list(values.type) or kinds.is_fixed_size_list(values.type):
+            values = values.values
+        else:
+            return
+    if not (kinds.is_floating(values.type) or kinds.is_integer(values.type)) or values.buffers()[1] is None:
+        return
+    there, needed = values.buffers()[1].size, (values.offset + len(values)) * values.type.bit_width // 8
+    if there >= 2 * needed and there > -(-needed // _PADDING) * _PADDING:
+        raise DataError(
+            f"{where}: found {there:,} bytes for {len(values):,} numbers of type {values.type}, expected {needed:,}. The file is damaged: copy "
+            "or write it again."
+        )
 
 
 def _by_footer(file: pa.MemoryMappedFile) -> Iterator[pa.RecordBatch]:
