@@ -86,7 +86,7 @@ def headed_csv(raw: Path) -> None:
 
 
 CASES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
-    "missing file": (drop_file, ["clip/train", "found no file 'image_embeddings.npy'", "only 'sample_ids.npy'"]),
+    "missing file": (drop_file, ["clip/train", "found no file 'embeddings.npy'", "only 'sample_ids.npy'"]),
     "truncated npy": (truncate_npy, ["clip/train/image_embeddings.npy"]),
     "forbidden global": (forbid_pickle, ["qwen3_embeddings_train.pkl", "posix.system", "refused"]),
     "misaligned ids": (misalign, ["clip_image", "knows none of the 300 products", "have ids like"]),
