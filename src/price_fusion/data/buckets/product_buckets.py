@@ -7,7 +7,7 @@ Columns, in canonical order: ``sample_id`` (int64 if all ids of the file are who
 (of the file, from 0), ``catalog_content``, ``image_link`` and further columns (string, empty where missing), ``group_key``
 (the smallest ``row`` of the group) and, where labelled, ``price``, ``split``, ``fold``, ``half`` (of validation rows: 0 stops,
 1 calibrates where training selects; -1 otherwise) and ``tuned_on``. Splits, folds and halves are those of memory: of each group
-its name, price and size are held at once, some 100 bytes.
+its name, price and size are held at once, which takes some 120 bytes.
 """
 # ruff: noqa: S608 - the SQL is made of our own names and numbers, and of quoted ones
 

@@ -2,7 +2,7 @@
 
 A group is named by its canonically first product (``data/order.py``), and that product's price decides its stratum. All
 arithmetic on the way to a part is of whole numbers: the parts depend on the products, their prices and the draw, and on
-neither the order of rows, nor partitions, nor the number of threads. About 100 bytes a group are in memory at once.
+neither the order of rows, nor partitions, nor the number of threads. About 120 bytes a group are in memory at once.
 
 The draw within a stratum sorts names by a bijective hash of 64 bits, the finalizer of SplitMix64 (Steele, Lea and Flood:
 Fast Splittable Pseudorandom Number Generators, OOPSLA 2014), keyed by the draw. Names are MD5 sums: evenly spread already.
