@@ -18,7 +18,7 @@ ROOT = Path(price_fusion.__file__).parent
 MOST_MODULES = 12
 EXEMPT = {"datasets"}
 """Class paths stand in catalogs of users."""
-NOT_THE_LIBRARY = {"configuration", "console", "datasets", "hooks", "pipelines"}
+NOT_THE_LIBRARY = {"configuration", "console", "datasets", "hooks", "onboarding", "pipelines"}
 TWO_LAYERS = {
     "checkpoint": "file and dataset",
     "columns": "tables and branches of column sources",

@@ -11,6 +11,7 @@ from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 from kedro.utils import find_kedro_project
 
+from price_fusion.console.init_command import init_command
 from price_fusion.console.run_command import run_command
 from price_fusion.console.tables import folded
 from price_fusion.runs import comparison_tables, find_run, past_runs, runs_table
@@ -32,6 +33,9 @@ cli.add_command(run)
 @cli.group(name="price-fusion")
 def price_fusion() -> None:
     """Commands of this project."""
+
+
+price_fusion.add_command(init_command())
 
 
 @price_fusion.group(invoke_without_command=True)

@@ -7,7 +7,7 @@ import io
 import json
 import os
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -73,7 +73,19 @@ class FabricatedSample:
     test: SamplePart
 
 
-class FabricatedSampleDataset(RecordedOutput, AbstractDataset[FabricatedSample, dict[str, Any]]):
+@dataclass(frozen=True)
+class FabricatedShop:
+    """A made-up shop: rows of one file of products, N with the header, and (N, D) float32 embeddings in their order."""
+
+    seed: int
+    parameters: dict[str, Any]
+    header: tuple[str, ...]
+    """The first column is the id."""
+    rows: list[tuple[str, ...]]
+    vectors: NDArray[np.float32]
+
+
+class FabricatedSampleDataset(RecordedOutput, AbstractDataset[FabricatedSample | FabricatedShop, dict[str, Any]]):
     """Writes a fabricated sample into a folder, beside whatever is there, and never over it.
 
     The folder gets ``dataset/``, ``embeddings/`` and a marker, ``fabricated.json``, with the seed, the parameters and
@@ -100,7 +112,7 @@ class FabricatedSampleDataset(RecordedOutput, AbstractDataset[FabricatedSample, 
         self._marker = self._folder / MARKER_NAME
         self.metadata = metadata
 
-    def save(self, data: FabricatedSample) -> None:
+    def save(self, data: FabricatedSample | FabricatedShop) -> None:
         """Write all files, the finished marker last.
 
         Raises:
@@ -112,7 +124,9 @@ class FabricatedSampleDataset(RecordedOutput, AbstractDataset[FabricatedSample, 
         with kedro_errors(), storage_errors(self._folder):
             self._write(data, writers, replaced)
 
-    def _write(self, data: FabricatedSample, writers: dict[str, _Writer], replaced: dict[str, str]) -> None:
+    def _write(
+        self, data: FabricatedSample | FabricatedShop, writers: dict[str, _Writer], replaced: dict[str, str]
+    ) -> None:
         digests = {name: self._stage(name, write) for name, write in writers.items()}
         origin = {"made_by": _MADE_BY, "seed": data.seed, "parameters": data.parameters}
         self._write_marker({**origin, "state": "writing", "files": digests, "replaces": replaced})
@@ -212,8 +226,13 @@ def _is_marker(content: object) -> bool:
     )
 
 
-def _writers(sample: FabricatedSample) -> Iterator[tuple[str, _Writer]]:
+def _writers(sample: FabricatedSample | FabricatedShop) -> Iterator[tuple[str, _Writer]]:
     """Each file's path in the folder, and what writes it."""
+    if isinstance(sample, FabricatedShop):
+        yield "products.csv", partial(_write_rows, [sample.header, *sample.rows])
+        yield "text_vectors/vectors.npy", _array_writer(sample.vectors)
+        yield "text_vectors/skus.npy", _array_writer(np.array([row[0] for row in sample.rows]))
+        return
     for name, part in (("train", sample.train), ("test", sample.test)):
         yield f"dataset/{name}.csv", partial(_write_products, part.products)
         clip, siglip = f"embeddings/clip/{name}", f"embeddings/siglip/{name}"
@@ -247,10 +266,12 @@ def _write_products(products: ProductFile, file: IO[bytes]) -> None:
     if products.price_cents is not None:
         header.append("price")
         columns.append([f"{cents // 100}.{cents % 100:02d}" for cents in products.price_cents.tolist()])
+    _write_rows([header, *zip(*columns, strict=True)], file)
+
+
+def _write_rows(rows: Sequence[Sequence[Any]], file: IO[bytes]) -> None:
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(zip(*columns, strict=True))
+    csv.writer(text, lineterminator="\n").writerows(rows)
     file.write(text.getvalue().encode())
 
 

@@ -7,6 +7,7 @@ the whole of ``parameters.yml``; the other classes are the parts of it that sing
 from price_fusion.parameters.data import (
     CheckParameters,
     ColumnSourceParameters,
+    FabricationKind,
     FabricationParameters,
     IngestionParameters,
     Source,
@@ -62,6 +63,7 @@ __all__ = [
     "EnsembleParameters",
     "EnsemblePreset",
     "EstimatorKind",
+    "FabricationKind",
     "FabricationParameters",
     "FusionParameters",
     "HierarchicalFusion",

@@ -170,9 +170,14 @@ class SplittingParameters(Parameters):
         return value
 
 
+FabricationKind = Literal["reference", "shop"]
+
+
 class FabricationParameters(Parameters):
     """The made-up sample that ``fabricate`` writes."""
 
+    kind: FabricationKind = "reference"
+    """``reference``: files like the reference's; ``shop``: one CSV with columns of its own, and one matrix, in ``shop/``."""
     labelled: Annotated[int, Field(ge=100)] = 3_000
     """Products in train.csv."""
     unlabelled: Annotated[int, Field(ge=10)] = 1_000

@@ -1,0 +1,143 @@
+"""``kedro price-fusion init``: from a folder with a table of products and embeddings to an environment that runs."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+from kedro.framework.project import settings
+
+from price_fusion.console.run_command import run_command
+from price_fusion.errors import UsageError
+from price_fusion.onboarding.column_roles import Guess
+from price_fusion.onboarding.proposal import Ask, Proposal, proposal_for
+from price_fusion.onboarding.written_conf import files_of, write_conf
+
+_ENV = re.compile(r"[a-z][a-z0-9_-]*")
+_TAKEN = ("base", "local", "ray", "reference")
+_OPTIONS = {
+    "id": "Column of the ids.",
+    "price": "Column of the prices.",
+    "text": "Columns of texts, by commas.",
+    "image": "Column of the links of pictures.",
+    "currency": "Of the prices, such as EUR.",
+    "train": "File of the products with prices.",
+    "test": "File of the products to be predicted.",
+}
+"""What need not be guessed."""
+_ASKED = {
+    "id": "Which column has the ids?",
+    "price": "Which column has the prices?",
+    "currency": "Which currency are the prices in?",
+    "train": "Which file has the products with prices?",
+    "test": "Which file has the products to be predicted?",
+}
+
+
+def init_command() -> click.Command:
+    """The command."""
+
+    @click.command(name="init")
+    @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+    @click.option("--env", "-e", required=True, help="Name of the environment to write: conf/NAME.")
+    @click.option("--yes", is_flag=True, help="No questions: take the best guess.")
+    def init(folder: Path, env: str, *, yes: bool, **said: str | None) -> None:
+        """Look at FOLDER (product tables, embeddings), say what is guessed, write conf/NAME and ingest the data."""
+        make_environment(folder, env, {name: value for name, value in said.items() if value}, _asker(yes=yes))
+
+    for name, text in _OPTIONS.items():
+        init.params.append(click.Option([f"--{name}"], help=text))
+    return init
+
+
+def make_environment(folder: Path, env: str, said: Mapping[str, str], ask: Ask) -> None:
+    """Look, tell, write, ingest.
+
+    Args:
+        folder: with product tables and embeddings.
+        env: name of the environment.
+        said: as of ``proposal_for``.
+        ask: likewise.
+
+    Raises:
+        UsageError: if the environment cannot have that name, or is there already.
+        DataError: if nothing can be made of the folder.
+    """
+    project = Path.cwd()
+    conf = project / settings.CONF_SOURCE / env
+    if not _ENV.fullmatch(env) or env in _TAKEN:
+        raise UsageError(
+            f"--env: found {env!r}, expected a name of lower-case letters, digits, - and _, and none of {', '.join(_TAKEN)}."
+        )
+    if conf.exists():
+        raise UsageError(
+            f"{conf}: is there already, and nothing is overwritten. Give another name (--env NAME), or remove that folder."
+        )
+    folder = folder.resolve()
+    proposal = proposal_for(folder, said, ask)
+    for line in told(proposal):
+        click.echo(line)
+    raw = folder.relative_to(project).as_posix() if folder.is_relative_to(project) else str(folder)
+    files = files_of(proposal, env, raw)
+    write_conf(conf, files)
+    click.echo(f"\nWritten: {', '.join(f'{conf.relative_to(project)}/{name}' for name in files)}\n")
+    stage = "split" if proposal.unlabelled is None else "ingest"
+    run_command().main(["--pipelines", stage, "--env", env], standalone_mode=False)
+    default = "compare" if proposal.unlabelled is None else None
+    click.echo(f"Next: kedro run{f' --pipelines {default}' if default else ''} --env {env}")
+
+
+def told(proposal: Proposal) -> list[str]:
+    """What was guessed and why, and what was left out."""
+    roles, name = proposal.roles, proposal.folder.name
+    lines = [f"In {name}:", f"  products with prices: {_file(proposal, proposal.labelled.path)}"]
+    if proposal.unlabelled is None:
+        lines.append("  products to be predicted: none found")
+    else:
+        more = ", those whose price is empty" if proposal.one_file else ""
+        lines.append(f"  products to be predicted: {_file(proposal, proposal.unlabelled.path)}{more}")
+    for role in ("id", "price", "image", "currency"):
+        guess: Guess = getattr(roles, role)
+        lines.append(f"  {role}: {guess.value or 'none'} ({guess.why})")
+    if (roles.layout.decimal, roles.layout.thousands) != (".", None):
+        thousands = f", {roles.layout.thousands!r} between thousands" if roles.layout.thousands else ""
+        lines.append(f"  numbers: {roles.layout.decimal!r} before decimals{thousands}")
+    lines.append(f"  text: {', '.join(roles.text) or 'none'}")
+    if proposal.numeric or proposal.categorical:
+        shown = [f"{one} (number)" for one in proposal.numeric] + [f"{one} (category)" for one in proposal.categorical]
+        lines.append(f"  source attributes: {', '.join(shown)}")
+    if proposal.has_amounts:
+        lines.append("  source quantity: amounts such as '250 g' that the texts tell")
+    for source in proposal.sources:
+        paths = [source.train, *([source.test] if source.test not in (None, source.train) else [])]
+        files = " and ".join(_file(proposal, one.path) for one in paths if one)
+        lines.append(
+            f"  source {source.name}: {files}, {source.train.width} columns, knows {100 * source.known:.0f} % of the products with prices"
+        )
+    lines.append(f"  models: {', '.join(proposal.variants)}")
+    if proposal.left_out:
+        lines += ["Left out:", *(f"  {one}: {why}" for one, why in proposal.left_out.items())]
+    return lines
+
+
+def _file(proposal: Proposal, path: Path) -> str:
+    return str(path.relative_to(proposal.folder))
+
+
+def _asker(*, yes: bool) -> Ask:
+    def ask(what: str, guess: Guess) -> str | None:
+        if yes:
+            return guess.value
+        if not sys.stdin.isatty():
+            options = ", ".join([*([guess.value] if guess.value else []), *guess.others]) or "none found"
+            raise UsageError(
+                f"{what}: not sure ({guess.why}; candidates: {options}). Say it (--{what} ...), or take the best guess (--yes)."
+            )
+        if guess.others:
+            click.echo(f"Candidates: {', '.join([str(guess.value), *guess.others])}")
+        return str(click.prompt(_ASKED[what], default=guess.value))
+
+    return ask

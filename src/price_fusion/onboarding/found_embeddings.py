@@ -1,0 +1,201 @@
+"""Stored embeddings in a folder: what can be read, whose they are, and which files belong together."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from price_fusion.data.ids import Ids, are_among
+from price_fusion.data.readers.embedding_files import FileFormat, read_embeddings
+from price_fusion.data.readers.file_kinds import kind_of_file
+from price_fusion.errors import PriceFusionError
+from price_fusion.parameters.base import NAMES_OF_MODULES
+
+KNOWN_SHARE = 0.01
+"""Share of the products that a file must know to be embeddings of them."""
+_PARTS = frozenset(
+    ["train", "test", "training", "testing", "val", "labelled", "unlabelled", "labeled", "unlabeled", "new"]
+)
+_EMPTY_WORDS = frozenset(
+    ["embeddings", "embedding", "emb", "vectors", "vector", "features", "feats", "array", "arrays", "data", "products"]
+)
+_IMAGE = re.compile(r"im(?:a)?ge?|img|photo|picture|bild|clip|siglip|vit|dino|resnet|convnext")
+_TEXT = re.compile(r"text|title|desc|name|bert|sentence|minilm|mpnet|qwen|gte|bge|e5|gemma|word")
+
+
+@dataclass(frozen=True)
+class FoundEmbeddings:
+    """Embeddings that can be read.
+
+    Attributes:
+        path: of the file or folder.
+        ids: (N,) of their products.
+        width: columns.
+        entry: what its catalog entry says beside the path.
+    """
+
+    path: Path
+    ids: Ids
+    width: int
+    entry: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FoundSource:
+    """Embeddings of the labelled products, and of those to be predicted.
+
+    Attributes:
+        name: of the source.
+        group: ``image``, ``text`` or its own name.
+        train: of the labelled products.
+        test: of the others; None where there are no products to be predicted.
+        known: share of the labelled products that it knows.
+    """
+
+    name: str
+    group: str
+    train: FoundEmbeddings
+    test: FoundEmbeddings | None
+    known: float
+
+
+def found_embeddings(files: Sequence[Path]) -> tuple[list[FoundEmbeddings], dict[Path, str]]:
+    """Embeddings among files, and why other files of their formats are left out."""
+    arrays: dict[Path, list[Path]] = defaultdict(list)
+    found: list[FoundEmbeddings] = []
+    left_out: dict[Path, str] = {}
+    for path in files:
+        kind = kind_of_file(path)
+        if kind is None:
+            continue
+        if kind.name == "npy":
+            arrays[path.parent].append(path)
+        elif kind.name in get_args(FileFormat):
+            try:
+                raw = read_embeddings(path, kind.name)  # type: ignore[arg-type]
+            except PriceFusionError as error:
+                left_out[path] = str(error).removeprefix(f"{path}: ")
+                continue
+            found.append(FoundEmbeddings(path, raw.ids, raw.vectors.shape[1], {"file_format": kind.name}))
+    for folder, paths in arrays.items():
+        of_folder, without = _of_folder(folder, paths)
+        found += of_folder
+        left_out |= without
+    return found, left_out
+
+
+def found_sources(
+    embeddings: Sequence[FoundEmbeddings], labelled: Ids, unlabelled: Ids | None, taken: Sequence[str] = ()
+) -> tuple[list[FoundSource], dict[Path, str]]:
+    """Embeddings as sources, and why others are none.
+
+    Args:
+        embeddings: what was found.
+        labelled: ids of the labelled products.
+        unlabelled: of those to be predicted; None where there are none.
+        taken: names that a source cannot have.
+    """
+    train = [one for one in embeddings if _share(labelled, one) >= KNOWN_SHARE]
+    test = [one for one in embeddings if unlabelled is not None and _share(unlabelled, one) >= KNOWN_SHARE]
+    left_out = {
+        one.path: f"none of its ids is a product's; they begin with {', '.join(map(repr, one.ids[:3].tolist()))}"
+        for one in embeddings
+        if one not in train and one not in test
+    }
+    sources: list[FoundSource] = []
+    for one in train:
+        partner = one if one in test else _partner(one, [other for other in test if other not in train])
+        if unlabelled is not None and partner is None:
+            left_out[one.path] = "there is no such file for the products to be predicted"
+            continue
+        name = _name_of(one, [*taken, *(source.name for source in sources)])
+        sources.append(FoundSource(name, _group_of(name), one, partner, _share(labelled, one)))
+    used = [source.test for source in sources]
+    left_out |= {
+        one.path: "there is no such file for the labelled products"
+        for one in test
+        if one not in train and one not in used
+    }
+    return sources, left_out
+
+
+def _of_folder(folder: Path, paths: Sequence[Path]) -> tuple[list[FoundEmbeddings], dict[Path, str]]:
+    """Matrices of a folder, each with the ids of as many rows whose name is most alike."""
+    loaded = {path: _array(path) for path in paths}
+    found, left_out = [], {}
+    for path, matrix in loaded.items():
+        if matrix is None or matrix.ndim != 2:
+            continue
+        ids = [one for one, array in loaded.items() if array is not None and array.shape == (len(matrix),)]
+        if not ids:
+            left_out[path] = f"there are no ids beside it: a .npy of {len(matrix):,} ids in the same folder"
+            continue
+        own = max(ids, key=lambda one: len(set(_words(one.stem)) & set(_words(path.stem))))
+        entry = {"file_format": "npy", "embeddings": path.name, "ids": own.name}
+        try:
+            raw = read_embeddings(folder, "npy", embeddings=path.name, ids=own.name)
+        except PriceFusionError as error:
+            left_out[path] = str(error)
+            continue
+        found.append(FoundEmbeddings(folder, raw.ids, raw.vectors.shape[1], entry))
+    return found, left_out
+
+
+def _array(path: Path) -> NDArray[Any] | None:
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    return array
+
+
+def _share(ids: Ids, embeddings: FoundEmbeddings) -> float:
+    return float(np.mean(are_among(ids, embeddings.ids))) if len(ids) else 0.0
+
+
+def _partner(one: FoundEmbeddings, others: Sequence[FoundEmbeddings]) -> FoundEmbeddings | None:
+    """The same embeddings of the products to be predicted: of that width, and of that name but for train and test."""
+    alike = [other for other in others if other.width == one.width]
+    named = [other for other in alike if _core(other) == _core(one)]
+    return named[0] if len(named) == 1 else alike[0] if len(alike) == 1 else None
+
+
+def _label(one: FoundEmbeddings) -> str:
+    """The part of its path that tells it from others."""
+    inside = str(one.entry.get("embeddings", "")) if one.entry.get("file_format") == "npy" else ""
+    return f"{one.path.parent.name}/{one.path.stem}/{Path(inside).stem}"
+
+
+def _core(one: FoundEmbeddings) -> tuple[str, ...]:
+    return tuple(word for word in _words(_label(one)) if word not in _PARTS)
+
+
+def _words(text: str) -> Iterator[str]:
+    yield from re.findall(r"[a-z]+[0-9]*|[0-9]+", text.casefold())
+
+
+def _name_of(one: FoundEmbeddings, taken: Sequence[str]) -> str:
+    """A name that ``sources`` may have."""
+    stem = [*_words(one.path.stem), *_words(Path(str(one.entry.get("embeddings", ""))).stem)]
+    words = [word for word in stem if word not in _PARTS | _EMPTY_WORDS]
+    words = words or [word for word in _words(one.path.parent.name) if word not in _PARTS | _EMPTY_WORDS]
+    name = "_".join(dict.fromkeys(words))[:48]
+    if not re.match(r"[a-z]", name) or name in NAMES_OF_MODULES:
+        name = f"embedding_{name}".rstrip("_")
+    number, free = 2, name
+    while free in taken:
+        free, number = f"{name}_{number}", number + 1
+    return free
+
+
+def _group_of(name: str) -> str:
+    if _IMAGE.search(name) and not re.search("text", name):
+        return "image"
+    return "text" if _TEXT.search(name) else name

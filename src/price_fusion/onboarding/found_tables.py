@@ -1,0 +1,84 @@
+"""Tables of products in a folder, read as text, with what their catalog entries must say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from price_fusion.data.readers.delimited import DELIMITERS, header_of, read_records
+from price_fusion.data.readers.file_kinds import kind_of_file
+from price_fusion.data.readers.layout import Layout
+from price_fusion.errors import DataError
+
+DEEPEST = 4
+"""Folders below the given one that are looked into."""
+
+
+@dataclass(frozen=True)
+class FoundTable:
+    """A table of products.
+
+    Attributes:
+        path: of its file.
+        columns: (N,) texts by name.
+        encoding: where it is not UTF-8.
+    """
+
+    path: Path
+    columns: Mapping[str, Sequence[str]]
+    encoding: str | None = None
+
+    @property
+    def rows(self) -> int:
+        """N."""
+        return len(next(iter(self.columns.values())))
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Files that are not hidden, by path."""
+    found = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [
+        path
+        for path in found
+        if len(path.relative_to(folder).parts) <= DEEPEST
+        and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
+    ]
+
+
+def found_tables(files: Sequence[Path]) -> tuple[list[FoundTable], dict[Path, str]]:
+    """Delimited texts with at least two columns, and why others among them are left out."""
+    tables, left_out = [], {}
+    for path in files:
+        kind = kind_of_file(path)
+        if kind is None or kind.name != "text":
+            continue
+        try:
+            table = _read(path)
+        except DataError as error:
+            left_out[path] = str(error).removeprefix(f"{path}: ")
+            continue
+        if table is not None:
+            tables.append(table)
+    return tables, left_out
+
+
+def _read(path: Path) -> FoundTable | None:
+    content = path.read_bytes()
+    encoding = None if _is_utf8(content) else "cp1252"
+    head = content if encoding is None else content.decode(encoding, errors="replace").encode()
+    headers = {delimiter: header_of(head, delimiter) for delimiter in DELIMITERS}
+    delimiter = max(headers, key=lambda one: len(headers[one]))
+    if len(headers[delimiter]) < 2:
+        return None
+    layout = Layout(delimiter=delimiter, encoding=encoding)
+    records = read_records(path, headers[delimiter], layout)
+    return FoundTable(path, records.columns, encoding)
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return False
+    return True

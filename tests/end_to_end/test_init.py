@@ -1,0 +1,34 @@
+"""A shop with columns of its own, from its CSV to prices, without a line of YAML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from support.projects import Project, make_project
+
+SHOP = "fabrication.kind=shop,fabrication.labelled=300,fabrication.unlabelled=60"
+SHORT = "moe.train.epochs=2,moe.model.branch.width=32,moe.model.head.hidden=[16]"
+
+
+def test_a_shop_is_priced_without_yaml(tmp_path: Path) -> None:
+    project: Project = make_project(tmp_path / "project")
+    project.kedro("run", "--pipelines", "fabricate", "--params", SHOP)
+    told = project.kedro("price-fusion", "init", "data/01_raw/shop", "--env", "shop").stdout
+    assert "id: sku (its name, and each value occurs once)" in told
+    assert "currency: EUR (the name of 'price_eur')" in told
+    assert "products.csv, those whose price is empty" in told
+    assert "Next: kedro run --env shop" in told
+    again = project.kedro("price-fusion", "init", "data/01_raw/shop", "--env", "shop", fails=True)
+    assert "is there already, and nothing is overwritten" in again.stdout + again.stderr
+    project.kedro("run", "--env", "shop", "--params", SHORT)
+    shop = pd.read_csv(project.path / "data/01_raw/shop/products.csv", dtype=str)
+    wanted = shop.loc[shop["price_eur"].isna(), "sku"]
+    out = pd.read_csv(project.path / "data/shop/07_model_output/moe/test_out.csv")
+    assert list(out) == ["sku", "price_eur"]
+    assert out["sku"].tolist() == wanted.tolist()
+    assert (out["price_eur"] > 0).all()
+    results = pd.read_csv(project.path / "data/shop/08_reporting/moe/evaluation_results.csv")
+    assert {"sku", "price_eur", "predicted"} <= set(results)
+    assert "EUR" in (project.path / "data/shop/08_reporting/moe/report.html").read_text(encoding="utf-8")

@@ -1,0 +1,118 @@
+"""Roles of columns, guessed from headers as shops have them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from price_fusion.onboarding.column_roles import NumberLayout, guess_roles, number_layout, words_of
+
+ROWS = 40
+NUMBERS = [f"{3 + number * 1.25:.2f}" for number in range(ROWS)]
+IDS = [f"A-{number:04d}" for number in range(ROWS)]
+TEXTS = [f"a rather long description of product number {number}" for number in range(ROWS)]
+TITLES = [f"Product {number}" for number in range(ROWS)]
+LINKS = [f"https://shop.example/{number}.jpg" for number in range(ROWS)]
+KINDS = [("tea", "cup", "pot")[number % 3] for number in range(ROWS)]
+WEIGHTS = [str(100 + 7 * (number % 11)) for number in range(ROWS)]
+
+
+def table(**columns: Sequence[str]) -> dict[str, Sequence[str]]:
+    return columns
+
+
+@pytest.mark.parametrize(
+    ("identity", "price", "image"),
+    [
+        ("sku", "price_eur", "photo"),
+        ("sample_id", "price", "image_link"),
+        ("Artikelnummer", "Preis", "Bild"),
+        ("id", "Sale Price", "Image URL"),
+        ("ASIN", "listPrice", "imgUrl"),
+        ("product_id", "Price (USD)", "thumbnail"),
+        ("item_id", "prix", "picture_1"),
+        ("Handle", "Variant Price", "Image Src"),
+        ("uniq_id", "selling_price", "image"),
+        ("référence", "précio", "foto"),
+        ("EAN", "target", "img"),
+    ],
+)
+def test_headers_of_shops(identity: str, price: str, image: str) -> None:
+    columns = {
+        "note": [""] * ROWS,
+        identity: IDS,
+        "title": TITLES,
+        image: LINKS,
+        price: NUMBERS,
+        "body": TEXTS,
+        "kind": KINDS,
+    }
+    found = guess_roles(columns)
+    assert (found.id.value, found.price.value, found.image.value) == (identity, price, image)
+    assert found.id.sure
+    assert found.text == ("title", "body")
+    assert found.categorical == ("kind",)
+    assert found.left_out == {"note": "empty"}
+
+
+def test_numbers_and_what_tells_the_price() -> None:
+    found = guess_roles(
+        table(sku=IDS, price=NUMBERS, weight_g=WEIGHTS, msrp=NUMBERS[::-1], ean=[str(40000 + n) for n in range(ROWS)])
+    )
+    assert found.numeric == ("weight_g",)
+    assert found.left_out == {"msrp": "it may tell the price", "ean": "another id"}
+
+
+@pytest.mark.parametrize(
+    ("column", "currency", "sure"),
+    [("price_eur", "EUR", True), ("Price (GBP)", "GBP", True), ("priceCHF", "CHF", True), ("price", "USD", False)],
+)
+def test_the_currency_is_that_of_the_name(column: str, currency: str, *, sure: bool) -> None:
+    found = guess_roles({"sku": IDS, column: NUMBERS}).currency
+    assert (found.value, found.sure) == (currency, sure)
+
+
+def test_two_prices_are_a_question() -> None:
+    found = guess_roles(table(sku=IDS, shop_price=NUMBERS, web_price=NUMBERS[::-1])).price
+    assert not found.sure
+    assert {found.value, *found.others} == {"shop_price", "web_price"}
+
+
+def test_a_column_of_numbers_without_a_telling_name_is_a_question() -> None:
+    found = guess_roles(table(a=IDS, b=NUMBERS))
+    assert (found.price.value, found.price.sure) == ("b", False)
+    assert (found.id.value, found.id.sure) == ("a", False)
+
+
+def test_what_was_said_is_not_guessed() -> None:
+    found = guess_roles(table(sku=IDS, code=IDS, price=NUMBERS, cost=NUMBERS), {"id": "code", "price": "cost"})
+    assert (found.id.value, found.price.value, found.price.sure) == ("code", "cost", True)
+
+
+@pytest.mark.parametrize(
+    ("values", "layout"),
+    [
+        (["1.50", "", "1299"], NumberLayout()),
+        (["1,50", "12,99"], NumberLayout(",")),
+        (["1,299.50", "3.00"], NumberLayout(".", ",")),
+        (["1.299,50", "3,00"], NumberLayout(",", ".")),
+        (["1.50 EUR"], None),
+        (["", ""], None),
+    ],
+)
+def test_separators_of_numbers(values: list[str], layout: NumberLayout | None) -> None:
+    assert number_layout(values) == layout
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("priceEUR", ("price", "eur")),
+        ("Price (EUR)", ("price", "eur")),
+        ("imgURL", ("img", "url")),
+        ("précio", ("precio",)),
+    ],
+)
+def test_words_of_names(name: str, words: tuple[str, ...]) -> None:
+    assert words_of(name) == words

@@ -1,0 +1,119 @@
+"""Folders as shops have them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from price_fusion.errors import DataError, UsageError
+from price_fusion.onboarding.column_roles import Guess
+from price_fusion.onboarding.proposal import Proposal, proposal_for
+from price_fusion.onboarding.written_conf import files_of, flow, write_conf
+
+ROWS = 60
+IDS = [f"A-{number:04d}" for number in range(ROWS)]
+
+
+def products(first: int = 0, last: int = ROWS) -> pd.DataFrame:
+    rows = np.arange(first, last)
+    return pd.DataFrame(
+        {
+            "sku": IDS[first:last],
+            "title": [f"Green tea number {row}, in a tin of its own" for row in rows],
+            "kind": [("tea", "cup")[row % 2] for row in rows],
+            "price_eur": [f"{2 + row * 0.75:.2f}" for row in rows],
+        }
+    )
+
+
+def best(what: str, guess: Guess) -> str | None:
+    return guess.value
+
+
+def never(what: str, guess: Guess) -> str | None:
+    raise AssertionError(what)
+
+
+def save_vectors(folder: Path, ids: list[str], width: int = 6) -> None:
+    folder.mkdir(parents=True)
+    np.save(folder / "vectors.npy", np.random.default_rng(0).normal(size=(len(ids), width)).astype(np.float32))
+    np.save(folder / "ids.npy", np.array(ids))
+
+
+def test_one_file_in_which_some_prices_are_empty(tmp_path: Path) -> None:
+    table = products()
+    table.loc[50:, "price_eur"] = ""
+    table.to_csv(tmp_path / "all.csv", index=False)
+    save_vectors(tmp_path / "clip_img", IDS)
+    found = proposal_for(tmp_path, {}, never)
+    assert found.one_file
+    assert found.source_names == ("clip_img", "attributes")
+    assert (found.sources[0].group, found.sources[0].train.width, found.sources[0].known) == ("image", 6, 1.0)
+    assert found.variants == ("moe", "two_branch")
+
+
+def test_two_files_and_embeddings_in_two(tmp_path: Path) -> None:
+    products(0, 50).to_csv(tmp_path / "train.csv", index=False)
+    products(50).drop(columns="price_eur").to_csv(tmp_path / "test.csv", index=False)
+    save_vectors(tmp_path / "text/train", IDS[:50])
+    save_vectors(tmp_path / "text/test", IDS[50:])
+    save_vectors(tmp_path / "other", ["x", "y"])
+    found = proposal_for(tmp_path, {}, never)
+    assert not found.one_file
+    (source,) = found.sources
+    assert source.test is not None
+    assert (source.train.path.name, source.test.path.name) == ("train", "test")
+    assert found.left_out["other"].startswith("none of its ids is a product's; they begin with 'x'")
+
+
+def test_columns_alone_are_one_source_and_one_variant(tmp_path: Path) -> None:
+    products().to_csv(tmp_path / "shop.csv", index=False, sep=";")
+    found = proposal_for(tmp_path, {}, never)
+    assert (found.source_names, found.variants, found.unlabelled) == (("attributes",), ("two_branch",), None)
+
+
+def test_a_folder_without_prices_is_refused(tmp_path: Path) -> None:
+    products().drop(columns="price_eur").to_csv(tmp_path / "shop.csv", index=False)
+    with pytest.raises(DataError, match="expected a table of products with a column of prices"):
+        proposal_for(tmp_path, {}, best)
+
+
+def test_a_column_that_there_is_not_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    products().to_csv(tmp_path / "shop.csv", index=False)
+    with pytest.raises(DataError, match=r"found no column 'skus'.*did you mean 'sku'"):
+        proposal_for(tmp_path, {"id": "skus"}, best)
+
+
+def written(found: Proposal) -> dict[str, dict[str, object]]:
+    return {name: yaml.safe_load(text) for name, text in files_of(found, "shop", "data/x").items()}
+
+
+def test_what_is_written_is_yaml_that_says_what_was_found(tmp_path: Path) -> None:
+    folder = tmp_path / 'a "folder": ${x}'
+    folder.mkdir()
+    table = products().rename(columns={"kind": "kind: of, it", "title": "title #1"})
+    table.loc[50:, "price_eur"] = ""
+    table["price_eur"] = table["price_eur"].str.replace(".", ",")
+    table.to_csv(folder / "all ${y}.csv", index=False)
+    files = written(proposal_for(folder, {"currency": "CHF"}, never))
+    assert files["globals.yml"]["columns"] == {"id": "sku", "price": "price_eur", "text": ["title #1"]}
+    entry = files["catalog.yml"]["train_products"]
+    assert isinstance(entry, dict)
+    assert entry["filepath"] == "${globals:raw}/all \\${y}.csv"
+    assert (entry["rows"], entry["decimal"]) == ("labelled", ",")
+    assert files["parameters.yml"]["currency"] == "CHF"
+    sources = files["parameters.yml"]["sources"]
+    assert isinstance(sources, dict)
+    assert sources["attributes"]["categorical"] == ["kind: of, it"]
+    assert flow("${a}") == "\\${a}"
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    write_conf(tmp_path / "shop", {"globals.yml": "a: 1\n"})
+    with pytest.raises(UsageError, match="is there already, and nothing is overwritten"):
+        write_conf(tmp_path / "shop", {"globals.yml": "a: 2\n"})
+    assert (tmp_path / "shop/globals.yml").read_text() == "a: 1\n"
