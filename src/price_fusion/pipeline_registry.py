@@ -138,7 +138,11 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
     ingest_test_alone = ingestion.create_pipeline(declared, "test", alone=True)
     split = ingest_train + splitting.create_pipeline([name for name in used if parameters.sources[name].tuned_on_ids])
 
-    pipelines = {"fabricate": fabrication.create_pipeline(), "ingest": ingest_train + ingest_test, "split": split}
+    pipelines = {
+        "fabricate": fabrication.create_pipeline(parameters.fabrication.kind),
+        "ingest": ingest_train + ingest_test,
+        "split": split,
+    }
     pipelines["check_leaks"] = split + ingest_test + leaks.create_pipeline(used)
     measured = Pipeline([])
     for variant in parameters.variants:
@@ -165,6 +169,8 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
         measured += train + evaluate + report
     fused = {variant: parameters.variant(variant).sources for variant in parameters.variants}
     pipelines["compare"] = measured + comparison.create_pipeline(fused, used)
+    for estimator in parameters.estimators_alone:
+        pipelines[f"predict_{estimator}"] = split + ingest_test + _estimator(parameters, estimator)
     if parameters.has_ensemble:
         pipelines["ensemble"] = split + ingest_test + _ensemble(parameters)
         pipelines["report_ensemble"] = _report_of_ensemble()
@@ -181,7 +187,11 @@ def _in_buckets(parameters: ProjectParameters) -> dict[str, Pipeline]:
     tuned = [name for name, source in declared.items() if source.tuned_on_ids]
     split = buckets.create_ingestion(declared, "train", tuned)
     ingest_test = buckets.create_ingestion(declared, "test", [])
-    pipelines = {"fabricate": fabrication.create_pipeline(), "ingest": split + ingest_test, "split": split}
+    pipelines = {
+        "fabricate": fabrication.create_pipeline(parameters.fabrication.kind),
+        "ingest": split + ingest_test,
+        "split": split,
+    }
     pipelines["tables_to_buckets"] = buckets.create_conversion(list(declared), to_buckets=True)
     pipelines["buckets_to_tables"] = buckets.create_conversion(list(declared), to_buckets=False)
     for variant in parameters.variants:
@@ -229,6 +239,17 @@ def _ensemble(parameters: ProjectParameters) -> Pipeline:
         + (final_fit.create_ensemble_pipeline(ensembling.ENSEMBLE, list(members), sources) if final else Pipeline([]))
         + inference.create_pipeline(ensembling.ENSEMBLE, sources, final_fit=final)
         + _report_of_ensemble()
+    )
+
+
+def _estimator(parameters: ProjectParameters, estimator: str) -> Pipeline:
+    """An estimator of all sources in use, as the leaderboard has it, and its prices."""
+    sources = parameters.used_sources
+    final = parameters.ensemble.has_final_fit(wanted=parameters.final_fit)
+    return (
+        ensembling.create_alone(estimator, sources)
+        + (final_fit.create_ensemble_pipeline(estimator, [estimator], sources) if final else Pipeline([]))
+        + inference.create_pipeline(estimator, sources, final_fit=final)
     )
 
 

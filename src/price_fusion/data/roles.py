@@ -31,6 +31,7 @@ from price_fusion.data.ids import ids_of
 from price_fusion.data.splits import NO_FOLD, evaluated_split
 from price_fusion.errors import CheckpointError, ComparisonError, DataError
 from price_fusion.lazy import pd
+from price_fusion.parameters import ESTIMATOR_KINDS
 from price_fusion.storage.fingerprint import frame_fingerprint
 
 Rows = NDArray[np.int64]
@@ -181,7 +182,9 @@ def rows_to_report(split_table: pd.DataFrame, model: TrainedModel | None = None)
 
 
 def pipeline_of(model: TrainedModel, stage: str) -> str:
-    """The pipeline that runs a stage of a model; an ensemble has one for all."""
+    """The pipeline that runs a stage of a model; an ensemble has one for all, and so has an estimator."""
+    if model.name in ESTIMATOR_KINDS:
+        return f"predict_{model.name}"
     return model.name if model.name == "ensemble" else f"{stage}_{model.name}"
 
 

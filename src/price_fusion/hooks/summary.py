@@ -37,6 +37,7 @@ SHOWN = (
     "informed_sources",
     ".leak_effect",
     "leaderboard",
+    "leaderboard_json",
     ".interval_summary",
     ".metrics",
     ".out_of_fold_metrics",
@@ -82,6 +83,7 @@ class RunSummary:
         self._nodes = nodes
         self._reports: list[Table] = []
         self._leaderboard: pd.DataFrame | None = None
+        self._verdict: list[str] = []
         self._metrics: dict[str, Mapping[str, Any]] = {}
         self._intervals: dict[str, Mapping[str, Any]] = {}
         self._paths: dict[str, Path] = {}
@@ -98,6 +100,8 @@ class RunSummary:
             self._reports.append(table)
         elif kind == "leaderboard":
             self._leaderboard = data
+        elif kind == "leaderboard_json":
+            self._verdict = data["verdict"]
         elif kind == "interval_summary" and data:
             self._intervals[model] = data
         elif kind in ("metrics", "out_of_fold_metrics"):
@@ -116,6 +120,8 @@ class RunSummary:
             tables += [leaderboard_table(self._leaderboard), variants_table(self._leaderboard)]
         for table in tables:
             console.print(folded(table))
+        for sentence in self._verdict:
+            console.print(f"{sentence[0].upper()}{sentence[1:]}", soft_wrap=True, markup=False, highlight=False)
         if next_step := self._next_step():
             console.print(next_step, soft_wrap=True)
 
@@ -129,11 +135,16 @@ class RunSummary:
         chosen = reports.get("comparison_report") or next(iter(reversed(reports.values())), None)
         if chosen is not None:
             return f"Next: open {_shown(chosen)} in a browser."
-        prices = next((path for name, path in self._paths.items() if name.endswith(".ordered_predictions")), None)
+        prices = next(
+            (path for name, path in self._paths.items() if name.endswith((".ordered_predictions", ".predictions"))),
+            None,
+        )
         if prices is not None:
             return f"Next: the prices are in {_shown(prices)}."
         if "fabricated_sample" in self._paths:
             return "Next: kedro run"
+        if "fabricated_shop" in self._paths:
+            return f"Next: kedro price-fusion init {_shown(self._paths['fabricated_shop'])} --env shop"
         return None
 
 

@@ -102,6 +102,11 @@ class ProjectParameters(BaseModel):
         return tuple(source for source in self.sources if source in used)
 
     @property
+    def estimators_alone(self) -> tuple[str, ...]:
+        """Estimators that can predict by themselves: all whose weights are at hand."""
+        return tuple(kind for kind in ESTIMATOR_KINDS if kind != "tabicl" or self.comparison.tabicl_checkpoint)
+
+    @property
     def has_ensemble(self) -> bool:
         """Whether ``variants`` has all variants of the chosen preset: who works with a few has no ensemble of all."""
         return set(self.ensemble_variants) <= set(self.variants)

@@ -72,6 +72,8 @@ class EnsembleManifest(BaseModel):
 
     format_version: int = FORMAT_VERSION
     package_version: str = __version__
+    name: str = "ensemble"
+    """Of the estimator, where it is the only member and predicts by itself."""
     method: Method
     """How the weights were found."""
     members: tuple[EnsembleMember, ...]
@@ -129,7 +131,7 @@ class Ensemble:
     @property
     def name(self) -> str:
         """What it is called beside variants."""
-        return "ensemble"
+        return self.manifest.name
 
     @property
     def sources(self) -> Mapping[str, Source]:
@@ -212,6 +214,7 @@ def build_ensemble(
     dtypes: Mapping[str, str],
     data: Mapping[str, str],
     currency: str = DOLLARS,
+    name: str = "ensemble",
     rows: int | None = None,
 ) -> EnsembleDraft:
     """Weigh members by their out-of-fold predictions.
@@ -225,6 +228,7 @@ def build_ensemble(
         dtypes: of the sources as stored.
         data: fingerprints of what they were trained on.
         currency: of the prices.
+        name: what it is called.
         rows: labelled rows that the models which predict were fitted on.
 
     Raises:
@@ -254,6 +258,7 @@ def build_ensemble(
         for one, weight, column in zip(whole, weights, logs.T, strict=True)
     ]
     manifest = EnsembleManifest(
+        name=name,
         method=method,
         members=tuple(sorted(described, key=lambda member: -member.weight)),
         failed=failed,

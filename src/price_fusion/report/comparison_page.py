@@ -20,7 +20,7 @@ HEADLINES = 4
 def comparison_page(
     leaderboard: pd.DataFrame,
     figure: go.Figure,
-    verdict: str,
+    verdict: Sequence[str],
     price: NDArray[np.floating],
     predicted: Mapping[str, NDArray[np.floating]],
     groups: PriceGroups,
@@ -31,7 +31,7 @@ def comparison_page(
     Args:
         leaderboard: as ``compare`` gives it.
         figure: as ``leaderboard_figure`` draws it.
-        verdict: the result in a sentence.
+        verdict: what it says to do, in sentences.
         price: (N,) true prices of the evaluated rows, in currency units.
         predicted: (N,) prices by model.
         groups: whose bins to take.
@@ -42,7 +42,7 @@ def comparison_page(
     sections = [
         Section(
             "Leaderboard",
-            text=[f"{verdict[0].upper()}{verdict[1:]}."],
+            text=[f"{sentence[0].upper()}{sentence[1:]}." for sentence in verdict],
             warnings=[] if best["split"] == "holdout" else ["the split has no holdout, so these are validation rows."],
             figures=[figure],
             tables=[_against_ridges(leaderboard)],

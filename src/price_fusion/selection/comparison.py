@@ -45,6 +45,8 @@ class Contender:
     """Digest of the checkpoint that was evaluated, as ``stale_lines`` compares it."""
     results: pd.DataFrame
     """Per evaluated product ``sample_id``, ``price`` and ``predicted``, in currency units."""
+    history: Sequence[Mapping[str, Any]]
+    """One record per epoch."""
     problems: tuple[str, ...]
     """Why it cannot be compared, each with what to do; empty if it can."""
 
@@ -80,6 +82,7 @@ def contender(
         best_epoch=header.epoch,
         checkpoint=short_digest(checkpoint_digest(checkpoint)),
         results=results,
+        history=history,
         problems=(
             *_training_problems(header, declared, data),
             *_evaluation_problems(header, results, samples, split_table),
@@ -174,16 +177,6 @@ def leaderboard_document(leaderboard: pd.DataFrame, groups: int, resamples: int)
         "best": str(best["model"]),
         "models": models.where(models.notna(), None).to_dict(orient="records"),
     }
-
-
-def verdict(leaderboard: pd.DataFrame) -> str:
-    """One sentence: the best, and which models are not significantly different from it."""
-    best, others = leaderboard.iloc[0], leaderboard.iloc[1:]
-    close = others.loc[others["behind_best_low"] <= 0, "model"]
-    return (
-        f"best: {best['model']}, SMAPE {best['smape']:.2f} % [{best['smape_low']:.2f}, {best['smape_high']:.2f}] on "
-        f"{best['rows']:,} {best['split']} rows; not significantly different from it: {', '.join(close) or 'none'}"
-    )
 
 
 def _scores(

@@ -108,7 +108,7 @@ def test_a_contender_says_how_it_was_trained(
 
 def test_ranks_variants_and_baselines(data: Data, describe: Callable[..., Contender], baselines: pd.DataFrame) -> None:
     contenders = [describe("far", error=0.5), describe("near", error=0.1), describe("twin", error=0.1)]
-    table, document, sentence = rank(baselines, data.samples, data.split_table, COMPARISON, 3, SAVED, *contenders)
+    table, document, said = rank(baselines, data.samples, data.split_table, COMPARISON, 3, SAVED, *contenders)
     assert table["model"].tolist()[:3] == ["near", "twin", "far"]
     assert set(table["model"][3:]) == set(baselines.columns[2:])
     assert table["smape"].is_monotonic_increasing
@@ -124,8 +124,8 @@ def test_ranks_variants_and_baselines(data: Data, describe: Callable[..., Conten
     assert document["groups"] == 15
     assert document["models"][-1]["parameters"] is None
     assert document["models"][0] | {"reversed": None, "epochs": 3, "best_epoch": 3} == document["models"][0]
-    assert sentence.startswith("best: near, SMAPE ")
-    assert sentence.endswith("not significantly different from it: twin")
+    assert said[0].startswith("best: near, SMAPE ")
+    assert said[0].endswith("not significantly different from it: twin")
 
 
 def test_the_table_is_100_columns_wide_and_the_last_that_is_printed(

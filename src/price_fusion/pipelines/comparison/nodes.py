@@ -12,8 +12,9 @@ from price_fusion.lazy import pd
 from price_fusion.metrics.price_groups import PriceGroups
 from price_fusion.models.checkpoint import Checkpoint
 from price_fusion.parameters import ComparisonParameters, VariantParameters
-from price_fusion.selection.comparison import Contender, compare, contender, leaderboard_document, verdict
+from price_fusion.selection.comparison import Contender, compare, contender, leaderboard_document
 from price_fusion.selection.own_ridges import RIDGE, ridges_of
+from price_fusion.selection.verdict import verdict
 
 logger = logging.getLogger(__name__)
 
@@ -73,8 +74,8 @@ def rank(
     seed: int,
     price_groups: dict[str, Any],
     *contenders: Contender,
-) -> tuple[pd.DataFrame, dict[str, Any], str]:
-    """The leaderboard as a table, as a document, and in a sentence."""
+) -> tuple[pd.DataFrame, dict[str, Any], list[str]]:
+    """The leaderboard as a table, as a document, and what it says to do."""
     resamples = comparison.resamples
     leaderboard = compare(
         contenders,
@@ -87,7 +88,8 @@ def rank(
     )
     rows = samples[are_among(samples["sample_id"], baselines["sample_id"])]
     document = leaderboard_document(leaderboard, rows["group_key"].nunique(), resamples)
-    return leaderboard, document, verdict(leaderboard)
+    said = verdict(leaderboard, {one.name: one.history for one in contenders})
+    return leaderboard, document | {"verdict": said}, said
 
 
 def draw_leaderboard(leaderboard: pd.DataFrame) -> Any:
@@ -100,7 +102,7 @@ def draw_leaderboard(leaderboard: pd.DataFrame) -> Any:
 def write_comparison_report(
     leaderboard: pd.DataFrame,
     figure: Any,
-    sentence: str,
+    said: list[str],
     baselines: pd.DataFrame,
     price_groups: dict[str, Any],
     *contenders: Contender,
@@ -112,9 +114,9 @@ def write_comparison_report(
     predicted |= {name: baselines[name].to_numpy() for name in baselines.columns.drop(["sample_id", "price"])}
     pages = [one.name for one in contenders]
     groups = PriceGroups.model_validate(price_groups)
-    return comparison_page(leaderboard, figure, sentence, baselines["price"].to_numpy(), predicted, groups, pages)
+    return comparison_page(leaderboard, figure, said, baselines["price"].to_numpy(), predicted, groups, pages)
 
 
-def log_verdict(sentence: str) -> None:
-    """Say who is best. A node without outputs runs under ``--only-missing-outputs``, and with it the leaderboard."""
-    logger.info(sentence)
+def log_verdict(said: list[str]) -> None:
+    """Say who is best; the summary of the run says what to do. A node without outputs runs under ``--only-missing-outputs``, and with it the leaderboard."""
+    logger.info(said[0])

@@ -1,5 +1,5 @@
 """Stage ``ensembling``."""
 
-from price_fusion.pipelines.ensembling.pipeline import ENSEMBLE, create_pipeline
+from price_fusion.pipelines.ensembling.pipeline import ENSEMBLE, create_alone, create_pipeline
 
-__all__ = ["ENSEMBLE", "create_pipeline"]
+__all__ = ["ENSEMBLE", "create_alone", "create_pipeline"]

@@ -72,6 +72,7 @@ def blend_members(
     ensemble: EnsembleParameters,
     currency: str,
     *members_and_tables: FoldModels | pd.DataFrame | EmbeddingTable,
+    name: str = "ensemble",
 ) -> Any:
     """Weigh the members.
 
@@ -82,6 +83,7 @@ def blend_members(
         currency: of the prices.
         members_and_tables: the models of each member, then the out-of-fold predictions of each, in the same order, then the
             table of each source.
+        name: what the ensemble is called.
     """
     from price_fusion.prediction.ensemble import OutOfFold, build_ensemble
     from price_fusion.training.recipe import data_fingerprints
@@ -96,6 +98,7 @@ def blend_members(
         dtypes={name: table.dtype for name, table in tables.items()},
         data=data_fingerprints(samples, split_table, tables),
         currency=currency,
+        name=name,
         rows=_rows_of_a_model(split_table, ensemble),
     )
 

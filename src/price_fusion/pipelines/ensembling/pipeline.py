@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial, update_wrapper
 
 from kedro.pipeline import Node, Pipeline
 
@@ -49,6 +50,26 @@ def create_pipeline(members: Mapping[str, Sequence[str]], sources: Sequence[str]
         ),
     ]
     return sum((_member(*member) for member in members.items()), Pipeline(nodes, tags=["ensemble"]))
+
+
+def create_alone(estimator: str, sources: Sequence[str]) -> Pipeline:
+    """An estimator that predicts by itself: an ensemble of one member, of its name.
+
+    Args:
+        estimator: its kind.
+        sources: that it reads.
+    """
+    tables = [f"{source}.train_table" for source in sources]
+    settings = {"params:ensemble", "params:currency"}
+    blend = Node(
+        update_wrapper(partial(blend_members, name=estimator), blend_members),
+        inputs=[*SHARED, "params:ensemble", "params:currency", "fold_models", "out_of_fold", *tables],
+        outputs="checkpoint",
+        name="calibrate",
+        tags=["ensemble"],
+    )
+    alone = Pipeline([blend], namespace=estimator, inputs={*SHARED, *tables}, parameters=settings)
+    return _member(estimator, sources) + alone
 
 
 def _member(name: str, sources: Sequence[str]) -> Pipeline:
