@@ -117,3 +117,27 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is there already, and nothing is overwritten"):
         write_conf(tmp_path / "shop", {"globals.yml": "a: 2\n"})
     assert (tmp_path / "shop/globals.yml").read_text() == "a: 1\n"
+
+
+def test_parquet_and_vectors_in_the_order_of_the_products(tmp_path: Path) -> None:
+    products().to_parquet(tmp_path / "sold.parquet", index=False)
+    products(0, 20).drop(columns="price_eur").assign(sku=[f"N-{row}" for row in range(20)]).to_parquet(
+        tmp_path / "new.parquet", index=False
+    )
+    np.save(tmp_path / "bert_train.npy", np.random.default_rng(0).normal(size=(ROWS, 4)))
+    np.save(tmp_path / "bert_test.npy", np.random.default_rng(1).normal(size=(20, 4)))
+    found = proposal_for(tmp_path, {}, never)
+    (source,) = found.sources
+    assert (source.name, source.group, source.train.entry) == ("bert", "text", {"ids": "products"})
+    assert source.test is not None
+    assert source.test.path.name == "bert_test.npy"
+
+
+def test_parts_of_one_table_are_one_source(tmp_path: Path) -> None:
+    products().to_csv(tmp_path / "shop.csv", index=False)
+    (tmp_path / "emb").mkdir()
+    for part, rows in enumerate((IDS[:30], IDS[30:])):
+        vectors = pd.DataFrame({"sku": rows, "embedding": [[1.0, float(row)] for row in range(30)]})
+        vectors.rename(columns={"sku": "id"}).to_parquet(tmp_path / f"emb/part-0000{part}.parquet", index=False)
+    (source,) = proposal_for(tmp_path, {}, never).sources
+    assert (source.train.path.name, source.known) == ("emb", 1.0)

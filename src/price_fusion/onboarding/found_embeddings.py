@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from price_fusion.data.ids import Ids, are_among
-from price_fusion.data.readers.embedding_files import FileFormat, read_embeddings
+from price_fusion.data.readers.embedding_files import read_embeddings
 from price_fusion.data.readers.file_kinds import kind_of_file
+from price_fusion.data.readers.formats.arrow_files import is_saved_dataset
+from price_fusion.data.readers.formats.npy_parts import are_parts
+from price_fusion.data.readers.rows import OF_PRODUCTS, Asked
 from price_fusion.errors import PriceFusionError
 from price_fusion.parameters.base import NAMES_OF_MODULES
 
+_KINDS = ("npz", "pickle", "torch", "safetensors", "parquet", "arrow", "arrow stream")
+"""Formats of single files that may hold embeddings."""
 KNOWN_SHARE = 0.01
 """Share of the products that a file must know to be embeddings of them."""
 _PARTS = frozenset(
@@ -66,29 +70,51 @@ class FoundSource:
     known: float
 
 
-def found_embeddings(files: Sequence[Path]) -> tuple[list[FoundEmbeddings], dict[Path, str]]:
-    """Embeddings among files, and why other files of their formats are left out."""
-    arrays: dict[Path, list[Path]] = defaultdict(list)
+def found_embeddings(
+    files: Sequence[Path], tables: Mapping[Path, Ids]
+) -> tuple[list[FoundEmbeddings], dict[Path, str]]:
+    """Embeddings among files, and why other files of their formats are left out.
+
+    Args:
+        files: that may hold some; folders of parts are found by their files.
+        tables: ids of products in the order of their file, for vectors without ids.
+    """
+    kinds = {path: kind.name for path in files if (kind := kind_of_file(path)) is not None}
     found: list[FoundEmbeddings] = []
     left_out: dict[Path, str] = {}
-    for path in files:
-        kind = kind_of_file(path)
-        if kind is None:
+    for folder in dict.fromkeys(path.parent for path in kinds):
+        arrays = [path for path, kind in kinds.items() if path.parent == folder and kind == "npy"]
+        others = [path for path, kind in kinds.items() if path.parent == folder and kind in _KINDS]
+        if _is_one(folder, others):
+            _take(folder, Asked(), found, left_out)
             continue
-        if kind.name == "npy":
-            arrays[path.parent].append(path)
-        elif kind.name in get_args(FileFormat):
-            try:
-                raw = read_embeddings(path, kind.name)  # type: ignore[arg-type]
-            except PriceFusionError as error:
-                left_out[path] = str(error).removeprefix(f"{path}: ")
-                continue
-            found.append(FoundEmbeddings(path, raw.ids, raw.vectors.shape[1], {"file_format": kind.name}))
-    for folder, paths in arrays.items():
-        of_folder, without = _of_folder(folder, paths)
-        found += of_folder
-        left_out |= without
+        for path in others:
+            _take(path, Asked(), found, left_out)
+        _take_arrays(folder, arrays, tables, found, left_out)
     return found, left_out
+
+
+def _is_one(folder: Path, files: Sequence[Path]) -> bool:
+    """Whether files of a folder are parts of one set of embeddings: as Spark, clip-retrieval and Hugging Face write them."""
+    parts = len(files) > 1 and all(path.name.startswith("part-") for path in files)
+    return parts or is_saved_dataset(folder) or are_parts(folder)
+
+
+def _take(
+    path: Path,
+    asked: Asked,
+    found: list[FoundEmbeddings],
+    left_out: dict[Path, str],
+    ids: tuple[Ids, str] | None = None,
+) -> None:
+    """Read embeddings, or note why they cannot be read."""
+    try:
+        raw = read_embeddings(path, asked=asked, products=None if ids is None else lambda: ids)
+    except PriceFusionError as error:
+        left_out[path] = str(error).removeprefix(f"{path}: ")
+        return
+    entry = {name: value for name, value in (("embeddings", asked.embeddings), ("ids", asked.ids)) if value}
+    found.append(FoundEmbeddings(path, raw.ids, raw.vectors.shape[1], entry))
 
 
 def found_sources(
@@ -126,26 +152,28 @@ def found_sources(
     return sources, left_out
 
 
-def _of_folder(folder: Path, paths: Sequence[Path]) -> tuple[list[FoundEmbeddings], dict[Path, str]]:
-    """Matrices of a folder, each with the ids of as many rows whose name is most alike."""
+def _take_arrays(
+    folder: Path,
+    paths: Sequence[Path],
+    tables: Mapping[Path, Ids],
+    found: list[FoundEmbeddings],
+    left_out: dict[Path, str],
+) -> None:
+    """Matrices of a folder, each with the ids of as many rows whose name is most alike; or in the order of the products."""
     loaded = {path: _array(path) for path in paths}
-    found, left_out = [], {}
     for path, matrix in loaded.items():
         if matrix is None or matrix.ndim != 2:
             continue
         ids = [one for one, array in loaded.items() if array is not None and array.shape == (len(matrix),)]
-        if not ids:
+        in_order = [(table, of_table) for table, of_table in tables.items() if len(of_table) == len(matrix)]
+        if ids:
+            own = max(ids, key=lambda one: len(set(_words(one.stem)) & set(_words(path.stem))))
+            _take(folder, Asked(embeddings=path.name, ids=own.name), found, left_out)
+        elif len(in_order) == 1:
+            table, of_table = in_order[0]
+            _take(path, Asked(ids=OF_PRODUCTS), found, left_out, (of_table, str(table)))
+        else:
             left_out[path] = f"there are no ids beside it: a .npy of {len(matrix):,} ids in the same folder"
-            continue
-        own = max(ids, key=lambda one: len(set(_words(one.stem)) & set(_words(path.stem))))
-        entry = {"file_format": "npy", "embeddings": path.name, "ids": own.name}
-        try:
-            raw = read_embeddings(folder, "npy", embeddings=path.name, ids=own.name)
-        except PriceFusionError as error:
-            left_out[path] = str(error)
-            continue
-        found.append(FoundEmbeddings(folder, raw.ids, raw.vectors.shape[1], entry))
-    return found, left_out
 
 
 def _array(path: Path) -> NDArray[Any] | None:
@@ -169,7 +197,7 @@ def _partner(one: FoundEmbeddings, others: Sequence[FoundEmbeddings]) -> FoundEm
 
 def _label(one: FoundEmbeddings) -> str:
     """The part of its path that tells it from others."""
-    inside = str(one.entry.get("embeddings", "")) if one.entry.get("file_format") == "npy" else ""
+    inside = str(one.entry.get("embeddings", ""))
     return f"{one.path.parent.name}/{one.path.stem}/{Path(inside).stem}"
 
 

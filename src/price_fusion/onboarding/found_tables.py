@@ -9,10 +9,14 @@ from pathlib import Path
 from price_fusion.data.readers.delimited import DELIMITERS, header_of, read_records
 from price_fusion.data.readers.file_kinds import kind_of_file
 from price_fusion.data.readers.layout import Layout
+from price_fusion.data.readers.product_records import read_product_records
 from price_fusion.errors import DataError
+from price_fusion.lazy import pq
 
 DEEPEST = 4
 """Folders below the given one that are looked into."""
+_MOST_COLUMNS = 64
+"""Of a table of products in parquet: one with more is a matrix with a column a dimension."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +51,14 @@ def files_below(folder: Path) -> list[Path]:
 
 
 def found_tables(files: Sequence[Path]) -> tuple[list[FoundTable], dict[Path, str]]:
-    """Delimited texts with at least two columns, and why others among them are left out."""
+    """Delimited texts and parquet files with several columns, and why others among them are left out."""
     tables, left_out = [], {}
     for path in files:
         kind = kind_of_file(path)
-        if kind is None or kind.name != "text":
+        if kind is None or kind.name not in ("text", "parquet"):
             continue
         try:
-            table = _read(path)
+            table = _read(path) if kind.name == "text" else _read_parquet(path)
         except DataError as error:
             left_out[path] = str(error).removeprefix(f"{path}: ")
             continue
@@ -74,6 +78,21 @@ def _read(path: Path) -> FoundTable | None:
     layout = Layout(delimiter=delimiter, encoding=encoding)
     records = read_records(path, headers[delimiter], layout)
     return FoundTable(path, records.columns, encoding)
+
+
+def _read_parquet(path: Path) -> FoundTable | None:
+    """A parquet file with a few columns, none of which holds vectors."""
+    try:
+        schema = pq.read_schema(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error}).") from error
+    if not 1 < len(schema) <= _MOST_COLUMNS or any(_holds_vectors(str(one.type)) for one in schema):
+        return None
+    return FoundTable(path, read_product_records(path, schema.names, Layout()).columns)
+
+
+def _holds_vectors(arrow_type: str) -> bool:
+    return arrow_type.startswith(("list", "large_list", "fixed_size", "binary", "large_binary", "extension"))
 
 
 def _is_utf8(content: bytes) -> bool:

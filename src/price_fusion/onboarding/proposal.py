@@ -99,7 +99,10 @@ def proposal_for(folder: Path, said: Mapping[str, str], ask: Ask) -> Proposal:
         same = unlabelled is labelled
         test_ids = ids[~np.array(rows_with_price)] if same else _ids_of(unlabelled, str(roles.id.value))
     used = {labelled.path, *([unlabelled.path] if unlabelled else [])}
-    embeddings, odd_files = found_embeddings([path for path in files if path not in used])
+    in_order = {labelled.path: ids} if len(used) < 2 and all(rows_with_price) else {}
+    if unlabelled is not None and test_ids is not None and len(used) > 1:
+        in_order = {labelled.path: ids, unlabelled.path: test_ids}
+    embeddings, odd_files = found_embeddings([path for path in files if path not in used], in_order)
     sources, odd_sources = found_sources(embeddings, train_ids, test_ids, [ATTRIBUTES, QUANTITY, *VARIANTS])
     both = set(labelled.columns) & set(unlabelled.columns if unlabelled else labelled.columns)
     missing = [name for name in (*roles.numeric, *roles.categorical, *roles.text) if name not in both]
