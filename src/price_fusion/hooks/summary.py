@@ -58,7 +58,7 @@ class SummaryHooks:
         if journal is None:
             return
         nodes, own = journal.nodes(), own_outputs(pipeline)
-        summary = RunSummary(nodes)
+        summary = RunSummary(nodes, run_params.get("env"))
         for name in dict.fromkeys(name for node in nodes for name in node.outputs):
             summary.add_path(name, getattr(catalog.get(name), "_filepath", None))
         for name, data in journal.outputs(catalog, SHOWN, without=own).items():
@@ -77,10 +77,12 @@ class RunSummary:
 
     Args:
         nodes: that ran.
+        env: the environment of the run, which commands repeat.
     """
 
-    def __init__(self, nodes: Sequence[NodeTime] = ()) -> None:
+    def __init__(self, nodes: Sequence[NodeTime] = (), env: str | None = None) -> None:
         self._nodes = nodes
+        self._kedro_run = f"kedro run --env {env}" if env else "kedro run"
         self._reports: list[Table] = []
         self._leaderboard: pd.DataFrame | None = None
         self._verdict: list[str] = []
@@ -121,7 +123,8 @@ class RunSummary:
         for table in tables:
             console.print(folded(table))
         for sentence in self._verdict:
-            console.print(f"{sentence[0].upper()}{sentence[1:]}", soft_wrap=True, markup=False, highlight=False)
+            said = f"{sentence[0].upper()}{sentence[1:]}".replace("kedro run", self._kedro_run)
+            console.print(said, soft_wrap=True, markup=False, highlight=False)
         if next_step := self._next_step():
             console.print(next_step, soft_wrap=True)
 
