@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
+from price_fusion.lazy import pd
 from price_fusion.parameters import ESTIMATOR_KINDS
 
 LAST_PART = 0.2
