@@ -141,3 +141,22 @@ def test_parts_of_one_table_are_one_source(tmp_path: Path) -> None:
         vectors.rename(columns={"sku": "id"}).to_parquet(tmp_path / f"emb/part-0000{part}.parquet", index=False)
     (source,) = proposal_for(tmp_path, {}, never).sources
     assert (source.train.path.name, source.known) == ("emb", 1.0)
+
+
+def test_a_table_in_the_encoding_and_numbers_of_a_german_excel(tmp_path: Path) -> None:
+    table = products().rename(columns={"sku": "Artikelnummer", "title": "Bezeichnung", "price_eur": "Verkaufspreis"})
+    table["kind"] = table["kind"].replace("tea", "Öl")
+    table["Verkaufspreis"] = table["Verkaufspreis"].str.replace(".", ",")
+    table["EK-Preis"] = table["Verkaufspreis"]
+    table["Gewicht"] = range(100, 100 + ROWS)  # in the other table, the only numbers
+    table[:50].to_csv(tmp_path / "verkauft.csv", index=False, sep=";", encoding="cp1252")
+    rest = table[50:].drop(columns=["Verkaufspreis", "EK-Preis"])
+    rest.to_csv(tmp_path / "weitere.csv", index=False, sep=";", encoding="cp1252")
+    found = proposal_for(tmp_path, {"currency": "EUR"}, never)
+    assert (found.roles.id.value, found.roles.price.value) == ("Artikelnummer", "Verkaufspreis")
+    assert found.unlabelled is not None
+    assert (found.labelled.path.name, found.unlabelled.path.name) == ("verkauft.csv", "weitere.csv")
+    assert found.left_out["column EK-Preis"] == "it may tell the price"
+    entry = written(found)["catalog.yml"]["train_products"]
+    assert isinstance(entry, dict)
+    assert (entry["encoding"], entry["decimal"]) == ("cp1252", ",")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from price_fusion.data.readers.delimited import DELIMITERS, header_of, read_records
-from price_fusion.data.readers.file_kinds import kind_of_file
+from price_fusion.data.readers.file_kinds import HEAD, kind_of_file
 from price_fusion.data.readers.layout import Layout
 from price_fusion.data.readers.product_records import read_product_records
 from price_fusion.errors import DataError
 from price_fusion.lazy import pq
 
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 DEEPEST = 4
 """Folders below the given one that are looked into."""
 _MOST_COLUMNS = 64
@@ -55,10 +57,11 @@ def found_tables(files: Sequence[Path]) -> tuple[list[FoundTable], dict[Path, st
     tables, left_out = [], {}
     for path in files:
         kind = kind_of_file(path)
-        if kind is None or kind.name not in ("text", "parquet"):
+        name = ("text" if _may_be_text(path) else "") if kind is None else kind.name
+        if name not in ("text", "parquet"):
             continue
         try:
-            table = _read(path) if kind.name == "text" else _read_parquet(path)
+            table = _read(path) if name == "text" else _read_parquet(path)
         except DataError as error:
             left_out[path] = str(error).removeprefix(f"{path}: ")
             continue
@@ -93,6 +96,13 @@ def _read_parquet(path: Path) -> FoundTable | None:
 
 def _holds_vectors(arrow_type: str) -> bool:
     return arrow_type.startswith(("list", "large_list", "fixed_size", "binary", "large_binary", "extension"))
+
+
+def _may_be_text(path: Path) -> bool:
+    """Whether a file of no known kind may be text in another encoding than UTF-8."""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    return bool(head) and not _CONTROL.search(head)
 
 
 def _is_utf8(content: bytes) -> bool:

@@ -138,11 +138,7 @@ def _chosen_tables(
     for role in ("train", "test"):
         if said.get(role) and said[role] not in by_name:
             raise absent(folder, "table of products", said[role], by_name)
-    with_prices = {
-        name: one for name, one in by_name.items() if guess_roles(one.columns, _columns_said(one, said)).price.value
-    }
-    if said.get("train"):
-        with_prices = {said["train"]: by_name[said["train"]]}
+    with_prices = _with_prices(by_name, said)
     named_train = {name: one for name, one in with_prices.items() if set(words_of(name)) & _TRAIN}
     candidates = named_train or {
         name: one for name, one in with_prices.items() if not set(words_of(name)) & _TEST or len(with_prices) == 1
@@ -165,6 +161,15 @@ def _chosen_tables(
         return train, None
     guess = Guess(named[0], "it has the same ids' column", sure=len(named) == 1, others=tuple(named[1:]))
     return train, by_name[str(guess.value if guess.sure else ask("test", guess))]
+
+
+def _with_prices(tables: Mapping[str, FoundTable], said: Mapping[str, str]) -> dict[str, FoundTable]:
+    """Tables with a column of prices: those where it is sure, if there are any."""
+    if said.get("train"):
+        return {said["train"]: tables[said["train"]]}
+    guesses = {name: guess_roles(one.columns, _columns_said(one, said)).price for name, one in tables.items()}
+    sure = [name for name, guess in guesses.items() if guess.value and guess.sure]
+    return {name: tables[name] for name in sure or [name for name, guess in guesses.items() if guess.value]}
 
 
 def _roles_of(table: FoundTable, said: Mapping[str, str], ask: Ask) -> Roles:
