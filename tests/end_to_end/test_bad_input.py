@@ -106,40 +106,57 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+TOGETHER = [
+    ("missing file", "price 0"),
+    ("truncated npy", "negative price"),
+    ("duplicated ids", "text in price"),
+    ("wrong width", "empty CSV"),
+    ("NaN", "CSV of a header"),
+    ("another width in test", "forbidden global"),
+    ("misaligned ids",),
+    ("a source missing from all of test",),
+]
+"""Cases of files that do not depend on each other: one run names all."""
+
+
+def test_each_case_is_tried_once() -> None:
+    assert sorted(case for cases in TOGETHER for case in cases) == sorted(CASES)
+
+
+@pytest.mark.parametrize("cases", TOGETHER, ids=" and ".join)
 def test_bad_files_stop_the_run_before_training(
-    case: str, sample_project: Project, copy_of: Callable[[Project], Project]
+    cases: tuple[str, ...], sample_project: Project, copy_of: Callable[[Project], Project]
 ) -> None:
     project = copy_of(sample_project)
-    spoil, expected = CASES[case]
-    spoil(project.path / "data/01_raw")
+    for case in cases:
+        CASES[case][0](project.path / "data/01_raw")
     result = project.kedro("run", "--params", SHORT, fails=True)
     message = result.stderr
     assert "Traceback" not in message
     assert "Error: " in message
-    for words in expected:
+    for words in (words for case in cases for words in CASES[case][1]):
         assert words in message, message
     assert not (project.path / "data/06_models").exists()
     assert not (project.path / "attacked").exists()
 
 
-@pytest.mark.parametrize(
-    ("parameters", "expected"),
-    [
-        ("moe.train.learning_rat=0.1", ["moe.train.learning_rat", "did you mean 'learning_rate'?"]),
-        ("moe.train.loss=smap", ["moe.train.loss", "'smap'", "'weighted_smape'"]),
-        ("splittin.folds=3", ["splittin", "did you mean 'splitting'?"]),
-        ("moe.model.fusion.heads=7", ["moe.model", "heads 7 does not divide"]),
-        ("splitting.proportions=70-30", ["splitting.proportions", "70/10/20"]),
-    ],
-)
+WRONG_VALUES = {
+    "moe.train.learning_rat=0.1": ["moe.train.learning_rat", "did you mean 'learning_rate'?"],
+    "moe.train.loss=smap": ["moe.train.loss", "'smap'", "'weighted_smape'"],
+    "moe.model.fusion.heads=7": ["moe.model", "heads 7 does not divide"],
+    "splitting.proportions=70-30": ["splitting.proportions", "70/10/20"],
+}
+WRONG_SECTION = {"splittin.folds=3": ["splittin", "did you mean 'splitting'?"]}
+
+
+@pytest.mark.parametrize("wrong", [WRONG_VALUES, WRONG_SECTION], ids=["values", "section"])
 def test_wrong_parameters_stop_the_run_before_the_first_node(
-    parameters: str, expected: list[str], sample_project: Project
+    wrong: dict[str, list[str]], sample_project: Project
 ) -> None:
-    result = sample_project.kedro("run", "--params", parameters, fails=True)
+    result = sample_project.kedro("run", "--params", ",".join(wrong), fails=True)
     assert "Running node" not in result.stdout
     assert "ParameterError" in result.stderr
-    for words in expected:
+    for words in (words for expected in wrong.values() for words in expected):
         assert words in result.stderr
 
 
