@@ -73,9 +73,9 @@ def test_requests_of_one_session_do_not_see_each_other(
         if run["pipelines"] != ["fabricate"]
     ]
     assert {(run["pipelines"][0], run["status"], len(run["nodes"])) for run in runs} == {
-        ("train_moe", "finished", 9),
-        ("moe", "finished", 26),
-        ("split", "finished", 8),
+        ("train_moe", "finished", 10),
+        ("moe", "finished", 27),
+        ("split", "finished", 9),
     }
     by_pipeline = {run["pipelines"][0]: run for run in runs}
     assert (
