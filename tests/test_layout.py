@@ -94,6 +94,16 @@ def test_a_lazy_module_is_imported_when_it_is_used(modules_after: Callable[[str]
         _ = lazy.pd.DataFram  # type: ignore[attr-defined]
 
 
+def test_threads_that_need_a_lazy_module_wait_until_it_is_whole(modules_after: Callable[[str], set[str]]) -> None:
+    statement = """
+from concurrent.futures import ThreadPoolExecutor
+from price_fusion.lazy import pd
+with ThreadPoolExecutor(4) as pool:
+    for found in [pool.submit(lambda: pd.DataFrame) for _ in range(4)]:
+        found.result()"""
+    assert "pandas" in modules_after(statement)
+
+
 def test_what_the_package_does_not_have_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="Predicter"):
         _ = price_fusion.Predicter  # type: ignore[attr-defined]

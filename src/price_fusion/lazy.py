@@ -7,7 +7,6 @@ resolves to find typed parameters, stay as they are.
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -19,8 +18,8 @@ class _OnFirstUse(ModuleType):
     """Stands for a module that is imported when one of its attributes is asked for."""
 
     def __getattr__(self, name: str) -> Any:
-        module = sys.modules.get(self.__name__) or import_module(self.__name__)
-        return getattr(module, name)
+        # Not from sys.modules: another thread may be importing it, and import_module waits until it is whole.
+        return getattr(import_module(self.__name__), name)
 
 
 if TYPE_CHECKING:
