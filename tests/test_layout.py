@@ -18,7 +18,7 @@ ROOT = Path(price_fusion.__file__).parent
 MOST_MODULES = 12
 EXEMPT = {"datasets"}
 """Class paths stand in catalogs of users."""
-NOT_THE_LIBRARY = {"configuration", "console", "datasets", "hooks", "onboarding", "pipelines"}
+NOT_THE_LIBRARY = {"configuration", "console", "datasets", "hooks", "onboarding", "pipelines", "runs"}
 TWO_LAYERS = {
     "checkpoint": "file and dataset",
     "columns": "tables and branches of column sources",
@@ -26,7 +26,9 @@ TWO_LAYERS = {
     "ensemble": "folder and dataset",
     "errors": "classes, refusals of datasets, and how they are shown",
     "made_from": "records and the hook that works them out",
+    "summary": "tables of a run and the hook that prints them",
     "product_files": "files in buckets and the hook that finds them",
+    "tracking": "parameters and what is logged",
     "tuning": "parameters and trials",
 }
 """One concern on several layers; every pipeline has its own ``nodes`` and ``pipeline``."""

@@ -3,12 +3,12 @@
 import os
 
 from price_fusion.configuration.loader import CONF_VARIABLE
+from price_fusion.configuration.turn_taking import TurnTakingConfigLoader
 from price_fusion.console.errors import show_own_errors_plainly
 from price_fusion.console.log import take_over_console
 from price_fusion.console.output import outlast_readers
 from price_fusion.errors import ParameterError
 from price_fusion.hooks.active_runs import ActiveRuns, RunHooks
-from price_fusion.hooks.config_loader import TurnTakingConfigLoader
 from price_fusion.hooks.current_project import ParameterHooks
 from price_fusion.hooks.input_report import InputReportHooks
 from price_fusion.hooks.made_from import MadeFromHooks

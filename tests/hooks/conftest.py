@@ -16,10 +16,10 @@ from kedro.pipeline import Node, Pipeline
 from kedro_datasets.json import JSONDataset
 
 from price_fusion.hooks.active_runs import ActiveRuns, RunHooks
-from price_fusion.hooks.current_project import ProjectFacts, current_project
-from price_fusion.hooks.journal import JOURNAL
 from price_fusion.hooks.node_log import NodeLogHooks
 from price_fusion.parameters import TrackingParameters
+from price_fusion.runs.journal import JOURNAL
+from price_fusion.runs.project_facts import ProjectFacts, current_project
 
 
 def evaluate(number: int) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from kedro_datasets.json import JSONDataset
 
 from price_fusion.datasets.id_list import IdListDataset
 from price_fusion.errors import DataError, TrainingError
-from price_fusion.hooks.input_report import REPORT, InputReportHooks, raw_inputs
+from price_fusion.hooks.input_report import REPORT, InputReportHooks
+from price_fusion.runs.input_trial import raw_inputs
 
 PIPELINE = Pipeline(
     [

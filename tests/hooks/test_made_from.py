@@ -16,10 +16,10 @@ from kedro.runner import SequentialRunner
 from kedro_datasets.json import JSONDataset
 
 from price_fusion.datasets.whole_file import WholeFileDataset
-from price_fusion.hooks.current_project import ProjectFacts, current_project
 from price_fusion.hooks.made_from import MadeFromHooks
 from price_fusion.parameters import TrainParameters, VariantParameters
 from price_fusion.parameters.models import MlpHead, ModelParameters
+from price_fusion.runs.project_facts import ProjectFacts, current_project
 from price_fusion.storage import digests
 from support.whole import whole
 

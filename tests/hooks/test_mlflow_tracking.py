@@ -13,18 +13,12 @@ import pytest
 
 from price_fusion import Predictor
 from price_fusion.errors import MissingPackageError, TrackingError
-from price_fusion.hooks import mlflow_tracking
 from price_fusion.hooks.active_runs import ActiveRuns
-from price_fusion.hooks.journal import NodeTime, journal_of
-from price_fusion.hooks.mlflow_tracking import (
-    LONGEST_VALUE,
-    MlflowHooks,
-    flat_fields,
-    log_checkpoints,
-    open_experiment,
-    store_errors,
-)
+from price_fusion.hooks.mlflow_tracking import MlflowHooks
 from price_fusion.parameters import TrackingParameters
+from price_fusion.runs import tracking
+from price_fusion.runs.journal import NodeTime, journal_of
+from price_fusion.runs.tracking import LONGEST_VALUE, flat_fields, log_checkpoints, open_experiment, store_errors
 
 pytest.importorskip("mlflow")
 pytestmark = [
@@ -36,7 +30,7 @@ pytestmark = [
 
 @pytest.fixture
 def mlflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for name, value in mlflow_tracking.SETTINGS.items():
+    for name, value in tracking.SETTINGS.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("atexit.register", lambda *_: None)
     import mlflow
@@ -134,7 +128,7 @@ def test_other_errors_stay_what_they_are(mlflow: Any) -> None:
 def test_without_the_package_it_says_what_to_install(
     tracked: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mlflow_tracking, "find_spec", lambda _: None)
+    monkeypatch.setattr("price_fusion.hooks.mlflow_tracking.find_spec", lambda _: None)
     with pytest.raises(MissingPackageError, match=r"\[mlflow\]"):
         tracked()
 

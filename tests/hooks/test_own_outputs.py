@@ -11,12 +11,12 @@ import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 
-from price_fusion.hooks.journal import Journal, NodeTime
-from price_fusion.hooks.mlflow_tracking import LOGGED
-from price_fusion.hooks.run_record import LEADERBOARD, METRICS
 from price_fusion.hooks.summary import BEST_PARAMETERS, SHOWN, SummaryHooks
 from price_fusion.own_pipelines import own_outputs
 from price_fusion.pipelines.evaluation.nodes import summarise
+from price_fusion.runs.journal import Journal, NodeTime
+from price_fusion.runs.record import LEADERBOARD, METRICS
+from price_fusion.runs.tracking import LOGGED
 
 ENDINGS = sorted({*SHOWN, *LOGGED, *METRICS, LEADERBOARD, BEST_PARAMETERS, ".checkpoint"})
 NAMES = [f"shop{ending}" if ending.startswith(".") else f"shop_{ending}" for ending in ENDINGS]

@@ -47,12 +47,12 @@ from price_fusion.console.errors import own_error
 from price_fusion.data.products import read_products
 from price_fusion.errors import ParameterError, PriceFusionError
 from price_fusion.hooks.input_report import InputReportHooks
-from price_fusion.hooks.journal import JOURNAL, Journal
 from price_fusion.hooks.node_log import NodeLogHooks
 from price_fusion.hooks.summary import SummaryHooks
 from price_fusion.metrics.intervals import interval_columns
 from price_fusion.parameters import ProjectParameters, VariantParameters, parse_project_parameters
 from price_fusion.pipeline_registry import build_pipelines
+from price_fusion.runs.journal import JOURNAL, Journal
 from price_fusion.settings import CONFIG_LOADER_ARGS
 
 from .random_parameters import EXTRAS, Spoilt, projects, spoilt_projects

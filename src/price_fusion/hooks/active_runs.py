@@ -21,9 +21,9 @@ from kedro.io import SharedMemoryDataCatalog
 from kedro.pipeline import Pipeline
 
 from price_fusion.compute.interruption import Interruption, ask, command_with, remember_command, say
-from price_fusion.hooks.current_project import ProjectFacts, current_project
-from price_fusion.hooks.journal import JOURNAL, NODES, Catalog, Journal
-from price_fusion.hooks.run_record import RunRecord
+from price_fusion.runs.journal import JOURNAL, NODES, Catalog, Journal
+from price_fusion.runs.project_facts import ProjectFacts, current_project
+from price_fusion.runs.record import RunRecord
 from price_fusion.storage.files import remove_leftovers
 from price_fusion.storage.lock import only_writer
 

@@ -1,10 +1,7 @@
-"""What hooks know of the project of a run, and what its parameters do to the pipelines."""
+"""What a run's parameters do to the pipelines."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +13,7 @@ from kedro.io import CatalogProtocol
 from price_fusion import pipeline_registry
 from price_fusion.errors import UsageError
 from price_fusion.parameters import ProjectParameters
-
-
-@dataclass(frozen=True)
-class ProjectFacts:
-    """A project and its configuration.
-
-    Attributes:
-        folder: of the project.
-        data: its data folder.
-        raw: parameters as ``conf/`` and ``--params`` have them.
-        parameters: the same, checked.
-    """
-
-    folder: Path
-    data: Path
-    raw: Mapping[str, Any]
-    parameters: ProjectParameters
-
-
-current_project: ContextVar[ProjectFacts | None] = ContextVar("current_project", default=None)
-"""Of the context that this thread loaded last: a session loads it and begins its run in one thread."""
+from price_fusion.runs.project_facts import ProjectFacts, current_project
 
 
 class ParameterHooks:

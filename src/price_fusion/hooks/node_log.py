@@ -12,7 +12,7 @@ from kedro.pipeline.node import Node
 
 from price_fusion.compute.interruption import command_with, remembered_command
 from price_fusion.console.errors import NODE_NOTE
-from price_fusion.hooks.journal import Catalog, Journal, NodeTime, journal_of
+from price_fusion.runs.journal import Catalog, Journal, NodeTime, journal_of
 
 logger = logging.getLogger(__name__)
 

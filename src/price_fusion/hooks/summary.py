@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +9,11 @@ import rich
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import settings
 from kedro.pipeline import Pipeline
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
-from price_fusion.console.tables import (
-    folded,
-    intervals_table,
-    leaderboard_table,
-    metrics_table,
-    report_table,
-    variants_table,
-)
 from price_fusion.console.tuned import how_to_take
-from price_fusion.hooks.journal import Catalog, NodeTime, journal_of
-from price_fusion.lazy import pd
 from price_fusion.own_pipelines import own_outputs
+from price_fusion.runs.journal import Catalog, journal_of
+from price_fusion.runs.summary import RunSummary
 
 SHOWN = (
     "_alignment_report",
@@ -70,121 +58,3 @@ class SummaryHooks:
             tuned = Path(str(getattr(catalog.get(name), "_filepath", "")))
             advice = how_to_take(tuned, name.removesuffix(BEST_PARAMETERS), conf, run_params["env"])
             rich.get_console().print(advice, soft_wrap=True, markup=False, highlight=False)
-
-
-class RunSummary:
-    """Collects outputs of nodes and prints those that a person wants to see.
-
-    Args:
-        nodes: that ran.
-        env: the environment of the run, which commands repeat.
-    """
-
-    def __init__(self, nodes: Sequence[NodeTime] = (), env: str | None = None) -> None:
-        self._nodes = nodes
-        self._kedro_run = f"kedro run --env {env}" if env else "kedro run"
-        self._reports: list[Table] = []
-        self._leaderboard: pd.DataFrame | None = None
-        self._verdict: list[str] = []
-        self._metrics: dict[str, Mapping[str, Any]] = {}
-        self._intervals: dict[str, Mapping[str, Any]] = {}
-        self._paths: dict[str, Path] = {}
-
-    def add_path(self, dataset: str, path: object) -> None:
-        """Take note of where the catalog keeps an output, if in a file."""
-        if path is not None:
-            self._paths[dataset] = Path(str(path))
-
-    def add(self, dataset: str, data: Any) -> None:
-        """Take note of an output, by its name in the catalog."""
-        model, _, kind = dataset.rpartition(".")
-        if table := report_table(kind, model, data):
-            self._reports.append(table)
-        elif kind == "leaderboard":
-            self._leaderboard = data
-        elif kind == "leaderboard_json":
-            self._verdict = data["verdict"]
-        elif kind == "interval_summary" and data:
-            self._intervals[model] = data
-        elif kind in ("metrics", "out_of_fold_metrics"):
-            self._metrics[model] = data
-
-    def print(self, console: Console | None = None) -> None:
-        """Print all tables, the metrics and the leaderboard last, and what to do next."""
-        console = console or rich.get_console()
-        tables = [nodes_table(self._nodes, self._paths)] if self._nodes else []
-        tables += self._reports
-        if self._metrics:
-            tables.append(metrics_table(self._metrics))
-        if self._intervals:
-            tables.append(intervals_table(self._intervals))
-        if self._leaderboard is not None:
-            tables += [leaderboard_table(self._leaderboard), variants_table(self._leaderboard)]
-        for table in tables:
-            console.print(folded(table))
-        for sentence in self._verdict:
-            said = f"{sentence[0].upper()}{sentence[1:]}".replace("kedro run", self._kedro_run)
-            console.print(said, soft_wrap=True, markup=False, highlight=False)
-        if next_step := self._next_step():
-            console.print(next_step, soft_wrap=True)
-
-    def _next_step(self) -> str | None:
-        """What a user most likely wants to do with what was made."""
-        reports = {
-            name: path
-            for name, path in self._paths.items()
-            if name.endswith(("report", ".report")) and path.suffix == ".html"
-        }
-        chosen = reports.get("comparison_report") or next(iter(reversed(reports.values())), None)
-        if chosen is not None:
-            return f"Next: open {_shown(chosen)} in a browser."
-        prices = next(
-            (path for name, path in self._paths.items() if name.endswith((".ordered_predictions", ".predictions"))),
-            None,
-        )
-        if prices is not None:
-            return f"Next: the prices are in {_shown(prices)}."
-        if "fabricated_sample" in self._paths:
-            return "Next: kedro run"
-        if "fabricated_shop" in self._paths:
-            return f"Next: kedro price-fusion init {_shown(self._paths['fabricated_shop'])} --env shop"
-        return None
-
-
-def nodes_table(nodes: Sequence[NodeTime], paths: Mapping[str, Path]) -> Table:
-    """What ran, how long, and what it wrote where."""
-    total = sum(node.seconds for node in nodes)
-    table = Table(
-        title=f"{len(nodes)} node{'s' * (len(nodes) != 1)} ran, {total:.1f} s in all",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
-    table.add_column("node")
-    table.add_column("s", justify="right")
-    table.add_column("peak memory of\nthe run, MB", justify="right")
-    table.add_column("written", overflow="fold")
-    table.add_column("size", justify="right")
-    for node in nodes:
-        written: list[Path | None] = [paths[name] for name in node.outputs if name in paths]
-        for place, path in enumerate(written or [None]):
-            peak = "" if node.peak_bytes is None else f"{node.peak_bytes / 1e6:,.0f}"
-            facts = (node.name, f"{node.seconds:.1f}", peak) if place == 0 else ("", "", "")
-            table.add_row(*facts, *(("", "") if path is None else (_shown(path), _size(path))))
-    return table
-
-
-def _shown(path: Path) -> str:
-    """Relative to the working folder where possible."""
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
-
-
-def _size(path: Path) -> str:
-    """Of a file, or of all files of a folder."""
-    files = path.rglob("*") if path.is_dir() else [path]
-    size: float = sum(file.stat().st_size for file in files if file.is_file())
-    for unit in ("B", "kB", "MB"):
-        if size < 1_000:
-            return f"{size:.3g} {unit}" if unit != "B" else f"{size:.0f} B"
-        size /= 1_000
-    return f"{size:.3g} GB"

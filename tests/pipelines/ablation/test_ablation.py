@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from price_fusion.hooks.summary import RunSummary
 from price_fusion.pipelines import ablation
+from price_fusion.runs.summary import RunSummary
 from price_fusion.selection.ablation import NOT_ASKED_FOR
 
 TABLES = {"picture.train_table", "words.train_table"}

@@ -16,11 +16,11 @@ from price_fusion.console.tables import leaderboard_table, variants_table
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.datasets.leaderboard import LeaderboardDataset
 from price_fusion.errors import ComparisonError
-from price_fusion.hooks.journal import NodeTime
-from price_fusion.hooks.summary import RunSummary
 from price_fusion.metrics.price_metrics import price_metrics
 from price_fusion.parameters import ComparisonParameters, TrainParameters, VariantParameters
 from price_fusion.pipelines.comparison.nodes import describe_contender, measure_baselines, rank
+from price_fusion.runs.journal import NodeTime
+from price_fusion.runs.summary import RunSummary
 from price_fusion.selection.comparison import Contender
 from price_fusion.training.recipe import data_fingerprints
 from support.prices import SAVED

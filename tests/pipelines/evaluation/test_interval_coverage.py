@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from price_fusion.hooks.summary import RunSummary
 from price_fusion.parameters import IntervalParameters
 from price_fusion.pipelines.evaluation.nodes import measure_intervals, summarise
+from price_fusion.runs.summary import RunSummary
 from support.prices import SAVED
 
 

@@ -14,9 +14,9 @@ from kedro.runner import SequentialRunner
 from rich.console import Console
 
 from price_fusion.data.table import EmbeddingTable
-from price_fusion.hooks.summary import RunSummary
 from price_fusion.parameters import ComparisonParameters, LeakParameters
 from price_fusion.pipelines.leaks import create_effect_pipeline, create_pipeline
+from price_fusion.runs.summary import RunSummary
 
 ROWS = 300
 COMMON = {"kind": "text", "source": "", "of": "holdout", "among": "train", "rows": 259, "examples": ["4", "7"]}

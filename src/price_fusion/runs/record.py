@@ -21,10 +21,10 @@ from kedro.pipeline import Pipeline
 
 from price_fusion.console.errors import own_error
 from price_fusion.errors import CheckpointError, StorageError
-from price_fusion.hooks.current_project import ProjectFacts
-from price_fusion.hooks.journal import Catalog, Journal
 from price_fusion.own_pipelines import own_outputs
-from price_fusion.runs import RECORD, runs_folder
+from price_fusion.runs.journal import Catalog, Journal
+from price_fusion.runs.past_runs import RECORD, runs_folder
+from price_fusion.runs.project_facts import ProjectFacts
 from price_fusion.storage.digests import digest_of
 from price_fusion.storage.files import write_whole
 from price_fusion.training.code_digest import code_digest

@@ -12,7 +12,14 @@ import pytest
 from rich.console import Console
 
 from price_fusion.errors import UsageError
-from price_fusion.runs import comparison_tables, find_run, parameter_differences, past_runs, runs_table, smape_of
+from price_fusion.runs.past_runs import (
+    comparison_tables,
+    find_run,
+    parameter_differences,
+    past_runs,
+    runs_table,
+    smape_of,
+)
 from price_fusion.storage.lock import only_writer
 
 

@@ -1,0 +1,200 @@
+"""What each output of a run is made from, worked out from the pipeline; with it ``--only-missing-outputs`` sees what has changed.
+
+An output counts as missing if a parameter, a raw file or another output on the way to it is another than its record says.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from kedro.io import CatalogProtocol, MemoryDataset
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+from pydantic import BaseModel
+
+from price_fusion.datasets.made_from import PARAMETERS, Facts, Origins, Recorded, differences, merged, not_known
+from price_fusion.datasets.raw_facts import RawDigests, raw_facts
+from price_fusion.datasets.recorded import RecordedOutput
+from price_fusion.datasets.sidecar import Fate, fate
+from price_fusion.parameters import VariantParameters
+from price_fusion.training.recipe import WITHOUT_EFFECT
+
+logger = logging.getLogger(__name__)
+
+Catalog = CatalogProtocol[Any, Any]
+
+ELSEWHERE = ("params:engine",)
+"""Parameters that say where work is done, and change no output."""
+SHOWN = 6
+"""Names that a message lists; the others are counted."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a node saves, with a record.
+
+    Attributes:
+        dataset: of the catalog.
+        origins: what its node reads.
+        way: all parameters and raw files on the way to it in this pipeline.
+        is_trained: whether its node makes a model.
+    """
+
+    dataset: RecordedOutput
+    origins: Origins
+    way: Facts
+    is_trained: bool
+
+
+def outputs_of(pipeline: Pipeline, catalog: Catalog, digests: RawDigests) -> dict[str, Output]:
+    """The outputs of a pipeline that have records, by name, in the order in which they are made.
+
+    What is passed on in memory, or kept in a dataset without a record, is looked through: who reads it is made from what
+    that is made from.
+    """
+    facts = _facts_of_inputs(pipeline, catalog, digests)
+    recorded: dict[str, Output] = {}
+    passed: dict[str, tuple[Origins, Facts]] = {}
+    for node in pipeline.nodes:
+        reads = [name for name in node.inputs if name in facts]
+        through = [passed[name] for name in node.inputs if name in passed]
+        saved: dict[str, Recorded] = {
+            name: dataset for name in node.inputs if isinstance(dataset := catalog.get(name), RecordedOutput)
+        }
+        own = merged({name: facts[name] for name in reads}, _bound(node), *(origins.own for origins, _ in through))
+        for origins, _ in through:
+            saved |= origins.inputs
+        origins = Origins(own, saved)
+        way = merged(
+            own, *(way for _, way in through), *(recorded[name].way for name in node.inputs if name in recorded)
+        )
+        made = {name: catalog.get(name) for name in node.outputs}
+        is_trained = any(isinstance(dataset, RecordedOutput) and dataset.is_model for dataset in made.values())
+        for name, dataset in made.items():
+            if isinstance(dataset, RecordedOutput):
+                recorded[name] = Output(dataset, origins, way, is_trained)
+            else:
+                passed[name] = (origins, way)
+    return recorded
+
+
+class Cause(NamedTuple):
+    """Why an output counts as missing.
+
+    Attributes:
+        text: in words.
+        spares_models: whether models that follow from it are kept all the same.
+    """
+
+    text: str
+    spares_models: bool = False
+
+
+def mark_stale(outputs: Mapping[str, Output], catalog: Catalog) -> None:
+    """Let outputs count as missing that are no longer made from what they were made from, and say which and why.
+
+    Args:
+        outputs: by name, in the order in which they are made.
+        catalog: that has them.
+    """
+    causes_of: dict[str, list[Cause]] = {}
+    unknown = []
+    for name, output in outputs.items():
+        record = output.dataset.made_from()
+        causes = [cause for origin in output.origins.inputs for cause in causes_of.get(origin, [])]
+        causes += [Cause(text) for text in (differences(record, output.way) if record is not None else [])]
+        causes += changed_origins(output)
+        causes = [cause for cause in dict.fromkeys(causes) if not (output.is_trained and cause.spares_models)]
+        output.dataset.is_stale = bool(causes)
+        if causes:
+            causes_of[name] = causes
+        elif (record is None or not_known(record, output.way)) and catalog.exists(name):
+            unknown.append(name)
+    for cause in dict.fromkeys(cause for causes in causes_of.values() for cause in causes):
+        names = [name for name, causes in causes_of.items() if cause in causes]
+        logger.warning("%s: %s made again", cause.text, _listed(names, "is", "are"))
+    say_unrecorded(unknown)
+
+
+def changed_origins(output: Output) -> list[Cause]:
+    """What has become of the outputs that an output was made from; nothing where its record names none.
+
+    Models are kept where these are gone: made again from the same parameters and raw files, they are the same.
+    """
+    recorded = output.dataset.origin_digests()
+    causes = []
+    for name, origin in output.origins.inputs.items() if recorded else ():
+        file = origin.origin_file
+        if file is None:
+            continue
+        digest = recorded.get(file.resolve())
+        if digest is None:
+            causes.append(Cause(f"{name} is one of the inputs now"))
+        elif (found := fate(file, digest)) is Fate.REPLACED:
+            causes.append(Cause(f"{name} has changed"))
+        elif found is Fate.GONE:
+            causes.append(Cause(f"{name} is gone or damaged", spares_models=True))
+    return causes
+
+
+def say_unrecorded(names: Sequence[str]) -> None:
+    """Warn of outputs that are kept though nothing is known of what they were made from."""
+    if names:
+        logger.warning(
+            "%s kept, though nothing says which parameters and raw files they were made from: by an earlier release, by "
+            "hand, or in a dataset without a record. If any has changed since, run without --only-missing-outputs.",
+            _listed(sorted(names), "is", "are"),
+        )
+
+
+def say_without_digest(names: Sequence[str]) -> None:
+    """Warn of files that count as missing, as their digests are not there."""
+    if names:
+        logger.warning(
+            "%s there without the hidden file .<name>.sha256 that vouches for an output: counted as missing, and made again. Some "
+            "copies and artifact stores leave hidden files behind; bring them along to keep what is there.",
+            _listed(sorted(names), "is", "are"),
+        )
+
+
+def _facts_of_inputs(pipeline: Pipeline, catalog: Catalog, digests: RawDigests) -> Facts:
+    """Values of parameters, and what is known of raw datasets, by name."""
+    found: dict[str, tuple[Any, ...]] = {}
+    for name in sorted(pipeline.inputs()):
+        if name.startswith(PARAMETERS) or name == "parameters":
+            if name not in ELSEWHERE:
+                found[name] = (_plain(catalog.load(name)),)
+        elif (raw := raw_facts(catalog.get(name), digests)) is not None:
+            found[name] = (raw,)
+    return found
+
+
+def _bound(node: Node) -> Facts:
+    """Arguments that the pipeline gave to a node's function when it was built: they follow from parameters, too."""
+    arguments = getattr(node.func, "keywords", None)
+    return {f"{PARAMETERS}{node.name}": (_plain(arguments),)} if arguments else {}
+
+
+def _plain(value: Any) -> Any:
+    """A parameter as JSON holds it, without what changes no output."""
+    if isinstance(value, VariantParameters):
+        value = value.model_dump(mode="json", exclude={"train": set(WITHOUT_EFFECT)})
+    return json.loads(json.dumps(value, default=_dumped))
+
+
+def _dumped(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
+
+
+def is_kept(name: str, catalog: Catalog) -> bool:
+    """Whether an output is there that outlasts the run."""
+    return name in catalog and not isinstance(catalog.get(name), MemoryDataset) and catalog.exists(name)
+
+
+def _listed(names: Sequence[str], one: str, several: str) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{', '.join(names[:SHOWN])}{more} {one if len(names) == 1 else several}"
