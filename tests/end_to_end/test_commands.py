@@ -19,6 +19,7 @@ import yaml
 from price_fusion import Predictor
 from price_fusion.data.products import read_products
 from price_fusion.data.readers.embedding_files import read_embeddings
+from price_fusion.parameters import ESTIMATOR_KINDS
 from support.projects import FEW, REPOSITORY, SHORT, VARIABLES, VARIANTS, Project
 
 BASELINES = ("lightgbm", "catboost", "neighbours", "kernel_ridge", "ridge", "median")
@@ -223,6 +224,7 @@ def test_registry_and_catalog_can_be_listed(sample_project: Project) -> None:
         "check_leaks",
         "leak_effect_ensemble",
         "report_ensemble",
+        *(f"predict_{estimator}" for estimator in ESTIMATOR_KINDS if estimator != "tabicl"),
     }
     assert others | stages | set(VARIANTS) == set(names)
     described = sample_project.kedro("catalog", "describe-datasets", "--pipeline", "moe").stdout
