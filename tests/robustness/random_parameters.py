@@ -130,6 +130,8 @@ def _of(declared: Raw, listed: list[str]) -> st.SearchStrategy[Raw]:
         "model_card": st.just({"owner": "a *shop*", "notes": None}),
         "final_fit": st.booleans(),
         "comparison": section(ComparisonParameters, tabicl_checkpoint=st.just("")),
+        "currency": st.sampled_from(["USD", "EUR", "Fr."]),
+        "price_groups": price_groups(),
         **{name: variant(list(declared)) for name in listed},
     }
     rest = {
@@ -138,6 +140,13 @@ def _of(declared: Raw, listed: list[str]) -> st.SearchStrategy[Raw]:
         if name not in (*by_hand, "tuning") and isinstance(field.annotation, type)
     }
     return st.fixed_dictionaries(by_hand | rest)
+
+
+def price_groups() -> st.SearchStrategy[Raw]:
+    """Bins and ranges of prices, some of them as the train prices have them."""
+    edges = st.lists(st.sampled_from([0.5, 1, 3, 10, 25.5, 100, 1e4]), min_size=1, max_size=4, unique=True).map(sorted)
+    ranges = edges.map(lambda lows: {f"from {low}": low for low in [0, *lows]})
+    return st.fixed_dictionaries({}, optional={"bins": edges, "ranges": st.one_of(st.none(), ranges)})
 
 
 def sources() -> st.SearchStrategy[Raw]:
@@ -382,7 +391,7 @@ def _places(raw: Raw) -> Iterator[_Place]:
     """Sections, and fields that are of no section."""
     yield _Place((), None)
     for name, field in ProjectParameters.model_fields.items():
-        if name in ("seed", "variants", "final_fit"):
+        if name in ("seed", "variants", "final_fit", "currency"):
             yield _Place((name,), field)
         elif name in raw and isinstance(field.annotation, type) and name != "ensemble":
             yield from _places_in(field.annotation, raw[name], (name,))

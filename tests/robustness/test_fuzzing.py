@@ -70,6 +70,8 @@ def simplest(**changes: object) -> Example:
         "report": {},
         "model_card": {},
         "cross_validation": {},
+        "currency": "USD",
+        "price_groups": {},
         "ensemble": {"preset": "some", "presets": {"some": {"members": ["small"]}}},
         "final_fit": True,
         "small": {
