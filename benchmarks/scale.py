@@ -41,12 +41,13 @@ from price_fusion.data.buckets.bucket_alignment import BucketAlignment, alignmen
 from price_fusion.data.buckets.table_buckets import TableBuckets, rows_as_arrow, table_metadata
 from price_fusion.data.order import partitions_of
 from price_fusion.parameters import EngineParameters, SourceParameters, VariantParameters
-from price_fusion.prediction.bucket_scoring import BucketPrediction, packed, prediction_plan
+from price_fusion.prediction.bucket_scoring import BucketPrediction, packed
 from price_fusion.storage.buckets.parts import BucketPlan, Buckets, Summary, Tables, write_buckets
 from timing import Timings
 
 if TYPE_CHECKING:
     from peaks import Peaks
+    from price_fusion.models.checkpoint import Checkpoint
 
 SMOKE: dict[str, Any] = {"rows": [4_000], "train_rows": 4_000, "bucket_rows": 1_000, "peak_seconds": 0.2}
 BLOCK_ROWS = 500_000
@@ -163,10 +164,10 @@ def made_up(
     return TableBuckets(write_buckets(str(folder / name), plan, engine_of(engine)))
 
 
-def model_of(variant: VariantParameters, sources: dict[str, SourceParameters]) -> tuple[bytes, int]:
+def model_of(variant: VariantParameters, sources: dict[str, SourceParameters]) -> tuple[Checkpoint, int]:
     """A checkpoint with random weights, and how many."""
     from price_fusion.models.build import build_model
-    from price_fusion.models.checkpoint import Checkpoint, CheckpointHeader, checkpoint_bytes
+    from price_fusion.models.checkpoint import Checkpoint, CheckpointHeader
 
     header = CheckpointHeader(
         variant="two_branch",
@@ -180,7 +181,7 @@ def model_of(variant: VariantParameters, sources: dict[str, SourceParameters]) -
     )
     model = build_model(sources, variant.model)
     parameters = sum(weight.numel() for weight in model.parameters())
-    return checkpoint_bytes(Checkpoint(header, dict(model.state_dict()))), parameters
+    return Checkpoint(header, dict(model.state_dict())), parameters
 
 
 # --- align and predict ----------------------------------------------------------------------------------------------------
@@ -197,8 +198,8 @@ def measure(folder: Path, rows: int, options: argparse.Namespace) -> dict[str, A
     tables = {name: made_up(folder, rows, buckets, engine, (name, source)) for name, source in sources.items()}
     size = sum(path.stat().st_size for path in folder.rglob("*.parquet")) / 1e9
     console.print(f"{rows:,} products made up in {perf_counter() - began:.0f} s: {size:.1f} GB, {buckets} buckets")
-    contents, parameters = model_of(variant, sources)
-    model = packed(contents)
+    checkpoint, parameters = model_of(variant, sources)
+    model = packed(checkpoint)
     row: dict[str, Any] = {"rows": rows, "buckets": buckets, "size": size, "parameters": parameters}
     row |= {what: Timings(f"{what}, {rows:,} products", rows) for what in ("align", "predict")}
     with watched() as peak:
@@ -206,7 +207,7 @@ def measure(folder: Path, rows: int, options: argparse.Namespace) -> dict[str, A
         samples = aligned(folder, products, tables, engine)
         align = perf_counter() - began
         began = perf_counter()
-        plan = prediction_plan(BucketPrediction(model, samples, tables, ()), sources)
+        plan = BucketPrediction(model, samples, tables, ()).plan()
         predicted = write_buckets(str(folder / "predicted"), plan, engine_of(engine))
         predict = perf_counter() - began
     row["align"].note(samples.rows, align)
@@ -245,6 +246,7 @@ def training_rates(folder: Path, options: argparse.Namespace) -> list[dict[str, 
             by each weight and to compute its gradient (4 P operations a row).
     """
     from epochs import counted_rows, of_epochs
+    from price_fusion.training.loader.bucket_data import StreamedRows
     from price_fusion.training.processes.bucket_training import train_buckets
     from price_fusion.training.run_folder import RunFolder
 
@@ -258,7 +260,7 @@ def training_rates(folder: Path, options: argparse.Namespace) -> list[dict[str, 
     tables = {"vector": made_up(folder, rows, buckets, engine, ("vector", source))}
     samples = aligned(folder, products, tables, engine)
     kept = min(rows, options.memory_rows)
-    streamed = partial(train_buckets, "streamed", variant, samples, tables, seed=1, engine=engine)
+    streamed = partial(train_buckets, "streamed", variant, samples, tables, StreamedRows({}), seed=1, engine=engine)
     runs = (
         ("streamed from buckets", train_rows(samples), lambda run: streamed(run=run)),
         ("in memory", kept - validation_rows(kept), in_memory(variant, source, kept, samples)),

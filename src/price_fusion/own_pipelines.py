@@ -24,6 +24,7 @@ BUILT_IN = frozenset(
         "export",
         "fabrication",
         "final_fit",
+        "gathering",
         "inference",
         "ingestion",
         "leaks",

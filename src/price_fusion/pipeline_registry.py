@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -95,11 +96,6 @@ def _nodes(pipeline: Pipeline | None) -> set[Node] | None:
     return None if pipeline is None else set(pipeline.nodes)
 
 
-def in_buckets() -> bool:
-    """Whether the pipelines of this run are those of ``engine.buckets``."""
-    return _parameters is not None and _parameters.engine.buckets is not None
-
-
 def register_pipelines() -> dict[str, Pipeline]:
     """All pipelines by name.
 
@@ -127,31 +123,41 @@ def _quietly_built(parameters: ProjectParameters) -> dict[str, Pipeline]:
         return build_pipelines(parameters)
 
 
+@dataclass(frozen=True)
+class _Stages:
+    """What is another pipeline with ``engine.buckets`` than without."""
+
+    split: Pipeline
+    """From raw files to the labelled products in memory, split."""
+    ingest_test: Pipeline
+    """From raw files to the products to be predicted, beside ``split``."""
+    test_in_memory: Pipeline
+    """What brings these into memory, where ``ingest_test`` does not."""
+    ingest_test_alone: Pipeline
+    """The former, without ``split``."""
+    train: Callable[[str, Sequence[str]], Pipeline]
+    final_fit: Callable[[str, Sequence[str]], Pipeline]
+    inference: Callable[..., Pipeline]
+    reading: Callable[[Pipeline], Pipeline]
+    """A pipeline that reads products, reading those in memory."""
+
+
 def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
     """The pipelines of a project with these sources and variants."""
-    if parameters.engine.buckets is not None:
-        return _in_buckets(parameters)
     used = parameters.used_sources
-    declared = {name: parameters.sources[name] for name in used}
-    ingest_train = ingestion.create_pipeline(declared, "train")
-    ingest_test = ingestion.create_pipeline(declared, "test")
-    ingest_test_alone = ingestion.create_pipeline(declared, "test", alone=True)
-    split = ingest_train + splitting.create_pipeline([name for name in used if parameters.sources[name].tuned_on_ids])
-
-    pipelines = {
-        "fabricate": fabrication.create_pipeline(parameters.fabrication.kind),
-        "ingest": ingest_train + ingest_test,
-        "split": split,
-    }
-    pipelines["check_leaks"] = split + ingest_test + leaks.create_pipeline(used)
+    stages = _in_memory(parameters) if parameters.engine.buckets is None else _in_buckets(parameters)
+    split, ingest_test = stages.split, stages.ingest_test
+    pipelines = {"fabricate": fabrication.create_pipeline(parameters.fabrication.kind), "split": split}
+    pipelines["ingest"] = (split if parameters.engine.buckets else _ingest_train(parameters)) + ingest_test
+    pipelines["check_leaks"] = split + ingest_test + stages.test_in_memory + stages.reading(leaks.create_pipeline(used))
     measured = Pipeline([])
     for variant in parameters.variants:
         sources = parameters.variant(variant).sources
-        train = split + training.create_pipeline(variant, sources)
+        train = split + stages.train(variant, sources)
         evaluate = evaluation.create_pipeline(variant, sources)
-        final = final_fit.create_pipeline(variant, sources) if parameters.final_fit else Pipeline([])
-        predict = final + inference.create_pipeline(variant, sources, final_fit=parameters.final_fit)
-        report = reporting.create_pipeline(variant, is_variant=True)
+        final = stages.final_fit(variant, sources) if parameters.final_fit else Pipeline([])
+        predict = final + stages.inference(variant, sources, final_fit=parameters.final_fit)
+        report = stages.reading(reporting.create_pipeline(variant, is_variant=True))
         own = {
             f"cross_validate_{variant}": split + cross_validation.create_pipeline(variant, sources),
             f"tune_{variant}": split + tuning.create_pipeline(variant, sources),
@@ -159,7 +165,7 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
             f"ablate_{variant}": train + ablation.create_pipeline(variant, sources),
             f"evaluate_{variant}": evaluate,
             f"leak_effect_{variant}": leaks.create_effect_pipeline(variant),
-            f"predict_{variant}": ingest_test_alone + predict,
+            f"predict_{variant}": stages.ingest_test_alone + predict,
             f"report_{variant}": report,
             f"export_{variant}": final + export.create_pipeline(variant, sources, final_fit=parameters.final_fit),
             variant: train + evaluate + report + ingest_test + predict,
@@ -170,46 +176,60 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
     fused = {variant: parameters.variant(variant).sources for variant in parameters.variants}
     pipelines["compare"] = measured + comparison.create_pipeline(fused, used)
     for estimator in parameters.estimators_alone:
-        pipelines[f"predict_{estimator}"] = split + ingest_test + _estimator(parameters, estimator)
+        pipelines[f"predict_{estimator}"] = split + ingest_test + _estimator(parameters, stages, estimator)
     if parameters.has_ensemble:
-        pipelines["ensemble"] = split + ingest_test + _ensemble(parameters)
-        pipelines["report_ensemble"] = _report_of_ensemble()
+        pipelines["ensemble"] = split + ingest_test + _ensemble(parameters, stages)
+        pipelines["report_ensemble"] = _report_of_ensemble(stages)
         pipelines["leak_effect_ensemble"] = leaks.create_effect_pipeline(ensembling.ENSEMBLE)
-    pipelines["__default__"] = pipelines["moe" if "moe" in parameters.variants else parameters.variants[0]]
-    return pipelines
+    if parameters.engine.buckets:
+        from price_fusion.pipelines import buckets  # here, as it needs pyarrow
 
-
-def _in_buckets(parameters: ProjectParameters) -> dict[str, Pipeline]:
-    """From raw files to prices, bucket by bucket. What compares or repeats models wants all rows in memory."""
-    from price_fusion.pipelines import buckets  # here, as it needs pyarrow
-
-    declared = {name: parameters.sources[name] for name in parameters.used_sources}
-    tuned = [name for name, source in declared.items() if source.tuned_on_ids]
-    split = buckets.create_ingestion(declared, "train", tuned)
-    ingest_test = buckets.create_ingestion(declared, "test", [])
-    pipelines = {
-        "fabricate": fabrication.create_pipeline(parameters.fabrication.kind),
-        "ingest": split + ingest_test,
-        "split": split,
-    }
-    pipelines["tables_to_buckets"] = buckets.create_conversion(list(declared), to_buckets=True)
-    pipelines["buckets_to_tables"] = buckets.create_conversion(list(declared), to_buckets=False)
-    for variant in parameters.variants:
-        sources = parameters.variant(variant).sources
-        train = split + buckets.create_training(variant, sources)
-        evaluate = buckets.create_evaluation(variant, sources)
-        predict = ingest_test + buckets.create_inference(variant, sources)
-        own = {
-            f"train_{variant}": train,
-            f"evaluate_{variant}": evaluate,
-            f"predict_{variant}": predict,
-            f"export_{variant}": buckets.create_export(variant, sources),
-            variant: train + evaluate + predict,
+        pipelines |= {
+            "tables_to_buckets": buckets.create_conversion(used, to_buckets=True),
+            "buckets_to_tables": buckets.create_conversion(used, to_buckets=False),
         }
-        _refuse_taken(variant, own.keys() & pipelines.keys())
-        pipelines |= own
     pipelines["__default__"] = pipelines["moe" if "moe" in parameters.variants else parameters.variants[0]]
     return pipelines
+
+
+def _in_memory(parameters: ProjectParameters) -> _Stages:
+    used = parameters.used_sources
+    declared = {name: parameters.sources[name] for name in used}
+    return _Stages(
+        split=_ingest_train(parameters)
+        + splitting.create_pipeline([name for name in used if parameters.sources[name].tuned_on_ids]),
+        ingest_test=ingestion.create_pipeline(declared, "test"),
+        test_in_memory=Pipeline([]),
+        ingest_test_alone=ingestion.create_pipeline(declared, "test", alone=True),
+        train=training.create_pipeline,
+        final_fit=final_fit.create_pipeline,
+        inference=inference.create_pipeline,
+        reading=lambda pipeline: pipeline,
+    )
+
+
+def _ingest_train(parameters: ProjectParameters) -> Pipeline:
+    return ingestion.create_pipeline({name: parameters.sources[name] for name in parameters.used_sources}, "train")
+
+
+def _in_buckets(parameters: ProjectParameters) -> _Stages:
+    """Products and embeddings in buckets, of which as many are in memory as is good for what is not streamed."""
+    from price_fusion.pipelines import buckets, gathering  # here, as they need pyarrow
+
+    used = parameters.used_sources
+    declared = {name: parameters.sources[name] for name in used}
+    tuned = [name for name in used if parameters.sources[name].tuned_on_ids]
+    ingest_test = buckets.create_ingestion(declared, "test", [])
+    return _Stages(
+        split=buckets.create_ingestion(declared, "train", tuned) + gathering.create_pipeline(used, "train", tuned),
+        ingest_test=ingest_test,
+        test_in_memory=gathering.create_pipeline(used, "test"),
+        ingest_test_alone=ingest_test,
+        train=buckets.create_training,
+        final_fit=buckets.create_final_fit,
+        inference=buckets.create_inference,
+        reading=gathering.reading_gathered,
+    )
 
 
 def _refuse_taken(variant: str, taken: Set[str]) -> None:
@@ -225,7 +245,7 @@ def _refuse_taken(variant: str, taken: Set[str]) -> None:
         )
 
 
-def _ensemble(parameters: ProjectParameters) -> Pipeline:
+def _ensemble(parameters: ProjectParameters, stages: _Stages) -> Pipeline:
     """Members of the chosen preset, their blend, its evaluation and its prices."""
     sources = parameters.ensemble_sources
     members = {
@@ -237,24 +257,24 @@ def _ensemble(parameters: ProjectParameters) -> Pipeline:
         ensembling.create_pipeline(members, sources)
         + evaluation.create_pipeline(ensembling.ENSEMBLE, sources, has_gate=False)
         + (final_fit.create_ensemble_pipeline(ensembling.ENSEMBLE, list(members), sources) if final else Pipeline([]))
-        + inference.create_pipeline(ensembling.ENSEMBLE, sources, final_fit=final)
-        + _report_of_ensemble()
+        + stages.inference(ensembling.ENSEMBLE, sources, final_fit=final)
+        + _report_of_ensemble(stages)
     )
 
 
-def _estimator(parameters: ProjectParameters, estimator: str) -> Pipeline:
+def _estimator(parameters: ProjectParameters, stages: _Stages, estimator: str) -> Pipeline:
     """An estimator of all sources in use, as the leaderboard has it, and its prices."""
     sources = parameters.used_sources
     final = parameters.ensemble.has_final_fit(wanted=parameters.final_fit)
     return (
         ensembling.create_alone(estimator, sources)
         + (final_fit.create_ensemble_pipeline(estimator, [estimator], sources) if final else Pipeline([]))
-        + inference.create_pipeline(estimator, sources, final_fit=final)
+        + stages.inference(estimator, sources, final_fit=final)
     )
 
 
-def _report_of_ensemble() -> Pipeline:
-    return reporting.create_pipeline(ensembling.ENSEMBLE, is_variant=False)
+def _report_of_ensemble(stages: _Stages) -> Pipeline:
+    return stages.reading(reporting.create_pipeline(ensembling.ENSEMBLE, is_variant=False))
 
 
 def _read_parameters() -> ProjectParameters:

@@ -25,7 +25,6 @@ from price_fusion.data.buckets.bucket_alignment import BucketAlignment, alignmen
 from price_fusion.errors import DataError, EngineError, MissingPackageError
 from price_fusion.models.checkpoint import Checkpoint
 from price_fusion.parameters.engine import EngineParameters
-from price_fusion.prediction.bucket_scoring import evaluation_plan, prediction_plan
 from price_fusion.storage.buckets.parts import is_finished, write_buckets
 from price_fusion.storage.store import Store
 from support.buckets import make_case
@@ -189,14 +188,13 @@ def test_a_node_that_goes_away(ray_cluster: Any, tmp_path: Path) -> None:
     assert len(set(noted(log))) == 4
 
 
-def test_alignment_evaluation_and_prices_are_those_of_here_though_nodes_go_away(
+def test_alignment_and_prices_are_those_of_here_though_nodes_go_away(
     ray_cluster: Any, tmp_path: Path, make_checkpoint: Callable[..., Checkpoint]
 ) -> None:
     case = make_case(tmp_path, make_checkpoint)
     plans = {
         "samples": alignment_plan(BucketAlignment(case.products, case.tables, "keep", "keep", "products")),
-        "evaluated": evaluation_plan(case.evaluation(), case.checkpoint.data),
-        "priced": prediction_plan(case.pricing(), {}),
+        "priced": case.pricing().plan(),
     }
     engine = engine_on(ray_cluster, retries=3)
     for name, plan in plans.items():

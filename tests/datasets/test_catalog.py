@@ -54,7 +54,7 @@ def test_every_saved_dataset_promises_whole_files(
 ) -> None:
     monkeypatch.setenv("PRICE_FUSION_RAW", str(tmp_path))  # conf/amazon_subset wants one
     found = dict(saved_datasets(environment))
-    in_buckets = {"train_sample_buckets", "moe.evaluation_buckets", "moe.ordered_predictions"}
+    in_buckets = {"train_sample_buckets", "moe.prediction_buckets", "moe.ordered_predictions"}
     in_memory = {"train_samples", "split_table", "moe.predictions", "leaderboard"}
     assert {"moe.checkpoint", "moe.metrics"} | (in_buckets if environment == "ray" else in_memory) <= set(found)
     wrong = {name: type(dataset).__qualname__ for name, dataset in found.items() if not isinstance(dataset, WHOLE)}

@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from safetensors.numpy import load_file
 
+from price_fusion.models.checkpoint import load_checkpoint
 from support.cluster import object_store
-from support.projects import SHORT, Project
+from support.projects import FEW, SHORT, Project
 
 __all__ = ["object_store"]
 """A fixture that is defined elsewhere."""
@@ -25,12 +27,10 @@ PRICES = "data/07_model_output/moe/test_out.csv"
 
 @pytest.fixture(scope="module")
 def bucketed_project(trained_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project in which ``moe`` ran in memory and then in buckets. Not to be changed: copy it."""
+    """A project in which ``moe`` ran in buckets. Not to be changed: copy it."""
     project = trained_project.fresh_copy(tmp_path_factory.mktemp("bucketed") / "project")
-    shutil.copy(project.path / PRICES, project.path / "in_memory.csv")
-    shutil.copy(
-        project.path / "data/06_models/moe/final/checkpoint.safetensors", project.path / "in_memory.safetensors"
-    )
+    for made in ("02_intermediate", "03_primary", "05_model_input", "06_models", "07_model_output", "08_reporting"):
+        shutil.rmtree(project.path / "data" / made, ignore_errors=True)
     project.kedro("run", "--params", LOCAL)
     return project
 
@@ -58,28 +58,54 @@ def test_submission_has_each_product_in_the_order_of_test_csv(bucketed_project: 
     assert (beside["unit"].isna() == beside["unit_price"].isna()).all()
 
 
-def test_figures_are_of_the_holdout_rows_that_were_priced(bucketed_project: Project) -> None:
-    results = rows(bucketed_project, "evaluated/moe")
-    samples = rows(bucketed_project, "samples/train")
-    metrics = json.loads((bucketed_project.path / "data/08_reporting/moe/metrics.json").read_text())
-    assert results["sample_id"].tolist() == samples.loc[samples["split"] == "holdout", "sample_id"].tolist()
-    assert metrics["rows"] == len(results)
-    assert metrics["smape"] == pytest.approx(results["smape"].mean())
-    assert len(pd.read_csv(bucketed_project.path / "data/08_reporting/moe/best_and_worst.csv")) == 40
-    assert "# Model card: moe" in (bucketed_project.path / "data/06_models/moe/model_card.md").read_text()
+def tensors(path: Path) -> dict[str, bytes]:
+    return {name: tensor.tobytes() for name, tensor in load_file(path).items()}
 
 
-def test_a_checkpoint_prices_products_in_buckets_as_in_memory(
+def test_with_all_rows_in_memory_everything_is_as_without_buckets(
+    bucketed_project: Project, trained_project: Project
+) -> None:
+    alone, other = trained_project.path / "data", bucketed_project.path / "data"
+    for name in ("05_model_input/split_table", "03_primary/train_samples"):
+        pd.testing.assert_frame_equal(*(pd.read_parquet(folder / f"{name}.parquet") for folder in (alone, other)))
+    for name in ("checkpoint.safetensors", "final/checkpoint.safetensors"):
+        one, two = (tensors(folder / "06_models/moe" / name) for folder in (alone, other))
+        assert one == two
+    same = (
+        "metrics.json",
+        "evaluation_results.csv",
+        "metrics_by_price.csv",
+        "interval_coverage.csv",
+        "gate_report.json",
+    )
+    for name in (*(f"08_reporting/moe/{one}" for one in same), "08_reporting/split_report.json"):
+        assert (alone / name).read_bytes() == (other / name).read_bytes(), name
+    for name in ("test_out.csv", "price_intervals.csv"):
+        one, two = (pd.read_csv(folder / "07_model_output/moe" / name) for folder in (alone, other))
+        pd.testing.assert_frame_equal(one, two, check_exact=True)
+    assert "# Model card: moe" in (other / "06_models/moe/model_card.md").read_text()
+
+
+def test_of_more_rows_than_are_in_memory_a_sample_is_compared_and_says_so(
     bucketed_project: Project, copy_of: Callable[[Project], Project]
 ) -> None:
     project = copy_of(bucketed_project)
-    shutil.copy(project.path / "in_memory.safetensors", project.path / "data/06_models/moe/checkpoint.safetensors")
-    project.kedro("run", "--pipelines", "predict_moe", "--params", LOCAL)
-    in_memory, in_buckets = (pd.read_csv(project.path / name) for name in ("in_memory.csv", PRICES))
-    assert in_buckets["sample_id"].tolist() == in_memory["sample_id"].tolist()
-    assert in_buckets["price"].to_numpy() == pytest.approx(in_memory["price"].to_numpy(), rel=1e-5)
-    refused = project.kedro("run", "--pipelines", "evaluate_moe", "--params", LOCAL, fails=True)
-    assert "not the samples that the model was trained on" in refused.stderr
+    (project.path / "conf/local").mkdir(exist_ok=True)
+    (project.path / "conf/local/parameters.yml").write_text("variants: [two_branch, moe]\n")
+    few = f"{LOCAL},{FEW},engine.rows_in_memory=150"
+    project.kedro("run", "--pipelines", "compare", "--params", few)
+    project.kedro("run", "--pipelines", "predict_moe", "--params", few)
+    reporting = project.path / "data/08_reporting"
+    board = json.loads((reporting / "leaderboard.json").read_text())
+    assert (board["rows_in_memory"], board["labelled_rows"]) == (150, 300)
+    said = "Figures are of a random sample: 150 of 300 labelled products"
+    for page in (reporting / "report.html", reporting / "moe/report.html"):
+        assert said in page.read_text()
+    assert said in (project.path / "data/06_models/moe/model_card.md").read_text()
+    assert len(pd.read_csv(reporting / "moe/evaluation_results.csv")) == board["rows"] < 45
+    final = load_checkpoint(project.path / "data/06_models/moe/final/checkpoint.safetensors").header
+    assert final.training is not None
+    assert final.training.rows == 300  # streamed
 
 
 def test_missing_files_are_made_again_and_nothing_else(
@@ -104,7 +130,7 @@ def test_missing_files_are_made_again_and_nothing_else(
 @pytest.mark.slow
 def test_ray_gives_the_same_bytes(bucketed_project: Project, copy_of: Callable[[Project], Project]) -> None:
     project = copy_of(bucketed_project)
-    tables = ("samples/train", "samples/test", "evaluated/moe", "priced/moe", "tables/quantity/train")
+    tables = ("samples/train", "samples/test", "priced/moe", "tables/quantity/train")
     before = {table: parts(project, table) for table in tables}
     submission = (project.path / PRICES).read_bytes()
     for table in tables:
@@ -129,11 +155,6 @@ def test_tables_are_converted_there_and_back(trained_project: Project, copy_of: 
     order, back_order = np.argsort(ids), np.argsort(back_ids)
     assert back_ids[back_order].tolist() == ids[order].tolist()
     assert back[back_order].tobytes() == vectors[order].tobytes()
-
-
-def test_what_wants_all_rows_in_memory_says_so(sample_project: Project) -> None:
-    refused = sample_project.kedro("run", "--pipelines", "compare", "--params", LOCAL, fails=True)
-    assert "there is no pipeline 'compare' with engine.buckets: it wants all rows in memory" in refused.stderr
 
 
 def test_ray_without_buckets_is_refused(sample_project: Project) -> None:

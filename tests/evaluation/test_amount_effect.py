@@ -13,7 +13,6 @@ import torch
 from price_fusion import Predictor
 from price_fusion.data.columns import column_matrix, completed
 from price_fusion.evaluation.amount_effect import TWICE, amount_effect, effect_in_words, twice_the_amount
-from price_fusion.metrics.aggregates import amount_effect_of, ratio_sums
 from price_fusion.models.checkpoint import Checkpoint
 from price_fusion.models.features import features_from_arrays
 from price_fusion.parameters import ColumnSourceParameters
@@ -67,12 +66,3 @@ def test_the_effect_is_counted_where_the_amount_is_known() -> None:
     assert amount_effect(results.drop(columns=TWICE)) is None
     assert amount_effect(results[2:3]) is None
     assert effect_in_words(None) == []
-
-
-def test_parts_have_the_effect_of_the_whole() -> None:
-    ratios = np.random.default_rng(1).lognormal(0.1, 0.2, 501)
-    found = amount_effect_of([ratio_sums(ratios[:7]), ratio_sums(ratios[7:7]), ratio_sums(ratios[7:])])
-    assert found is not None
-    assert (found["rows"], found["lower"]) == (501, pytest.approx(100 * (ratios < 1).mean()))
-    assert found["median_ratio"] == pytest.approx(np.median(ratios), rel=2e-3)
-    assert amount_effect_of([ratio_sums(ratios[:0])]) is None

@@ -18,13 +18,12 @@ from price_fusion.data.order import canonical_order, partitions_of
 from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.data.table import EmbeddingTable, draft_table, write_table
 from price_fusion.metrics.intervals import Calibration
-from price_fusion.models.checkpoint import Checkpoint, checkpoint_bytes
+from price_fusion.models.checkpoint import Checkpoint
 from price_fusion.parameters import ColumnSourceParameters, EngineParameters, SourceParameters
-from price_fusion.prediction.bucket_scoring import BucketEvaluation, BucketPrediction, packed, reported_split
+from price_fusion.prediction.bucket_scoring import BucketPrediction, packed
 from price_fusion.prediction.predictor import Predictor
 from price_fusion.storage.buckets.drafts import BucketDraft, write_draft
 from price_fusion.storage.buckets.parts import BucketPlan, Buckets, Summary, Tables
-from support.prices import GROUPS
 
 LEVELS = (0.8, 0.9)
 EMBEDDED = ("picture", "words")
@@ -122,11 +121,7 @@ class Case:
     """In the order of the product file."""
 
     def pricing(self) -> BucketPrediction:
-        return BucketPrediction(packed(checkpoint_bytes(self.checkpoint)), self.samples, self.tables, LEVELS)
-
-    def evaluation(self) -> BucketEvaluation:
-        model = packed(checkpoint_bytes(self.checkpoint))
-        return BucketEvaluation(model, self.samples, self.tables, LEVELS, reported_split(self.samples), GROUPS)
+        return BucketPrediction(packed(self.checkpoint), self.samples, self.tables, LEVELS)
 
 
 def make_case(folder: Path, make_checkpoint: Callable[..., Checkpoint]) -> Case:

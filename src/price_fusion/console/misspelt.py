@@ -19,7 +19,6 @@ from kedro.io import DatasetNotFoundError
 from kedro.pipeline.node import Node
 
 from price_fusion.errors import UsageError
-from price_fusion.pipeline_registry import in_buckets
 
 _PIPELINE = re.compile(r"Failed to find the pipeline named '(?P<names>[^']*)'")
 _NAME = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
@@ -34,8 +33,6 @@ _INPUTS = re.compile(r"^Pipeline input\(s\) \{(?P<names>.*)\} not found in the "
 _RUNNER_PARAMS = re.compile(r"^(?P<runner>\w*Runner)\.__init__\(\) got an unexpected keyword argument '(?P<name>\w+)'")
 _NOTHING_LEFT = "Pipeline contains no nodes after applying all provided filters"
 _ENVIRONMENT = re.compile(r"not a valid directory: (?P<path>.+)")
-_IN_MEMORY = ("cross", "tune", "ablate", "leak", "check", "report", "compare", "ensemble")
-"""How the names of pipelines begin that there are none of with ``engine.buckets``."""
 _ENSEMBLE = ("ensemble", "report_ensemble", "leak_effect_ensemble")
 """Pipelines that depend on which variants there are."""
 RUNNERS = ("ParallelRunner", "SequentialRunner", "ThreadRunner")
@@ -71,15 +68,10 @@ def _of_pipelines(message: str) -> UsageError | None:
 
 
 def _pipeline(name: str) -> UsageError:
-    if name in _ENSEMBLE and not in_buckets():
+    if name in _ENSEMBLE:
         return UsageError(
             f"there is no pipeline {name!r} here: 'variants' lacks some of the variants among the members of the preset in "
             "ensemble.preset. Add them to 'variants', or choose a preset of those that are there."
-        )
-    if in_buckets() and name.partition("_")[0] in _IN_MEMORY:
-        return UsageError(
-            f"there is no pipeline {name!r} with engine.buckets: it wants all rows in memory. Run it without "
-            "(engine.buckets=null, engine.kind=local), on fewer products if these do not fit; docs/scale.md says what there is."
         )
     return UsageError(unknown("pipeline", [name], [str(one) for one in pipelines], "kedro registry list"))
 

@@ -171,7 +171,7 @@ def rows_to_report(split_table: pd.DataFrame, model: TrainedModel | None = None)
             f"{model.name}: this is a final fit on all labelled rows, the holdout among them, so that no figure of it would be "
             "honest. Evaluate the model whose training it repeats: the one beside the folder 'final'."
         )
-    if model is not None and model.data.get("split") not in (None, frame_fingerprint(split_table)):
+    if model is not None and model.data.get("split") not in (None, frame_fingerprint(split_table, "split")):
         raise ComparisonError(
             f"{model.name} was trained on another split than the one that is there now: rows that are held out now may be "
             "among those that it was fitted on, and its figures would flatter it. Train it again on this split (kedro run "

@@ -21,6 +21,10 @@ class EngineParameters(Parameters):
     once a worker: choose as many as make it 100 to 500 MB."""
     memory_gb: Positive = 2.0
     """What DuckDB, the shuffling of raw embeddings, and the windows of training may take each, in 1e9 bytes."""
+    rows_in_memory: Annotated[int, Field(ge=100)] = 200_000
+    """Products, at most, that are brought into memory from buckets for what needs many at once: evaluation, comparison,
+    cross-validation, ensembles, tuning, ablation, leaks and reports. More than that are represented by so many of them, at
+    random; up to that many, everything is as without buckets."""
     spill: str | None = None
     """Folder in which DuckDB puts what goes beyond ``memory_gb``; None: beside the tables."""
     workers: PositiveInt | None = None

@@ -1,24 +1,20 @@
-"""Prices bucket by bucket, of products to be predicted and of those that a model is judged by."""
+"""Prices of products to be predicted, bucket by bucket."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from price_fusion.data.buckets.scatter import frame_of
 from price_fusion.data.buckets.table_buckets import TableBuckets
-from price_fusion.errors import ComparisonError
-from price_fusion.evaluation.amount_effect import price_ratios
-from price_fusion.evaluation.evaluated import EXTREMES, evaluated_products
+from price_fusion.errors import CheckpointError
 from price_fusion.lazy import pd
-from price_fusion.metrics.aggregates import coverage_sums, extremes, moments, moments_by_price, ratio_sums
-from price_fusion.metrics.intervals import interval_columns
-from price_fusion.metrics.price_groups import PriceGroups
 from price_fusion.models.unit_prices import unit_price_columns
 from price_fusion.parameters import Source
 from price_fusion.storage.buckets.parts import BucketPlan, Buckets, Summary, Tables
@@ -26,16 +22,20 @@ from price_fusion.storage.buckets.recipes import recipe
 from price_fusion.training.code_digest import code_digest
 
 if TYPE_CHECKING:
+    from price_fusion.models.checkpoint import Checkpoint
+    from price_fusion.prediction.ensemble import Ensemble
     from price_fusion.prediction.predictor import Precision, Predictor
 
 
 @dataclass(frozen=True)
 class PackedModel:
-    """A checkpoint as bytes, so that it reaches workers that do not see its file; each loads it once."""
+    """A model for workers, each of which loads it once: a checkpoint as bytes, or the folder of an ensemble, which all see."""
 
-    contents: bytes
     digest: str
     precision: Precision
+    sources: Mapping[str, Source]
+    contents: bytes | None = None
+    folder: Path | None = None
 
     def predictor(self) -> Predictor:
         """Ready to predict."""
@@ -45,17 +45,32 @@ class PackedModel:
         return hash((self.digest, self.precision))
 
 
-def packed(contents: bytes, precision: Precision = "float32") -> PackedModel:
-    """A checkpoint's bytes, packed."""
-    return PackedModel(contents, hashlib.sha256(contents).hexdigest(), precision)
+def packed(model: Checkpoint | Ensemble, precision: Precision = "float32") -> PackedModel:
+    """A checkpoint or an ensemble, packed."""
+    from price_fusion.models.checkpoint import Checkpoint, checkpoint_bytes
+
+    if isinstance(model, Checkpoint):
+        contents = checkpoint_bytes(model)
+        digest = hashlib.sha256(contents).hexdigest()
+        return PackedModel(digest, precision, model.header.sources, contents=contents)
+    return PackedModel(model.digest, precision, model.sources, folder=model.folder.resolve())
 
 
 @lru_cache(maxsize=1)
 def _loaded(model: PackedModel) -> Predictor:
     from price_fusion.models.checkpoint import checkpoint_of
+    from price_fusion.prediction.ensemble import load_ensemble
     from price_fusion.prediction.predictor import Predictor
 
-    return Predictor(checkpoint_of(model.contents), model.precision)
+    if model.contents is not None:
+        return Predictor(checkpoint_of(model.contents), model.precision)
+    assert model.folder is not None  # noqa: S101 - for the type checker
+    ensemble = load_ensemble(model.folder, model.precision)
+    if ensemble.digest != model.digest:
+        raise CheckpointError(
+            f"{model.folder}: has become another ensemble while this run was using it. Give the same command again."
+        )
+    return Predictor(ensemble)
 
 
 @dataclass(frozen=True)
@@ -75,17 +90,17 @@ class BucketPrediction:
         prices.insert(0, "sample_id", samples["sample_id"].to_numpy())
         return {bucket: pa.Table.from_pandas(prices, preserve_index=False)}, {"rows": len(prices)}
 
-    def predicted(self, samples: pd.DataFrame, bucket: int, *, twice: bool = False) -> pd.DataFrame:
-        """Prices and bounds of some products of a bucket, as ``Predictor.price_samples`` gives them."""
+    def predicted(self, samples: pd.DataFrame, bucket: int) -> pd.DataFrame:
+        """Prices and bounds of the products of a bucket, as ``Predictor.price_samples`` gives them."""
         from price_fusion.models.device import one_thread
 
-        predictor = self.model.predictor()
-        tables = {name: self.tables[name].bucket(bucket) for name in predictor.model.sources}
+        tables = {name: self.tables[name].bucket(bucket) for name in self.model.sources}
         with one_thread():
-            return predictor.price_samples(samples, tables, self.levels, twice=twice)
+            return self.model.predictor().price_samples(samples, tables, self.levels)
 
-    def plan(self, kind: str, metadata: Mapping[str, Any], **deciding: Any) -> BucketPlan:
-        """The table that this task makes, bucket by bucket."""
+    def plan(self) -> BucketPlan:
+        """Prices in buckets: ``sample_id``, ``row`` (of the product file), ``price`` in currency units, bounds of intervals, unit prices."""
+        metadata = {"levels": list(self.levels), "unit_prices": list(unit_price_columns(self.model.sources))}
         described = {
             "model": self.model.digest,
             "precision": self.model.precision,
@@ -93,79 +108,5 @@ class BucketPrediction:
             "tables": {name: table.fingerprint for name, table in self.tables.items()},
             "levels": self.levels,
             "code": code_digest(),
-            **deciding,
         }
-        return BucketPlan(self, self.samples.count, self.samples.count, recipe(kind, described), metadata)
-
-
-def prediction_plan(prediction: BucketPrediction, sources: Mapping[str, Source]) -> BucketPlan:
-    """Prices in buckets: ``sample_id``, ``row`` (of the product file), ``price``, bounds of intervals, unit prices.
-
-    Args:
-        prediction: the task.
-        sources: of the model.
-    """
-    unit_prices = list(unit_price_columns(sources))
-    return prediction.plan("prices", {"levels": list(prediction.levels), "unit_prices": unit_prices})
-
-
-@dataclass(frozen=True)
-class BucketEvaluation(BucketPrediction):
-    """The task of a bucket: prices of the products that report, what came of them, and figures to be merged."""
-
-    split: str
-    price_groups: PriceGroups
-
-    def __call__(self, bucket: int) -> tuple[Tables, Summary]:
-        """The evaluated products of a bucket, and their figures."""
-        samples = frame_of(self.samples, bucket)
-        chosen = samples[samples["split"] == self.split]
-        results = evaluated_products(chosen, self.split, self.predicted(chosen, bucket, twice=True))
-        results = results.assign(row=chosen["row"].to_numpy())
-        return {bucket: pa.Table.from_pandas(results, preserve_index=False)}, summary_of(
-            results, self.levels, self.price_groups
-        )
-
-
-def evaluation_plan(evaluation: BucketEvaluation, trained_on: Mapping[str, str]) -> BucketPlan:
-    """Evaluated products in buckets; figures of each bucket are in its summary.
-
-    Args:
-        evaluation: the task.
-        trained_on: fingerprints of the data of the model.
-
-    Raises:
-        ComparisonError: if the model was trained on other samples: what is held out now may be among its train rows.
-    """
-    if trained_on.get("samples") != evaluation.samples.fingerprint:
-        raise ComparisonError(
-            f"{evaluation.samples.url}: not the samples that the model was trained on: rows that are held out now may be among "
-            "those that it was fitted on, and its figures would flatter it. Train it again on these (kedro run --pipelines "
-            "train_<variant>), or make its own again (with the seed, the splitting parameters and the files of that time)."
-        )
-    return evaluation.plan(
-        f"evaluation of {evaluation.split}",
-        {"split": evaluation.split, "levels": list(evaluation.levels)},
-        price_groups=evaluation.price_groups.model_dump(mode="json"),
-    )
-
-
-def reported_split(samples: Buckets) -> str:
-    """The split that evaluations report: ``holdout``, or ``validation`` where there is no holdout."""
-    return "holdout" if any(part["splits"]["holdout"] for part in samples.summaries) else "validation"
-
-
-def summary_of(results: pd.DataFrame, levels: Sequence[float], price_groups: PriceGroups) -> dict[str, Any]:
-    """What is remembered of evaluated products: sums, extremes and sketches."""
-    predicted, price = results["predicted"].to_numpy(), results["price"].to_numpy()
-    tuned = results["tuned_on"].to_numpy(dtype=bool)
-    calibrated = bool(levels) and interval_columns(levels)[0][0] in results
-    return {
-        "all": moments(predicted, price),
-        "seen": moments(predicted[tuned], price[tuned]),
-        "unseen": moments(predicted[~tuned], price[~tuned]),
-        "by_price": moments_by_price(predicted, price, price_groups),
-        "ratios_of_twice": ratio_sums(price_ratios(results)),
-        "extremes": extremes(results.drop(columns=["split", "tuned_on"]), EXTREMES),
-        "coverage": coverage_sums(results, levels, price_groups) if calibrated else None,
-    }
+        return BucketPlan(self, self.samples.count, self.samples.count, recipe("prices", described), metadata)

@@ -13,7 +13,7 @@ from price_fusion.data.money import money
 from price_fusion.models.checkpoint import Checkpoint
 from price_fusion.parameters import ModelCardParameters
 from price_fusion.prediction.ensemble import Ensemble
-from price_fusion.report.who_predicts import who_predicts
+from price_fusion.report.who_predicts import sample_in_words, who_predicts
 from price_fusion.version import __version__
 
 FEWEST_ROWS = 30
@@ -80,7 +80,11 @@ def model_card(
             for row in coverage[coverage["group"] == "all"].to_dict(orient="records")
         ],
         median_price=money(model.median_price),
-        making=[*_making(model, history), who_predicts(model, alignment["rows_kept"], final_fit=final_fit)],
+        making=[
+            *_making(model, history),
+            who_predicts(model, alignment["rows_kept"], final_fit=final_fit),
+            *_of_a_sample(split),
+        ],
         data={"rows": f"{alignment['rows_kept']:,}", "complete": f"{alignment['rows_in_all_sources']:,}"},
         splits=[
             {
@@ -162,3 +166,8 @@ def _bias(group: Mapping[Any, Any]) -> float:
 
 def _figure(value: float | None) -> str:
     return "undefined" if value is None or value != value else f"{value:.2f}"
+
+
+def _of_a_sample(split: Mapping[str, Any]) -> list[str]:
+    """That figures are of a sample, by the report of the split, which says how many rows of all are in memory."""
+    return [sample_in_words(split["rows_in_memory"], split["rows"])] if "rows_in_memory" in split else []

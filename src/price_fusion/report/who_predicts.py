@@ -21,3 +21,18 @@ def who_predicts(evaluated: Checkpoint | Ensemble, labelled: int, *, final_fit: 
         f"New products are predicted by a final fit: the same training, repeated on all {labelled:,} labelled rows. The error "
         f"published here is that of the evaluated model{fitted}; no row is left that could tell the error of the final fit."
     )
+
+
+def sample_in_words(rows: int, of: int) -> str:
+    """Says that figures are of a sample of the labelled rows; empty where they are of all.
+
+    Args:
+        rows: that are in memory.
+        of: all labelled rows.
+    """
+    if rows == of:
+        return ""
+    return (
+        f"Figures are of a random sample: {rows:,} of {of:,} labelled products are in memory (engine.rows_in_memory). So are "
+        "baselines, ensembles and whatever repeats a training."
+    )

@@ -18,16 +18,27 @@ from typing import Any
 import numpy as np
 from pydantic import JsonValue
 
+from price_fusion.data.buckets.table_buckets import TableBuckets
 from price_fusion.data.roles import EVALUATED, TrainedModel, pipeline_of, roles_of_final_fit
 from price_fusion.errors import CheckpointError, ComparisonError
-from price_fusion.models.checkpoint import Checkpoint, checkpoint_digest, load_checkpoint, read_header, save_checkpoint
+from price_fusion.models.checkpoint import (
+    Checkpoint,
+    TrainingRecord,
+    checkpoint_digest,
+    load_checkpoint,
+    read_header,
+    save_checkpoint,
+)
 from price_fusion.models.estimators import Estimator, EstimatorOptions, load_estimator, refit_estimator
 from price_fusion.models.features import features_from_tables
 from price_fusion.models.folds import NETWORK, FoldFolder, FoldModels
-from price_fusion.parameters import TrainParameters, VariantParameters
+from price_fusion.parameters import EngineParameters, TrainParameters, VariantParameters
 from price_fusion.prediction.ensemble import Ensemble, EnsembleDraft, EnsembleMember, final_ensemble, model_file
 from price_fusion.selection.cross_validation import FoldTask, LabelledData, run_tasks
+from price_fusion.storage.buckets.parts import Buckets
+from price_fusion.training.loader.bucket_data import StreamedRows
 from price_fusion.training.loader.training_data import TrainingData, training_data
+from price_fusion.training.processes.bucket_training import train_buckets
 from price_fusion.training.recipe import WITHOUT_EFFECT, data_fingerprints, final_fingerprints, recipe
 from price_fusion.training.run_folder import RunFolder
 from price_fusion.training.trainer import train_variant
@@ -57,6 +68,46 @@ def final_checkpoint(
     train = _train_of(evaluated, where)
     fitted = _repeated(evaluated, train, _data_of(evaluated, labelled, train), run)
     return replace(fitted.in_currency(evaluated.currency), calibration=evaluated.calibration)
+
+
+def streamed_final_checkpoint(
+    evaluated: Checkpoint,
+    labelled: LabelledData,
+    where: TrainParameters,
+    run: RunFolder,
+    buckets: tuple[Buckets, Mapping[str, TableBuckets]],
+    engine: EngineParameters,
+) -> Checkpoint:
+    """Repeat a variant's training on all labelled rows of tables in buckets, which are streamed.
+
+    Args:
+        evaluated: the checkpoint that was evaluated.
+        labelled: the data that it was trained on, or a sample which says what the whole is.
+        where: as of ``final_checkpoint``.
+        run: likewise.
+        buckets: the sample table, and the tables of all sources of the checkpoint.
+        engine: who trains, and the memory for windows.
+
+    Raises:
+        As ``final_checkpoint`` and ``train_buckets``.
+    """
+    refuse_other_data(evaluated, labelled)
+    header, training, train = evaluated.header, _training_of(evaluated), _train_of(evaluated, where)
+    samples, tables = buckets
+    of_model = {name: labelled.tables[name] for name in header.sources}
+    data = {**final_fingerprints(labelled.samples, of_model), EVALUATED: checkpoint_digest(evaluated)}
+    _log_repeat(evaluated, samples.rows, logging.INFO)
+    fitted = train_buckets(
+        header.variant,
+        VariantParameters(sources=tuple(header.sources), model=header.model, train=train),
+        samples,
+        {name: tables[name] for name in header.sources},
+        StreamedRows(data, split=None, epoch_products=training.epoch_rows),
+        seed=training.seed,
+        run=run,
+        engine=engine,
+    )
+    return replace(fitted.checkpoint, calibration=evaluated.calibration)
 
 
 def fit_ensemble(
@@ -161,13 +212,8 @@ def refuse_other_data(evaluated: TrainedModel, labelled: LabelledData) -> None:
 
 def _train_of(evaluated: Checkpoint, where: TrainParameters) -> TrainParameters:
     """How to repeat a training: the epochs that led to the weights kept, at their learning rates, and no selection."""
-    header, training = evaluated.header, evaluated.header.training
-    if header.train is None or training is None:
-        raise CheckpointError(
-            f"{header.variant}: its checkpoint was made by price-fusion {header.package_version}, which did not note how many steps "
-            f"it trained for. Train it again (kedro run --pipelines train_{header.variant}), or have it predict as it is "
-            "(--params final_fit=false)."
-        )
+    header, training = evaluated.header, _training_of(evaluated)
+    assert header.train is not None  # noqa: S101 - for the type checker: _training_of has refused it
     rates: dict[str, Any] = {"cosine_epochs": header.train.cosine_epochs or header.train.epochs}
     if header.train.schedule == "plateau":
         rates["plateau_epochs"] = training.plateau_epochs
@@ -176,6 +222,18 @@ def _train_of(evaluated: Checkpoint, where: TrainParameters) -> TrainParameters:
         | rates
         | {"resume": "if_same", "epochs": header.epoch, "keep": "last", "early_stopping_patience": None}
     )
+
+
+def _training_of(evaluated: Checkpoint) -> TrainingRecord:
+    """The record of a training that can be repeated."""
+    header, training = evaluated.header, evaluated.header.training
+    if header.train is None or training is None:
+        raise CheckpointError(
+            f"{header.variant}: its checkpoint was made by price-fusion {header.package_version}, which did not note how many steps "
+            f"it trained for. Train it again (kedro run --pipelines train_{header.variant}), or have it predict as it is "
+            "(--params final_fit=false)."
+        )
+    return training
 
 
 def _data_of(evaluated: Checkpoint, labelled: LabelledData, train: TrainParameters) -> TrainingData:
@@ -187,20 +245,24 @@ def _data_of(evaluated: Checkpoint, labelled: LabelledData, train: TrainParamete
 
 
 def _repeated(evaluated: Checkpoint, train: TrainParameters, data: TrainingData, run: RunFolder | None) -> Checkpoint:
-    header, training = evaluated.header, evaluated.header.training
-    assert training is not None  # noqa: S101 - for the type checker: _train_of has refused it
+    header, training = evaluated.header, _training_of(evaluated)
     fingerprints = {**data.fingerprints, EVALUATED: checkpoint_digest(evaluated)}
     data = replace(data, epoch_products=training.epoch_rows, fingerprints=fingerprints)
     variant = VariantParameters(sources=tuple(header.sources), model=header.model, train=train)
+    _log_repeat(evaluated, len(data.train), logging.DEBUG if run is None else logging.INFO)
+    return train_variant(header.variant, variant, data, seed=training.seed, run=run, quiet=run is None).checkpoint
+
+
+def _log_repeat(evaluated: Checkpoint, rows: int, level: int) -> None:
+    training = _training_of(evaluated)
     logger.log(
-        logging.DEBUG if run is None else logging.INFO,
+        level,
         "%s: final fit on all %s labelled rows: the %s steps of the evaluated training, which had %s rows",
-        header.variant,
-        f"{len(data.train):,}",
+        evaluated.header.variant,
+        f"{rows:,}",
         f"{training.steps:,}",
         f"{training.rows:,}",
     )
-    return train_variant(header.variant, variant, data, seed=training.seed, run=run, quiet=run is None).checkpoint
 
 
 def _refitted(evaluated: Estimator, labelled: LabelledData, options: EstimatorOptions) -> Estimator:

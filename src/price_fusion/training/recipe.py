@@ -28,14 +28,17 @@ def data_fingerprints(
         known = samples.assign(price=samples["price"].where((split_table["split"] != "holdout").to_numpy()))
     return {
         **{name: table.fingerprint for name, table in tables.items()},
-        "samples": frame_fingerprint(known),
-        "split": frame_fingerprint(split_table),
+        "samples": frame_fingerprint(known, "samples"),
+        "split": frame_fingerprint(split_table, "split"),
     }
 
 
 def final_fingerprints(samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable]) -> dict[str, str]:
     """Digests of all rows that a final fit is trained on: with the prices of holdout rows, and without a split."""
-    return {**{name: table.fingerprint for name, table in tables.items()}, "samples": frame_fingerprint(samples)}
+    return {
+        **{name: table.fingerprint for name, table in tables.items()},
+        "samples": frame_fingerprint(samples, "labelled"),
+    }
 
 
 def variant_recipe(

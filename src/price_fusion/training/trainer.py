@@ -334,9 +334,9 @@ class Trainer:
 
     def _record(self) -> TrainingRecord:
         """The way to the weights as they are now."""
-        data, progress = self.data, self.progress
+        progress = self.progress
         return TrainingRecord(
-            rows=len(data.train) if data.feed is None else self.feed.products,
+            rows=self.feed.rows,
             epoch_rows=self.feed.products,
             steps=progress.step,
             seed=self.seed,

@@ -13,7 +13,7 @@ import torch
 from price_fusion.errors import DataError
 from price_fusion.parameters import VariantParameters
 from price_fusion.training.loader import bucket_data as bucket_data_module
-from price_fusion.training.loader.bucket_data import bucket_data, gathered
+from price_fusion.training.loader.bucket_data import StreamedRows, bucket_data, gathered
 from price_fusion.training.loader.feed import Shares, Stretch
 from price_fusion.training.loader.stream import BucketFeed
 from price_fusion.training.processes.ranks import Ranks
@@ -145,7 +145,7 @@ def test_a_sample_is_bounded_seeded_and_of_its_role(bucketed: Bucketed) -> None:
 
 
 def fit(bucketed: Bucketed, folder: Path, parameters: VariantParameters, rows: int = 500) -> Trained:
-    data = bucket_data(parameters, *bucketed, seed=5, window_bytes=rows * ROW_BYTES)
+    data = bucket_data(parameters, *bucketed, StreamedRows({}), seed=5, window_bytes=rows * ROW_BYTES)
     return train_variant("v", parameters, data, seed=5, run=RunFolder("v", folder), quiet=True)
 
 
@@ -209,14 +209,14 @@ def test_a_run_goes_on_with_the_windows_that_it_began_with(
 def test_samples_in_memory_are_bounded(bucketed: Bucketed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bucket_data_module, "FITTED_ROWS", 70)
     monkeypatch.setattr(bucket_data_module, "WATCHED_ROWS", 30)
-    data = bucket_data(bucketed_variant(), *bucketed, seed=5, window_bytes=10_000)
+    data = bucket_data(bucketed_variant(), *bucketed, StreamedRows({}), seed=5, window_bytes=10_000)
     assert (len(data.train), len(data.validation)) == (70, 30)
     assert data.features.structural(data.train)["words"].shape == (70, 3)
     assert data.features.batch(data.validation)["words"].vectors.shape == (30, 6)
 
 
 def test_a_loss_that_is_no_number_names_the_products(bucketed: Bucketed, tmp_path: Path) -> None:
-    data = bucket_data(bucketed_variant(), *bucketed, seed=5, window_bytes=500 * ROW_BYTES)
+    data = bucket_data(bucketed_variant(), *bucketed, StreamedRows({}), seed=5, window_bytes=500 * ROW_BYTES)
     trainer = Trainer("v", bucketed_variant(), data, seed=5, run=RunFolder("v", tmp_path), quiet=True)
     stretch: Stretch = next(iter(trainer.feed.epoch(torch.Generator())))
     rows, _ = next(stretch.batches(64))
@@ -232,5 +232,27 @@ def test_a_manifest_that_counts_otherwise_is_refused(bucketed: Bucketed) -> None
 
 
 def test_without_a_feed_data_train_on_their_features(bucketed: Bucketed) -> None:
-    data = replace(bucket_data(bucketed_variant(), *bucketed, seed=5, window_bytes=10_000), feed=None)
+    data = replace(bucket_data(bucketed_variant(), *bucketed, StreamedRows({}), seed=5, window_bytes=10_000), feed=None)
     assert len(data.train) == feed_of(bucketed, 1).products
+
+
+def test_a_final_fit_streams_all_rows_and_as_many_an_epoch_as_the_evaluated_training_had(bucketed: Bucketed) -> None:
+    rows = StreamedRows({"samples": "digest"}, split=None, epoch_products=1_000)
+    data = bucket_data(bucketed_variant(), *bucketed, rows, seed=5, window_bytes=500 * ROW_BYTES)
+    assert data.fingerprints == {"samples": "digest"}
+    assert data.products == 1_000
+    assert data.feed is not None
+    assert data.feed.rows == bucketed[0].rows
+    assert len(data.validation) == 0
+    assert isinstance(data.feed, BucketFeed)
+    shuffler, seen = torch.Generator().manual_seed(1), set()
+    for _ in range(12):
+        ids = [one for batch, _ in batches(data.feed, shuffler) for one in batch]
+        assert len(ids) == len(set(ids)) == 1_000
+        seen |= set(ids)
+    assert len(seen) > 0.95 * bucketed[0].rows
+    shuffler.manual_seed(2)
+    whole = batches(data.feed, shuffler)
+    shuffler.manual_seed(2)
+    done = sum(products for _, products in whole[:7])
+    assert batches(data.feed, shuffler, done) == whole[7:]  # as after an interruption

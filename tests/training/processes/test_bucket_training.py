@@ -16,6 +16,7 @@ import torch
 from price_fusion.compute import interruption
 from price_fusion.errors import EngineError, TrainingError
 from price_fusion.parameters.engine import EngineParameters
+from price_fusion.training.loader.bucket_data import StreamedRows
 from price_fusion.training.processes.bucket_training import train_buckets
 from price_fusion.training.run_folder import RunFolder
 from price_fusion.training.training_run import Trained
@@ -50,7 +51,13 @@ def train(
         {"kind": kind, "buckets": 8, "training_processes": processes, "retries": retries, "memory_gb": 1e-4}
     )
     return train_buckets(
-        "v", bucketed_variant(**LIVELY | options), *bucketed, seed=5, run=RunFolder("v", folder), engine=engine
+        "v",
+        bucketed_variant(**LIVELY | options),
+        *bucketed,
+        StreamedRows({}),
+        seed=5,
+        run=RunFolder("v", folder),
+        engine=engine,
     )
 
 

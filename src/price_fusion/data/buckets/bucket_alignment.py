@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -129,13 +129,6 @@ def merged_split(samples: Buckets) -> dict[str, Any]:
             "rows_tuned_on": sum(one["tuned_on"] for one in prices),
         }
     return {"rows": sum(split["rows"] for split in splits.values()), "splits": splits, "folds": {}, "tuned_on": {}}
-
-
-def train_quantiles(samples: Buckets) -> Callable[[float], float]:
-    """Gives the train price that a share of them lies below, right to 0.1 %."""
-    prices = (part["prices"].get("train") for part in samples.summaries)
-    merged = merged_sketch(one["sketch"] for one in prices if one is not None)
-    return lambda share: quantile(merged, share)
 
 
 def _labels_of(samples: pd.DataFrame) -> dict[str, Any]:

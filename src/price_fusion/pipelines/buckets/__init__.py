@@ -2,18 +2,10 @@
 
 from price_fusion.pipelines.buckets.pipeline import (
     create_conversion,
-    create_evaluation,
-    create_export,
+    create_final_fit,
     create_inference,
     create_ingestion,
     create_training,
 )
 
-__all__ = [
-    "create_conversion",
-    "create_evaluation",
-    "create_export",
-    "create_inference",
-    "create_ingestion",
-    "create_training",
-]
+__all__ = ["create_conversion", "create_final_fit", "create_inference", "create_ingestion", "create_training"]

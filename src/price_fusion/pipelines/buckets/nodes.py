@@ -3,60 +3,37 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from price_fusion.data.alignment import Policy
-from price_fusion.data.buckets.bucket_alignment import (
-    BucketAlignment,
-    alignment_plan,
-    merged_alignment,
-    merged_split,
-    train_quantiles,
-)
+from price_fusion.data.buckets.bucket_alignment import BucketAlignment, alignment_plan, merged_alignment
 from price_fusion.data.buckets.convert import draft_from_table, draft_to_table
 from price_fusion.data.buckets.parquet_embeddings import ParquetEmbeddings
 from price_fusion.data.buckets.product_buckets import product_plan
 from price_fusion.data.buckets.product_files import ProductFiles
-from price_fusion.data.buckets.scatter import draft_column_buckets, draft_table_buckets, frame_of
+from price_fusion.data.buckets.scatter import draft_column_buckets, draft_table_buckets
 from price_fusion.data.buckets.table_buckets import TableBuckets
 from price_fusion.data.ids import Ids
 from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.data.table import EmbeddingTable, TableDraft
-from price_fusion.evaluation.evaluated import EXTREMES
 from price_fusion.lazy import pd
-from price_fusion.metrics.aggregates import (
-    amount_effect_of,
-    coverage_table_of,
-    merged_extremes,
-    merged_moments,
-    metrics_by_price_of,
-    metrics_of,
-)
-from price_fusion.metrics.intervals import coverage_summary, interval_columns
-from price_fusion.metrics.price_groups import PriceGroups
+from price_fusion.metrics.intervals import interval_columns
 from price_fusion.parameters import (
     ColumnSourceParameters,
     EngineParameters,
     InferenceParameters,
     IngestionParameters,
     IntervalParameters,
-    ModelCardParameters,
-    PriceGroupParameters,
     SourceParameters,
     SplittingParameters,
     VariantParameters,
 )
-from price_fusion.pipelines.export.nodes import export as export_and_check
-from price_fusion.pipelines.reporting.nodes import write_variant_card
-from price_fusion.prediction.bucket_scoring import (
-    BucketEvaluation,
-    BucketPrediction,
-    evaluation_plan,
-    packed,
-    prediction_plan,
-    reported_split,
-)
+from price_fusion.pipelines.final_fit.nodes import fit_final as fit_final_in_memory
+from price_fusion.pipelines.inference.nodes import log_who_predicts
+from price_fusion.pipelines.training.nodes import train as train_in_memory
+from price_fusion.prediction.bucket_scoring import BucketPrediction, packed
 from price_fusion.storage.buckets.drafts import BucketDraft
 from price_fusion.storage.buckets.ordered import OrderedRows
 from price_fusion.storage.buckets.parts import Buckets
@@ -126,15 +103,6 @@ def policy_of_unlabelled(ingestion: IngestionParameters) -> Policy:
     return "strict" if ingestion.policy == "strict" else "keep"
 
 
-def report_labelled(
-    samples: Buckets, ingestion: IngestionParameters, currency: str, price_groups: PriceGroupParameters
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Alignment and split report of the labelled products, and the groups of prices that figures are given for."""
-    alignment = merged_alignment(samples, ingestion.policy, "train_products") | {"suspicions": None}
-    groups = PriceGroups.of_quantiles(train_quantiles(samples), currency, price_groups)
-    return alignment, merged_split(samples) | {"currency": currency}, groups.model_dump(mode="json")
-
-
 def report_unlabelled(samples: Buckets, ingestion: IngestionParameters) -> dict[str, Any]:
     """Alignment report of the products to be predicted."""
     policy = policy_of_unlabelled(ingestion)
@@ -167,88 +135,86 @@ def buckets_to_table(
 
 
 def train(
-    samples: Buckets,
-    report: dict[str, Any],
+    buckets: Buckets,
+    samples: pd.DataFrame,
+    split_table: pd.DataFrame,
     variant: VariantParameters,
     intervals: IntervalParameters,
     currency: str,
     seed: int,
     engine: EngineParameters,
     run_folder: RunFolder,
-    *tables: TableBuckets,
+    *tables: TableBuckets | EmbeddingTable,
 ) -> tuple[Any, list[dict[str, Any]]]:
-    """Train a variant on buckets; ``report``, of the alignment, is there to be waited for.
+    """Train a variant: in memory where all labelled products are there, else on train rows that are streamed.
+
+    Args:
+        buckets: the sample table in buckets.
+        samples: the products that are in memory.
+        split_table: likewise.
+        variant: what to train.
+        intervals: levels.
+        currency: of the prices.
+        seed: of the training.
+        engine: who trains.
+        run_folder: takes the state.
+        tables: of each source in buckets, then in the same order those in memory.
 
     Returns:
         the checkpoint, calibrated where there are enough rows for it, and one record per epoch.
     """
+    whole, gathered = _halves(tables)
+    if _all_in_memory(samples, buckets, engine):
+        return train_in_memory(samples, split_table, variant, intervals, currency, seed, run_folder, *gathered.values())
     from price_fusion.evaluation.bucket_calibration import calibrated_on_buckets
-    from price_fusion.training.loader.bucket_data import calibration_half
+    from price_fusion.training.loader.bucket_data import StreamedRows, calibration_half
     from price_fusion.training.processes.bucket_training import train_buckets
+    from price_fusion.training.recipe import data_fingerprints
 
-    by_source = {table.source: table for table in tables}
-    trained = train_buckets(run_folder.variant, variant, samples, by_source, seed=seed, run=run_folder, engine=engine)
-    half = calibration_half(variant)
+    rows = StreamedRows(data_fingerprints(samples, split_table, gathered))
+    name, half = run_folder.variant, calibration_half(variant)
+    trained = train_buckets(name, variant, buckets, whole, rows, seed=seed, run=run_folder, engine=engine)
     checkpoint = calibrated_on_buckets(
-        trained.checkpoint, samples, by_source, half=half, levels=intervals.levels, seed=seed
+        trained.checkpoint, buckets, whole, half=half, levels=intervals.levels, seed=seed
     )
     return checkpoint.in_currency(currency), trained.history
 
 
-# --- evaluation --------------------------------------------------------------------------------------------------------
-
-
-def evaluate(
-    checkpoint: Any,
-    samples: Buckets,
-    intervals: IntervalParameters,
-    price_groups: dict[str, Any],
+def fit_final(
+    evaluated: Any,
+    buckets: Buckets,
+    samples: pd.DataFrame,
+    split_table: pd.DataFrame,
+    variant: VariantParameters,
     engine: EngineParameters,
-    *tables: TableBuckets,
-) -> BucketDraft:
-    """Prices of the holdout (the validation rows where there is none), bucket by bucket."""
-    by_source = {table.source: table for table in tables}
-    split, levels = reported_split(samples), tuple(intervals.levels)
-    task = BucketEvaluation(
-        packed_model(checkpoint), samples, by_source, levels, split, PriceGroups.model_validate(price_groups)
-    )
-    return BucketDraft(evaluation_plan(task, checkpoint.data), engine)
+    run_folder: RunFolder,
+    *tables: TableBuckets | EmbeddingTable,
+) -> Any:
+    """Repeat the training of a checkpoint on all labelled rows, in memory or streamed; arguments as of ``train``."""
+    whole, gathered = _halves(tables)
+    if _all_in_memory(samples, buckets, engine):
+        return fit_final_in_memory(evaluated, samples, split_table, variant, run_folder, *gathered.values())
+    from price_fusion.selection.cross_validation import LabelledData
+    from price_fusion.selection.final_fit import streamed_final_checkpoint
+
+    labelled = LabelledData(samples, split_table, gathered)
+    return streamed_final_checkpoint(evaluated, labelled, variant.train, run_folder, (buckets, whole), engine)
 
 
-def merge_evaluation(
-    evaluated: Buckets, intervals: IntervalParameters, price_groups: dict[str, Any]
-) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    """Figures of all buckets.
+def _all_in_memory(samples: pd.DataFrame, buckets: Buckets, engine: EngineParameters) -> bool:
+    """Whether a training needs no streaming. Several processes share the rows of buckets."""
+    return engine.training_processes == 1 and len(samples) == buckets.rows
 
-    Returns:
-        metrics; metrics by price; best and worst products; coverage of intervals, and its summary: as the stage
-        ``evaluation`` gives them. The median relative width of intervals is right to 0.1 %.
-    """
-    groups = PriceGroups.model_validate(price_groups)
-    parts, split = evaluated.summaries, evaluated.metadata["split"]
-    total = merged_moments(part["all"] for part in parts)
-    metrics = {"split": split, "rows": int(total["rows"]), "currency": groups.currency, **metrics_of(total)}
-    metrics["by_tuning"] = _by_tuning(parts)
-    if effect := amount_effect_of([part["ratios_of_twice"] for part in parts]):
-        metrics["twice_the_amount"] = effect
-    if split != "holdout":
-        logger.warning(
-            "there is no holdout (splitting.proportions): these metrics are of validation rows, which may have selected the "
-            "epoch, and which intervals are calibrated on; they are better than what new products will see"
-        )
-    extremes = merged_extremes([part["extremes"] for part in parts], EXTREMES).drop(columns="row")
-    calibrated = [part["coverage"] for part in parts if part["coverage"] is not None]
-    coverage = coverage_table_of(calibrated, intervals.levels if calibrated else (), groups)
-    summary = {"split": split, "currency": groups.currency, "levels": coverage_summary(coverage)} if calibrated else {}
-    return metrics, metrics_by_price_of([part["by_price"] for part in parts], groups), extremes, coverage, summary
+
+def _halves(
+    tables: Sequence[TableBuckets | EmbeddingTable],
+) -> tuple[dict[str, TableBuckets], dict[str, EmbeddingTable]]:
+    """Tables in buckets and tables in memory, by source."""
+    whole = {table.source: table for table in tables if isinstance(table, TableBuckets)}
+    return whole, {table.source: table for table in tables if isinstance(table, EmbeddingTable)}
 
 
 # --- inference ---------------------------------------------------------------------------------------------------------
-
-
-def write_card(*, about: ModelCardParameters, **saved: Any) -> str:
-    """The model card of a variant: it is the evaluated model that predicts."""
-    return write_variant_card(**saved, about=about, final_fit=False)
 
 
 def price(
@@ -260,17 +226,12 @@ def price(
     engine: EngineParameters,
     *tables: TableBuckets,
 ) -> BucketDraft:
-    """Prices of the unlabelled products, bucket by bucket, by the evaluated model: a final fit has all rows in memory."""
-    if final_fit:
-        logger.warning(
-            "%s: new products are predicted by the evaluated model, fitted on the train rows alone: final_fit does not work with "
-            "engine.buckets yet. --params final_fit=false says that this is meant",
-            checkpoint.name,
-        )
-    by_source = {table.source: table for table in tables}
+    """Prices of the unlabelled products, bucket by bucket, by a ``Checkpoint`` or an ``Ensemble``."""
+    log_who_predicts(checkpoint, final_fit=final_fit)
     levels = tuple(intervals.levels) if checkpoint.calibration is not None else ()
-    task = BucketPrediction(packed_model(checkpoint, inference.precision), samples, by_source, levels)
-    return BucketDraft(prediction_plan(task, checkpoint.header.sources), engine)
+    by_source = {table.source: table for table in tables}
+    task = BucketPrediction(packed(checkpoint, inference.precision), samples, by_source, levels)
+    return BucketDraft(task.plan(), engine)
 
 
 def put_in_order(
@@ -285,26 +246,5 @@ def put_in_order(
     return OrderedRows(priced, submission, engine, folder), OrderedRows(priced, columns, engine, folder)
 
 
-def export(checkpoint: Any, samples: Buckets, *tables: TableBuckets) -> Any:
-    """Export a checkpoint, checked on the products of the fullest bucket."""
-    fullest = max(range(samples.count), key=samples.rows_in)
-    return export_and_check(checkpoint, frame_of(samples, fullest), *(table.bucket(fullest) for table in tables))
-
-
-def packed_model(checkpoint: Any, precision: Any = "float32") -> Any:
-    """A checkpoint, packed for workers."""
-    from price_fusion.models.checkpoint import checkpoint_bytes
-
-    return packed(checkpoint_bytes(checkpoint), precision)
-
-
 def _spill(engine: EngineParameters, otherwise: Path) -> Path:
     return Path(engine.spill) if engine.spill else otherwise
-
-
-def _by_tuning(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    found = {name: merged_moments(part[name] for part in parts) for name in ("seen", "unseen")}
-    return {
-        name: {"rows": int(one["rows"]), "smape": one["smape"] / one["rows"] if one["rows"] else None}
-        for name, one in found.items()
-    }

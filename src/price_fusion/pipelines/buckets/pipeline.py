@@ -14,22 +14,20 @@ from price_fusion.pipelines.buckets.nodes import (
     deal_out,
     deal_out_labelled,
     deal_out_unlabelled,
-    evaluate,
-    export,
-    merge_evaluation,
+    fit_final,
     price,
     put_in_order,
     read_columns,
-    report_labelled,
     report_unlabelled,
     table_to_buckets,
     train,
-    write_card,
 )
-from price_fusion.pipelines.reporting.pipeline import CARD
+from price_fusion.pipelines.final_fit.pipeline import TAGS as FINAL_FIT_TAGS
 
 PARTS = ("train", "test")
 """Of the products."""
+DATA = ("train_samples", "split_table")
+"""Of the labelled products in memory."""
 
 
 def create_ingestion(sources: Mapping[str, Source], part: str, tuned_sources: Sequence[str]) -> Pipeline:
@@ -50,84 +48,57 @@ def create_ingestion(sources: Mapping[str, Source], part: str, tuned_sources: Se
         name=f"align_{part}",
         tags=["ingest"],
     )
-    report = Node(
-        report_labelled if labelled else report_unlabelled,
-        inputs=[samples, "params:ingestion", *(["params:currency", "params:price_groups"] if labelled else [])],
-        outputs=[f"{part}_alignment_report", "split_report", "price_groups"]
-        if labelled
-        else f"{part}_alignment_report",
-        name=f"report_{part}",
-        tags=["ingest"],
-    )
     dealt = [
         _columns(name, part) if isinstance(source, ColumnSourceParameters) else _embeddings(name, part)
         for name, source in sources.items()
     ]
-    return sum(dealt, Pipeline([_products(part, tuned_sources), align, report]))
+    nodes = [_products(part, tuned_sources), align]
+    if not labelled:  # of labelled products, gathering reports
+        report = "test_alignment_report"
+        nodes.append(
+            Node(report_unlabelled, [samples, "params:ingestion"], report, name="report_test", tags=["ingest"])
+        )
+    return sum(dealt, Pipeline(nodes))
 
 
 def create_training(variant: str, sources: Sequence[str]) -> Pipeline:
     """Training of a variant on its sources."""
-    tables = [f"{source}.train_buckets" for source in sources]
-    shared = {"train_sample_buckets", "train_alignment_report", *tables}
+    shared = ["train_sample_buckets", *DATA, *_both(sources)]
+    settings = ["params:intervals", "params:currency", "params:seed", "params:engine"]
     node = Node(
         train,
-        inputs=[
-            "train_sample_buckets",
-            "train_alignment_report",
-            "params:variant",
-            "params:intervals",
-            "params:currency",
-            "params:seed",
-            "params:engine",
-            "run_folder",
-            *tables,
-        ],
+        inputs=[*shared[:3], "params:variant", *settings, "run_folder", *shared[3:]],
         outputs=["checkpoint", "history"],
         name="train",
         tags=["train"],
     )
-    parameters = {f"params:{name}": f"params:{name}" for name in ("intervals", "currency", "seed", "engine")}
-    return Pipeline(
-        [node], namespace=variant, inputs=shared, parameters={"params:variant": f"params:{variant}", **parameters}
+    parameters = {"params:variant": f"params:{variant}", **{name: name for name in settings}}
+    return Pipeline([node], namespace=variant, inputs=set(shared), parameters=parameters)
+
+
+def create_final_fit(variant: str, sources: Sequence[str]) -> Pipeline:
+    """The final fit of a variant."""
+    shared = ["train_sample_buckets", *DATA, *_both(sources)]
+    node = Node(
+        fit_final,
+        inputs=["checkpoint", *shared[:3], "params:variant", "params:engine", "final_run_folder", *shared[3:]],
+        outputs="final_checkpoint",
+        name="fit_final",
+        tags=FINAL_FIT_TAGS,
     )
+    parameters = {"params:variant": f"params:{variant}", "params:engine": "params:engine"}
+    return Pipeline([node], namespace=variant, inputs=set(shared), parameters=parameters)
 
 
-def create_evaluation(variant: str, sources: Sequence[str]) -> Pipeline:
-    """Evaluation of a checkpoint."""
-    tables = [f"{source}.train_buckets" for source in sources]
-    nodes = [
-        Node(
-            evaluate,
-            inputs=["checkpoint", "train_sample_buckets", "params:intervals", "price_groups", "params:engine", *tables],
-            outputs="evaluation_buckets",
-            name="predict_evaluated",
-        ),
-        Node(
-            merge_evaluation,
-            inputs=["evaluation_buckets", "params:intervals", "price_groups"],
-            outputs=["metrics", "metrics_by_price", "best_and_worst", "interval_coverage", "interval_summary"],
-            name="summarise",
-        ),
-    ]
-    card = Node(write_card, inputs=CARD | {"history": "history"}, outputs="model_card", name="write_model_card")
-    return Pipeline(
-        [*nodes, card],
-        namespace=variant,
-        inputs={"train_sample_buckets", "price_groups", "split_report", "train_alignment_report", *tables},
-        parameters={"params:intervals", "params:engine", "params:model_card"},
-        tags=["evaluate"],
-    )
-
-
-def create_inference(variant: str, sources: Sequence[str]) -> Pipeline:
-    """Prices of the unlabelled products by a checkpoint."""
+def create_inference(model: str, sources: Sequence[str], *, final_fit: bool) -> Pipeline:
+    """Prices of the unlabelled products by the final fit of a variant or ensemble, or by the one that was evaluated."""
+    predicting = "final_checkpoint" if final_fit else "checkpoint"
     tables = [f"{source}.test_buckets" for source in sources]
     parameters = ["params:inference", "params:intervals", "params:final_fit", "params:engine"]
     nodes = [
         Node(
             price,
-            inputs=["checkpoint", "test_sample_buckets", *parameters, *tables],
+            inputs=[predicting, "test_sample_buckets", *parameters, *tables],
             outputs="prediction_buckets",
             name="price_products",
         ),
@@ -140,18 +111,11 @@ def create_inference(variant: str, sources: Sequence[str]) -> Pipeline:
     ]
     return Pipeline(
         nodes,
-        namespace=variant,
+        namespace=model,
         inputs={"test_sample_buckets", "spill_folder", *tables},
         parameters=set(parameters),
         tags=["predict"],
     )
-
-
-def create_export(variant: str, sources: Sequence[str]) -> Pipeline:
-    """Export of a variant's checkpoint."""
-    shared = ["train_sample_buckets", *(f"{source}.train_buckets" for source in sources)]
-    node = Node(export, inputs=["checkpoint", *shared], outputs="export", name="export", tags=["export"])
-    return Pipeline([node], namespace=variant, inputs=set(shared))
 
 
 def create_conversion(sources: Sequence[str], *, to_buckets: bool) -> Pipeline:
@@ -210,3 +174,8 @@ def _columns(source: str, part: str) -> Pipeline:
     )
     parameters = {"params:source": f"params:sources.{source}", "params:engine": "params:engine"}
     return Pipeline([node], namespace=source, inputs={products}, parameters=parameters)
+
+
+def _both(sources: Sequence[str]) -> list[str]:
+    """Train tables of sources in buckets, then those in memory."""
+    return [f"{source}.train_{kind}" for kind in ("buckets", "table") for source in sources]

@@ -15,6 +15,7 @@ from price_fusion.parameters import ComparisonParameters, VariantParameters
 from price_fusion.selection.comparison import Contender, compare, contender, leaderboard_document
 from price_fusion.selection.own_ridges import RIDGE, ridges_of
 from price_fusion.selection.verdict import verdict
+from price_fusion.storage.fingerprint import rows_of_whole
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +77,8 @@ def rank(
     *contenders: Contender,
 ) -> tuple[pd.DataFrame, dict[str, Any], list[str]]:
     """The leaderboard as a table, as a document, and what it says to do."""
+    from price_fusion.report.who_predicts import sample_in_words
+
     resamples = comparison.resamples
     leaderboard = compare(
         contenders,
@@ -88,7 +91,9 @@ def rank(
     )
     rows = samples[are_among(samples["sample_id"], baselines["sample_id"])]
     document = leaderboard_document(leaderboard, rows["group_key"].nunique(), resamples)
-    said = verdict(leaderboard, {one.name: one.history for one in contenders})
+    document["rows_in_memory"], document["labelled_rows"] = len(samples), rows_of_whole(samples)
+    sampled = sample_in_words(len(samples), rows_of_whole(samples))
+    said = [*verdict(leaderboard, {one.name: one.history for one in contenders}), *filter(None, [sampled])]
     return leaderboard, document | {"verdict": said}, said
 
 

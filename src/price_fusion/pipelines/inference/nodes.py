@@ -39,16 +39,21 @@ def price_products(
     """
     from price_fusion.prediction.predictor import Predictor
 
-    logger.info(
-        "%s: new products are predicted by the %s, fitted on %s labelled rows%s",
-        checkpoint.name,
-        "final fit" if final_fit else "evaluated model",
-        "an unknown number of" if checkpoint.rows is None else f"{checkpoint.rows:,}",
-        "; the published error is of the evaluated model" if final_fit else "",
-    )
+    log_who_predicts(checkpoint, final_fit=final_fit)
     predictor = Predictor(checkpoint, inference.precision)
     prices = predictor.price_samples(samples, {table.source: table for table in tables}, intervals.levels)
     prices.insert(0, "sample_id", samples["sample_id"].to_numpy())
     prices = prices.iloc[np.argsort(samples["place"].to_numpy())].reset_index(drop=True)
     bounded = prices.drop(columns=[UNIT_PRICE, UNIT], errors="ignore")
     return bounded if inference.intervals_in_submission else prices[["sample_id", "price"]], prices
+
+
+def log_who_predicts(model: Any, *, final_fit: bool) -> None:
+    """Say whether the evaluated model or its final fit predicts new products, and on how many rows it was fitted."""
+    logger.info(
+        "%s: new products are predicted by the %s, fitted on %s labelled rows%s",
+        model.name,
+        "final fit" if final_fit else "evaluated model",
+        "an unknown number of" if model.rows is None else f"{model.rows:,}",
+        "; the published error is of the evaluated model" if final_fit else "",
+    )

@@ -15,6 +15,7 @@ from price_fusion.parameters import (
     ModelCardParameters,
     ReportParameters,
 )
+from price_fusion.storage.fingerprint import rows_of_whole
 
 
 def draw_quality(
@@ -115,7 +116,7 @@ def _page(
     from price_fusion.report.listed_products import extreme_products
     from price_fusion.report.model_page import headlines, model_page
     from price_fusion.report.page import Section
-    from price_fusion.report.who_predicts import who_predicts
+    from price_fusion.report.who_predicts import sample_in_words, who_predicts
 
     model, results, samples = saved["model"], saved["results"], saved["samples"]
     refuse_other_products(samples, saved["split_table"])
@@ -127,5 +128,6 @@ def _page(
     products = Section("Products", text=["By SMAPE."], products=shown)
     names = ("split", "alignment", "checks", "overlaps", "informed_sources")
     data = data_section(**{name: saved[name] for name in names}, currency=model.currency)
-    predicts = who_predicts(model, len(samples), final_fit=final_fit)
+    whole = rows_of_whole(samples)
+    predicts = f"{who_predicts(model, whole, final_fit=final_fit)} {sample_in_words(len(samples), whole)}".rstrip()
     return model_page(model.name, results, predicts, model.currency, numbers, saved, [inside, products, data, making])

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from price_fusion.data.buckets.sketches import merged_sketch, quantile
+from price_fusion.data.buckets.sketches import Sketch, merged_sketch, quantile
 from price_fusion.data.buckets.table_buckets import TableBuckets
 from price_fusion.data.ids import Ids
+from price_fusion.data.splits import SPLITS
 from price_fusion.metrics.price_scale import price_unit
 from price_fusion.models.device import choose_device
 from price_fusion.models.features import Features, SourceFeatures
 from price_fusion.parameters import Source, VariantParameters
 from price_fusion.storage.buckets.parts import Buckets
-from price_fusion.training.loader.stream import BucketFeed, BucketRows, sample_rows
+from price_fusion.training.loader.stream import BucketFeed, BucketRows, rows_of_split, sample_rows
 from price_fusion.training.loader.training_data import TrainingData
 from price_fusion.training.processes.ranks import Ranks, local_rank
 
@@ -26,6 +28,18 @@ WATCHED_ROWS = 50_000
 """Validation rows, at most, that metrics after each epoch are of."""
 STOP_HALF, CALIBRATION_HALF = 0, 1
 """Halves of the validation rows, where training selects: those that it selects on, and those that intervals are made from."""
+
+
+@dataclass(frozen=True)
+class StreamedRows:
+    """Which rows of buckets to train on."""
+
+    fingerprints: Mapping[str, str]
+    """Digests of what they were made from, for the checkpoint."""
+    split: str | None = "train"
+    """None: all labelled rows, and none are watched."""
+    epoch_products: int | None = None
+    """As of ``TrainingData``."""
 
 
 def watched_half(parameters: VariantParameters) -> int | None:
@@ -42,6 +56,7 @@ def bucket_data(
     parameters: VariantParameters,
     samples: Buckets,
     tables: Mapping[str, TableBuckets],
+    rows: StreamedRows,
     *,
     seed: int,
     window_bytes: int,
@@ -53,6 +68,7 @@ def bucket_data(
         parameters: of the variant.
         samples: the sample table, labelled and split.
         tables: one per source of the variant, in the order of the model's tokens.
+        rows: which of them to train on.
         seed: of the samples.
         window_bytes: what the features of a window may take.
         ranks: who trains.
@@ -63,32 +79,42 @@ def bucket_data(
     if device.type == "cuda" and ranks.size > 1:
         device = torch.device("cuda", local_rank())
         torch.cuda.set_device(device)
-    fitted_rows, watched_rows = (FITTED_ROWS, WATCHED_ROWS) if ranks.is_first else (0, 0)
+    fitted_rows, watched_rows = (FITTED_ROWS, WATCHED_ROWS if rows.split else 0) if ranks.is_first else (0, 0)
     half = watched_half(parameters)
-    train_prices = merged_sketch(
-        part["prices"]["train"]["sketch"] for part in samples.summaries if "train" in part["prices"]
-    )
+    train_prices = _prices(samples, ("train",))
+    fitted_prices = _prices(samples, SPLITS) if rows.split is None else train_prices
     unit = price_unit(quantile(train_prices, 0.5)) if train_prices else 1.0
     watched = _gathered(
         samples, tables, sources, split="validation", half=half, most=watched_rows, seed=seed, unit=unit
     )
     fitted = _gathered(
-        samples, tables, sources, split="train", half=None, most=fitted_rows, seed=seed + 1, vectors=False, unit=unit
+        samples, tables, sources, split=rows.split, half=None, most=fitted_rows, seed=seed + 1, vectors=False, unit=unit
     )
-    rows = torch.arange(len(watched.prices) + len(fitted.prices))
+    places = torch.arange(len(watched.prices) + len(fitted.prices))
     return TrainingData(
         features=_end_to_end(watched.features(), fitted.features()),
         prices=torch.from_numpy(np.concatenate([watched.prices, fitted.prices])),
-        train=rows[len(watched.prices) :],
-        validation=rows[: len(watched.prices)],
+        train=places[len(watched.prices) :],
+        validation=places[: len(watched.prices)],
         sources=sources,
         dtypes={name: table.dtype for name, table in tables.items()},
-        fingerprints={**{name: table.fingerprint for name, table in tables.items()}, "samples": samples.fingerprint},
+        fingerprints=dict(rows.fingerprints),
         ids=None,
         device=device,
         unit=unit,
-        price_range=(quantile(train_prices, 0.0), quantile(train_prices, 1.0)) if train_prices else None,
-        feed=BucketFeed(samples, tables, sources, device, window_bytes=window_bytes, ranks=ranks, unit=unit),
+        price_range=(quantile(fitted_prices, 0.0), quantile(fitted_prices, 1.0)) if fitted_prices else None,
+        epoch_products=rows.epoch_products,
+        feed=BucketFeed(
+            samples,
+            tables,
+            sources,
+            device,
+            window_bytes=window_bytes,
+            split=rows.split,
+            epoch_products=rows.epoch_products,
+            ranks=ranks,
+            unit=unit,
+        ),
     )
 
 
@@ -125,7 +151,7 @@ def _gathered(
     tables: Mapping[str, TableBuckets],
     sources: Mapping[str, Source],
     *,
-    split: str,
+    split: str | None,
     half: int | None,
     most: int,
     seed: int,
@@ -141,7 +167,7 @@ def _gathered(
 
 
 def _chosen_rows(
-    samples: Buckets, split: str, half: int | None, most: int, seed: int
+    samples: Buckets, split: str | None, half: int | None, most: int, seed: int
 ) -> list[tuple[int, NDArray[np.int64]]]:
     """Places of the chosen rows among those of the role, by bucket: each row draws a number, the smallest are chosen."""
     drawn, where = np.empty(0), np.empty((0, 2), np.int64)
@@ -154,10 +180,16 @@ def _chosen_rows(
     return [(int(bucket), where[where[:, 0] == bucket, 1]) for bucket in np.unique(where[:, 0])]
 
 
-def _counts(samples: Buckets, split: str, half: int | None) -> Iterator[tuple[int, int]]:
+def _prices(samples: Buckets, splits: Sequence[str]) -> Sketch:
+    """Those of some splits, in all buckets."""
+    found = (part["prices"].get(name) for part in samples.summaries for name in splits)
+    return merged_sketch(one["sketch"] for one in found if one)
+
+
+def _counts(samples: Buckets, split: str | None, half: int | None) -> Iterator[tuple[int, int]]:
     """Rows of a role in each bucket that has some of the split."""
-    for bucket, summary in enumerate(samples.summaries):
-        count = int(summary["splits"].get(split, 0))
+    for bucket in range(samples.count):
+        count = rows_of_split(samples, bucket, split)
         if count and half is not None:
             count = len(sample_rows(samples, bucket, {}, split=split, half=half))
         if count:

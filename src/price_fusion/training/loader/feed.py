@@ -71,6 +71,10 @@ class TrainFeed(Protocol):
     window: int | None
 
     @property
+    def rows(self) -> int:
+        """That epochs take products from, over all ranks."""
+
+    @property
     def products(self) -> int:
         """Of an epoch, over all ranks."""
 
@@ -116,6 +120,7 @@ class Feed:
         self.prices = prices
         self.train = train
         self.device = device
+        self.rows = len(train)
         self.products = min(epoch_products or len(train), len(train))
         self.window = window_products
 

@@ -119,6 +119,8 @@ class BucketFeed:
         device: where the model is.
         window_bytes: what the features of a window may take in each process. Two windows are in memory at a time, and the
             bucket that is being read.
+        split: whose rows; None: all labelled rows.
+        epoch_products: how many of them an epoch takes, at random; None: all.
         ranks: who trains.
         unit: in which prices are given.
     """
@@ -131,23 +133,27 @@ class BucketFeed:
         device: torch.device,
         *,
         window_bytes: int,
+        split: str | None = "train",
+        epoch_products: int | None = None,
         ranks: Ranks | None = None,
         unit: float = 1.0,
     ) -> None:
         self._unit = unit
+        self._split = split
         self.samples = samples
         self.tables = tables
         self.sources = sources
         self.device = device
         self.ranks = ranks or Ranks()
-        self._counts = [int(summary["splits"].get("train", 0)) for summary in samples.summaries]
+        self._counts = [rows_of_split(samples, bucket, split) for bucket in range(samples.count)]
         self._filled = [bucket for bucket, count in enumerate(self._counts) if count]
         self.window: int | None = max(1, window_bytes // max(1, sum(table.bytes_per_row for table in tables.values())))
-        self.products = sum(self._counts)
+        self.rows = sum(self._counts)
+        self.products = min(epoch_products or self.rows, self.rows)
 
     def steps(self, batch_size: int) -> int:
         """Batches of an epoch; a few more or less, as buckets are of different sizes."""
-        return sum(-(-sum(self._rows_by_rank(deal)) // batch_size) for deal in self._windows(self._filled))
+        return sum(-(-sum(rows) // batch_size) for _, rows in self._taken(self._filled))
 
     def epoch(self, shuffler: torch.Generator, done: int = 0) -> Iterator[Stretch]:
         """The stretches of one epoch. The features of one are gone once the next is asked for.
@@ -158,12 +164,11 @@ class BucketFeed:
         """
         order = torch.randperm(len(self._filled), generator=shuffler).tolist()
         seed = int(torch.randint(2**62, (), generator=shuffler))
-        left: list[tuple[int, Deal, int]] = []
-        for number, deal in enumerate(self._windows([self._filled[place] for place in order])):
-            rows = sum(self._rows_by_rank(deal))
-            if done < rows:
-                left.append((number, deal, done))
-            done = max(0, done - rows)
+        left: list[tuple[int, Deal, Shares]] = []
+        for number, (deal, rows) in enumerate(self._taken([self._filled[place] for place in order])):
+            if done < sum(rows):
+                left.append((number, deal, Shares(rows, self.ranks.rank, done)))
+            done = max(0, done - sum(rows))
         spaces: tuple[Space, Space] = ({}, {})
         with ThreadPoolExecutor(1) as reader:
             pending = None
@@ -172,10 +177,10 @@ class BucketFeed:
                 read, pending = reading.result(), None
                 if place + 1 < len(left):
                     pending = reader.submit(self._read, left[place + 1][1], spaces[(place + 1) % 2])
-                yield self._stretch(read, seed, *left[place])
+                yield self._stretch(read, seed, left[place][0], left[place][2])
                 del read, reading
 
-    def _stretch(self, read: BucketRows, seed: int, number: int, deal: Deal, done: int) -> Stretch:
+    def _stretch(self, read: BucketRows, seed: int, number: int, shares: Shares) -> Stretch:
         """The window of a number, from what this rank has read of it."""
         order = np.random.default_rng([seed, number, self.ranks.rank]).permutation(len(read.prices))
         features = read.features()
@@ -184,7 +189,7 @@ class BucketFeed:
             torch.from_numpy(order).to(self.device),
             torch.from_numpy(read.prices).to(self.device),
             ids=read.ids,
-            shares=Shares(self._rows_by_rank(deal), self.ranks.rank, done),
+            shares=shares,
         )
 
     def _read(self, deal: Deal, space: Space) -> BucketRows:
@@ -193,10 +198,10 @@ class BucketFeed:
             self.tables, self.sources, sum(self._counts[bucket] for bucket in own), space, unit=self._unit
         )
         for bucket in own:
-            rows = sample_rows(self.samples, bucket, self.sources, split="train")
+            rows = sample_rows(self.samples, bucket, self.sources, split=self._split)
             if len(rows) != self._counts[bucket]:
                 raise DataError(
-                    f"{self.samples.url}: bucket {bucket} has {len(rows):,} train rows, its manifest says "
+                    f"{self.samples.url}: bucket {bucket} has {len(rows):,} {self._split or 'labelled'} rows, its manifest says "
                     f"{self._counts[bucket]:,}. {AGAIN}"
                 )
             read.add(bucket, rows)
@@ -204,6 +209,17 @@ class BucketFeed:
 
     def _rows_by_rank(self, deal: Deal) -> tuple[int, ...]:
         return tuple(sum(self._counts[bucket] for bucket in own) for own in deal)
+
+    def _taken(self, order: Sequence[int]) -> Iterator[tuple[Deal, tuple[int, ...]]]:
+        """The windows of an epoch with the rows that are taken of each, by rank: fewer of the last where an epoch is not all."""
+        left = self.products
+        for deal in self._windows(order):
+            rows = self._rows_by_rank(deal)
+            if (total := sum(rows)) > left:
+                rows = tuple(count * left // total for count in rows)
+            if left:
+                yield deal, rows
+            left -= min(total, left)
 
     def _windows(self, order: Sequence[int]) -> list[Deal]:
         """Buckets in this order as windows, each bucket dealt to the rank with the fewest rows so far."""
@@ -219,13 +235,18 @@ class BucketFeed:
         return [*windows, tuple(map(tuple, hands))] if order else windows
 
 
+def rows_of_split(samples: Buckets, bucket: int, split: str | None) -> int:
+    """Rows of a split in a bucket of the sample table, by its manifest; None: all rows."""
+    return samples.rows_in(bucket) if split is None else int(samples.summaries[bucket]["splits"].get(split, 0))
+
+
 class _Wanted(NamedTuple):
     column: str
     value: object
 
 
 def sample_rows(
-    samples: Buckets, bucket: int, sources: Mapping[str, Source], *, split: str, half: int | None = None
+    samples: Buckets, bucket: int, sources: Mapping[str, Source], *, split: str | None, half: int | None = None
 ) -> pd.DataFrame:
     """Rows of a bucket of the sample table: ``sample_id``, ``price`` and ``row_<source>``.
 
@@ -233,10 +254,10 @@ def sample_rows(
         samples: the sample table.
         bucket: its number.
         sources: whose rows are wanted.
-        split: of the rows.
+        split: of the rows; None: all.
         half: of the rows; None: both.
     """
-    wanted = [_Wanted("split", split)] + ([] if half is None else [_Wanted("half", half)])
+    wanted = [_Wanted(column, value) for column, value in (("split", split), ("half", half)) if value is not None]
     columns = ["sample_id", "price", *(f"row_{name}" for name in sources)]
     parts = [
         _where(part, wanted).select(columns)

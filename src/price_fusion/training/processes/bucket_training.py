@@ -21,6 +21,7 @@ from price_fusion.parameters.engine import EngineParameters
 from price_fusion.storage.buckets.parts import Buckets
 from price_fusion.storage.files import write_whole
 from price_fusion.training.epoch_progress import show_parameter_counts
+from price_fusion.training.loader.bucket_data import StreamedRows
 from price_fusion.training.processes.launchers import launch_by_ray, launch_here
 from price_fusion.training.processes.ranks import Ranks
 from price_fusion.training.processes.workers import POLL, Messages, Work, relayed
@@ -37,18 +38,20 @@ def train_buckets(
     parameters: VariantParameters,
     samples: Buckets,
     tables: Mapping[str, TableBuckets],
+    rows: StreamedRows,
     *,
     seed: int,
     run: RunFolder,
     engine: EngineParameters,
 ) -> Trained:
-    """Train a variant on train rows that are streamed from buckets; validation rows as ``bucket_data`` chooses them.
+    """Train a variant on rows that are streamed from buckets; validation rows as ``bucket_data`` chooses them.
 
     Args:
         name: of the variant.
         parameters: its composition and training.
         samples: the sample table, labelled and split.
         tables: one per source of the variant, in the order of the model's tokens.
+        rows: which of them to train on.
         seed: of the weights, of dropout, of the order of the rows and of the validation sample.
         run: folder that takes checkpoints, state and history; with Ray on several machines, all of them must see it.
         engine: how many processes train, who starts them, and the memory for windows.
@@ -61,7 +64,7 @@ def train_buckets(
         MissingPackageError: if Ray is asked for and not installed.
         Interruption: if a signal asked to stop; the state is saved then.
     """
-    work = Work(name, parameters, samples, dict(tables), seed, run, engine.memory_bytes // WINDOWS)
+    work = Work(name, parameters, samples, dict(tables), rows, seed, run, engine.memory_bytes // WINDOWS)
     if engine.kind == "local" and engine.training_processes == 1:
         return work.done_by(Ranks())
     work = work.for_workers()

@@ -27,7 +27,7 @@ from price_fusion.models.device import choose_device
 from price_fusion.parameters import VariantParameters
 from price_fusion.storage.buckets.parts import Buckets
 from price_fusion.storage.files import write_whole
-from price_fusion.training.loader.bucket_data import bucket_data
+from price_fusion.training.loader.bucket_data import StreamedRows, bucket_data
 from price_fusion.training.processes.ranks import Ranks, joined
 from price_fusion.training.run_folder import RunFolder
 from price_fusion.training.trainer import train_variant
@@ -47,6 +47,7 @@ class Work:
     parameters: VariantParameters
     samples: Buckets
     tables: dict[str, TableBuckets]
+    rows: StreamedRows
     seed: int
     run: RunFolder
     window_bytes: int
@@ -72,6 +73,7 @@ class Work:
             self.parameters,
             self.samples,
             self.tables,
+            self.rows,
             seed=self.seed,
             window_bytes=self.window_bytes,
             ranks=ranks,

@@ -1,0 +1,5 @@
+"""Stage ``gathering``, of runs with ``engine.buckets``."""
+
+from price_fusion.pipelines.gathering.pipeline import create_pipeline, reading_gathered
+
+__all__ = ["create_pipeline", "reading_gathered"]
