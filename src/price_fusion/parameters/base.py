@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
+Gigabytes = Annotated[float, Field(gt=0.0, le=1e9)]
+"""Memory in 1e9 bytes; more than any machine has would not fit a whole number of bytes."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 """Names of sources and variants name files, columns and namespaces, too."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from price_fusion.errors import ParameterError
-from price_fusion.parameters.base import Parameters, Positive
+from price_fusion.parameters.base import Gigabytes, Parameters
 
 
 class EngineParameters(Parameters):
@@ -19,7 +19,7 @@ class EngineParameters(Parameters):
     buckets: PositiveInt | None = None
     """Hash buckets that all tables are divided into; None: they are not. A bucket of all sources is in memory at a time,
     once a worker: choose as many as make it 100 to 500 MB."""
-    memory_gb: Positive = 2.0
+    memory_gb: Gigabytes = 2.0
     """What DuckDB, the shuffling of raw embeddings, and the windows of training may take each, in 1e9 bytes."""
     rows_in_memory: Annotated[int, Field(ge=100)] = 200_000
     """Products, at most, that are brought into memory from buckets for what needs many at once: evaluation, comparison,

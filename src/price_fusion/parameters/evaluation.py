@@ -8,7 +8,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from price_fusion.parameters.base import Name, Parameters, Positive
+from price_fusion.parameters.base import Gigabytes, Name, Parameters, Positive
 
 EstimatorKind = Literal["ridge", "kernel_ridge", "neighbours", "lightgbm", "catboost", "tabicl"]
 ESTIMATOR_KINDS: tuple[EstimatorKind, ...] = get_args(EstimatorKind)
@@ -24,7 +24,7 @@ class ComparisonParameters(Parameters):
     """Trees of LightGBM and CatBoost at most; early stopping usually ends sooner."""
     boosting_threads: Annotated[int, Field(ge=0)] = 0
     """Threads of LightGBM and CatBoost; 0: all cores."""
-    kernel_memory_gb: Positive = 2.0
+    kernel_memory_gb: Gigabytes = 2.0
     """What the kernel of ``kernel_ridge`` between its fit rows may take, in 1e9 bytes: 2 are enough for 15,811 rows. With more
     fit rows, a random sample of them are its centres."""
     tabicl_checkpoint: str = ""
@@ -32,7 +32,7 @@ class ComparisonParameters(Parameters):
     downloaded. Empty: the leaderboard leaves ``tabicl`` out."""
     tabicl_columns: PositiveInt = 64
     """Principal components that ``tabicl`` sees of each source's embedding, and of its other columns where they are more."""
-    tabicl_memory_gb: Positive = 4.0
+    tabicl_memory_gb: Gigabytes = 4.0
     """What embeddings of the fit rows may take in ``tabicl``, in 1e9 bytes. With more fit rows than that is enough for, it
     sees a random sample of them."""
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from price_fusion.parameters.base import Fraction, Parameters, Positive
+from price_fusion.parameters.base import Fraction, Gigabytes, Parameters, Positive
 
 LossName = Literal[
     "weighted_smape",
@@ -75,7 +75,7 @@ class TrainParameters(Parameters):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "bf16", "float32"] = "auto"
     """``auto``: bf16 matrix products where the machine has them, weights always in float32."""
-    features_gb: Positive | None = None
+    features_gb: Gigabytes | None = None
     """Memory (1e9 bytes) that embeddings may take on the device; above it they are read window by window. None: 70 % of
     the free memory of a GPU; no limit on the CPU, where they stay memory-mapped."""
     cuda_graph: bool = True

@@ -6,8 +6,8 @@ from pathlib import Path
 from unittest.mock import patch
 
 from kedro.config import OmegaConfigLoader
-from price_fusion.hooks.config_loader import TurnTakingConfigLoader
 
+from price_fusion.configuration.turn_taking import TurnTakingConfigLoader
 from price_fusion.settings import CONFIG_LOADER_ARGS
 
 
