@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -160,3 +161,47 @@ def test_a_table_in_the_encoding_and_numbers_of_a_german_excel(tmp_path: Path) -
     entry = written(found)["catalog.yml"]["train_products"]
     assert isinstance(entry, dict)
     assert (entry["encoding"], entry["decimal"]) == ("cp1252", ",")
+
+
+def test_the_price_is_what_products_to_be_predicted_lack_not_their_weight(tmp_path: Path) -> None:
+    labelled = products().rename(columns={"price_eur": "gbp"})
+    labelled.insert(1, "weight_kg", np.random.default_rng(2).uniform(0.1, 30, ROWS).round(2))
+    labelled.to_csv(tmp_path / "train.csv", index=False)
+    labelled.head(20).drop(columns="gbp").assign(sku=[f"N-{row}" for row in range(20)]).to_csv(
+        tmp_path / "test.csv", index=False
+    )
+    roles = proposal_for(tmp_path, {}, never).roles
+    assert (roles.price.value, roles.currency.value, roles.numeric) == ("gbp", "GBP", ("weight_kg",))
+
+    for name in ("train.csv", "test.csv"):  # a name that tells nothing
+        path = tmp_path / name
+        path.write_text(path.read_text().replace("gbp", "zahl"))
+    roles = proposal_for(tmp_path, {}, best).roles
+    assert (roles.price.value, roles.price.why) == ("zahl", "numbers above 0 that the products to be predicted lack")
+    assert "a guess" in roles.currency.why
+    assert "said" not in roles.currency.why
+
+
+def test_numbers_in_the_order_of_the_prices_are_left_out(tmp_path: Path) -> None:
+    noise = np.random.default_rng(3).normal(0, 0.5, ROWS)
+    table = products().assign(landed=[f"{1 + row * 0.4 + noise[row]:.2f}" for row in range(ROWS)])
+    table.to_csv(tmp_path / "shop.csv", index=False)
+    found = proposal_for(tmp_path, {}, best)
+    assert found.roles.numeric == ()
+    assert found.left_out["column landed"].startswith("it tells the price")
+
+
+def test_ids_in_json_and_ids_called_as_the_products_call_them(tmp_path: Path) -> None:
+    products().to_csv(tmp_path / "shop.csv", index=False)
+    (tmp_path / "pictures").mkdir()
+    np.save(tmp_path / "pictures/vectors.npy", np.random.default_rng(0).normal(size=(ROWS, 5)))
+    (tmp_path / "pictures/ids.json").write_text(json.dumps(IDS))
+    (tmp_path / "words").mkdir()
+    columns = {f"d{column}": np.random.default_rng(column).normal(size=ROWS) for column in range(4)}
+    pd.DataFrame({"sku": IDS, **columns}).to_parquet(tmp_path / "words/words.parquet", index=False)
+    found = proposal_for(tmp_path, {}, best)
+    assert {source.train.path.name: source.train.width for source in found.sources} == {
+        "pictures": 5,
+        "words.parquet": 4,
+    }
+    assert not [name for name in found.left_out if "words" in name or "pictures" in name]

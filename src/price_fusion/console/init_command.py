@@ -110,7 +110,7 @@ def told(proposal: Proposal) -> list[str]:
         shown = [f"{one} (number)" for one in proposal.numeric] + [f"{one} (category)" for one in proposal.categorical]
         lines.append(f"  source attributes: {', '.join(shown)}")
     if proposal.has_amounts:
-        lines.append("  source quantity: amounts such as '250 g' that the texts tell")
+        lines.append("  source quantity: amounts such as '250 g' in the texts")
     for source in proposal.sources:
         paths = [source.train, *([source.test] if source.test not in (None, source.train) else [])]
         files = " and ".join(_file(proposal, one.path) for one in paths if one)

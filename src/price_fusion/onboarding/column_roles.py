@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -74,6 +74,10 @@ _PRICE = [
     "amount",
     "value",
 ]
+_NAMED_CURRENCY = 0.6
+"""How well a name of a currency names a price: as ``_match``."""
+_TOLD_ROWS, _TOLD_CORRELATION = 20, 0.95
+"""From how many products and from which rank correlation on a column tells the price."""
 _ABOUT_PRICE = frozenset(
     [
         "price",
@@ -100,6 +104,15 @@ _ABOUT_PRICE = frozenset(
         "vk",
         "taxes",
         "vat",
+        "einstand",
+        "einstandspreis",
+        "einkauf",
+        "einkaufspreis",
+        "kosten",
+        "costo",
+        "cout",
+        "coste",
+        "purchase",
     ]
 )
 _TITLE = [
@@ -231,17 +244,18 @@ class Roles:
     """Why, by column."""
 
 
-def guess_roles(table: Table, said: Mapping[str, str] | None = None) -> Roles:
+def guess_roles(table: Table, said: Mapping[str, str] | None = None, unpriced: Collection[str] = ()) -> Roles:
     """Guess what each column is.
 
     Args:
         table: labelled products, with at least one row.
         said: columns, by ``id``, ``price``, ``image`` and ``currency``, that need not be guessed.
+        unpriced: columns of the products to be predicted, where they have a table of their own: none of them is the price.
     """
     said = said or {}
     values = {name: without_placeholders(column) for name, column in table.items()}
     identity = _said(said, "id") or _guess_id(values)
-    price = _said(said, "price") or _guess_price(values, identity.value)
+    price = _said(said, "price") or _guess_price(values, identity.value, unpriced)
     layout = (price.value and number_layout(values[price.value])) or NumberLayout()
     taken = {identity.value, price.value}
     image = _said(said, "image") or _guess_image({name: one for name, one in values.items() if name not in taken})
@@ -254,6 +268,8 @@ def guess_roles(table: Table, said: Mapping[str, str] | None = None) -> Roles:
         if name in taken:
             continue
         kind, why = _kind_of(name, column, layout)
+        if kind == "number" and price.value and _tells(column, values[price.value], layout):
+            kind, why = "", "it tells the price: nearly the same order of products"
         if kind == "text":
             text.append(name)
         elif kind == "number":
@@ -324,18 +340,32 @@ def _guess_id(values: Table) -> Guess:
     return Guess(found.value, found.why, sure=False, others=found.others)
 
 
-def _guess_price(values: Table, identity: str | None) -> Guess:
+def _tells(column: Sequence[str], prices: Sequence[str], layout: NumberLayout) -> bool:
+    """Whether numbers put products into nearly the order of their prices, as costs do."""
+    both = [(one.strip(), price.strip()) for one, price in zip(column, prices, strict=True) if one and price]
+    if len(both) < _TOLD_ROWS:
+        return False
+    numbers, known = (parse_numbers(list(part), layout.decimal, layout.thousands) for part in zip(*both, strict=True))
+    ranks = [np.unique(part, return_inverse=True)[1] for part in (numbers, known)]
+    if min(one.max() for one in ranks) == 0:
+        return False
+    return bool(abs(np.corrcoef(ranks[0], ranks[1])[0, 1]) >= _TOLD_CORRELATION)
+
+
+def _guess_price(values: Table, identity: str | None, unpriced: Collection[str] = ()) -> Guess:
     numbers: dict[str, float] = {}
     for name, column in values.items():
         layout = number_layout(column)
-        if name == identity or layout is None:
+        if name == identity or layout is None or name in unpriced:
             continue
         known = parse_numbers([value.strip() for value in column if value.strip()], layout.decimal, layout.thousands)
         if min(known) > 0 and max(known) > min(known):
-            numbers[name] = _match(name, _PRICE)
+            numbers[name] = _match(name, _PRICE) or (_NAMED_CURRENCY if _guess_currency(name).sure else 0.0)
     named = {name: score for name, score in numbers.items() if score > 0}
     if named:
         return _best(named, "its name, and numbers above 0", sure_from=0.5)
+    if unpriced and len(numbers) == 1:
+        return Guess(next(iter(numbers)), "numbers above 0 that the products to be predicted lack")
     return Guess(next(iter(numbers), None), "numbers above 0", sure=False, others=tuple(numbers)[1:])
 
 

@@ -71,13 +71,14 @@ class FoundSource:
 
 
 def found_embeddings(
-    files: Sequence[Path], tables: Mapping[Path, Ids]
+    files: Sequence[Path], tables: Mapping[Path, Ids], identity: str = ""
 ) -> tuple[list[FoundEmbeddings], dict[Path, str]]:
     """Embeddings among files, and why other files of their formats are left out.
 
     Args:
         files: that may hold some; folders of parts are found by their files.
         tables: ids of products in the order of their file, for vectors without ids.
+        identity: what the products' tables call ids; files of embeddings may do so, too.
     """
     kinds = {path: kind.name for path in files if (kind := kind_of_file(path)) is not None}
     found: list[FoundEmbeddings] = []
@@ -90,7 +91,10 @@ def found_embeddings(
             continue
         for path in others:
             _take(path, Asked(), found, left_out)
-        _take_arrays(folder, arrays, tables, found, left_out)
+            if path in left_out and identity and _takes(path, Asked(ids=identity), found):
+                del left_out[path]
+        lists = [path for path in files if path.parent == folder and path not in arrays and path not in others]
+        _take_arrays(folder, arrays, lists, tables, found, left_out)
     return found, left_out
 
 
@@ -155,6 +159,7 @@ def found_sources(
 def _take_arrays(
     folder: Path,
     paths: Sequence[Path],
+    lists: Sequence[Path],
     tables: Mapping[Path, Ids],
     found: list[FoundEmbeddings],
     left_out: dict[Path, str],
@@ -169,11 +174,22 @@ def _take_arrays(
         if ids:
             own = max(ids, key=lambda one: len(set(_words(one.stem)) & set(_words(path.stem))))
             _take(folder, Asked(embeddings=path.name, ids=own.name), found, left_out)
+        elif any(_takes(folder, Asked(embeddings=path.name, ids=one.name), found) for one in lists):
+            continue
         elif len(in_order) == 1:
             table, of_table = in_order[0]
             _take(path, Asked(ids=OF_PRODUCTS), found, left_out, (of_table, str(table)))
         else:
-            left_out[path] = f"there are no ids beside it: a .npy of {len(matrix):,} ids in the same folder"
+            left_out[path] = (
+                f"there are no ids beside it: a .npy, JSON, CSV or parquet file of {len(matrix):,} ids in the same folder"
+            )
+
+
+def _takes(path: Path, asked: Asked, found: list[FoundEmbeddings]) -> bool:
+    """Whether embeddings can be read so; then they are found."""
+    left_out: dict[Path, str] = {}
+    _take(path, asked, found, left_out)
+    return not left_out
 
 
 def _array(path: Path) -> NDArray[Any] | None:

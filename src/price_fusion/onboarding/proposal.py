@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -89,7 +89,7 @@ def proposal_for(folder: Path, said: Mapping[str, str], ask: Ask) -> Proposal:
     files = files_below(folder)
     tables, odd_tables = found_tables(files)
     labelled, unlabelled = _chosen_tables(folder, tables, said, ask)
-    roles = _roles_of(labelled, said, ask)
+    roles = _roles_of(labelled, said, ask, unlabelled.columns if unlabelled else ())
     rows_with_price = [bool(one) for one in without_placeholders(labelled.columns[str(roles.price.value)])]
     if unlabelled is None and not all(rows_with_price):
         unlabelled = labelled
@@ -102,13 +102,17 @@ def proposal_for(folder: Path, said: Mapping[str, str], ask: Ask) -> Proposal:
     in_order = {labelled.path: ids} if len(used) < 2 and all(rows_with_price) else {}
     if unlabelled is not None and test_ids is not None and len(used) > 1:
         in_order = {labelled.path: ids, unlabelled.path: test_ids}
-    embeddings, odd_files = found_embeddings([path for path in files if path not in used], in_order)
+    embeddings, odd_files = found_embeddings(
+        [path for path in files if path not in used], in_order, str(roles.id.value)
+    )
     sources, odd_sources = found_sources(embeddings, train_ids, test_ids, [ATTRIBUTES, QUANTITY, *VARIANTS])
     both = set(labelled.columns) & set(unlabelled.columns if unlabelled else labelled.columns)
     missing = [name for name in (*roles.numeric, *roles.categorical, *roles.text) if name not in both]
     roles = replace(roles, text=tuple(name for name in roles.text if name in both))
     left_out = {str(path.relative_to(folder)): why for path, why in {**odd_tables, **odd_files, **odd_sources}.items()}
-    left_out |= {str(one.path.relative_to(folder)): "not needed" for one in tables if one.path not in used}
+    used |= {file.path for one in sources for file in (one.train, one.test) if file}
+    spare = (str(one.path.relative_to(folder)) for one in tables if one.path not in used)
+    left_out |= {name: "not needed" for name in spare if name not in left_out}
     left_out |= {f"column {name}": why for name, why in roles.left_out.items()}
     left_out |= {f"column {name}": "the products to be predicted have no such column" for name in missing}
     proposal = Proposal(
@@ -153,7 +157,14 @@ def _chosen_tables(
     guess = Guess(ranked[0], "it has prices", sure=len(ranked) == 1, others=tuple(ranked[1:]))
     train = candidates[str(guess.value if guess.sure else ask("train", guess))]
     identity = guess_roles(train.columns, _columns_said(train, said)).id.value
-    others = [name for name, one in by_name.items() if one is not train and identity in one.columns]
+    # A table of vectors shares the ids alone.
+    others = [
+        name
+        for name, one in by_name.items()
+        if one is not train
+        and identity in one.columns
+        and len(set(one.columns) - set(train.columns)) <= len(set(one.columns) & set(train.columns))
+    ]
     named = [name for name in others if set(words_of(name)) & _TEST] or others
     if said.get("test"):
         return train, by_name[said["test"]]
@@ -172,18 +183,25 @@ def _with_prices(tables: Mapping[str, FoundTable], said: Mapping[str, str]) -> d
     return {name: tables[name] for name in sure or [name for name, guess in guesses.items() if guess.value]}
 
 
-def _roles_of(table: FoundTable, said: Mapping[str, str], ask: Ask) -> Roles:
+def _roles_of(table: FoundTable, said: Mapping[str, str], ask: Ask, unpriced: Collection[str]) -> Roles:
     """The roles of its columns, asked for where they are not sure."""
     _refuse_absent(table, said)
     known = _columns_said(table, said)
-    for role in ("id", "price"):
-        guess: Guess = getattr(guess_roles(table.columns, known), role)
+    guesses: dict[str, Guess] = {}
+    for role in ("id", "price", "currency"):
+        guess: Guess = getattr(guess_roles(table.columns, known, unpriced), role)
         if not guess.sure:
-            known[role] = _existing(table, ask(role, guess))
-    currency = guess_roles(table.columns, known).currency
-    if not currency.sure:
-        known["currency"] = str(ask("currency", currency))
-    roles = guess_roles(table.columns, known)
+            answer = ask(role, guess)
+            known[role] = str(answer) if role == "currency" else _existing(table, answer)
+            if answer == guess.value:
+                guesses[role] = replace(guess, why=f"{guess.why}; a guess")
+    roles = guess_roles(table.columns, known, unpriced)
+    roles = replace(
+        roles,
+        id=guesses.get("id", roles.id),
+        price=guesses.get("price", roles.price),
+        currency=guesses.get("currency", roles.currency),
+    )
     return _with_text(roles, tuple(said["text"].split(","))) if said.get("text") else roles
 
 
@@ -233,6 +251,6 @@ def _ids_of(table: FoundTable, column: str) -> Ids:
 def _tell_amounts(table: FoundTable, text: Sequence[str]) -> bool:
     if not text:
         return False
-    joined = [" ".join(row) for row in zip(*(table.columns[name] for name in text), strict=True)]
+    joined = ["\n".join(row) for row in zip(*(table.columns[name] for name in text), strict=True)]
     kinds = quantity_columns(np.array(joined, object))[AMOUNT_KIND]
     return float(np.mean(kinds != UNKNOWN)) >= AMOUNTS_SHARE
