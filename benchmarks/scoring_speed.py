@@ -129,7 +129,7 @@ def measure_variant(name: str, options: argparse.Namespace, peaks: Peaks) -> lis
         ways: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame]]] = {}
         for label, call in {
             "Predictor.predict_samples": lambda chosen: predicted(predictor, chosen, folders),
-            "engine.scoring.score(bf16=True)": lambda chosen: scored_in_bf16(model, chosen, folders),
+            "models.scoring.score(bf16=True)": lambda chosen: scored_in_bf16(model, chosen, folders),
         }.items():
             ways[label] = (product_precision(lambda: call(few)), call)  # noqa: B023 - called here
         parameters = sum(weight.numel() for weight in model.parameters())

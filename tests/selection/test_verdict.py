@@ -22,7 +22,7 @@ def board(*lines: tuple[str, float, float, float]) -> pd.DataFrame:
 def test_the_first_model_that_can_predict_is_to_be_used() -> None:
     said = verdict(board(("moe", 0, 0, 0), ("ridge", 2, 1, 3), ("median", 9, 8, 10)), {"moe": FLAT})
     assert said == [
-        "best: moe, SMAPE 50.00 % [49.00, 51.00] on 1,200 holdout rows; not significantly different from it: none",
+        "best: moe, SMAPE 50.00 % [49.00, 51.00] on 1,200 holdout rows; all others are significantly worse",
         "use moe: 2.00 points of SMAPE [1.00, 3.00] ahead of ridge, significantly",
         "its prices for new products: kedro run --pipelines predict_moe",
         "next: which sources help: kedro run --pipelines ablate_moe",

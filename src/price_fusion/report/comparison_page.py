@@ -15,6 +15,9 @@ from price_fusion.report.model_page import DEFINITIONS
 from price_fusion.report.page import Headline, Section, Table, render
 
 HEADLINES = 4
+COMMAND = "kedro run "
+ENVIRONMENT = "If the run that made this page had an environment (--env NAME), these commands need it, too."
+"""A page does not know it."""
 
 
 def comparison_page(
@@ -42,7 +45,7 @@ def comparison_page(
     sections = [
         Section(
             "Leaderboard",
-            text=[f"{sentence[0].upper()}{sentence[1:]}." for sentence in verdict],
+            text=_said(verdict),
             warnings=[] if best["split"] == "holdout" else ["the split has no holdout, so these are validation rows."],
             figures=[figure],
             tables=[_against_ridges(leaderboard)],
@@ -69,3 +72,9 @@ def _against_ridges(leaderboard: pd.DataFrame) -> Table:
         rows=variants[names].astype(object).to_numpy().tolist(),
         note="Differences are product by product, with bootstrap 95 % intervals; below 0 the variant is better.",
     )
+
+
+def _said(verdict: Sequence[str]) -> list[str]:
+    """The sentences of a verdict; one that ends with a command has no full stop, so that it can be copied."""
+    text = [f"{one[0].upper()}{one[1:]}{'' if COMMAND in one else '.'}" for one in verdict]
+    return [*text, ENVIRONMENT] if any(COMMAND in one for one in verdict) else text

@@ -19,9 +19,14 @@ def best_in_a_sentence(leaderboard: pd.DataFrame) -> str:
     """The best line, and which are not significantly different from it."""
     best, others = leaderboard.iloc[0], leaderboard.iloc[1:]
     close = others.loc[others["behind_best_low"] <= 0, "model"]
+    compared = (
+        f"not significantly different from it: {', '.join(close)}"
+        if len(close)
+        else "all others are significantly worse"
+    )
     return (
         f"best: {best['model']}, SMAPE {best['smape']:.2f} % [{best['smape_low']:.2f}, {best['smape_high']:.2f}] on "
-        f"{best['rows']:,} {best['split']} rows; not significantly different from it: {', '.join(close) or 'none'}"
+        f"{best['rows']:,} {best['split']} rows; {compared}"
     )
 
 
