@@ -11,14 +11,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from price_fusion.console.tables import (
-    folded,
-    intervals_table,
-    leaderboard_table,
-    metrics_table,
-    report_table,
-    variants_table,
-)
+from price_fusion.console.leaderboard_tables import leaderboard_table, variants_table
+from price_fusion.console.tables import folded, intervals_table, metrics_table, report_table
 from price_fusion.lazy import pd
 from price_fusion.runs.journal import NodeTime
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from price_fusion.console.tables import leaderboard_table, variants_table
+from price_fusion.console.leaderboard_tables import leaderboard_table, variants_table
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.datasets.leaderboard import LeaderboardDataset
 from price_fusion.errors import ComparisonError

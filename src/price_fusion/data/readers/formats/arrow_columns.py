@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from price_fusion.data.readers.formats.arrow_vectors import floats_of, holds_vectors, is_float, matrix_of
 from price_fusion.data.readers.formats.dimensions import dimensions
 from price_fusion.data.readers.formats.spooled import spooled
 from price_fusion.data.readers.names import absent, chosen
@@ -56,12 +57,12 @@ def find_columns(schema: pa.Schema, asked: Asked, origin: Path | str) -> Columns
         raise DataError(f"{error}{_OF_PANDAS if _INDEX in names else ''}")
     vectors = chosen(asked.embeddings, VECTOR_NAMES, names)
     if vectors is None and asked.embeddings is None:
-        of_vectors = [one.name for one in schema if one.name != ids and _holds_vectors(one.type)]
+        of_vectors = [one.name for one in schema if one.name != ids and holds_vectors(one.type)]
         vectors = of_vectors[0] if len(of_vectors) == 1 else None
     if vectors is not None:
         found = Columns((vectors,), ids, side_by_side=False)
     else:
-        floats = [one.name for one in schema if one.name != ids and _is_float(one.type)]
+        floats = [one.name for one in schema if one.name != ids and is_float(one.type)]
         others = [name for name in names if name != ids and name not in floats]
         found = Columns(tuple(dimensions(floats, others, asked.embeddings, str(origin))), ids, side_by_side=True)
     for name in found.names:
@@ -140,146 +141,14 @@ class ColumnReader:
 
     def _matrix(self, batch: pa.RecordBatch) -> tuple[NDArray[Any], NDArray[np.int64]]:
         if self.columns.side_by_side:
-            parts = [_floats(batch.column(name), f"{self.origin}, column {name!r}") for name in self.columns.vectors]
+            parts = [floats_of(batch.column(name), f"{self.origin}, column {name!r}") for name in self.columns.vectors]
             matrix = np.stack(parts, axis=1)
             if not any(batch.column(name).null_count for name in self.columns.vectors):
                 return matrix, np.empty(0, np.int64)
             masks = [batch.column(name).is_null().to_numpy(zero_copy_only=False) for name in self.columns.vectors]
             return matrix, np.flatnonzero(np.logical_and.reduce(masks))
         where = f"{self.origin}, column {self.columns.vectors[0]!r}"
-        return _vectors(batch.column(self.columns.vectors[0]), where, np.dtype(self.binary_dtype), self.rows)
-
-
-def _holds_vectors(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-    import pyarrow.types as kinds
-
-    if isinstance(kind, pa.BaseExtensionType):
-        return _holds_vectors(kind.storage_type)
-    return _is_list(kind) and (_is_float(kind.value_type) or _holds_vectors(kind.value_type)) and not kinds.is_map(kind)
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    import pyarrow.types as kinds
-
-    return bool(kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind))
-
-
-def _is_float(kind: pa.DataType) -> bool:
-    """Whether numbers are floats; float16 is also written as two bytes."""
-    import pyarrow.types as kinds
-
-    return bool(kinds.is_floating(kind) or (kinds.is_fixed_size_binary(kind) and kind.byte_width == 2))
-
-
-def _floats(values: pa.Array, where: str) -> NDArray[Any]:
-    """An array of floats, (B,); NaN where there is none."""
-    import pyarrow.types as kinds
-
-    if kinds.is_fixed_size_binary(values.type) and values.type.byte_width == 2:
-        size = len(values) * 2
-        data = values.buffers()[1]
-        numbers = np.frombuffer(data, "<f2", len(values), values.offset * 2) if size else np.empty(0, np.float16)
-        if values.null_count:
-            numbers = np.where(values.is_null().to_numpy(zero_copy_only=False), np.float16(np.nan), numbers)
-        return numbers
-    if not kinds.is_floating(values.type):
-        raise DataError(f"{where}: found numbers of type {values.type}, expected floats. Store the vectors as floats.")
-    return np.asarray(values.to_numpy(zero_copy_only=False))
-
-
-def _vectors(column: pa.Array, where: str, binary: np.dtype[Any], start: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """A column of lists or bytes as a matrix (B, D) and the rows without a vector; without a copy where all have one.
-
-    Args:
-        column: (B,).
-        where: for messages.
-        binary: type of the numbers in bytes.
-        start: number of its first row in the file.
-    """
-    import pyarrow as pa
-    import pyarrow.types as kinds
-
-    if isinstance(column, pa.ExtensionArray):
-        column = column.storage
-    empty = column.is_null().to_numpy(zero_copy_only=False)
-    whole = column.filter(column.is_valid()) if column.null_count else column
-    numbers_of = np.flatnonzero(~empty) + start
-    if _is_list(column.type):
-        flat, lengths = _list_values(whole, where)
-    elif kinds.is_binary(column.type) or kinds.is_large_binary(column.type) or kinds.is_fixed_size_binary(column.type):
-        flat, lengths = _binary_values(whole, where, binary.newbyteorder("<"), numbers_of)
-    else:
-        raise DataError(
-            f"{where}: found the type {column.type}, expected lists of floats, or bytes. Store one vector a row."
-        )
-    if not len(whole):
-        return np.full((len(column), 1), np.nan, np.float32), np.flatnonzero(empty)
-    _refuse_ragged(lengths, numbers_of, where)
-    matrix = flat.reshape(len(whole), -1)
-    if not column.null_count:
-        return matrix, np.empty(0, np.int64)
-    filled = np.full((len(column), matrix.shape[1]), np.nan, matrix.dtype)
-    filled[~empty] = matrix
-    return filled, np.flatnonzero(empty)
-
-
-def _list_values(column: pa.Array, where: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The numbers of all lists, one after the other, and how many each has; lists of lists are a vector each."""
-    import pyarrow.compute as pc
-
-    lengths = np.asarray(pc.list_value_length(column).to_numpy(zero_copy_only=False))
-    values = column.flatten()
-    if _is_list(values.type):
-        inner, widths = _list_values(values, where)
-        ends = np.cumsum(lengths)
-        totals = np.concatenate([[0], np.cumsum(widths)])
-        return inner, totals[ends] - totals[ends - lengths]
-    if not _is_float(values.type):
-        raise DataError(
-            f"{where}: found lists of {values.type}, expected lists of floats. Store the vectors as floats."
-        )
-    if values.null_count:
-        raise DataError(
-            f"{where}: found {values.null_count} empty values inside the lists, expected numbers only. "
-            "Leave those products out of the file."
-        )
-    return _floats(values, where), lengths
-
-
-def _binary_values(
-    column: pa.Array, where: str, dtype: np.dtype[Any], numbers: NDArray[np.int64]
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The numbers in all byte strings, one after the other, and how many bytes each has."""
-    import pyarrow as pa
-
-    # One layout for all kinds of bytes: 64-bit offsets into one buffer.
-    uniform = column.cast(pa.large_binary())
-    _, offsets_buffer, data = uniform.buffers()
-    offsets = np.frombuffer(offsets_buffer, dtype=np.int64)[uniform.offset : uniform.offset + len(uniform) + 1]
-    lengths = np.diff(offsets)
-    uneven = np.flatnonzero(lengths % dtype.itemsize)
-    if len(uneven):
-        raise DataError(
-            f"{where}: found {lengths[uneven[0]]} bytes in row {numbers[uneven[0]]}, expected a multiple of "
-            f"{dtype.itemsize} ({dtype.name}). Set the dtype that the bytes were written with, or write the file again."
-        )
-    count = int(offsets[-1] - offsets[0]) // dtype.itemsize if len(uniform) else 0
-    return np.frombuffer(data or b"", dtype, count, int(offsets[0]) if len(uniform) else 0), lengths
-
-
-def _refuse_ragged(lengths: NDArray[Any], numbers: NDArray[np.int64], where: str) -> None:
-    rows = np.flatnonzero(lengths != lengths[0])
-    if len(rows) or lengths[0] == 0:
-        found = (
-            f"{lengths[rows[0]]} in row {numbers[rows[0]]} and {len(rows) - 1} more like it"
-            if len(rows)
-            else "0 in each row"
-        )
-        raise DataError(
-            f"{where}: rows differ in length or are empty: found {lengths[0]} in row {numbers[0]}, {found}; expected one width. "
-            "Write the vectors of one encoder only."
-        )
+        return matrix_of(batch.column(self.columns.vectors[0]), where, np.dtype(self.binary_dtype), self.rows)
 
 
 def _first(rows: Sequence[int] | NDArray[Any]) -> str:
