@@ -1,9 +1,9 @@
-"""Aligning, predicting and training on products in buckets: seconds and memory, and how both grow.
+"""Aligning, predicting and training on products in partitions: seconds and memory, and how both grow.
 
     python benchmarks/scale.py                                            # 1 million products, and training on 1 million
     python benchmarks/scale.py --rows 1_000_000 10_000_000 --train-rows 10_000_000       # 40 GB of scratch, half an hour
 
-Tables are random and written bucket by bucket, in the form in which ingestion writes them. Memory is the proportional set size
+Tables are random and written partition by partition, in the form in which ingestion writes them. Memory is the proportional set size
 of this process and its workers together, sampled twice a second.
 """
 
@@ -36,20 +36,20 @@ from common import (
     scratch_folder,
     start,
 )
-from price_fusion.compute import engine_of
-from price_fusion.data.buckets.bucket_alignment import BucketAlignment, alignment_plan, merged_alignment
-from price_fusion.data.buckets.table_buckets import TableBuckets, rows_as_arrow, table_metadata
+from price_fusion.compute import executor_of
 from price_fusion.data.order import partitions_of
-from price_fusion.parameters import EngineParameters, SourceParameters, VariantParameters
-from price_fusion.prediction.bucket_scoring import BucketPrediction, packed
-from price_fusion.storage.buckets.parts import BucketPlan, Buckets, Summary, Tables, write_buckets
+from price_fusion.data.partitions.partition_alignment import PartitionAlignment, alignment_plan, merged_alignment
+from price_fusion.data.partitions.table_partitions import TablePartitions, rows_as_arrow, table_metadata
+from price_fusion.parameters import ComputeParameters, SourceParameters, VariantParameters
+from price_fusion.prediction.partition_scoring import PartitionPrediction, packed
+from price_fusion.storage.partitions.parts import PartitionPlan, Partitions, Summary, Tables, write_partitions
 from timing import Timings
 
 if TYPE_CHECKING:
     from peaks import Peaks
     from price_fusion.models.checkpoint import Checkpoint
 
-SMOKE: dict[str, Any] = {"rows": [4_000], "train_rows": 4_000, "bucket_rows": 1_000, "peak_seconds": 0.2}
+SMOKE: dict[str, Any] = {"rows": [4_000], "train_rows": 4_000, "partition_rows": 1_000, "peak_seconds": 0.2}
 BLOCK_ROWS = 500_000
 """Rows of a part that is made up at a time."""
 SECONDS_GOAL, MEMORY_GOAL = 45.0, 2_000.0
@@ -112,16 +112,16 @@ class MadeUp:
     """A block of made-up rows of a source, or of products where there is none, dealt out: the task of a part."""
 
     rows: int
-    buckets: int
+    partitions: int
     source: SourceParameters | None = None
     pool: np.ndarray | None = field(default=None, repr=False)
 
     def __call__(self, part: int) -> tuple[Tables, Summary]:
-        """Rows of a block, by bucket."""
+        """Rows of a block, by partition."""
         ids = np.arange(part * BLOCK_ROWS, min((part + 1) * BLOCK_ROWS, self.rows))
-        bucket = partitions_of(ids, self.buckets)
-        order = np.argsort(bucket, kind="stable")
-        chosen = np.split(ids[order], np.cumsum(np.bincount(bucket, minlength=self.buckets))[:-1])
+        partition = partitions_of(ids, self.partitions)
+        order = np.argsort(partition, kind="stable")
+        chosen = np.split(ids[order], np.cumsum(np.bincount(partition, minlength=self.partitions))[:-1])
         make = self._products if self.source is None else self._embeddings
         return ((number, make(some)) for number, some in enumerate(chosen)), {"rows": len(ids)}
 
@@ -150,18 +150,18 @@ class MadeUp:
 
 
 def made_up(
-    folder: Path, rows: int, buckets: int, engine: EngineParameters, source: tuple[str, SourceParameters] | None
+    folder: Path, rows: int, partitions: int, compute: ComputeParameters, source: tuple[str, SourceParameters] | None
 ):
     """Write a made-up table."""
     parts = -(-rows // BLOCK_ROWS)
     if source is None:
-        plan = BucketPlan(MadeUp(rows, buckets), parts, buckets, "", {"labelled": True, "origin": "made up"})
-        return write_buckets(str(folder / "products"), plan, engine_of(engine))
+        plan = PartitionPlan(MadeUp(rows, partitions), parts, partitions, "", {"labelled": True, "origin": "made up"})
+        return write_partitions(str(folder / "products"), plan, executor_of(compute))
     name, declaration = source
     pool = random_matrix(min(rows, 16_381), declaration, seed=len(name))
-    task = MadeUp(rows, buckets, declaration, pool)
-    plan = BucketPlan(task, parts, buckets, "", table_metadata(name, declaration, "float16", "made up"))
-    return TableBuckets(write_buckets(str(folder / name), plan, engine_of(engine)))
+    task = MadeUp(rows, partitions, declaration, pool)
+    plan = PartitionPlan(task, parts, partitions, "", table_metadata(name, declaration, "float16", "made up"))
+    return TablePartitions(write_partitions(str(folder / name), plan, executor_of(compute)))
 
 
 def model_of(variant: VariantParameters, sources: dict[str, SourceParameters]) -> tuple[Checkpoint, int]:
@@ -189,26 +189,28 @@ def model_of(variant: VariantParameters, sources: dict[str, SourceParameters]) -
 
 def measure(folder: Path, rows: int, options: argparse.Namespace) -> dict[str, Any]:
     """Align and predict so many products."""
-    buckets = max(1, rows // options.bucket_rows)
-    engine = EngineParameters(buckets=buckets, workers=options.workers)
+    partitions = max(1, rows // options.partition_rows)
+    compute = ComputeParameters(partitions=partitions, workers=options.workers)
     variant = declared_variant("two_branch")
     sources = {name: declared_sources()[name] for name in variant.sources}
     began = perf_counter()
-    products = made_up(folder, rows, buckets, engine, None)
-    tables = {name: made_up(folder, rows, buckets, engine, (name, source)) for name, source in sources.items()}
+    products = made_up(folder, rows, partitions, compute, None)
+    tables = {name: made_up(folder, rows, partitions, compute, (name, source)) for name, source in sources.items()}
     size = sum(path.stat().st_size for path in folder.rglob("*.parquet")) / 1e9
-    console.print(f"{rows:,} products made up in {perf_counter() - began:.0f} s: {size:.1f} GB, {buckets} buckets")
+    console.print(
+        f"{rows:,} products made up in {perf_counter() - began:.0f} s: {size:.1f} GB, {partitions} partitions"
+    )
     checkpoint, parameters = model_of(variant, sources)
     model = packed(checkpoint)
-    row: dict[str, Any] = {"rows": rows, "buckets": buckets, "size": size, "parameters": parameters}
+    row: dict[str, Any] = {"rows": rows, "partitions": partitions, "size": size, "parameters": parameters}
     row |= {what: Timings(f"{what}, {rows:,} products", rows) for what in ("align", "predict")}
     with watched() as peak:
         began = perf_counter()
-        samples = aligned(folder, products, tables, engine)
+        samples = aligned(folder, products, tables, compute)
         align = perf_counter() - began
         began = perf_counter()
-        plan = BucketPrediction(model, samples, tables, ()).plan()
-        predicted = write_buckets(str(folder / "predicted"), plan, engine_of(engine))
+        plan = PartitionPrediction(model, samples, tables, ()).plan()
+        predicted = write_partitions(str(folder / "predicted"), plan, executor_of(compute))
         predict = perf_counter() - began
     row["align"].note(samples.rows, align)
     row["predict"].note(predicted.rows, predict)
@@ -227,10 +229,12 @@ def checked(row: dict[str, Any], peaks: Peaks) -> dict[str, Any]:
     return row | {"align": align, "predict": predict, "seconds": align + predict, "rate": rate}
 
 
-def aligned(folder: Path, products: Buckets, tables: dict[str, TableBuckets], engine: EngineParameters) -> Buckets:
+def aligned(
+    folder: Path, products: Partitions, tables: dict[str, TablePartitions], compute: ComputeParameters
+) -> Partitions:
     """The sample table, with its summaries merged."""
-    alignment = BucketAlignment(products, tables, "keep", "keep", "made up")
-    samples = write_buckets(str(folder / "samples"), alignment_plan(alignment), engine_of(engine))
+    alignment = PartitionAlignment(products, tables, "keep", "keep", "made up")
+    samples = write_partitions(str(folder / "samples"), alignment_plan(alignment), executor_of(compute))
     merged_alignment(samples, "keep", "made up")
     return samples
 
@@ -239,30 +243,32 @@ def aligned(folder: Path, products: Buckets, tables: dict[str, TableBuckets], en
 
 
 def training_rates(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Rows a second of an epoch, streamed from buckets and in memory.
+    """Rows a second of an epoch, streamed from partitions and in memory.
 
     Raises:
         ImpossibleFigureError: if an epoch took steps on other rows than it has, or fewer seconds than it takes to multiply
             by each weight and to compute its gradient (4 P operations a row).
     """
     from epochs import counted_rows, of_epochs
-    from price_fusion.training.loader.bucket_data import StreamedRows
-    from price_fusion.training.processes.bucket_training import train_buckets
+    from price_fusion.training.loader.partition_data import StreamedRows
+    from price_fusion.training.processes.partition_training import train_partitions
     from price_fusion.training.run_folder import RunFolder
 
     rows = options.train_rows
     source = SourceParameters(width=256, group="text")
-    buckets = max(1, rows // options.bucket_rows)
-    engine = EngineParameters(buckets=buckets, workers=options.workers)
+    partitions = max(1, rows // options.partition_rows)
+    compute = ComputeParameters(partitions=partitions, workers=options.workers)
     declared = declared_variant("two_branch").model_dump(mode="json") | {"sources": ["vector"]}
     variant = of_epochs(VariantParameters.model_validate(declared), 1)
-    products = made_up(folder, rows, buckets, engine, None)
-    tables = {"vector": made_up(folder, rows, buckets, engine, ("vector", source))}
-    samples = aligned(folder, products, tables, engine)
+    products = made_up(folder, rows, partitions, compute, None)
+    tables = {"vector": made_up(folder, rows, partitions, compute, ("vector", source))}
+    samples = aligned(folder, products, tables, compute)
     kept = min(rows, options.memory_rows)
-    streamed = partial(train_buckets, "streamed", variant, samples, tables, StreamedRows({}), seed=1, engine=engine)
+    streamed = partial(
+        train_partitions, "streamed", variant, samples, tables, StreamedRows({}), seed=1, compute=compute
+    )
     runs = (
-        ("streamed from buckets", train_rows(samples), lambda run: streamed(run=run)),
+        ("streamed from partitions", train_rows(samples), lambda run: streamed(run=run)),
         ("in memory", kept - validation_rows(kept), in_memory(variant, source, kept, samples)),
     )
     found: list[dict[str, Any]] = []
@@ -271,14 +277,14 @@ def training_rates(folder: Path, options: argparse.Namespace) -> list[dict[str, 
         with watched() as peak, counted_rows() as trained:
             record = train(RunFolder(name, folder / name.replace(" ", "_"))).history[-1]
         times.note(trained.rows, record["seconds"])
-        found.append({"engine": name, "rows": count, "memory": peak.megabytes, "times": times})
+        found.append({"compute": name, "rows": count, "memory": peak.megabytes, "times": times})
     peaks, (_, parameters) = measured_peaks(options), model_of(variant, {"vector": source})
     ceiling = peaks.training_rate(parameters, variant.train.batch_size, "bf16", flop_per_row=4 * parameters)
     return [row | {"rate": row.pop("times").rate(ceiling)} for row in found]
 
 
-def train_rows(samples: Buckets) -> int:
-    """Train rows of all buckets, by their summaries."""
+def train_rows(samples: Partitions) -> int:
+    """Train rows of all partitions, by their summaries."""
     return sum(part["splits"]["train"] for part in samples.summaries)
 
 
@@ -288,7 +294,7 @@ def validation_rows(rows: int) -> int:
 
 
 def in_memory(
-    variant: VariantParameters, source: SourceParameters, rows: int, samples: Buckets
+    variant: VariantParameters, source: SourceParameters, rows: int, samples: Partitions
 ) -> Callable[[Any], Any]:
     """Training of the same model on rows that are in memory, with as many to validate on."""
     import torch
@@ -322,8 +328,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="*", default=[1_000_000], help="to align and predict")
     parser.add_argument("--train-rows", type=int, default=1_000_000, help="to train on; 0: no training")
-    parser.add_argument("--memory-rows", type=int, default=2_000_000, help="at most so many for the in-memory engine")
-    parser.add_argument("--bucket-rows", type=int, default=31_250)
+    parser.add_argument("--memory-rows", type=int, default=2_000_000, help="at most so many for training in memory")
+    parser.add_argument("--partition-rows", type=int, default=31_250)
     parser.add_argument("--workers", type=int, default=None)
     parser.add_argument("--peak-seconds", type=float, default=0.3, help="of measuring each peak")
     options = parse_arguments(parser, SMOKE)
@@ -343,7 +349,7 @@ def measured_peaks(options: argparse.Namespace) -> Peaks:
 
 def prediction_section(options: argparse.Namespace) -> Section:
     """Seconds and memory of aligning and predicting, and how they grow."""
-    section = Section("scale", "Products in buckets", "made-up products x (768 + 1027) float16")
+    section = Section("scale", "Products in partitions", "made-up products x (768 + 1027) float16")
     measured = []
     for rows in options.rows:
         with scratch_folder(options) as folder:
@@ -352,7 +358,7 @@ def prediction_section(options: argparse.Namespace) -> Section:
     measured = [checked(row, peaks) for row in measured]
     columns = (
         Column("rows", "products", ",d"),
-        Column("buckets", "buckets", ",d"),
+        Column("partitions", "partitions", ",d"),
         Column("size", "parquet, GB", ".1f"),
         Column("align", "align, s", ".1f"),
         Column("predict", "predict, s", ".1f"),
@@ -377,11 +383,11 @@ def prediction_section(options: argparse.Namespace) -> Section:
 
 def training_section(options: argparse.Namespace) -> Section:
     """Rows a second of training, streamed and in memory."""
-    section = Section("scale_training", "Training streamed from buckets", "made-up products x 256 float16")
+    section = Section("scale_training", "Training streamed from partitions", "made-up products x 256 float16")
     with scratch_folder(options) as folder:
         rates = training_rates(Path(folder), options)
     columns = (
-        Column("engine", "train rows are"),
+        Column("compute", "train rows are"),
         Column("rows", "train rows", ",d"),
         Column("rate", "rows/s", ",.0f"),
         Column("memory", "peak memory, MB", ",.0f"),

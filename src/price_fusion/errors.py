@@ -95,5 +95,5 @@ class TrackingError(PriceFusionError):
     """Runs cannot be logged where the configuration says."""
 
 
-class EngineError(PriceFusionError):
+class ComputeError(PriceFusionError):
     """Workers that tasks were handed to cannot be reached, or died."""

@@ -16,7 +16,7 @@ from price_fusion.errors import PipelineError
 BUILT_IN = frozenset(
     [
         "ablation",
-        "buckets",
+        "partitions",
         "comparison",
         "cross_validation",
         "ensembling",

@@ -125,7 +125,7 @@ def _quietly_built(parameters: ProjectParameters) -> dict[str, Pipeline]:
 
 @dataclass(frozen=True)
 class _Stages:
-    """What is another pipeline with ``engine.buckets`` than without."""
+    """What is another pipeline with ``compute.partitions`` than without."""
 
     split: Pipeline
     """From raw files to the labelled products in memory, split."""
@@ -145,10 +145,10 @@ class _Stages:
 def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
     """The pipelines of a project with these sources and variants."""
     used = parameters.used_sources
-    stages = _in_memory(parameters) if parameters.engine.buckets is None else _in_buckets(parameters)
+    stages = _in_memory(parameters) if parameters.compute.partitions is None else _in_partitions(parameters)
     split, ingest_test = stages.split, stages.ingest_test
     pipelines = {"fabricate": fabrication.create_pipeline(parameters.fabrication.kind), "split": split}
-    pipelines["ingest"] = (split if parameters.engine.buckets else _ingest_train(parameters)) + ingest_test
+    pipelines["ingest"] = (split if parameters.compute.partitions else _ingest_train(parameters)) + ingest_test
     pipelines["check_leaks"] = split + ingest_test + stages.test_in_memory + stages.reading(leaks.create_pipeline(used))
     measured = Pipeline([])
     for variant in parameters.variants:
@@ -181,12 +181,12 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
         pipelines["ensemble"] = split + ingest_test + _ensemble(parameters, stages)
         pipelines["report_ensemble"] = _report_of_ensemble(stages)
         pipelines["leak_effect_ensemble"] = leaks.create_effect_pipeline(ensembling.ENSEMBLE)
-    if parameters.engine.buckets:
-        from price_fusion.pipelines import buckets  # here, as it needs pyarrow
+    if parameters.compute.partitions:
+        from price_fusion.pipelines import partitions  # here, as it needs pyarrow
 
         pipelines |= {
-            "tables_to_buckets": buckets.create_conversion(used, to_buckets=True),
-            "buckets_to_tables": buckets.create_conversion(used, to_buckets=False),
+            "tables_to_partitions": partitions.create_conversion(used, to_partitions=True),
+            "partitions_to_tables": partitions.create_conversion(used, to_partitions=False),
         }
     pipelines["__default__"] = pipelines["moe" if "moe" in parameters.variants else parameters.variants[0]]
     return pipelines
@@ -212,22 +212,22 @@ def _ingest_train(parameters: ProjectParameters) -> Pipeline:
     return ingestion.create_pipeline({name: parameters.sources[name] for name in parameters.used_sources}, "train")
 
 
-def _in_buckets(parameters: ProjectParameters) -> _Stages:
-    """Products and embeddings in buckets, of which as many are in memory as is good for what is not streamed."""
-    from price_fusion.pipelines import buckets, gathering  # here, as they need pyarrow
+def _in_partitions(parameters: ProjectParameters) -> _Stages:
+    """Products and embeddings in partitions, of which as many are in memory as is good for what is not streamed."""
+    from price_fusion.pipelines import gathering, partitions  # here, as they need pyarrow
 
     used = parameters.used_sources
     declared = {name: parameters.sources[name] for name in used}
     tuned = [name for name in used if parameters.sources[name].tuned_on_ids]
-    ingest_test = buckets.create_ingestion(declared, "test", [])
+    ingest_test = partitions.create_ingestion(declared, "test", [])
     return _Stages(
-        split=buckets.create_ingestion(declared, "train", tuned) + gathering.create_pipeline(used, "train", tuned),
+        split=partitions.create_ingestion(declared, "train", tuned) + gathering.create_pipeline(used, "train", tuned),
         ingest_test=ingest_test,
         test_in_memory=gathering.create_pipeline(used, "test"),
         ingest_test_alone=ingest_test,
-        train=buckets.create_training,
-        final_fit=buckets.create_final_fit,
-        inference=buckets.create_inference,
+        train=partitions.create_training,
+        final_fit=partitions.create_final_fit,
+        inference=partitions.create_inference,
         reading=gathering.reading_gathered,
     )
 

@@ -12,19 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from price_fusion.compute import engine_of
-from price_fusion.compute.local import LocalEngine
-from price_fusion.errors import AlignmentError, DataError, EngineError
-from price_fusion.parameters.engine import EngineParameters
+from price_fusion.compute import executor_of
+from price_fusion.compute.local import LocalExecutor
+from price_fusion.errors import AlignmentError, ComputeError, DataError
+from price_fusion.parameters.compute import ComputeParameters
 from support.cluster import TESTS, die_at, doubled, fail_at, noted, raise_awkward, wait_for
 
 ITEMS = list(range(5))
 SCRIPT = """
 import os, signal, sys
 from functools import partial
-from price_fusion.compute.local import LocalEngine
+from price_fusion.compute.local import LocalExecutor
 from price_fusion.compute.interruption import Interruption
-from price_fusion.parameters.engine import EngineParameters
+from price_fusion.parameters.compute import ComputeParameters
 from support.cluster import sleep_noted
 
 def stop(number, frame):
@@ -32,25 +32,25 @@ def stop(number, frame):
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, stop)
-    engine = LocalEngine(EngineParameters(workers=2))
-    list(engine.map(partial(sleep_noted, sys.argv[1]), [60, 60, 60], "sleeping", "tasks"))
+    executor = LocalExecutor(ComputeParameters(workers=2))
+    list(executor.map(partial(sleep_noted, sys.argv[1]), [60, 60, 60], "sleeping", "tasks"))
 """
 
 
-def engine(workers: int = 2, retries: int = 0) -> LocalEngine:
-    return LocalEngine(EngineParameters(workers=workers, retries=retries))
+def executor(workers: int = 2, retries: int = 0) -> LocalExecutor:
+    return LocalExecutor(ComputeParameters(workers=workers, retries=retries))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("items", [[], [4], ITEMS])
 def test_each_item_has_one_result(workers: int, items: list[int]) -> None:
-    results = engine(workers).map(doubled, items, "doubling", "numbers")
+    results = executor(workers).map(doubled, items, "doubling", "numbers")
     assert sorted(results) == [2 * item for item in items]
 
 
-def test_an_engine_is_local_by_default() -> None:
-    found = engine_of(EngineParameters())
-    assert isinstance(found, LocalEngine)
+def test_an_executor_is_local_by_default() -> None:
+    found = executor_of(ComputeParameters())
+    assert isinstance(found, LocalExecutor)
     assert found.workers == len(os.sched_getaffinity(0))
 
 
@@ -61,7 +61,7 @@ ERRORS = [DataError("both are wrong", ["one", "another"]), AlignmentError("ids d
 def test_errors_of_tasks_come_as_they_are(tmp_path: Path, workers: int, error: Exception) -> None:
     log = tmp_path / "log"
     with pytest.raises(type(error)) as caught:
-        list(engine(workers).map(partial(fail_at, 0, error, str(log)), [0, 1], "working", "tasks"))
+        list(executor(workers).map(partial(fail_at, 0, error, str(log)), [0, 1], "working", "tasks"))
     assert type(caught.value) is type(error)
     assert (str(caught.value), vars(caught.value)) == (str(error), vars(error))
     # The other one had begun, and came to its end.
@@ -70,21 +70,21 @@ def test_errors_of_tasks_come_as_they_are(tmp_path: Path, workers: int, error: E
 
 def test_errors_that_cannot_travel_are_described() -> None:
     with pytest.raises(RuntimeError, match="Awkward: first and second"):
-        list(engine().map(raise_awkward, [0, 1], "working", "tasks"))
+        list(executor().map(raise_awkward, [0, 1], "working", "tasks"))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_too_little_memory(tmp_path: Path, workers: int) -> None:
     task = partial(fail_at, 0, MemoryError("Unable to allocate 9 TiB"), str(tmp_path / "log"))
     with pytest.raises(
-        EngineError, match=r"working: a task ran out of memory \(Unable to.*kept.*engine\.buckets.*workers"
+        ComputeError, match=r"working: a task ran out of memory \(Unable to.*kept.*compute\.partitions.*workers"
     ):
-        list(engine(workers).map(task, [0, 1], "working", "tasks"))
+        list(executor(workers).map(task, [0, 1], "working", "tasks"))
 
 
 def test_the_task_of_a_worker_that_died_is_begun_again(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    results = list(engine(retries=1).map(partial(die_at, 2, str(log), times=1), ITEMS, "working", "tasks"))
+    results = list(executor(retries=1).map(partial(die_at, 2, str(log), times=1), ITEMS, "working", "tasks"))
     assert sorted(results) == [0, 2, 4, 6, 8]
     assert noted(log).count("2") == 2
 
@@ -92,9 +92,9 @@ def test_the_task_of_a_worker_that_died_is_begun_again(tmp_path: Path) -> None:
 def test_workers_that_die_again_and_again(tmp_path: Path) -> None:
     log = tmp_path / "log"
     results = []
-    message = r"working: worker processes died, 2 of them over one task.* with \d of 5 tasks to go.*kept.*engine\.buckets.*engine\.workers"
-    with pytest.raises(EngineError, match=message):
-        results.extend(engine(retries=1).map(partial(die_at, 4, str(log)), ITEMS, "working", "tasks"))
+    message = r"working: worker processes died, 2 of them over one task.* with \d of 5 tasks to go.*kept.*compute\.partitions.*compute\.workers"
+    with pytest.raises(ComputeError, match=message):
+        results.extend(executor(retries=1).map(partial(die_at, 4, str(log)), ITEMS, "working", "tasks"))
     assert noted(log).count("4") == 2
     assert len(results) == len(set(results))
 
@@ -143,7 +143,7 @@ def all_ended(workers: list[str]) -> Callable[[], bool]:
 def test_workers_end_when_nobody_wants_more_results() -> None:
     import multiprocessing
 
-    results = engine().map(partial(doubled, seconds=0.2), list(range(100)), "doubling", "numbers")
+    results = executor().map(partial(doubled, seconds=0.2), list(range(100)), "doubling", "numbers")
     next(results)
     results.close()  # type: ignore[attr-defined]
     del results

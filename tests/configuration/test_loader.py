@@ -150,6 +150,7 @@ x:
         ("data: s3://bucket/out\n", "the address of a store, expected a local folder"),
         ("data: null\n", "'data' is missing"),
         ("raw: 3\n", "'raw' is 3, expected the name of a folder"),
+        ("buckets: s3://shop/tables\n", "'buckets' has become 'partitions'. Write partitions: s3://shop/tables"),
     ],
 )
 def test_folders_of_a_run(text: str, said: str, load: Load) -> None:

@@ -10,13 +10,13 @@ from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog
 from kedro.io.core import AbstractDataset
 
-from price_fusion.datasets.buckets import BucketsDataset, TableBucketsDataset
 from price_fusion.datasets.checkpoint import CheckpointDataset
 from price_fusion.datasets.embedding_table import EmbeddingTableDataset
 from price_fusion.datasets.ensemble import EnsembleDataset
 from price_fusion.datasets.export_folder import ExportDataset
 from price_fusion.datasets.fabricated_sample import FabricatedSampleDataset
 from price_fusion.datasets.fold_models import FoldModelsDataset
+from price_fusion.datasets.partitions import PartitionsDataset, TablePartitionsDataset
 from price_fusion.datasets.whole_file import WholeFileDataset
 from price_fusion.parameters import parse_project_parameters
 from price_fusion.pipeline_registry import build_pipelines
@@ -25,8 +25,8 @@ from price_fusion.settings import CONFIG_LOADER_ARGS
 CONF = Path(__file__).parents[2] / "conf"
 WHOLE = (
     WholeFileDataset,
-    BucketsDataset,
-    TableBucketsDataset,
+    PartitionsDataset,
+    TablePartitionsDataset,
     CheckpointDataset,
     EmbeddingTableDataset,
     EnsembleDataset,
@@ -54,9 +54,9 @@ def test_every_saved_dataset_promises_whole_files(
 ) -> None:
     monkeypatch.setenv("PRICE_FUSION_RAW", str(tmp_path))  # conf/amazon_subset wants one
     found = dict(saved_datasets(environment))
-    in_buckets = {"train_sample_buckets", "moe.prediction_buckets", "moe.ordered_predictions"}
+    in_partitions = {"train_sample_partitions", "moe.prediction_partitions", "moe.ordered_predictions"}
     in_memory = {"train_samples", "split_table", "moe.predictions", "leaderboard"}
-    assert {"moe.checkpoint", "moe.metrics"} | (in_buckets if environment == "ray" else in_memory) <= set(found)
+    assert {"moe.checkpoint", "moe.metrics"} | (in_partitions if environment == "ray" else in_memory) <= set(found)
     wrong = {name: type(dataset).__qualname__ for name, dataset in found.items() if not isinstance(dataset, WHOLE)}
     assert not wrong, f"wrap in price_fusion.datasets.WholeFileDataset: {wrong}"
 

@@ -23,7 +23,7 @@ from price_fusion.runs.project_facts import ProjectFacts, current_project
 from price_fusion.storage import digests
 from support.whole import whole
 
-PARAMETERS: dict[str, Any] = {"params:seed": 41, "params:rate": {"first": 0.5, "last": 0.1}, "params:engine": "local"}
+PARAMETERS: dict[str, Any] = {"params:seed": 41, "params:rate": {"first": 0.5, "last": 0.1}, "params:compute": "local"}
 SAVED = ("table", "model", "scores")
 
 
@@ -62,7 +62,7 @@ class Small:
 
         pipeline = Pipeline(
             [
-                node("draw", ["products", "params:seed", "params:engine"], "drawn"),
+                node("draw", ["products", "params:seed", "params:compute"], "drawn"),
                 node("keep", ["drawn"], "table"),
                 node("fit", ["table", "params:rate"], "model"),
                 node("score", ["table", "model"], "scores"),
@@ -90,7 +90,7 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_nothing_is_made_again_while_nothing_has_changed(small: Small, caplog: pytest.LogCaptureFixture) -> None:
     assert small.run() == ["draw", "keep", "fit", "score"]
     assert small.run(only_missing=True) == []
-    assert small.run(only_missing=True, engine="another") == []
+    assert small.run(only_missing=True, compute="another") == []
     later = small.products.stat().st_mtime_ns + 10**12
     os.utime(small.products, ns=(later, later))
     assert small.run(only_missing=True) == []

@@ -1,4 +1,4 @@
-"""Products in buckets follow from the entries of the products in memory."""
+"""Products in partitions follow from the entries of the products in memory."""
 
 import pytest
 from kedro.io import DataCatalog, MemoryDataset

@@ -126,7 +126,7 @@ class _Context(KedroContext):  # type: ignore[misc]
 def _catalog_text() -> str:
     """The catalog of ``conf/base`` as JSON, in a folder of no example."""
     loader = OmegaConfigLoader(conf_source=str(REPOSITORY / "conf"), env="base", **CONFIG_LOADER_ARGS)
-    folders = {"raw": f"{HOME}/raw", "data": f"{HOME}/data", "buckets": f"{HOME}/buckets"}
+    folders = {"raw": f"{HOME}/raw", "data": f"{HOME}/data", "partitions": f"{HOME}/partitions"}
     loader["globals"] = {**loader["globals"], **folders, "seed": 0}
     return json.dumps(loader["catalog"])
 

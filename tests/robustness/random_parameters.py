@@ -126,7 +126,7 @@ def _of(declared: Raw, listed: list[str]) -> st.SearchStrategy[Raw]:
         ),
         "ensemble": _ensemble(listed),
         "report": st.just({"images": None}),
-        "engine": st.just({"kind": "local"}),  # runs in buckets have other pipelines, and tests of their own
+        "compute": st.just({"executor": "local"}),  # runs in partitions have other pipelines, and tests of their own
         "model_card": st.just({"owner": "a *shop*", "notes": None}),
         "final_fit": st.booleans(),
         "comparison": section(ComparisonParameters, tabicl_checkpoint=st.just("")),

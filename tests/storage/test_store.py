@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from price_fusion.errors import MissingPackageError, StorageError
-from price_fusion.storage.buckets.parts import parquet_bytes
+from price_fusion.storage.partitions.parts import parquet_bytes
 from price_fusion.storage.store import Store
 from support.cluster import forget_stores, object_store, use_store
 

@@ -20,9 +20,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from price_fusion.storage.buckets.parts import BucketPlan, Summary, Tables
+from price_fusion.storage.partitions.parts import PartitionPlan, Summary, Tables
 
-BUCKETS, PARTS = 3, 5
+PARTITIONS, PARTS = 3, 5
 TESTS = Path(__file__).parents[1]
 FASTER = {
     "RAY_AUTH_MODE": "disabled",  # Ray would write a token into the home folder
@@ -98,9 +98,9 @@ def add_node(cluster: Any) -> Any:
 
 
 def make_part(
-    log: str, buckets: int, part: int, *, seed: int = 0, fails_at: int | None = None, dies_at: int | None = None
+    log: str, partitions: int, part: int, *, seed: int = 0, fails_at: int | None = None, dies_at: int | None = None
 ) -> tuple[Tables, Summary]:
-    """Rows for some of the buckets, always the same; each call leaves a line in a file."""
+    """Rows for some of the partitions, always the same; each call leaves a line in a file."""
     note(log, part)
     if part == fails_at:
         raise ValueError(f"part {part}")
@@ -108,16 +108,16 @@ def make_part(
         os.kill(os.getpid(), signal.SIGKILL)
     generator = np.random.default_rng((seed, part))
     tables = {}
-    for bucket in range(part % 2, buckets):
+    for partition in range(part % 2, partitions):
         ids = generator.integers(0, 1_000, 40 + part)
-        tables[bucket] = pa.table({"id": ids, "vector": pa.array([row.tobytes() for row in ids], pa.binary(8))})
+        tables[partition] = pa.table({"id": ids, "vector": pa.array([row.tobytes() for row in ids], pa.binary(8))})
     return tables, {"part": part}
 
 
-def plan_of(log: Path, recipe: str = "a", **options: Any) -> BucketPlan:
-    """A small table in buckets."""
-    task = partial(make_part, str(log), BUCKETS, **options)
-    return BucketPlan(task, PARTS, BUCKETS, recipe, {"about": "tests"})
+def plan_of(log: Path, recipe: str = "a", **options: Any) -> PartitionPlan:
+    """A small table in partitions."""
+    task = partial(make_part, str(log), PARTITIONS, **options)
+    return PartitionPlan(task, PARTS, PARTITIONS, recipe, {"about": "tests"})
 
 
 def note(log: str, what: object) -> None:

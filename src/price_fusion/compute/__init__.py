@@ -1,6 +1,6 @@
-"""Engines: what runs tasks. Each takes the same tasks, one a bucket or part, and gives the same results."""
+"""Executors: what runs tasks. Each takes the same tasks, one a partition or part, and gives the same results."""
 
-from price_fusion.compute.executor import Engine
-from price_fusion.compute.factory import engine_of
+from price_fusion.compute.executor import Executor
+from price_fusion.compute.factory import executor_of
 
-__all__ = ["Engine", "engine_of"]
+__all__ = ["Executor", "executor_of"]

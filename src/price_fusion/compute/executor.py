@@ -1,4 +1,4 @@
-"""What engines have in common."""
+"""What executors have in common."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Protocol, TypeVar
 
-from price_fusion.errors import EngineError
+from price_fusion.errors import ComputeError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Engine(Protocol):
+class Executor(Protocol):
     """Runs tasks, several at a time."""
 
     def map(self, task: Callable[[Item], Result], items: Sequence[Item], label: str, unit: str) -> Iterator[Result]:
@@ -29,7 +29,7 @@ class Engine(Protocol):
             unit: what is counted.
 
         Raises:
-            EngineError: if a worker died too often, or memory does not suffice.
+            ComputeError: if a worker died too often, or memory does not suffice.
             PriceFusionError: that a task raised; others that run are waited for first, so that what they finish is kept.
         """
 
@@ -51,9 +51,9 @@ def has_failed(future: Future[Result]) -> bool:
     return future.exception() is not None
 
 
-def out_of_memory(what: str) -> EngineError:
+def out_of_memory(what: str) -> ComputeError:
     """The error for workers that died, or did not get the memory that they asked for."""
-    return EngineError(
-        f"{what}. What is finished is kept. Raise engine.buckets, so that a task holds less, or lower engine.workers, so that "
-        "fewer are in memory at a time; engine.retries says how often a task is begun again. Then give the same command again."
+    return ComputeError(
+        f"{what}. What is finished is kept. Raise compute.partitions, so that a task holds less, or lower compute.workers, so that "
+        "fewer are in memory at a time; compute.retries says how often a task is begun again. Then give the same command again."
     )

@@ -1,22 +1,22 @@
-"""The engine that runs tasks, as parameters ask for it."""
+"""The executor that runs tasks, as parameters ask for it."""
 
 from __future__ import annotations
 
-from price_fusion.compute.executor import Engine
-from price_fusion.parameters.engine import EngineParameters
+from price_fusion.compute.executor import Executor
+from price_fusion.parameters.compute import ComputeParameters
 
 
-def engine_of(parameters: EngineParameters) -> Engine:
-    """The engine that parameters ask for.
+def executor_of(parameters: ComputeParameters) -> Executor:
+    """The executor that parameters ask for.
 
     Raises:
         MissingPackageError: if it is Ray, which is not installed.
-        EngineError: if it is Ray, and the cluster cannot be reached.
+        ComputeError: if it is Ray, and the cluster cannot be reached.
     """
-    if parameters.kind == "ray":
-        from price_fusion.compute.ray import RayEngine
+    if parameters.executor == "ray":
+        from price_fusion.compute.ray import RayExecutor
 
-        return RayEngine(parameters)
-    from price_fusion.compute.local import LocalEngine
+        return RayExecutor(parameters)
+    from price_fusion.compute.local import LocalExecutor
 
-    return LocalEngine(parameters)
+    return LocalExecutor(parameters)

@@ -21,24 +21,24 @@ import fsspec
 
 from price_fusion.compute.executor import has_failed, out_of_memory, run_task
 from price_fusion.compute.progress import tracked
-from price_fusion.parameters.engine import EngineParameters
+from price_fusion.parameters.compute import ComputeParameters
 
-IMPORTED = ("torch", "price_fusion.data.buckets.bucket_alignment", "price_fusion.prediction.bucket_scoring")
+IMPORTED = ("torch", "price_fusion.data.partitions.partition_alignment", "price_fusion.prediction.partition_scoring")
 """What the server that workers are forked from imports, once, before there are any: it takes seconds."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class LocalEngine:
+class LocalExecutor:
     """As many processes as ``workers`` says; with one, this process itself."""
 
-    def __init__(self, parameters: EngineParameters) -> None:
+    def __init__(self, parameters: ComputeParameters) -> None:
         self.workers = parameters.workers or len(os.sched_getaffinity(0))
         self.retries = parameters.retries
 
     def map(self, task: Callable[[Item], Result], items: Sequence[Item], label: str, unit: str) -> Iterator[Result]:
-        """As in ``Engine``."""
+        """As in ``Executor``."""
         return tracked(self._results(task, items, label), label, unit, total=len(items))
 
     def _results(self, task: Callable[[Item], Result], items: Sequence[Item], label: str) -> Iterator[Result]:

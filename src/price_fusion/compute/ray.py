@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 from price_fusion.compute.executor import has_failed, out_of_memory, run_task
 from price_fusion.compute.progress import tracked
-from price_fusion.errors import EngineError, MissingPackageError
-from price_fusion.parameters.engine import EngineParameters
+from price_fusion.errors import ComputeError, MissingPackageError
+from price_fusion.parameters.compute import ComputeParameters
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -25,21 +25,21 @@ PATIENCE = 5.0
 """Seconds that the head of a cluster has to answer; Ray itself waits for minutes."""
 
 
-class RayEngine:
+class RayExecutor:
     """A task takes one processor core of the cluster. Connecting to it is part of the construction.
 
     Raises:
         MissingPackageError: if Ray is not installed.
-        EngineError: if the cluster cannot be reached.
+        ComputeError: if the cluster cannot be reached.
     """
 
-    def __init__(self, parameters: EngineParameters) -> None:
+    def __init__(self, parameters: ComputeParameters) -> None:
         self._ray = connected(parameters)
         self.workers = parameters.workers
         self.retries = parameters.retries
 
     def map(self, task: Callable[[Item], Result], items: Sequence[Item], label: str, unit: str) -> Iterator[Result]:
-        """As in ``Engine``."""
+        """As in ``Executor``."""
         return tracked(self._results(task, items, label), label, unit, total=len(items))
 
     def _results(self, task: Callable[[Item], Result], items: Sequence[Item], label: str) -> Iterator[Result]:
@@ -91,19 +91,19 @@ class RayEngine:
             message = f"{label}: workers died {self.retries + 1} times (killed, out of memory, or crashed), {left}"
             raise out_of_memory(message) from error
         except errors.RayError as error:
-            raise EngineError(
+            raise ComputeError(
                 f"{label}: the Ray cluster lost a task ({_first_line(error)}), {left}. What is finished is kept. "
-                "See that the machines of the cluster are up (ray status), raise engine.retries if they come and go, and "
+                "See that the machines of the cluster are up (ray status), raise compute.retries if they come and go, and "
                 "give the same command again."
             ) from error
 
 
-def connected(parameters: EngineParameters) -> Any:
+def connected(parameters: ComputeParameters) -> Any:
     """The module ``ray``, connected to a cluster: the one of this process, of the address, that Ray finds, or a new one.
 
     Raises:
         MissingPackageError: if Ray is not installed.
-        EngineError: if the cluster cannot be reached.
+        ComputeError: if the cluster cannot be reached.
     """
     ray = _imported(parameters)
     if ray.is_initialized():
@@ -117,7 +117,7 @@ def connected(parameters: EngineParameters) -> Any:
     return ray
 
 
-def _imported(parameters: EngineParameters) -> Any:
+def _imported(parameters: ComputeParameters) -> Any:
     # What Ray reads once, as it is imported: no statistics sent home; the default of a version to come, which warns until
     # it is chosen; and an end to retries of tasks that run out of memory, for which there is none by default.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -128,12 +128,12 @@ def _imported(parameters: EngineParameters) -> Any:
         import ray.exceptions
     except ImportError as error:
         raise MissingPackageError(
-            "engine.kind is 'ray', and Ray is not installed: pip install 'price-fusion[ray]'."
+            "compute.executor is 'ray', and Ray is not installed: pip install 'price-fusion[ray]'."
         ) from error
     return ray
 
 
-def _connect_or_start(ray: Any, parameters: EngineParameters) -> None:
+def _connect_or_start(ray: Any, parameters: ComputeParameters) -> None:
     try:
         _init(ray, num_cpus=parameters.workers, object_spilling_directory=parameters.spill)
     except ValueError:
@@ -146,9 +146,9 @@ def _connect(ray: Any, address: str) -> None:
         _knock(address)
         _init(ray, address=address)
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-        raise EngineError(
+        raise ComputeError(
             f"{address}: no Ray cluster answers there ({_first_line(error)}). Start one (ray start --head), correct "
-            "engine.address or the environment variable RAY_ADDRESS, or set neither for a cluster of this machine alone."
+            "compute.address or the environment variable RAY_ADDRESS, or set neither for a cluster of this machine alone."
         ) from error
 
 

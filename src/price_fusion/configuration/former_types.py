@@ -13,6 +13,12 @@ _WRAPPED = {
     "whole_files.WholeYAMLDataset": "yaml.YAMLDataset",
 }
 """By the end of their path, the types that do the same inside ``WholeFileDataset``."""
+_RENAMED = {
+    "buckets.BucketsDataset": "PartitionsDataset",
+    "BucketsDataset": "PartitionsDataset",
+    "buckets.TableBucketsDataset": "TablePartitionsDataset",
+    "TableBucketsDataset": "TablePartitionsDataset",
+}
 _PACKAGE = "price_fusion.datasets."
 
 
@@ -25,6 +31,8 @@ def successor(path: str) -> str | None:
             f"{_WRAPPED[kind]}, filepath: ...}} with the other arguments of the entry; validator and metadata stay beside type. "
             "Leave made_from out: it follows from the pipeline."
         )
+    if kind in _RENAMED:
+        return f"which has become {_PACKAGE}{_RENAMED[kind]}. Write that."
     if kind == "raw_digests.RawDigestsDataset":
         return "which is not needed any more. Remove the entry."
     return None

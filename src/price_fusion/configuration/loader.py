@@ -56,6 +56,11 @@ class ProjectConfigLoader(OmegaConfigLoader):
     def _with_folders(self, found: dict[str, Any]) -> dict[str, Any]:
         """Globals with ``~`` and ``file://`` in the names of folders spelt out."""
         self._warn_of_unread_files()
+        if "buckets" in found:
+            raise ParameterError(
+                f"globals.yml: 'buckets' has become 'partitions'. Write partitions: {found['buckets']}; tables that are there "
+                "are made again."
+            )
         for name in _FOLDERS:
             value = found.get(name)
             if not isinstance(value, str) or not value:
@@ -66,8 +71,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
                 )
         if "://" in (data := found["data"].removeprefix("file://")):
             raise ParameterError(
-                f"globals.yml: data is {data!r}, the address of a store, expected a local folder: runs write there. Tables of "
-                "runs with engine.buckets may be in a store: name it as 'buckets' (docs/scale.md)."
+                f"globals.yml: data is {data!r}, the address of a store, expected a local folder: runs write there. Tables in "
+                "partitions may be in a store: name it as 'partitions' (docs/scale.md)."
             )
         changed = {name: _local(value) for name, value in found.items() if isinstance(value, str)}
         return {**found, **changed}

@@ -42,7 +42,7 @@ def alignment_table(report: Mapping[str, Any]) -> Table:
         f"{report['rows_in_all_sources']:,} in all sources, {report['rows_in_no_source']:,} in none; "
         f"{report['duplicate_ids']} duplicate ids"
     )
-    if report["groups_of_several"] is not None:  # in buckets nobody counts them
+    if report["groups_of_several"] is not None:  # in partitions nobody counts them
         title += f", {report['groups_of_several']:,} groups that share an image or text"
     if report["suspicions"] is not None:
         title += f"; {report['suspicions']} likely mistake(s) reported"

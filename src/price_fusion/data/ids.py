@@ -217,7 +217,7 @@ def listed(ids: ArrayLike) -> str:
 def likeness(text: str) -> str:
     """What is left of an id without leading zeros, a ``.0`` at the end, capitals, blanks and other ways to write a letter.
 
-    The one comparison of ids that look alike, in memory and in buckets; a microsecond each. Letters are compared as Unicode's compatibility caseless match does (NFKC, case folded): ``STRASSE`` and ``straße`` are alike.
+    The one comparison of ids that look alike, in memory and in partitions; a microsecond each. Letters are compared as Unicode's compatibility caseless match does (NFKC, case folded): ``STRASSE`` and ``straße`` are alike.
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return _DECIMALS.sub("", "".join(folded.split())).lstrip("0")

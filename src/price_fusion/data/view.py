@@ -14,7 +14,7 @@ from price_fusion.parameters import Source
 
 
 class TableView(Protocol):
-    """N rows of one source: an ``EmbeddingTable``, or one bucket of many."""
+    """N rows of one source: an ``EmbeddingTable``, or one partition of many."""
 
     @property
     def source(self) -> str:

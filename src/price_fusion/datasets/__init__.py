@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 MODULES = {
-    "BucketsDataset": "buckets",
+    "PartitionsDataset": "partitions",
     "CheckpointDataset": "checkpoint",
     "EmbeddingFilesDataset": "embedding_files",
     "EmbeddingTableDataset": "embedding_table",
@@ -24,7 +24,7 @@ MODULES = {
     "RunFolderDataset": "working_folder",
     "SafeCSVDataset": "safe_csv",
     "SpillFolderDataset": "working_folder",
-    "TableBucketsDataset": "buckets",
+    "TablePartitionsDataset": "partitions",
     "TuningFolderDataset": "working_folder",
     "WholeFileDataset": "whole_file",
 }

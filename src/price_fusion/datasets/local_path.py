@@ -19,7 +19,7 @@ def local_path(filepath: str) -> Path:
     if protocol != "file":
         raise DatasetFileError(
             f"{filepath}: the address of a store, expected a path on a disk. Copy the files to a disk, or mount the store as a "
-            "folder. With engine.buckets, stores are read by price_fusion.datasets.ProductFilesDataset and "
+            "folder. With compute.partitions, stores are read by price_fusion.datasets.ProductFilesDataset and "
             "ParquetEmbeddingsDataset (docs/scale.md)."
         )
     return Path(path)

@@ -7,8 +7,8 @@ from typing import Any, Literal, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
-from price_fusion.data.buckets.parquet_embeddings import ParquetEmbeddings
-from price_fusion.data.buckets.product_files import ProductFiles, found_files
+from price_fusion.data.partitions.parquet_embeddings import ParquetEmbeddings
+from price_fusion.data.partitions.product_files import ProductFiles, found_files
 from price_fusion.data.products import ProductRows
 from price_fusion.data.readers.column_names import ColumnNames
 from price_fusion.data.readers.layout import Layout
@@ -30,7 +30,7 @@ class RawFilesDataset(AbstractDataset[NoReturn, Any]):
 
 
 class ProductFilesDataset(RawFilesDataset):
-    """Products of a CSV or parquet file, or of a folder of parquet files, for runs with ``engine.buckets``.
+    """Products of a CSV or parquet file, or of a folder of parquet files, for runs with ``compute.partitions``.
 
     Args:
         filepath: the file or folder, or an address in an object store.
@@ -84,7 +84,7 @@ class ProductFilesDataset(RawFilesDataset):
 
 
 class ParquetEmbeddingsDataset(RawFilesDataset):
-    """Embeddings in parquet files of one folder, for runs with ``engine.buckets``.
+    """Embeddings in parquet files of one folder, for runs with ``compute.partitions``.
 
     Args:
         filepath: the folder, or its address in an object store; partitions are folders in it.

@@ -14,7 +14,7 @@ from price_fusion.data.ids import id_column
 from price_fusion.data.readers.column_names import ColumnNames
 from price_fusion.datasets.errors import kedro_errors
 from price_fusion.datasets.formulas import IDS, quoting_of, without_formulas
-from price_fusion.storage.buckets.ordered import OrderedRows, write_ordered_csv
+from price_fusion.storage.partitions.ordered import OrderedRows, write_ordered_csv
 
 
 class SafeCSVDataset(CSVDataset):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""What follows the catalog entries ``train_products`` and ``test_products``: products in buckets, and embeddings without ids."""
+"""What follows the catalog entries ``train_products`` and ``test_products``: products in partitions, and embeddings without ids."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _files(catalog: CatalogProtocol[Any, Any], products: str, name: str) -> Prod
     if not isinstance(dataset, ProductTableDataset):
         raise ParameterError(
             f"catalog entry {products!r}: found {type(dataset).__name__}, of which no file is known that could be read piece by "
-            f"piece (engine.buckets), expected a ProductTableDataset. Write it so, or add an entry {name!r} of the type "
+            f"piece (compute.partitions), expected a ProductTableDataset. Write it so, or add an entry {name!r} of the type "
             "price_fusion.datasets.ProductFilesDataset."
         )
     return dataset.in_pieces()

@@ -4,6 +4,7 @@ Every model forbids unknown fields, so that a misspelt key stops a run before it
 the whole of ``parameters.yml``; the other classes are the parts of it that single nodes ask for.
 """
 
+from price_fusion.parameters.compute import ComputeParameters
 from price_fusion.parameters.data import (
     CheckParameters,
     ColumnSourceParameters,
@@ -14,7 +15,6 @@ from price_fusion.parameters.data import (
     SourceParameters,
     SplittingParameters,
 )
-from price_fusion.parameters.engine import EngineParameters
 from price_fusion.parameters.evaluation import (
     ESTIMATOR_KINDS,
     AblationParameters,
@@ -56,10 +56,10 @@ __all__ = [
     "CheckParameters",
     "ColumnSourceParameters",
     "ComparisonParameters",
+    "ComputeParameters",
     "ConcatFusion",
     "CrossValidationParameters",
     "Dimension",
-    "EngineParameters",
     "EnsembleParameters",
     "EnsemblePreset",
     "EstimatorKind",

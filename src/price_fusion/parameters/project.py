@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from price_fusion.errors import ParameterError
 from price_fusion.parameters.base import NAMES_OF_MODULES, Name, Parameters
+from price_fusion.parameters.compute import ComputeParameters
 from price_fusion.parameters.data import (
     ColumnSourceParameters,
     FabricationParameters,
@@ -18,7 +19,6 @@ from price_fusion.parameters.data import (
     Source,
     SplittingParameters,
 )
-from price_fusion.parameters.engine import EngineParameters
 from price_fusion.parameters.evaluation import (
     ESTIMATOR_KINDS,
     AblationParameters,
@@ -29,6 +29,7 @@ from price_fusion.parameters.evaluation import (
     IntervalParameters,
     PriceGroupParameters,
 )
+from price_fusion.parameters.former_names import problems_of_former_names
 from price_fusion.parameters.leaks import LeakParameters
 from price_fusion.parameters.models import ModelParameters
 from price_fusion.parameters.reports import ModelCardParameters, ReportParameters
@@ -88,7 +89,7 @@ class ProjectParameters(BaseModel):
     report: ReportParameters = ReportParameters()
     model_card: ModelCardParameters = ModelCardParameters()
     tracking: TrackingParameters = TrackingParameters()
-    engine: EngineParameters = EngineParameters()
+    compute: ComputeParameters = ComputeParameters()
     tuning: TuningParameters = TuningParameters()
 
     def variant(self, name: str) -> VariantParameters:
@@ -140,6 +141,8 @@ def parse_project_parameters(raw: Mapping[str, Any], own_pipelines: Collection[s
     declared = [str(name) for name in variants] if isinstance(variants, list | tuple) else []
     own = set(own_pipelines) - {*known, *declared}
     raw = {key: value for key, value in raw.items() if key not in own}
+    if former := problems_of_former_names(raw):
+        raise ParameterError("\n".join(former))
     problems = [
         f"{key}: neither a section nor a variant{did_you_mean(key, [*known, *declared, *sorted(own)])}"
         for key in raw

@@ -33,6 +33,6 @@ def sample_in_words(rows: int, of: int) -> str:
     if rows == of:
         return ""
     return (
-        f"Figures are of a random sample: {rows:,} of {of:,} labelled products are in memory (engine.rows_in_memory). So are "
+        f"Figures are of a random sample: {rows:,} of {of:,} labelled products are in memory (compute.rows_in_memory). So are "
         "baselines, ensembles and whatever repeats a training."
     )

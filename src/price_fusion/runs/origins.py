@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 Catalog = CatalogProtocol[Any, Any]
 
-ELSEWHERE = ("params:engine",)
+ELSEWHERE = ("params:compute",)
 """Parameters that say where work is done, and change no output."""
 SHOWN = 6
 """Names that a message lists; the others are counted."""

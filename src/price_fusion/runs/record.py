@@ -36,7 +36,7 @@ PACKAGES = ("kedro", "numpy", "pandas", "pyarrow", "pydantic", "safetensors", "s
 GIT_SECONDS = 5
 """After which git counts as absent."""
 MANIFESTS = ("manifest.json", "_manifest.json")
-"""What names all files of a folder: of embedding tables and ensembles, of tables in buckets."""
+"""What names all files of a folder: of embedding tables and ensembles, of tables in partitions."""
 ERROR_LENGTH = 500
 """Characters of an error's message at most."""
 METRICS = (".metrics", ".out_of_fold_metrics")

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from pydantic import JsonValue
 
-from price_fusion.data.buckets.table_buckets import TableBuckets
+from price_fusion.data.partitions.table_partitions import TablePartitions
 from price_fusion.data.roles import EVALUATED, TrainedModel, pipeline_of, roles_of_final_fit
 from price_fusion.errors import CheckpointError, ComparisonError
 from price_fusion.models.checkpoint import (
@@ -32,13 +32,13 @@ from price_fusion.models.checkpoint import (
 from price_fusion.models.estimators import Estimator, EstimatorOptions, load_estimator, refit_estimator
 from price_fusion.models.features import features_from_tables
 from price_fusion.models.folds import NETWORK, FoldFolder, FoldModels
-from price_fusion.parameters import EngineParameters, TrainParameters, VariantParameters
+from price_fusion.parameters import ComputeParameters, TrainParameters, VariantParameters
 from price_fusion.prediction.ensemble import Ensemble, EnsembleDraft, EnsembleMember, final_ensemble, model_file
 from price_fusion.selection.cross_validation import FoldTask, LabelledData, run_tasks
-from price_fusion.storage.buckets.parts import Buckets
-from price_fusion.training.loader.bucket_data import StreamedRows
+from price_fusion.storage.partitions.parts import Partitions
+from price_fusion.training.loader.partition_data import StreamedRows
 from price_fusion.training.loader.training_data import TrainingData, training_data
-from price_fusion.training.processes.bucket_training import train_buckets
+from price_fusion.training.processes.partition_training import train_partitions
 from price_fusion.training.recipe import WITHOUT_EFFECT, data_fingerprints, final_fingerprints, recipe
 from price_fusion.training.run_folder import RunFolder
 from price_fusion.training.trainer import train_variant
@@ -75,29 +75,29 @@ def streamed_final_checkpoint(
     labelled: LabelledData,
     where: TrainParameters,
     run: RunFolder,
-    buckets: tuple[Buckets, Mapping[str, TableBuckets]],
-    engine: EngineParameters,
+    partitions: tuple[Partitions, Mapping[str, TablePartitions]],
+    compute: ComputeParameters,
 ) -> Checkpoint:
-    """Repeat a variant's training on all labelled rows of tables in buckets, which are streamed.
+    """Repeat a variant's training on all labelled rows of tables in partitions, which are streamed.
 
     Args:
         evaluated: the checkpoint that was evaluated.
         labelled: the data that it was trained on, or a sample which says what the whole is.
         where: as of ``final_checkpoint``.
         run: likewise.
-        buckets: the sample table, and the tables of all sources of the checkpoint.
-        engine: who trains, and the memory for windows.
+        partitions: the sample table, and the tables of all sources of the checkpoint.
+        compute: who trains, and the memory for windows.
 
     Raises:
-        As ``final_checkpoint`` and ``train_buckets``.
+        As ``final_checkpoint`` and ``train_partitions``.
     """
     refuse_other_data(evaluated, labelled)
     header, training, train = evaluated.header, _training_of(evaluated), _train_of(evaluated, where)
-    samples, tables = buckets
+    samples, tables = partitions
     of_model = {name: labelled.tables[name] for name in header.sources}
     data = {**final_fingerprints(labelled.samples, of_model), EVALUATED: checkpoint_digest(evaluated)}
     _log_repeat(evaluated, samples.rows, logging.INFO)
-    fitted = train_buckets(
+    fitted = train_partitions(
         header.variant,
         VariantParameters(sources=tuple(header.sources), model=header.model, train=train),
         samples,
@@ -105,7 +105,7 @@ def streamed_final_checkpoint(
         StreamedRows(data, split=None, epoch_products=training.epoch_rows),
         seed=training.seed,
         run=run,
-        engine=engine,
+        compute=compute,
     )
     return replace(fitted.checkpoint, calibration=evaluated.calibration)
 

@@ -1,1 +1,1 @@
-"""Files that are whole or absent, their digests, one writer a folder, and tables in buckets."""
+"""Files that are whole or absent, their digests, one writer a folder, and tables in partitions."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from price_fusion.errors import DataError, EngineError, StorageError
+from price_fusion.errors import ComputeError, DataError, StorageError
 from price_fusion.storage.files import storage_errors
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def duckdb_errors(origin: str, folder: Path) -> Iterator[None]:
 
     Raises:
         StorageError: if what DuckDB spills goes beyond the disk, or the input cannot be reached.
-        EngineError: if its memory does not suffice.
+        ComputeError: if its memory does not suffice.
         DataError: if the input is malformed.
     """
     import duckdb
@@ -111,8 +111,8 @@ def duckdb_errors(origin: str, folder: Path) -> Iterator[None]:
         if _is_of_space(error, folder):
             raise _no_space(message, origin, folder) from error
         if isinstance(error, duckdb.OutOfMemoryException):
-            raise EngineError(
-                f"{origin}: DuckDB needs more memory than it has ({_first_line(message)}). Raise engine.memory_gb, or free some "
+            raise ComputeError(
+                f"{origin}: DuckDB needs more memory than it has ({_first_line(message)}). Raise compute.memory_gb, or free some "
                 "memory, and give the same command again."
             ) from error
         if isinstance(error, duckdb.IOException):
@@ -139,8 +139,8 @@ def _no_space(message: str, origin: str, folder: Path) -> StorageError:
     free = shutil.disk_usage(next(one for one in (folder, *folder.parents) if one.exists())).free / 1e9
     return StorageError(
         f"{folder}: could not hold what DuckDB puts there while it works on {origin} ({_first_line(message)}; {free:.2f} GB "
-        "free on its disk). What is finished is kept. Free some space, name a folder on a larger disk as engine.spill, or "
-        "raise engine.memory_gb, and give the same command again."
+        "free on its disk). What is finished is kept. Free some space, name a folder on a larger disk as compute.spill, or "
+        "raise compute.memory_gb, and give the same command again."
     )
 
 

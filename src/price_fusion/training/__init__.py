@@ -1,1 +1,1 @@
-"""The training engine: devices, features, the training loop, and what it leaves on disk."""
+"""The training compute: devices, features, the training loop, and what it leaves on disk."""

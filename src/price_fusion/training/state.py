@@ -92,7 +92,7 @@ def describe_run(
         else torch.cuda.get_device_name(device),
         "threads": torch.get_num_threads() if on_cpu else None,
         "bf16": bf16,
-        "engine.training_processes": processes,
+        "compute.training_processes": processes,
     }
 
 

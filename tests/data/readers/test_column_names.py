@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from price_fusion.data.buckets.product_files import ProductFiles, opened
+from price_fusion.data.partitions.product_files import ProductFiles, opened
 from price_fusion.data.products import ProductRows, read_products
 from price_fusion.data.readers.column_names import ColumnNames
 from price_fusion.datasets import SafeCSVDataset
@@ -29,7 +29,7 @@ def shop(tmp_path: Path) -> Path:
     return path
 
 
-def in_buckets(path: Path, tmp_path: Path, names: ColumnNames, *, labelled: bool, rows: ProductRows) -> pd.DataFrame:
+def in_partitions(path: Path, tmp_path: Path, names: ColumnNames, *, labelled: bool, rows: ProductRows) -> pd.DataFrame:
     workspace = Workspace(tmp_path / "spill", 2 << 30)
     try:
         source = opened(ProductFiles(str(path), labelled, names=names, rows=rows), workspace)
@@ -59,10 +59,10 @@ def test_products_have_the_columns_of_inside(
     assert products["catalog_content"].tolist() == texts
     assert products["image_link"].tolist() == links
     assert products["brand"].tolist() == ["Acme", "Acme"]
-    buckets = in_buckets(shop, tmp_path, names, labelled=True, rows="labelled")
-    assert set(buckets) == set(products)
+    partitions = in_partitions(shop, tmp_path, names, labelled=True, rows="labelled")
+    assert set(partitions) == set(products)
     for name in ("sample_id", "catalog_content", "image_link", "brand"):
-        assert buckets[name].tolist() == products[name].tolist(), name
+        assert partitions[name].tolist() == products[name].tolist(), name
 
 
 def test_rows_without_a_price_are_those_to_be_predicted(shop: Path, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_rows_without_a_price_are_those_to_be_predicted(shop: Path, tmp_path: Pa
     products = read_products(shop, labelled=False, names=names, rows="unlabelled")
     assert products["sample_id"].tolist() == ["B-2"]
     assert "price" not in products
-    assert in_buckets(shop, tmp_path, names, labelled=False, rows="unlabelled")["sample_id"].tolist() == ["B-2"]
+    assert in_partitions(shop, tmp_path, names, labelled=False, rows="unlabelled")["sample_id"].tolist() == ["B-2"]
 
 
 def test_a_file_with_no_price_at_all_has_no_labelled_rows(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Stage ``gathering``, of runs with ``engine.buckets``."""
+"""Stage ``gathering``, of runs with ``compute.partitions``."""
 
 from price_fusion.pipelines.gathering.pipeline import create_pipeline, reading_gathered
 

@@ -1,47 +1,51 @@
-"""From tables in buckets to those in memory that later stages read: all rows, or as many as ``engine.rows_in_memory`` says."""
+"""From tables in partitions to those in memory that later stages read: all rows, or as many as ``compute.rows_in_memory`` says."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from price_fusion.data.buckets.bucket_alignment import merged_alignment, merged_split
-from price_fusion.data.buckets.gathering import draft_gathered, gather_products, gather_samples, split_of
-from price_fusion.data.buckets.table_buckets import TableBuckets
 from price_fusion.data.ids import Ids
+from price_fusion.data.partitions.gathering import draft_gathered, gather_products, gather_samples, split_of
+from price_fusion.data.partitions.partition_alignment import merged_alignment, merged_split
+from price_fusion.data.partitions.table_partitions import TablePartitions
 from price_fusion.data.splits import report_split
 from price_fusion.data.table import TableDraft
 from price_fusion.lazy import pd
-from price_fusion.parameters import EngineParameters, IngestionParameters
-from price_fusion.storage.buckets.parts import Buckets
+from price_fusion.parameters import ComputeParameters, IngestionParameters
 from price_fusion.storage.fingerprint import is_sample
+from price_fusion.storage.partitions.parts import Partitions
 
 
-def gather_labelled(samples: Buckets, rows_in_memory: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def gather_labelled(samples: Partitions, rows_in_memory: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Sample table and split table of the labelled products."""
     return split_of(gather_samples(samples, rows_in_memory))
 
 
-def gather_unlabelled(samples: Buckets, rows_in_memory: int) -> pd.DataFrame:
+def gather_unlabelled(samples: Partitions, rows_in_memory: int) -> pd.DataFrame:
     """Sample table of the products to be predicted."""
     return gather_samples(samples, rows_in_memory)
 
 
-def gather_texts(products: Buckets, samples: pd.DataFrame) -> pd.DataFrame:
+def gather_texts(products: Partitions, samples: pd.DataFrame) -> pd.DataFrame:
     """The products of a sample table as they were read."""
     return gather_products(products, samples)
 
 
 def gather_table(
-    table: TableBuckets, samples: pd.DataFrame, ingestion: IngestionParameters, engine: EngineParameters, spill: Path
+    table: TablePartitions,
+    samples: pd.DataFrame,
+    ingestion: IngestionParameters,
+    compute: ComputeParameters,
+    spill: Path,
 ) -> TableDraft:
     """The embeddings of the products of a sample table; saving the result writes them."""
-    folder = Path(engine.spill) if engine.spill else spill
+    folder = Path(compute.spill) if compute.spill else spill
     return draft_gathered(table, samples, folder, rows_per_shard=ingestion.rows_per_shard)
 
 
 def report_labelled(
-    buckets: Buckets,
+    partitions: Partitions,
     samples: pd.DataFrame,
     split_table: pd.DataFrame,
     ingestion: IngestionParameters,
@@ -50,9 +54,9 @@ def report_labelled(
     **tuned_on: Ids,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Alignment report and split report of all labelled products; where not all are in memory, medians are right to 0.1 %."""
-    alignment = merged_alignment(buckets, ingestion.policy, "train_products")
+    alignment = merged_alignment(partitions, ingestion.policy, "train_products")
     alignment["suspicions"] = len(data_checks["suspicions"])
     if is_sample(samples):
-        return alignment, merged_split(buckets) | {"currency": currency, "rows_in_memory": len(samples)}
+        return alignment, merged_split(partitions) | {"currency": currency, "rows_in_memory": len(samples)}
     alignment["groups_of_several"] = int((samples["group_key"].value_counts() > 1).sum())
     return alignment, report_split(samples, split_table, tuned_on) | {"currency": currency}

@@ -28,19 +28,19 @@ def create_pipeline(sources: Sequence[str], part: str, tuned_sources: Sequence[s
         tuned_sources: sources that list the ids their encoder was tuned on.
     """
     labelled = part == "train"
-    buckets, samples, products = f"{part}_sample_buckets", f"{part}_samples", f"gathered_{part}_products"
+    partitions, samples, products = f"{part}_sample_partitions", f"{part}_samples", f"gathered_{part}_products"
     tables = [f"{source}.{part}_table" for source in sources]
     compared = [] if labelled else ["train_samples", *tables, *(f"{source}.train_table" for source in sources)]
     nodes = [
         Node(
             gather_labelled if labelled else gather_unlabelled,
-            inputs=[buckets, "params:engine.rows_in_memory"],
+            inputs=[partitions, "params:compute.rows_in_memory"],
             outputs=[samples, "split_table"] if labelled else samples,
             name=f"gather_{part}_samples",
         ),
         Node(
             gather_texts,
-            inputs=[f"{part}_product_buckets", samples],
+            inputs=[f"{part}_product_partitions", samples],
             outputs=products,
             name=f"gather_{part}_products",
         ),
@@ -53,7 +53,7 @@ def create_pipeline(sources: Sequence[str], part: str, tuned_sources: Sequence[s
         *(_table(source, part) for source in sources),
     ]
     if labelled:
-        data = {"buckets": buckets, "samples": samples, "split_table": "split_table"}
+        data = {"partitions": partitions, "samples": samples, "split_table": "split_table"}
         data |= {name: f"params:{name}" for name in ("ingestion", "currency")}
         tuned = {source: f"{source}.tuned_on_ids" for source in tuned_sources}
         nodes.append(
@@ -85,7 +85,7 @@ def _table(source: str, part: str) -> Node:
     """Not in the source's namespace, which ends before products are aligned."""
     return Node(
         gather_table,
-        inputs=[f"{source}.{part}_buckets", f"{part}_samples", "params:ingestion", "params:engine", "spill_folder"],
+        inputs=[f"{source}.{part}_partitions", f"{part}_samples", "params:ingestion", "params:compute", "spill_folder"],
         outputs=f"{source}.{part}_table",
         name=f"gather_{source}_{part}_table",
     )

@@ -1,4 +1,4 @@
-"""Train rows streamed from hash buckets, for data that does not fit in memory: window after window, the next one read meanwhile."""
+"""Train rows streamed from partitions, for data that does not fit in memory: window after window, the next one read meanwhile."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from price_fusion.data.buckets.table_buckets import TableBuckets
 from price_fusion.data.ids import Ids
+from price_fusion.data.partitions.table_partitions import TablePartitions
 from price_fusion.errors import DataError
 from price_fusion.models.features import Features, SourceFeatures, source_features
 from price_fusion.parameters import Source
-from price_fusion.storage.buckets.parts import AGAIN, Buckets
+from price_fusion.storage.partitions.parts import AGAIN, Partitions
 from price_fusion.training.loader.feed import Shares, Stretch
 from price_fusion.training.processes.ranks import Ranks
 
 Deal = tuple[tuple[int, ...], ...]
-"""The buckets of a window, by the rank that reads them."""
+"""The partitions of a window, by the rank that reads them."""
 Space = dict[str, NDArray[Any]]
 """Memory that windows take turns in: fresh memory would have to be cleared by the system first."""
 
 
-class BucketRows:
-    """Rows of several buckets, copied into one matrix a source.
+class PartitionRows:
+    """Rows of several partitions, copied into one matrix a source.
 
     Args:
         tables: one per source.
@@ -41,7 +41,7 @@ class BucketRows:
 
     def __init__(
         self,
-        tables: Mapping[str, TableBuckets],
+        tables: Mapping[str, TablePartitions],
         sources: Mapping[str, Source],
         rows: int,
         space: Space | None = None,
@@ -64,14 +64,14 @@ class BucketRows:
             self._structural[name] = _matrix(space, f"columns {name}", rows, declared.structural_columns, "float32")
             self._rows[name] = np.full(rows, -1, np.int64)
 
-    def add(self, bucket: int, frame: pd.DataFrame) -> None:
-        """Append rows of the sample table, all of one bucket."""
+    def add(self, partition: int, frame: pd.DataFrame) -> None:
+        """Append rows of the sample table, all of one partition."""
         place = slice(self._filled, self._filled + len(frame))
         self._filled = place.stop
         self.prices[place] = frame["price"].to_numpy(np.float64) / self._unit
         ids = frame["sample_id"].to_numpy()
         self._ids.append(ids)
-        views = {name: table.bucket(bucket) for name, table in self._tables.items()}
+        views = {name: table.partition(partition) for name, table in self._tables.items()}
         for name, view in views.items():
             rows = np.array(frame[f"row_{name}"], dtype=np.int64)  # torch wants an array that it may write to
             self._rows[name][place] = np.where(rows >= 0, np.arange(place.start, place.stop), -1)
@@ -83,7 +83,7 @@ class BucketRows:
             found = source_features(name, view, self._sources[name], ids, rows)
             for all_rows, there in ((self._vectors[name], found.vectors), (self._structural[name], found.structural)):
                 if all_rows.shape[1]:  # -1 is clipped to a row that nobody looks at
-                    assert isinstance(there, torch.Tensor)  # noqa: S101 - a bucket is one matrix
+                    assert isinstance(there, torch.Tensor)  # noqa: S101 - a partition is one matrix
                     np.take(there.numpy(), rows, axis=0, out=all_rows[place], mode="clip")
 
     @property
@@ -105,20 +105,20 @@ class BucketRows:
         )
 
 
-class BucketFeed:
-    """Train products in random order, a window of buckets at a time; see ``Feed``.
+class PartitionFeed:
+    """Train products in random order, a window of partitions at a time; see ``Feed``.
 
-    An epoch shuffles the buckets, and the products within each window. Each rank reads its own buckets of a window, and gives
+    An epoch shuffles the partitions, and the products within each window. Each rank reads its own partitions of a window, and gives
     each batch as many products as its share of the window: all run out of them together. All of it follows from the
     shuffler and from the manifest, so that ranks agree on it without a word.
 
     Args:
-        samples: the sample table; column ``split``, and ``splits`` in the summary of each bucket.
-        tables: one per source, of as many buckets.
+        samples: the sample table; column ``split``, and ``splits`` in the summary of each partition.
+        tables: one per source, of as many partitions.
         sources: what the model expects of each.
         device: where the model is.
         window_bytes: what the features of a window may take in each process. Two windows are in memory at a time, and the
-            bucket that is being read.
+            partition that is being read.
         split: whose rows; None: all labelled rows.
         epoch_products: how many of them an epoch takes, at random; None: all.
         ranks: who trains.
@@ -127,8 +127,8 @@ class BucketFeed:
 
     def __init__(
         self,
-        samples: Buckets,
-        tables: Mapping[str, TableBuckets],
+        samples: Partitions,
+        tables: Mapping[str, TablePartitions],
         sources: Mapping[str, Source],
         device: torch.device,
         *,
@@ -145,14 +145,14 @@ class BucketFeed:
         self.sources = sources
         self.device = device
         self.ranks = ranks or Ranks()
-        self._counts = [rows_of_split(samples, bucket, split) for bucket in range(samples.count)]
-        self._filled = [bucket for bucket, count in enumerate(self._counts) if count]
+        self._counts = [rows_of_split(samples, partition, split) for partition in range(samples.count)]
+        self._filled = [partition for partition, count in enumerate(self._counts) if count]
         self.window: int | None = max(1, window_bytes // max(1, sum(table.bytes_per_row for table in tables.values())))
         self.rows = sum(self._counts)
         self.products = min(epoch_products or self.rows, self.rows)
 
     def steps(self, batch_size: int) -> int:
-        """Batches of an epoch; a few more or less, as buckets are of different sizes."""
+        """Batches of an epoch; a few more or less, as partitions are of different sizes."""
         return sum(-(-sum(rows) // batch_size) for _, rows in self._taken(self._filled))
 
     def epoch(self, shuffler: torch.Generator, done: int = 0) -> Iterator[Stretch]:
@@ -180,7 +180,7 @@ class BucketFeed:
                 yield self._stretch(read, seed, left[place][0], left[place][2])
                 del read, reading
 
-    def _stretch(self, read: BucketRows, seed: int, number: int, shares: Shares) -> Stretch:
+    def _stretch(self, read: PartitionRows, seed: int, number: int, shares: Shares) -> Stretch:
         """The window of a number, from what this rank has read of it."""
         order = np.random.default_rng([seed, number, self.ranks.rank]).permutation(len(read.prices))
         features = read.features()
@@ -192,23 +192,23 @@ class BucketFeed:
             shares=shares,
         )
 
-    def _read(self, deal: Deal, space: Space) -> BucketRows:
+    def _read(self, deal: Deal, space: Space) -> PartitionRows:
         own = deal[self.ranks.rank]
-        read = BucketRows(
-            self.tables, self.sources, sum(self._counts[bucket] for bucket in own), space, unit=self._unit
+        read = PartitionRows(
+            self.tables, self.sources, sum(self._counts[partition] for partition in own), space, unit=self._unit
         )
-        for bucket in own:
-            rows = sample_rows(self.samples, bucket, self.sources, split=self._split)
-            if len(rows) != self._counts[bucket]:
+        for partition in own:
+            rows = sample_rows(self.samples, partition, self.sources, split=self._split)
+            if len(rows) != self._counts[partition]:
                 raise DataError(
-                    f"{self.samples.url}: bucket {bucket} has {len(rows):,} {self._split or 'labelled'} rows, its manifest says "
-                    f"{self._counts[bucket]:,}. {AGAIN}"
+                    f"{self.samples.url}: partition {partition} has {len(rows):,} {self._split or 'labelled'} rows, its manifest says "
+                    f"{self._counts[partition]:,}. {AGAIN}"
                 )
-            read.add(bucket, rows)
+            read.add(partition, rows)
         return read
 
     def _rows_by_rank(self, deal: Deal) -> tuple[int, ...]:
-        return tuple(sum(self._counts[bucket] for bucket in own) for own in deal)
+        return tuple(sum(self._counts[partition] for partition in own) for own in deal)
 
     def _taken(self, order: Sequence[int]) -> Iterator[tuple[Deal, tuple[int, ...]]]:
         """The windows of an epoch with the rows that are taken of each, by rank: fewer of the last where an epoch is not all."""
@@ -222,22 +222,22 @@ class BucketFeed:
             left -= min(total, left)
 
     def _windows(self, order: Sequence[int]) -> list[Deal]:
-        """Buckets in this order as windows, each bucket dealt to the rank with the fewest rows so far."""
+        """Partitions in this order as windows, each partition dealt to the rank with the fewest rows so far."""
         windows: list[Deal] = []
         hands: list[list[int]] = [[] for _ in range(self.ranks.size)]
-        for bucket in order:
+        for partition in order:
             rows = self._rows_by_rank(tuple(map(tuple, hands)))
             poorest = int(np.argmin(rows))
-            if rows[poorest] and rows[poorest] + self._counts[bucket] > (self.window or math.inf):
+            if rows[poorest] and rows[poorest] + self._counts[partition] > (self.window or math.inf):
                 windows.append(tuple(map(tuple, hands)))
                 hands, poorest = [[] for _ in range(self.ranks.size)], 0
-            hands[poorest].append(bucket)
+            hands[poorest].append(partition)
         return [*windows, tuple(map(tuple, hands))] if order else windows
 
 
-def rows_of_split(samples: Buckets, bucket: int, split: str | None) -> int:
-    """Rows of a split in a bucket of the sample table, by its manifest; None: all rows."""
-    return samples.rows_in(bucket) if split is None else int(samples.summaries[bucket]["splits"].get(split, 0))
+def rows_of_split(samples: Partitions, partition: int, split: str | None) -> int:
+    """Rows of a split in a partition of the sample table, by its manifest; None: all rows."""
+    return samples.rows_in(partition) if split is None else int(samples.summaries[partition]["splits"].get(split, 0))
 
 
 class _Wanted(NamedTuple):
@@ -246,13 +246,13 @@ class _Wanted(NamedTuple):
 
 
 def sample_rows(
-    samples: Buckets, bucket: int, sources: Mapping[str, Source], *, split: str | None, half: int | None = None
+    samples: Partitions, partition: int, sources: Mapping[str, Source], *, split: str | None, half: int | None = None
 ) -> pd.DataFrame:
-    """Rows of a bucket of the sample table: ``sample_id``, ``price`` and ``row_<source>``.
+    """Rows of a partition of the sample table: ``sample_id``, ``price`` and ``row_<source>``.
 
     Args:
         samples: the sample table.
-        bucket: its number.
+        partition: its number.
         sources: whose rows are wanted.
         split: of the rows; None: all.
         half: of the rows; None: both.
@@ -261,7 +261,7 @@ def sample_rows(
     columns = ["sample_id", "price", *(f"row_{name}" for name in sources)]
     parts = [
         _where(part, wanted).select(columns)
-        for part in samples.read(bucket, [*columns, *(one.column for one in wanted)])
+        for part in samples.read(partition, [*columns, *(one.column for one in wanted)])
     ]
     if not parts:
         return pd.DataFrame({name: np.empty(0, np.int64) for name in columns})

@@ -12,27 +12,27 @@ from dataclasses import replace
 
 from price_fusion.compute.interruption import command_with
 from price_fusion.compute.ray import connected
-from price_fusion.errors import EngineError
-from price_fusion.parameters.engine import EngineParameters
+from price_fusion.errors import ComputeError
+from price_fusion.parameters.compute import ComputeParameters
 from price_fusion.training.processes.workers import POLL, Messages, Work, train_as_worker
 
 
-def _died(work: Work, messages: Messages, engine: EngineParameters) -> EngineError:
+def _died(work: Work, messages: Messages, compute: ComputeParameters) -> ComputeError:
     trouble = messages.trouble.read_text(encoding="utf-8").strip() if messages.trouble.exists() else ""
     last = f" The last one said: {trouble.splitlines()[-1]}" if trouble else ""
-    return EngineError(
-        f"{work.name}: training processes died {engine.retries + 1} times, killed or out of memory: engine.retries is "
-        f"{engine.retries}.{last} Lower engine.memory_gb or engine.training_processes, and go on from the last state, if there "
+    return ComputeError(
+        f"{work.name}: training processes died {compute.retries + 1} times, killed or out of memory: compute.retries is "
+        f"{compute.retries}.{last} Lower compute.memory_gb or compute.training_processes, and go on from the last state, if there "
         f"is one, with\n{command_with(f'{work.name}.train.resume=true')}"
     )
 
 
-def launch_here(work: Work, messages: Messages, engine: EngineParameters) -> None:
+def launch_here(work: Work, messages: Messages, compute: ComputeParameters) -> None:
     """Start processes on this machine, all again when one dies."""
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    count = engine.training_processes
+    count = compute.training_processes
     threads = work.threads or max(1, len(os.sched_getaffinity(0)) // count)
     config = LaunchConfig(
         min_nodes=1,
@@ -42,14 +42,14 @@ def launch_here(work: Work, messages: Messages, engine: EngineParameters) -> Non
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         local_addr="localhost",
-        max_restarts=engine.retries,
+        max_restarts=compute.retries,
         monitor_interval=POLL,
     )
     with _silent_launcher():
         try:
             elastic_launch(config, train_as_worker)(replace(work, threads=threads), messages)
         except ChildFailedError as error:
-            raise _died(work, messages, engine) from error
+            raise _died(work, messages, compute) from error
 
 
 @contextmanager
@@ -73,9 +73,9 @@ def _silent_launcher() -> Iterator[None]:
             os.environ.pop(name, None)
 
 
-def launch_by_ray(work: Work, messages: Messages, engine: EngineParameters) -> None:
+def launch_by_ray(work: Work, messages: Messages, compute: ComputeParameters) -> None:
     """Have Ray Train start processes, wherever it has room for them, all again when one dies."""
-    ray = connected(engine)
+    ray = connected(compute)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"ray\.")  # of Ray to itself
         from ray.train import FailureConfig, RunConfig, ScalingConfig
@@ -85,14 +85,14 @@ def launch_by_ray(work: Work, messages: Messages, engine: EngineParameters) -> N
         trainer = TorchTrainer(
             lambda _: train_as_worker(spec, messages),
             train_loop_config={},
-            scaling_config=ScalingConfig(num_workers=engine.training_processes, use_gpu=work.on_gpu),
+            scaling_config=ScalingConfig(num_workers=compute.training_processes, use_gpu=work.on_gpu),
             run_config=RunConfig(
                 name="ray",
                 storage_path=str(messages.path),
-                failure_config=FailureConfig(max_failures=engine.retries),
+                failure_config=FailureConfig(max_failures=compute.retries),
             ),
         )
         try:
             trainer.fit()
         except ray.train.TrainingFailedError as error:
-            raise _died(work, messages, engine) from error
+            raise _died(work, messages, compute) from error

@@ -21,13 +21,13 @@ from typing import Any
 from price_fusion import errors
 from price_fusion.compute import interruption
 from price_fusion.compute.interruption import Interruption, command_with, say
-from price_fusion.data.buckets.table_buckets import TableBuckets
-from price_fusion.errors import EngineError, PriceFusionError
+from price_fusion.data.partitions.table_partitions import TablePartitions
+from price_fusion.errors import ComputeError, PriceFusionError
 from price_fusion.models.device import choose_device
 from price_fusion.parameters import VariantParameters
-from price_fusion.storage.buckets.parts import Buckets
 from price_fusion.storage.files import write_whole
-from price_fusion.training.loader.bucket_data import StreamedRows, bucket_data
+from price_fusion.storage.partitions.parts import Partitions
+from price_fusion.training.loader.partition_data import StreamedRows, partition_data
 from price_fusion.training.processes.ranks import Ranks, joined
 from price_fusion.training.run_folder import RunFolder
 from price_fusion.training.trainer import train_variant
@@ -45,8 +45,8 @@ class Work:
 
     name: str
     parameters: VariantParameters
-    samples: Buckets
-    tables: dict[str, TableBuckets]
+    samples: Partitions
+    tables: dict[str, TablePartitions]
     rows: StreamedRows
     seed: int
     run: RunFolder
@@ -62,14 +62,14 @@ class Work:
         return replace(
             self,
             samples=_absolute(self.samples),
-            tables={name: TableBuckets(_absolute(table.buckets)) for name, table in self.tables.items()},
+            tables={name: TablePartitions(_absolute(table.partitions)) for name, table in self.tables.items()},
             run=replace(self.run, path=self.run.path.absolute()),
             command=interruption.remembered_command(),
         )
 
     def done_by(self, ranks: Ranks) -> Trained:
         """Train, as one of these."""
-        data = bucket_data(
+        data = partition_data(
             self.parameters,
             self.samples,
             self.tables,
@@ -136,7 +136,7 @@ class Messages:
         if "signal" in outcome:
             say(f"Go on with:\n{command_with(f'{name}.train.resume=true')}")
             raise Interruption(outcome["signal"])
-        raise getattr(errors, outcome["error"], EngineError)(outcome["message"])
+        raise getattr(errors, outcome["error"], ComputeError)(outcome["message"])
 
     def note(self, outcome: Mapping[str, Any]) -> None:
         """Leave word of how it ended, for the run and for the other processes."""
@@ -172,7 +172,7 @@ def _note(error: BaseException, work: Work, messages: Messages, ranks: Ranks) ->
         if work.on_gpu:  # others may wait for this process on their GPUs: that it ends badly ends them
             raise error
     elif not isinstance(error, RuntimeError):
-        messages.note({"error": "EngineError", "message": f"{work.name}: {_as_text(error)}"})
+        messages.note({"error": "ComputeError", "message": f"{work.name}: {_as_text(error)}"})
     elif not messages.outcome.exists():
         with suppress(OSError):
             messages.trouble.write_text(_as_text(error), encoding="utf-8")
@@ -259,5 +259,5 @@ def relayed(messages: Messages, place: int) -> int:
     return place
 
 
-def _absolute(buckets: Buckets) -> Buckets:
-    return Buckets(str(buckets.store.path.absolute())) if buckets.store.is_local else buckets
+def _absolute(partitions: Partitions) -> Partitions:
+    return Partitions(str(partitions.store.path.absolute())) if partitions.store.is_local else partitions

@@ -1,0 +1,145 @@
+"""Rows of tables in partitions, brought into memory for what needs many at once: all, or the canonically first.
+
+Canonical order is that of a hash of ids (``data.order``), so the first rows are a random sample: the same for any number of
+partitions, and in the first of them. Groups may be cut; as each is whole within one split and one fold, none of it is on two
+sides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryFile
+
+import numpy as np
+
+from price_fusion.compute.progress import tracked
+from price_fusion.data.ids import Ids, ids_of
+from price_fusion.data.order import canonical_order, partitions_of
+from price_fusion.data.partitions.scatter import frame_of
+from price_fusion.data.partitions.table_partitions import TablePartitions
+from price_fusion.data.readers.raw import RawEmbeddings
+from price_fusion.data.table import TableDraft
+from price_fusion.errors import DataError
+from price_fusion.lazy import pd
+from price_fusion.storage.files import storage_errors
+from price_fusion.storage.fingerprint import mark_sample, row_hashes
+from price_fusion.storage.partitions.parts import Partitions
+
+logger = logging.getLogger(__name__)
+
+SPLIT = ("split", "fold", "tuned_on")
+"""Columns of labelled samples in partitions that are of the split table, beside ``sample_id``."""
+FACTS = ("row", "group_key", "half", *SPLIT)
+"""Columns of products in partitions that product files do not have."""
+
+
+def gather_samples(samples: Partitions, most: int) -> pd.DataFrame:
+    """The canonically first products of a sample table in partitions, in that order.
+
+    Args:
+        samples: the sample table.
+        most: how many rows, at most.
+
+    Returns:
+        the columns of a sample table in memory and, where labelled, those of ``split_of``. Where these are not all products,
+        ``attrs`` say of how many they are a sample, and what the whole is (``storage.fingerprint``).
+    """
+    labels = ["price", "group_key", *SPLIT] if samples.metadata["labelled"] else ["group_key"]
+    parts, left = [], most
+    for frame in _frames(samples, ["sample_id", "row", *labels]):
+        parts.append(frame.iloc[:left])
+        left -= len(parts[-1])
+        if not left:
+            break
+    gathered = pd.concat(parts, ignore_index=True).rename(columns={"row": "place"})
+    gathered["group_key"] = pd.factorize(gathered["group_key"])[0]
+    if samples.rows > most:
+        logger.info("%s: %s of %s products, at random, are in memory", samples.url, f"{most:,}", f"{samples.rows:,}")
+        mark_sample(gathered, samples.rows, _digests(samples))
+    return gathered
+
+
+def split_of(gathered: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Sample table and split table of gathered labelled products."""
+    return gathered.drop(columns=list(SPLIT)), gathered[["sample_id", *SPLIT]]
+
+
+def gather_products(products: Partitions, samples: pd.DataFrame) -> pd.DataFrame:
+    """The products of a gathered sample table as they were read, in the order of their file."""
+    ids = ids_of(samples["sample_id"])
+    parts = []
+    for partition, own in _by_partition(ids, products.count):
+        frame = frame_of(products, partition)
+        parts.append(frame[frame["sample_id"].isin(own)])
+    gathered = pd.concat(parts).sort_values("row", ignore_index=True)
+    return gathered.drop(columns=[name for name in FACTS if name in gathered])
+
+
+def draft_gathered(table: TablePartitions, samples: pd.DataFrame, spill: Path, *, rows_per_shard: int) -> TableDraft:
+    """The rows of the products of a gathered sample table, as an embedding table to be written, in the same order.
+
+    Args:
+        table: of a source, in partitions.
+        samples: the gathered products.
+        spill: folder with room for these rows in float32; what is put there goes with the draft.
+        rows_per_shard: of the embedding table.
+
+    Raises:
+        DataError: if the source knows none of these products.
+    """
+    declared, wanted = table.declaration, ids_of(samples["sample_id"])
+    with storage_errors(spill / "vectors"):
+        spill.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=spill) as file:  # the mapping outlives the file's name
+            matrix = np.memmap(file, np.float32, "w+", shape=(len(wanted), declared.width))
+    found: list[Ids] = []
+    stop = 0
+    partitions = _by_partition(wanted, table.partitions.count)
+    for number, own in tracked(partitions, f"gathering {table.partitions.url}", "partitions"):
+        partition = table.partition(number)
+        rows = partition.rows_of(own)
+        known = rows >= 0
+        if not known.any():
+            continue
+        start, stop = stop, stop + int(known.sum())
+        block = matrix[start:stop]
+        block[:, : partition.width] = partition.vectors[0][rows[known]]
+        block[:, partition.width :] = partition.structural[rows[known]]
+        found.append(own[known])
+    if not stop:
+        raise DataError(
+            f"{table.partitions.url}: the source {table.source!r} knows none of the {len(wanted):,} products that are brought into "
+            "memory, expected at least one. Raise compute.rows_in_memory, or take the source out of the variants that name it."
+        )
+    raw = RawEmbeddings(ids_of(pd.Series(np.concatenate(found))), matrix[:stop], table.origin)
+    return TableDraft(raw, declared, table.dtype, rows_per_shard)
+
+
+def _by_partition(ids: Ids, count: int) -> list[tuple[int, Ids]]:
+    """Ids in canonical order, by partition."""
+    partition = partitions_of(ids, count)
+    return [(int(number), ids[partition == number]) for number in np.unique(partition)]
+
+
+def _frames(samples: Partitions, columns: list[str] | None = None) -> Iterator[pd.DataFrame]:
+    """The rows of a sample table in canonical order, partition by partition."""
+    for partition in range(samples.count):
+        if samples.rows_in(partition):
+            frame = frame_of(samples, partition, columns)
+            yield frame.iloc[canonical_order(ids_of(frame["sample_id"]))]
+
+
+def _digests(samples: Partitions) -> dict[str, str]:
+    """Those of all labelled products that ``data_fingerprints`` and ``final_fingerprints`` ask for; none of others."""
+    if not samples.metadata["labelled"]:
+        return {}
+    digests = {name: hashlib.sha256() for name in ("samples", "labelled", "split")}
+    for frame in _frames(samples, ["sample_id", "price", "group_key", *SPLIT]):
+        split_table, labelled = frame[["sample_id", *SPLIT]], frame.drop(columns=list(SPLIT))
+        known = labelled.assign(price=labelled["price"].where(frame["split"] != "holdout"))
+        for name, part in (("samples", known), ("labelled", labelled), ("split", split_table)):
+            digests[name].update(row_hashes(part).tobytes())
+    return {name: digest.hexdigest() for name, digest in digests.items()}

@@ -1,0 +1,184 @@
+"""Alignment partition by partition: the rows of products in the tables of all sources, and one report of all partitions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from price_fusion.data.alignment import (
+    EXAMPLES,
+    Policy,
+    kept_products,
+    presence,
+    presence_report,
+    refuse_missing,
+    source_report,
+)
+from price_fusion.data.ids import Ids, described_lookalikes, ids_of, lacking, listed, lookalikes, repeated_ids
+from price_fusion.data.money import rounded
+from price_fusion.data.partitions.scatter import frame_of
+from price_fusion.data.partitions.sketches import merged_sketch, quantile, sketch
+from price_fusion.data.partitions.table_partitions import PartitionTable, TablePartitions
+from price_fusion.data.splits import SPLITS
+from price_fusion.errors import AlignmentError
+from price_fusion.lazy import pd
+from price_fusion.storage.partitions.parts import PartitionPlan, Partitions, Summary, Tables
+from price_fusion.storage.partitions.recipes import recipe
+
+logger = logging.getLogger(__name__)
+
+LABELS = ("price", "split", "fold", "half", "tuned_on")
+"""Columns of labelled products that samples keep."""
+TRIED = 20
+"""Ids of a partition that are compared for likeness where they were not found."""
+
+
+@dataclass(frozen=True)
+class PartitionAlignment:
+    """The task of a partition."""
+
+    products: Partitions
+    tables: Mapping[str, TablePartitions]
+    policy: Policy
+    unknown_products: Literal["error", "drop", "keep"]
+    origin: str
+
+    def __call__(self, partition: int) -> tuple[Tables, Summary]:
+        """The samples of a partition, and how products and sources fit together in it."""
+        labels = LABELS if self.products.metadata["labelled"] else ()
+        products = frame_of(self.products, partition, ["sample_id", "row", "group_key", *labels])
+        tables = {name: table.partition(partition) for name, table in self.tables.items()}
+        for table in tables.values():
+            _refuse_repeats(table)
+        ids = ids_of(products["sample_id"])
+        rows = {name: table.rows_of(ids) for name, table in tables.items()}
+        missing = {name: ids[row < 0] for name, row in rows.items()}
+        if self.policy == "strict":
+            refuse_missing(missing, tables, self.origin)
+        present = presence(rows, tables)
+        kept = kept_products(ids, present, self.policy, self.unknown_products, self.origin)
+        samples = products.assign(**{f"row_{name}": row for name, row in rows.items()})[kept]
+        summary = {
+            "report": presence_report(kept, present),
+            "sources": {name: _source_report(table, ids, missing[name]) for name, table in tables.items()},
+            **(_labels_of(samples) if labels else {}),
+        }
+        return {partition: pa.Table.from_pandas(samples, preserve_index=False)}, summary
+
+
+def alignment_plan(alignment: PartitionAlignment) -> PartitionPlan:
+    """Samples in partitions.
+
+    Columns: ``sample_id``, ``row`` (of the product file), ``group_key``, ``row_<source>`` (in the same partition of its table; -1:
+    missing) and, where labelled, ``price``, ``split``, ``fold``, ``half`` and ``tuned_on``.
+
+    Raises:
+        AlignmentError: if a table has another number of partitions than the products.
+    """
+    products = alignment.products
+    for table in alignment.tables.values():
+        if table.partitions.count != products.count:
+            raise AlignmentError(
+                f"{table.partitions.url}: {table.partitions.count} partitions, the products ({products.url}) have {products.count}. "
+                "Ingest both with one compute.partitions."
+            )
+    described = {
+        "products": products.fingerprint,
+        "tables": {name: table.fingerprint for name, table in alignment.tables.items()},
+        "policy": alignment.policy,
+        "unknown_products": alignment.unknown_products,
+    }
+    metadata = {"labelled": products.metadata["labelled"], "sources": list(alignment.tables), "origin": products.origin}
+    return PartitionPlan(alignment, products.count, products.count, recipe("samples 2", described), metadata)
+
+
+def merged_alignment(samples: Partitions, policy: Policy, origin: str) -> dict[str, Any]:
+    """The alignment report of all partitions, as ``align_products`` gives it but for the groups, which nothing counts here.
+
+    Raises:
+        AlignmentError: if a source knows none of the products, or no product is in all sources where it should be.
+    """
+    parts = samples.summaries
+    report = {key: sum(part["report"][key] for part in parts) for key in parts[0]["report"]}
+    sources = {name: _merged_source([part["sources"][name] for part in parts]) for name in samples.metadata["sources"]}
+    for name, found in sources.items():
+        _refuse_unrelated(name, found, report["rows"], origin)
+    if policy == "intersect" and not report["rows_kept"]:
+        raise AlignmentError(f"{origin}: no product is in all sources. Set ingestion.policy to 'keep'.")
+    shown = {name: {key: found[key] for key in found if not key.startswith("_")} for name, found in sources.items()}
+    return {"products": origin, "policy": policy, **report, "groups_of_several": None, "sources": shown}
+
+
+def merged_split(samples: Partitions) -> dict[str, Any]:
+    """The split report of all partitions; median prices are right to 0.1 %."""
+    parts = samples.summaries
+    splits = {}
+    for name in SPLITS:
+        prices = [part["prices"][name] for part in parts if name in part["prices"]]
+        rows = sum(part["splits"][name] for part in parts)
+        splits[name] = {
+            "rows": rows,
+            "groups": sum(one["groups"] for one in prices),
+            "median_price": rounded(quantile(merged_sketch(one["sketch"] for one in prices), 0.5)) if rows else None,
+            "mean_price": rounded(sum(one["sum"] for one in prices) / rows) if rows else None,
+            "rows_tuned_on": sum(one["tuned_on"] for one in prices),
+        }
+    return {"rows": sum(split["rows"] for split in splits.values()), "splits": splits, "folds": {}, "tuned_on": {}}
+
+
+def _labels_of(samples: pd.DataFrame) -> dict[str, Any]:
+    """Rows and prices by split."""
+    groups = dict(list(samples.groupby("split")))
+    prices = {
+        str(name): {
+            "sum": float(rows["price"].sum()),
+            "sketch": sketch(rows["price"].to_numpy()),
+            "tuned_on": int(rows["tuned_on"].sum()),
+            "groups": int((rows["row"] == rows["group_key"]).sum()),  # its first product stands for a group
+        }
+        for name, rows in groups.items()
+    }
+    return {"splits": {name: len(groups.get(name, ())) for name in SPLITS}, "prices": prices}
+
+
+def _source_report(table: PartitionTable, ids: Ids, missing: Ids) -> dict[str, Any]:
+    extra = lacking(table.ids, ids)
+    tried = {"_missing": missing[:TRIED].tolist(), "_extra": extra[:TRIED].tolist(), "_ids": ids[:EXAMPLES].tolist()}
+    return source_report(table, ids, missing) | tried | {"_of_table": table.ids[:EXAMPLES].tolist()}
+
+
+def _merged_source(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    total: dict[str, Any] = {key: sum(part[key] for part in parts) for key in ("rows", "matched", "missing", "extra")}
+    for key in ("missing_examples", "extra_examples"):
+        total[key] = [one for part in parts for one in part[key]][:EXAMPLES]
+    for key in ("_missing", "_extra", "_ids", "_of_table"):
+        total[key] = [one for part in parts for one in part[key]]
+    return total
+
+
+def _refuse_unrelated(name: str, found: Mapping[str, Any], products: int, origin: str) -> None:
+    alike = lookalikes(_as_ids(found["_missing"]), _as_ids(found["_extra"])) if found["_missing"] else []
+    hint = f" {described_lookalikes(alike)}." if alike else ""
+    if products and not found["matched"]:
+        raise AlignmentError(
+            f"source {name!r} knows none of the {products:,} products of {origin}: products have ids like "
+            f"{listed(_as_ids(found['_ids']))}, the source has ids like {listed(_as_ids(found['_of_table']))}.{hint} Check that "
+            "the file belongs to these products, or take the source out of the variants that name it."
+        )
+    if alike:
+        logger.warning("%s and source %r: %s", origin, name, described_lookalikes(alike))
+
+
+def _as_ids(values: Sequence[Any]) -> Ids:
+    return np.array(values, np.int64) if all(isinstance(value, int) for value in values) else np.array(values, np.str_)
+
+
+def _refuse_repeats(table: PartitionTable) -> None:
+    """Within a file ids were checked when it was read; several files may share one."""
+    for problem in repeated_ids(table.ids, str(table.folder)):
+        raise problem

@@ -1,0 +1,105 @@
+"""Tables in partitions, as Kedro datasets: in a folder, or in an object store."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from kedro.io import AbstractDataset
+
+from price_fusion.data.partitions.scatter import write_table_partitions
+from price_fusion.data.partitions.table_partitions import TablePartitions
+from price_fusion.datasets.errors import kedro_errors
+from price_fusion.datasets.made_from import Facts, as_text, from_text
+from price_fusion.datasets.recorded import RecordedOutput
+from price_fusion.errors import PriceFusionError
+from price_fusion.storage.partitions.drafts import PartitionDraft, write_draft
+from price_fusion.storage.partitions.parts import Partitions, is_finished
+
+RECORD = "_made_from.json"
+"""Beside the manifest: the recipe of the table, and what it was made from."""
+
+
+class _PartitionsRecord(RecordedOutput):
+    """The record of a table in partitions lies in its folder, which may be in an object store."""
+
+    _filepath: str
+
+    def made_from(self) -> Facts | None:
+        """What the record says, if it is of the table that is there."""
+        try:
+            partitions = Partitions(self._filepath)
+            record = json.loads(partitions.store.read(RECORD))
+        except (PriceFusionError, FileNotFoundError, ValueError):
+            return None
+        return from_text(record["facts"]) if record["recipe"] == partitions.recipe else None
+
+    def _record(self) -> None:
+        facts, partitions = self.facts(), Partitions(self._filepath)
+        if facts is None:
+            partitions.store.remove(RECORD)
+        else:
+            partitions.store.write(RECORD, json.dumps({"recipe": partitions.recipe, "facts": as_text(facts)}).encode())
+        self.is_stale = False
+
+    def _exists(self) -> bool:
+        with kedro_errors():
+            return not self.is_stale and is_finished(self._filepath)
+
+
+class PartitionsDataset(_PartitionsRecord, AbstractDataset[PartitionDraft, Partitions]):
+    """A table in partitions. Loading gives its manifest; no rows are read.
+
+    Saving takes a ``PartitionDraft`` and has its executor compute and write what is missing of it.
+
+    Args:
+        filepath: the folder, or the address of one in an object store (``s3://bucket/folder``).
+        metadata: for plugins.
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = filepath
+        self.metadata = metadata
+
+    def load(self) -> Partitions:
+        """Open the table."""
+        with kedro_errors():
+            return Partitions(self._filepath)
+
+    def save(self, data: PartitionDraft) -> None:
+        """Compute and write the table, or what is missing of it."""
+        with kedro_errors():
+            write_draft(self._filepath, data)
+            self._record()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self._filepath}
+
+
+class TablePartitionsDataset(_PartitionsRecord, AbstractDataset[PartitionDraft, TablePartitions]):
+    """An embedding table in partitions.
+
+    Args:
+        filepath: as of ``PartitionsDataset``.
+        source: name of the source.
+        metadata: for plugins.
+    """
+
+    def __init__(self, *, filepath: str, source: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = filepath
+        self._source = source
+        self.metadata = metadata
+
+    def load(self) -> TablePartitions:
+        """Open the table."""
+        with kedro_errors():
+            return TablePartitions(Partitions(self._filepath))
+
+    def save(self, data: PartitionDraft) -> None:
+        """Deal out the raw embeddings, or what is missing of them."""
+        with kedro_errors():
+            write_table_partitions(self._filepath, self._source, data)
+            self._record()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self._filepath, "source": self._source}

@@ -1,0 +1,1 @@
+"""Tables in partitions on disk or in object stores: their parts, drafts and recipes."""

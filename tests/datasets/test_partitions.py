@@ -1,0 +1,83 @@
+"""Datasets of tables in partitions, and handles on raw files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from kedro.io import DatasetError
+
+from price_fusion.data.partitions.scatter import draft_table_partitions
+from price_fusion.datasets.errors import DatasetFileError
+from price_fusion.datasets.partitions import PartitionsDataset, TablePartitionsDataset
+from price_fusion.datasets.raw_files import ParquetEmbeddingsDataset, ProductFilesDataset
+from price_fusion.datasets.working_folder import SpillFolderDataset
+from price_fusion.storage.partitions.drafts import PartitionDraft
+from price_fusion.storage.partitions.ordered import OrderedRows
+from price_fusion.storage.partitions.parts import PartitionPlan
+from support.partitions import COMPUTE, COUNT, SOURCES, product_frame, raw_embeddings
+from support.whole import whole
+
+
+def shuffled_rows(partition: int) -> tuple[dict[int, pa.Table], dict[str, int]]:
+    """Rows 0 to 9 of a file, every fourth in a partition, not in order."""
+    rows = np.arange(partition, 10, COUNT)[::-1]
+    return {partition: pa.table({"sample_id": 100 + rows, "row": rows, "price": rows / 4})}, {"rows": len(rows)}
+
+
+def plan() -> PartitionDraft:
+    return PartitionDraft(PartitionPlan(shuffled_rows, COUNT, COUNT, "recipe", here=True), COMPUTE)
+
+
+def test_a_table_exists_when_all_its_files_do(tmp_path: Path) -> None:
+    dataset = PartitionsDataset(filepath=str(tmp_path / "table"))
+    assert not dataset.exists()
+    with pytest.raises(DatasetError, match=r"no table in partitions here"):
+        dataset.load()
+    dataset.save(plan())
+    assert dataset.exists()
+    assert dataset.load().rows == 10
+    next((tmp_path / "table").glob("partition=*/*.parquet")).unlink()
+    assert not dataset.exists()
+
+
+def test_an_embedding_table_has_its_source(tmp_path: Path) -> None:
+    dataset = TablePartitionsDataset(filepath=str(tmp_path / "table"), source="words")
+    raw = raw_embeddings(product_frame(40), SOURCES["words"], seed=1)
+    dataset.save(draft_table_partitions(raw, SOURCES["words"], dtype="float16", compute=COMPUTE))
+    table = dataset.load()
+    assert (table.source, table.declaration, table.origin) == ("words", SOURCES["words"], "embeddings 1")
+    assert dataset.exists()
+
+
+def test_rows_are_written_in_order_and_whole(tmp_path: Path) -> None:
+    table = PartitionsDataset(filepath=str(tmp_path / "table"))
+    table.save(plan())
+    dataset = whole(tmp_path / "out.csv")
+    dataset.save(OrderedRows(table.load(), ("sample_id", "price"), COMPUTE, tmp_path / "spill"))
+    assert dataset.exists()
+    expected = pd.DataFrame({"sample_id": np.arange(100, 110), "price": np.arange(10) / 4})
+    pd.testing.assert_frame_equal(dataset.load(), expected)
+    (tmp_path / "out.csv").write_text("sample_id,price\n")
+    with pytest.raises(DatasetFileError, match="damaged or changed"):
+        dataset.load()
+
+
+def test_raw_files_are_handles_and_are_not_written(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("sample_id,catalog_content,image_link,price\n")
+    products = ProductFilesDataset(filepath=str(tmp_path / "train.csv"), labelled=True, decimal=",")
+    assert (products.load().url, products.load().layout.decimal) == (str(tmp_path / "train.csv"), ",")
+    assert products.exists()
+    embeddings = ParquetEmbeddingsDataset(filepath=str(tmp_path / "qwen"), embeddings="vector")
+    assert not embeddings.exists()
+    (tmp_path / "qwen").mkdir()
+    pq.write_table(pa.table({"sample_id": [1], "vector": [[1.0]]}), tmp_path / "qwen/a.parquet")
+    assert embeddings.exists()
+    assert embeddings.load().blocks() == [("a.parquet", 0)]
+    for dataset in (products, embeddings, SpillFolderDataset(filepath=str(tmp_path))):
+        with pytest.raises(DatasetError):
+            dataset.save(None)

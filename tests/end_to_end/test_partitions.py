@@ -1,0 +1,215 @@
+"""``kedro run`` with ``compute.partitions``: the same commands, the same prices, on processes of this machine and on Ray."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from safetensors.numpy import load_file
+
+from price_fusion.models.checkpoint import load_checkpoint
+from support.cluster import object_store
+from support.projects import FEW, SHORT, Project
+
+__all__ = ["object_store"]
+"""A fixture that is defined elsewhere."""
+
+PARTITIONS = "data/03_primary/partitions"
+LOCAL = f"{SHORT},compute.partitions=3,compute.workers=1"
+PRICES = "data/07_model_output/moe/test_out.csv"
+
+
+@pytest.fixture(scope="module")
+def partitioned_project(trained_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project in which ``moe`` ran in partitions. Not to be changed: copy it."""
+    project = trained_project.fresh_copy(tmp_path_factory.mktemp("partitioned") / "project")
+    for made in ("02_intermediate", "03_primary", "05_model_input", "06_models", "07_model_output", "08_reporting"):
+        shutil.rmtree(project.path / "data" / made, ignore_errors=True)
+    project.kedro("run", "--params", LOCAL)
+    return project
+
+
+def parts(project: Project, table: str) -> dict[str, bytes]:
+    """Contents of all files of a table in partitions, by name."""
+    folder = project.path / PARTITIONS / table
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.glob("partition=*/*"))}
+
+
+def rows(project: Project, table: str) -> pd.DataFrame:
+    files = sorted((project.path / PARTITIONS / table).glob("partition=*/*"))
+    return pd.concat(pq.ParquetFile(path).read().to_pandas() for path in files).sort_values("row")
+
+
+def test_submission_has_each_product_in_the_order_of_test_csv(partitioned_project: Project) -> None:
+    submission = pd.read_csv(partitioned_project.path / PRICES)
+    wanted = pd.read_csv(partitioned_project.path / "data/01_raw/dataset/test.csv")
+    assert list(submission.columns) == ["sample_id", "price"]
+    assert submission["sample_id"].tolist() == wanted["sample_id"].tolist()
+    assert (submission["price"] > 0).all()
+    beside = pd.read_csv(partitioned_project.path / PRICES.replace("test_out", "price_intervals"))
+    assert beside["sample_id"].tolist() == wanted["sample_id"].tolist()
+    assert set(beside["unit"].dropna()) == {"100 g", "100 ml", "piece"}
+    assert (beside["unit"].isna() == beside["unit_price"].isna()).all()
+
+
+def tensors(path: Path) -> dict[str, bytes]:
+    return {name: tensor.tobytes() for name, tensor in load_file(path).items()}
+
+
+def test_with_all_rows_in_memory_everything_is_as_without_partitions(
+    partitioned_project: Project, trained_project: Project
+) -> None:
+    alone, other = trained_project.path / "data", partitioned_project.path / "data"
+    for name in ("05_model_input/split_table", "03_primary/train_samples"):
+        pd.testing.assert_frame_equal(*(pd.read_parquet(folder / f"{name}.parquet") for folder in (alone, other)))
+    for name in ("checkpoint.safetensors", "final/checkpoint.safetensors"):
+        one, two = (tensors(folder / "06_models/moe" / name) for folder in (alone, other))
+        assert one == two
+    same = (
+        "metrics.json",
+        "evaluation_results.csv",
+        "metrics_by_price.csv",
+        "interval_coverage.csv",
+        "gate_report.json",
+    )
+    for name in (*(f"08_reporting/moe/{one}" for one in same), "08_reporting/split_report.json"):
+        assert (alone / name).read_bytes() == (other / name).read_bytes(), name
+    for name in ("test_out.csv", "price_intervals.csv"):
+        one, two = (pd.read_csv(folder / "07_model_output/moe" / name) for folder in (alone, other))
+        pd.testing.assert_frame_equal(one, two, check_exact=True)
+    assert "# Model card: moe" in (other / "06_models/moe/model_card.md").read_text()
+
+
+def test_of_more_rows_than_are_in_memory_a_sample_is_compared_and_says_so(
+    partitioned_project: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    project = copy_of(partitioned_project)
+    (project.path / "conf/local").mkdir(exist_ok=True)
+    (project.path / "conf/local/parameters.yml").write_text("variants: [two_branch, moe]\n")
+    few = f"{LOCAL},{FEW},compute.rows_in_memory=150"
+    project.kedro("run", "--pipelines", "compare", "--params", few)
+    project.kedro("run", "--pipelines", "predict_moe", "--params", few)
+    reporting = project.path / "data/08_reporting"
+    board = json.loads((reporting / "leaderboard.json").read_text())
+    assert (board["rows_in_memory"], board["labelled_rows"]) == (150, 300)
+    said = "Figures are of a random sample: 150 of 300 labelled products"
+    for page in (reporting / "report.html", reporting / "moe/report.html"):
+        assert said in page.read_text()
+    assert said in (project.path / "data/06_models/moe/model_card.md").read_text()
+    assert len(pd.read_csv(reporting / "moe/evaluation_results.csv")) == board["rows"] < 45
+    final = load_checkpoint(project.path / "data/06_models/moe/final/checkpoint.safetensors").header
+    assert final.training is not None
+    assert final.training.rows == 300  # streamed
+
+
+def test_missing_files_are_made_again_and_nothing_else(
+    partitioned_project: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    project = copy_of(partitioned_project)
+    before = parts(project, "priced/moe")
+    name, times = next(iter(before)), {}
+    for path in (project.path / PARTITIONS).rglob("*.parquet"):
+        times[path] = path.stat().st_mtime_ns
+    (project.path / PARTITIONS / "priced/moe" / name).unlink()
+    project.kedro("run", "--params", LOCAL, "--only-missing-outputs")
+    assert parts(project, "priced/moe") == before
+    made = {
+        path.relative_to(project.path / PARTITIONS).as_posix()
+        for path, time in times.items()
+        if path.stat().st_mtime_ns != time
+    }
+    assert made == {f"priced/moe/{name}"}
+
+
+@pytest.mark.slow
+def test_ray_gives_the_same_bytes(partitioned_project: Project, copy_of: Callable[[Project], Project]) -> None:
+    project = copy_of(partitioned_project)
+    tables = ("samples/train", "samples/test", "priced/moe", "tables/quantity/train")
+    before = {table: parts(project, table) for table in tables}
+    submission = (project.path / PRICES).read_bytes()
+    for table in tables:
+        shutil.rmtree(project.path / PARTITIONS / table)
+    (project.path / PRICES).unlink()
+    on_ray = f"{SHORT},compute.partitions=3,compute.workers=2"
+    project.kedro("run", "--env", "ray", "--pipelines", "ingest,evaluate_moe,predict_moe", "--params", on_ray)
+    assert {table: parts(project, table) for table in tables} == before
+    assert (project.path / PRICES).read_bytes() == submission
+
+
+def test_tables_are_converted_there_and_back(trained_project: Project, copy_of: Callable[[Project], Project]) -> None:
+    project = copy_of(trained_project)
+    folder = project.path / "data/03_primary/tables/qwen_text/train"
+    vectors, ids = (np.load(folder / name) for name in ("vectors-00000.npy", "ids.npy"))
+    (project.path / "conf/local").mkdir(exist_ok=True)
+    (project.path / "conf/local/parameters.yml").write_text("variants: [moe]\n")
+    project.kedro("run", "--pipelines", "tables_to_partitions", "--params", LOCAL)
+    shutil.rmtree(project.path / "data/03_primary/tables")
+    project.kedro("run", "--pipelines", "partitions_to_tables", "--params", LOCAL)
+    back, back_ids = (np.load(folder / name) for name in ("vectors-00000.npy", "ids.npy"))
+    order, back_order = np.argsort(ids), np.argsort(back_ids)
+    assert back_ids[back_order].tolist() == ids[order].tolist()
+    assert back[back_order].tobytes() == vectors[order].tobytes()
+
+
+def test_ray_without_partitions_is_refused(sample_project: Project) -> None:
+    refused = sample_project.kedro("run", "--params", "compute.executor=ray", fails=True)
+    assert "Set compute.partitions" in refused.stderr
+
+
+def test_a_partition_of_another_version_is_refused(
+    partitioned_project: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    project = copy_of(partitioned_project)
+    manifest: Path = project.path / PARTITIONS / "samples/test/_manifest.json"
+    manifest.write_text(manifest.read_text().replace('"format_version": 2', '"format_version": 1'))
+    refused = project.kedro(
+        "run", "--pipelines", "predict_moe", "--from-nodes", "moe.price_products", "--params", LOCAL, fails=True
+    )
+    assert "table in partitions of format 1; this program reads format 2" in refused.stderr
+
+
+@pytest.mark.slow
+def test_partitions_may_be_in_an_object_store(
+    partitioned_project: Project, copy_of: Callable[[Project], Project], object_store: str
+) -> None:
+    project = copy_of(partitioned_project)
+    before = (project.path / PRICES).read_bytes()
+    shutil.rmtree(project.path / PARTITIONS)
+    (project.path / "conf/store").mkdir()
+    (project.path / "conf/store/globals.yml").write_text(f"partitions: {object_store}/shop\n")
+    # fsspec reads its settings as it is imported: no fork of a process that has done so.
+    project.kedro("run", "--env", "store", "--params", LOCAL, warm=False)
+    assert (project.path / PRICES).read_bytes() == before
+    assert not (project.path / PARTITIONS).exists()
+    again = project.kedro("run", "--env", "store", "--params", LOCAL, "--only-missing-outputs", warm=False)
+    assert "moe.train" not in again.stdout
+    closed = {"FSSPEC_S3_ENDPOINT_URL": "http://127.0.0.1:9"}
+    refused = project.kedro(
+        "run",
+        "--env",
+        "store",
+        "--pipelines",
+        "predict_moe",
+        "--params",
+        LOCAL,
+        environment=closed,
+        fails=True,
+        warm=False,
+    )
+    assert "could not be listed (EndpointConnectionError" in refused.stderr
+    assert "FSSPEC_S3_ENDPOINT_URL" in refused.stderr
+
+
+@pytest.mark.slow
+def test_several_processes_train_one_model(partitioned_project: Project, copy_of: Callable[[Project], Project]) -> None:
+    project = copy_of(partitioned_project)
+    ran = project.kedro("run", "--pipelines", "train_moe", "--params", f"{LOCAL},compute.training_processes=2")
+    history = json.loads((project.path / "data/06_models/moe/training_history.json").read_text())
+    assert [record["epoch"] for record in history] == [1, 2]
+    assert "moe epoch 1/2: loss" in ran.stdout + ran.stderr

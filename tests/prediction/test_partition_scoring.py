@@ -1,0 +1,70 @@
+"""Prices of products in partitions are those of products in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from price_fusion.data.partitions.scatter import frame_of
+from price_fusion.models.checkpoint import Checkpoint
+from price_fusion.parameters import ComputeParameters
+from price_fusion.storage.partitions.drafts import PartitionDraft, write_draft
+from price_fusion.storage.partitions.ordered import OrderedRows, write_ordered_csv
+from price_fusion.storage.partitions.parts import PartitionPlan, Partitions
+from support.partitions import COMPUTE, COUNT, Case, make_case
+
+
+@pytest.fixture
+def case(tmp_path: Path, make_checkpoint: Callable[..., Checkpoint]) -> Case:
+    return make_case(tmp_path, make_checkpoint)
+
+
+def written(folder: Path, plan: PartitionPlan, compute: ComputeParameters = COMPUTE) -> Partitions:
+    return write_draft(str(folder), PartitionDraft(plan, compute))
+
+
+def rows_of(partitions: Partitions) -> pd.DataFrame:
+    table = pd.concat(frame_of(partitions, partition) for partition in range(COUNT))
+    return table.sort_values("row").reset_index(drop=True)
+
+
+def test_prices_are_those_of_the_predictor(case: Case, tmp_path: Path) -> None:
+    priced = rows_of(written(tmp_path / "priced", case.pricing().plan()))
+    columns = ["sample_id", "price", "price_low", "price_high", "price_low_90", "price_high_90"]
+    assert list(priced.columns) == ["sample_id", "row", *columns[1:]]
+    # Layers of this size round by the place in a block (models/scoring.py); tests/end_to_end compares bits.
+    pd.testing.assert_frame_equal(priced[columns], case.expected[columns], rtol=1e-6)
+
+
+def test_several_processes_give_the_same_bytes(case: Case, tmp_path: Path) -> None:
+    one = written(tmp_path / "one", case.pricing().plan())
+    two = written(
+        tmp_path / "two",
+        case.pricing().plan(),
+        COMPUTE.model_copy(update={"workers": 2}),
+    )
+    assert one.fingerprint == two.fingerprint
+
+
+def test_threads_of_torch_are_given_back(case: Case) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        case.pricing()(0)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_submission_is_in_the_order_of_the_products(case: Case, tmp_path: Path) -> None:
+    priced = written(tmp_path / "priced", case.pricing().plan())
+    rows = OrderedRows(priced, ("sample_id", "price"), COMPUTE, tmp_path / "spill")
+    write_ordered_csv(tmp_path / "test_out.csv", rows)
+    table = pd.read_csv(tmp_path / "test_out.csv")
+    assert list(table.columns) == ["sample_id", "price"]
+    assert table["sample_id"].tolist() == case.expected["sample_id"].tolist()
+    assert table["price"].to_numpy() == pytest.approx(case.expected["price"].to_numpy(), rel=1e-6)
