@@ -21,6 +21,9 @@ from price_fusion.parameters import TrackingParameters
 from price_fusion.runs.journal import JOURNAL
 from price_fusion.runs.project_facts import ProjectFacts, current_project
 
+HANGS = 120
+"""Seconds after which a hook that has not returned counts as hanging: on a busy machine MLflow's own set-up alone takes 20."""
+
 
 def evaluate(number: int) -> dict[str, Any]:
     return {"smape": float(number), "split": "holdout", "rows": number}
@@ -63,7 +66,7 @@ class SteppedRun:
             self._hooks.hook.before_pipeline_run(run_params=self.params, pipeline=PIPELINE, catalog=self.catalog)
 
         done = self._thread.submit(begin)
-        return done.result(timeout=20) if wait else done
+        return done.result(timeout=HANGS) if wait else done
 
     def load(self) -> None:
         """Load the input of the node."""
@@ -119,7 +122,7 @@ class SteppedRun:
         return sorted((json.loads(path.read_text()) for path in paths), key=lambda one: str(one["run_id"]))
 
     def _call(self, hook: Callable[..., Any], **arguments: Any) -> None:
-        self._thread.submit(lambda: hook(**arguments)).result(timeout=20)
+        self._thread.submit(lambda: hook(**arguments)).result(timeout=HANGS)
 
 
 @pytest.fixture

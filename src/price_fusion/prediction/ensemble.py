@@ -23,9 +23,10 @@ from pydantic import BaseModel, ConfigDict
 
 from price_fusion.data.ids import same_ids
 from price_fusion.data.roles import EVALUATED
+from price_fusion.data.splits import NO_FOLD
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.errors import CheckpointError, DataError
-from price_fusion.metrics.intervals import Calibration, calibrate
+from price_fusion.metrics.intervals import MIN_ROWS, Calibration, calibrate
 from price_fusion.metrics.price_metrics import smape_per_product
 from price_fusion.metrics.price_scale import BEFORE, PriceScale, in_unit, price_unit
 from price_fusion.models.checkpoint import DOLLARS, load_checkpoint
@@ -204,6 +205,21 @@ class Ensemble:
             ]
             for member in self.members
         }
+
+
+def refuse_few_rows(split_table: pd.DataFrame) -> None:
+    """Refuse, before members are trained, labelled products that are too few to calibrate their blend on.
+
+    Raises:
+        DataError: if the folds have fewer than ``MIN_ROWS`` rows.
+    """
+    rows = int((split_table["fold"] != NO_FOLD).sum())
+    if rows < MIN_ROWS:
+        raise DataError(
+            f"{rows} of {len(split_table)} labelled products are in a fold, expected at least {MIN_ROWS}: the intervals of "
+            "ensembles and estimators are calibrated on them. Bring more products, or train a variant, which can predict "
+            "without intervals (kedro run)."
+        )
 
 
 def build_ensemble(

@@ -14,6 +14,8 @@ from typing import Any
 
 from kedro.io import CatalogProtocol
 
+from price_fusion.datasets.recorded import RecordedOutput
+
 NODES = "nodes.jsonl"
 JOURNAL = "run_journal"
 """Name in the catalog."""
@@ -84,7 +86,11 @@ class Journal:
             without: names that are not wanted all the same.
         """
         names = dict.fromkeys(name for node in self.nodes() for name in node.outputs if name not in without)
-        return {name: catalog.load(name) for name in names if name.endswith(tuple(kinds)) and catalog.exists(name)}
+        wanted = [name for name in names if name.endswith(tuple(kinds))]
+        for dataset in map(catalog.get, wanted):
+            if isinstance(dataset, RecordedOutput):
+                dataset.is_stale = False  # made in this run, by another process than this one under ParallelRunner
+        return {name: catalog.load(name) for name in wanted if catalog.exists(name)}
 
     def metrics(self, catalog: Catalog, kinds: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         """Outputs of these kinds that are mappings, built-in or a user's own."""

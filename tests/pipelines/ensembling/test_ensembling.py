@@ -67,6 +67,18 @@ def test_the_preset_says_how_many_models(labelled: LabelledData, tiny_variant: T
     assert [(model.fold, model.seed) for model in models.final] == [(None, 7), (None, 8), (None, 9)]
 
 
+def test_too_few_rows_to_calibrate_on_are_refused_before_anything_is_trained(
+    make_labelled: Callable[..., LabelledData], tiny_variant: TinyVariant, tmp_path: Path
+) -> None:
+    few = make_labelled()
+    few.split_table["fold"] = few.split_table["fold"].where(np.arange(len(few.split_table)) < 25, -1)
+    with pytest.raises(DataError, match=r"^1\d of 90 labelled products are in a fold, expected at least 20"):
+        ridge(few, tmp_path)
+    with pytest.raises(DataError, match="expected at least 20"):
+        network(few, tiny_variant(), tmp_path, ensemble_of("net", failed_members="leave_out"))
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_ensemble_says_how_many_rows_its_models_had(labelled: LabelledData, tmp_path: Path) -> None:
     model = ridge(labelled, tmp_path)
     tables = tuple(labelled.tables.values())

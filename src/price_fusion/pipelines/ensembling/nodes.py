@@ -26,8 +26,10 @@ def cross_validate_variant(
     *tables: EmbeddingTable,
 ) -> FoldModels:
     """Train a variant for each fold and seed, and on all rows. Holdout rows take no part."""
+    from price_fusion.prediction.ensemble import refuse_few_rows
     from price_fusion.selection import cross_validation
 
+    refuse_few_rows(split_table)
     labelled = cross_validation.LabelledData(samples, split_table, {table.source: table for table in tables})
     return _tolerant(
         ensemble,
@@ -49,8 +51,10 @@ def cross_validate_estimator(
 ) -> FoldModels:
     """Fit an estimator for each fold, and on all rows. Holdout rows take no part."""
     from price_fusion.models.estimators import EstimatorOptions
+    from price_fusion.prediction.ensemble import refuse_few_rows
     from price_fusion.selection import cross_validation
 
+    refuse_few_rows(split_table)
     labelled = cross_validation.LabelledData(samples, split_table, {table.source: table for table in tables})
     return _tolerant(
         ensemble,
