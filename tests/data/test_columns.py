@@ -69,15 +69,15 @@ def test_text_among_numbers_is_refused_with_its_products() -> None:
     message = str(caught.value)
     assert "train.csv: column 'weight' holds 7 value(s) that are not numbers" in message
     assert "11: 'heavy', 13: '2 kg', 14: 'light', 15: 'light', 16: 'light')" in message
-    assert "sources.<source>.categorical" in message
+    assert "declare the column as categorical (parameters.yml, sources)" in message
 
 
 def test_columns_that_are_not_there_are_named_with_those_that_are() -> None:
     frame = products(weight=["1"], brand=["x"])
     with pytest.raises(DataError) as caught:
-        draft_columns(frame, declared(numeric=["weight", "height"], categorical=["colour"]), "test.csv")
+        draft_columns(frame, declared(numeric=["weight", "size"], categorical=["brands"]), "test.csv")
     message = str(caught.value)
-    assert "test.csv: lacks the column(s) height, colour that a source reads" in message
+    assert "lacks the column(s) size, brands that a source reads (did you mean 'brand' for 'brands'?)" in message
     assert "found sample_id, weight, brand" in message
     with pytest.raises(DataError, match=r"test\.csv: lacks the column 'catalog_content', which a source parses"):
         draft_columns(frame, declared(parse="quantity"), "test.csv")

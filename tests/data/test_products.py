@@ -184,9 +184,11 @@ def test_refuses_files_that_hold_no_products(write, tmp_path):
 
 def test_names_that_differ_in_capitals_alone_are_named_with_what_is_expected(write):
     message = refusal(write("Sample_ID;CATALOG CONTENT;image_link; Price\n1;x;y;2\n"))
-    assert "lacks the column(s) sample_id, catalog_content, price; found 'Sample_ID', 'CATALOG CONTENT'" in message
+    assert "lacks the column(s) sample_id, catalog_content, price (did you mean" in message
+    assert "found 'Sample_ID', 'CATALOG CONTENT'" in message
+    assert "delimiter" not in message
     for found, name in (("Sample_ID", "sample_id"), ("CATALOG CONTENT", "catalog_content"), (" Price", "price")):
-        assert f"{found!r} may be meant for {name}" in message
+        assert f"{found!r} for {name!r}" in message
 
 
 def test_records_of_empty_fields_are_named(write):
@@ -213,8 +215,10 @@ def test_a_file_of_another_encoding_than_its_entry_says_is_refused(write, said, 
 
 def test_refuses_missing_columns(write):
     message = refusal(write("sample_id,catalog_contents,image_link,price\n1,x,y,2\n"))
-    assert "lacks the column(s) catalog_content;" in message
-    assert "'catalog_contents' may be meant for catalog_content" in message
+    assert (
+        "lacks the column(s) catalog_content (did you mean 'catalog_contents' for 'catalog_content'?); found" in message
+    )
+    assert "delimiter" not in message
     assert "price" in refusal(write("sample_id,catalog_content,image_link\n1,x,y\n"))
     assert "'sample_id catalog_content'" in refusal(write("sample_id catalog_content,image_link,price\n1,x,y,2\n"))
 
@@ -353,3 +357,18 @@ def test_a_price_is_said_for_what_it_is(write, cell, said):
     with pytest.raises(DataError) as caught:
         read_products(write(HEADER + f"1,x,y,{cell}\n"), labelled=True)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "layout", "said"),
+    [
+        ("1.299,50", Layout(), "For '1.299,50': decimal: ',' and thousands: '.'."),
+        ("1,299.50", Layout(decimal=","), "For '1,299.50': decimal: '.' and thousands: ','."),
+        ("1 299 000", Layout(), "For '1 299 000': decimal: '.' and thousands: ' '."),
+        ("1.299.000", Layout(), "For '1.299.000': decimal: ',' and thousands: '.'."),
+        ("1,299", Layout(), "If '1,299' is above a thousand: decimal: '.' and thousands: ','; else decimal: ','."),
+        ("12,5", Layout(), "For '12,5': decimal: ','."),
+    ],
+)
+def test_the_example_of_separators_is_the_price_itself(write, text, layout, said):
+    assert said in refusal(write(HEADER.replace(",", ";") + f"1;x;y;{text}\n"), layout=layout)

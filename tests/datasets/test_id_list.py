@@ -22,6 +22,12 @@ def test_reads_numbers_and_text_once_each(tmp_path):
     assert read(tmp_path / "ids.csv", "").tolist() == []
 
 
+def test_the_heading_is_what_the_shop_calls_its_ids(tmp_path):
+    path = tmp_path / "ids.csv"
+    path.write_text("sku\nA-1\n", encoding="utf-8")
+    assert IdListDataset(filepath=str(path), columns={"id": "sku", "price": "eur"}).load().tolist() == ["A-1"]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

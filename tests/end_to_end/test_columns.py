@@ -103,11 +103,11 @@ def clip_ids(project: Project) -> Path:
     [
         (
             lambda frame: frame,
-            ["train_products: lacks the column(s) weight, colour", "found sample_id,", "sources.<source>"],
+            ["train_products: lacks the column(s) weight, colour", "found sample_id,", "(parameters.yml, sources)"],
         ),
         (
             with_facts(["red"], ["1", "heavy"]),
-            ["train_products: column 'weight' holds 150 value(s) that are not numbers", ": 'heavy'", ".categorical"],
+            ["train_products: column 'weight' holds 150 value(s) that are not numbers", ": 'heavy'", "as categorical"],
         ),
     ],
     ids=["missing columns", "text among numbers"],

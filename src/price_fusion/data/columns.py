@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from price_fusion.data.ids import ids_of
 from price_fusion.data.prices import parse_numbers
 from price_fusion.data.quantity import CATEGORICAL, NUMERIC, UNKNOWN, quantity_columns
+from price_fusion.data.readers.column_names import TEXT, columns_of_file
 from price_fusion.data.readers.layout import Layout
+from price_fusion.data.readers.names import meant
 from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.data.table import TableDraft
 from price_fusion.errors import DataError
@@ -73,7 +75,7 @@ def completed(products: pd.DataFrame, declaration: ColumnSourceParameters, origi
         if len(vocabulary[name]) > MOST_CATEGORIES:
             raise DataError(
                 f"{origin}: column {name!r} has {len(vocabulary[name]):,} categories, expected at most "
-                f"{MOST_CATEGORIES:,}. Take it out of sources.<source>.categorical, or group its values."
+                f"{MOST_CATEGORIES:,}. Take it out of 'categorical' (parameters.yml, sources), or group its values."
             )
     return declaration.model_copy(
         update={
@@ -128,18 +130,22 @@ def _read(
     """The parser's columns, as arrays, beside the product table's own, row for row."""
     parsed: dict[str, NDArray[Any]] = {}
     if declaration.parse:
-        if "catalog_content" not in products:
-            raise DataError(f"{origin}: lacks the column 'catalog_content', which a source parses.")
+        if TEXT not in products:
+            raise DataError(f"{origin}: lacks the column {TEXT!r}, which a source parses.")
         # Iterating over Arrow strings would take a tenth of the time.
-        parsed = quantity_columns(products["catalog_content"].to_numpy(object))
+        parsed = quantity_columns(products[TEXT].to_numpy(object))
     wanted = [name for name in (*declaration.numeric, *declaration.categorical) if name not in parsed]
     missing = [name for name in wanted if name not in products]
     if missing:
-        raise DataError(
-            f"{origin}: lacks the column(s) {', '.join(missing)} that a source reads; found "
-            f"{', '.join(map(str, products.columns))}. Add them, or fix sources.<source>."
-        )
+        raise _lacking(missing, columns_of_file(products), origin)
     return parsed | {name: products[name] for name in wanted}
+
+
+def _lacking(missing: Sequence[str], found: Sequence[str], origin: str) -> DataError:
+    return DataError(
+        f"{origin}: lacks the column(s) {', '.join(missing)} that a source reads{meant(missing, found)}; found "
+        f"{', '.join(found)}. Add them, or correct 'numeric' and 'categorical' (parameters.yml, sources)."
+    )
 
 
 def _categories(column: pd.Series[Any] | NDArray[Any]) -> Iterable[str]:
@@ -184,7 +190,7 @@ def _refuse_text(
     raise DataError(
         f"{origin}: column {name!r} holds {len(wrong):,} value(s) that are not numbers ({shown}), expected numbers with "
         f"{decimal!r} before decimals{between} (decimal and thousands of the products' catalog entry), or empty fields. Fix "
-        "them, or declare the column under sources.<source>.categorical."
+        "them, or declare the column as categorical (parameters.yml, sources)."
     )
 
 

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from price_fusion.data.placeholders import EMPTY
+from price_fusion.data.readers.column_names import ColumnNames
+from price_fusion.data.readers.layout import Layout
 from price_fusion.errors import DataError
 
 LOWEST, HIGHEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
@@ -19,13 +21,14 @@ SHOWN = 5
 """Records that a message names; the rest are counted."""
 _CURRENCY_CODE = re.compile(r"(?<![A-Za-z])(?:[A-Z]{3}|Rs\.?)(?![A-Za-z])")
 _SEPARATED = re.compile(r"[+-]?[0-9]+(?:[.,'\N{RIGHT SINGLE QUOTATION MARK}\s][0-9]+)+")
+_SEPARATORS = re.compile(r"[^0-9+-]")
 _EXPECTED = "expected a finite price above 0"
 _ADVICE = {
     "missing": "Add them, or remove these records.",
     "with a currency sign": "Remove the signs; prices in another currency must be converted.",
     "with separators that may mean several things": (
         "Say in the catalog entry of the file what separates them: 'decimal' (now {decimal!r}) and 'thousands' (now "
-        "{thousands!r}), for example decimal: '.' and thousands: ',' for 1,299.99."
+        "{thousands!r}). {example}"
     ),
     "beyond what models can hold": f"Fix these records, or remove them: a price is between {LOWEST:.1e} and {HIGHEST:.1e}.",
     "of 0": "The price of these products is not known: remove these records.",
@@ -40,8 +43,8 @@ def parse_prices(
     origin: str,
     *,
     numbers: Sequence[int],
-    decimal: str = ".",
-    thousands: str | None = None,
+    layout: Layout | None = None,
+    names: ColumnNames | None = None,
 ) -> tuple[NDArray[np.float64], list[DataError]]:
     """Prices of N products.
 
@@ -50,12 +53,14 @@ def parse_prices(
         ids: (N,) for messages.
         origin: the file, for messages.
         numbers: (N,) of the records, for messages.
-        decimal: between whole and fractional digits.
-        thousands: between groups of three digits.
+        layout: of the numbers.
+        names: of the columns, for messages.
 
     Returns:
         float64 (N,) in currency units, NaN where a price is none, and what is wrong, one error a kind.
     """
+    layout, names = layout or Layout(), names or ColumnNames()
+    decimal, thousands = layout.decimal, layout.thousands
     prices = prices_of(values, decimal, thousands)
     text = [value.strip() for value in values]
     wrong: dict[str, list[int]] = {}
@@ -65,11 +70,11 @@ def parse_prices(
     problems = []
     for kind, rows in wrong.items():
         shown = "; ".join(
-            f"record {numbers[row]} (sample_id {ids[row]}): price is {repr(text[row][:60]) if text[row] else 'missing'}"
+            f"record {numbers[row]} ({names.id} {ids[row]}): {names.price} is {repr(text[row][:60]) if text[row] else 'missing'}"
             for row in rows[:SHOWN]
         )
         more = f"; and {len(rows) - SHOWN:,} further records" if len(rows) > SHOWN else ""
-        advice = _ADVICE[kind].format(decimal=decimal, thousands=thousands)
+        advice = _ADVICE[kind].format(decimal=decimal, thousands=thousands, example=_example(text[rows[0]]))
         problems.append(DataError(f"{origin}: {len(rows):,} price(s) {kind}: {shown}{more}; {_EXPECTED}. {advice}"))
     return prices, problems
 
@@ -116,3 +121,20 @@ def _fault(text: str, number: float) -> str:
     if has_code or any(unicodedata.category(character) == "Sc" for character in text):
         return "with a currency sign"
     return "with separators that may mean several things" if _SEPARATED.fullmatch(text) else "that are not numbers"
+
+
+def _example(text: str) -> str:
+    """What to say of the separators of a number such as ``1.299,99``; nothing of one without."""
+    found = _SEPARATORS.findall(text)
+    if not found:
+        return ""
+    last = found[-1]
+    other = next((one for one in found if one != last), None)
+    whole = f"decimal: {',' if last == '.' else '.'!r} and thousands: {last!r}"
+    if other is not None:
+        return f"For {text[:40]!r}: decimal: {last!r} and thousands: {other!r}."
+    if len(found) > 1:
+        return f"For {text[:40]!r}: {whole}."
+    if len(text.rpartition(last)[2]) == len("000"):
+        return f"If {text[:40]!r} is above a thousand: {whole}; else decimal: {last!r}."
+    return f"For {text[:40]!r}: decimal: {last!r}."

@@ -70,8 +70,8 @@ def read_products(
             text["sample_id"],
             str(path),
             numbers=records.numbers,
-            decimal=layout.decimal,
-            thousands=layout.thousands,
+            layout=layout,
+            names=names,
         )
         problems += wrong_prices
     if problems:
@@ -82,7 +82,7 @@ def read_products(
         if isinstance(column, tuple | list)
     }
     frame = pd.DataFrame(columns | as_text)
-    frame.attrs |= number_format(layout)
+    frame.attrs |= number_format(layout) | names.attributes
     return frame
 
 

@@ -18,6 +18,7 @@ MODULES = {
     "IdListDataset": "id_list",
     "IfThereDataset": "if_there",
     "LeaderboardDataset": "leaderboard",
+    "NamedParquetDataset": "named_parquet",
     "ParquetEmbeddingsDataset": "raw_files",
     "ProductFilesDataset": "raw_files",
     "ProductTableDataset": "product_table",

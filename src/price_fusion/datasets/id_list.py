@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -10,6 +11,7 @@ import numpy as np
 from kedro.io import AbstractDataset, DatasetError
 
 from price_fusion.data.ids import Ids, parse_ids
+from price_fusion.data.readers.column_names import ColumnNames
 from price_fusion.data.readers.file_kinds import kind_of_file, refuse_other_kind
 from price_fusion.datasets.errors import kedro_errors
 from price_fusion.datasets.local_path import local_path
@@ -19,21 +21,26 @@ _SEVERAL = re.compile(r"-?[0-9]+(?:[\s,;]+-?[0-9]+)+")
 
 
 class IdListDataset(AbstractDataset[NoReturn, Ids]):
-    """A text file with one product id a line (a heading ``sample_id`` is allowed), read only.
+    """A text file with one product id a line (a heading is allowed: what ``columns`` calls the id), read only.
 
     Args:
         filepath: the file.
+        columns: what the product files call their columns, as of ``ProductTableDataset``.
         metadata: for plugins.
     """
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, *, filepath: str, columns: Mapping[str, Any] | None = None, metadata: dict[str, Any] | None = None
+    ) -> None:
         self._filepath = local_path(filepath)
+        with kedro_errors():
+            self._heading = ColumnNames.of(columns).id
         self.metadata = metadata
 
     def load(self) -> Ids:
         """(N,) ids without repeats, sorted: int64 or fixed-width unicode."""
         with kedro_errors():
-            return _read_ids(self._filepath)
+            return _read_ids(self._filepath, self._heading)
 
     def save(self, data: NoReturn) -> None:
         """Refuse: raw data is never written."""
@@ -47,14 +54,14 @@ class IdListDataset(AbstractDataset[NoReturn, Ids]):
         return {"filepath": str(self._filepath)}
 
 
-def _read_ids(path: Path) -> Ids:
+def _read_ids(path: Path, heading: str) -> Ids:
     refuse_other_kind(kind_of_file(path), path, ("text", "empty"), "one product id a line", "write its ids one a line")
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot read the list of ids ({error}). Expected one product id a line.") from error
     entries = {number: line.strip() for number, line in enumerate(lines, start=1) if line.strip()}
-    if entries and (first := min(entries)) and entries[first] == "sample_id":
+    if entries and (first := min(entries)) and entries[first] == heading:
         del entries[first]
     several = [number for number, entry in entries.items() if _SEVERAL.fullmatch(entry)]
     if several:

@@ -42,7 +42,7 @@ class SafeCSVDataset(CSVDataset):  # type: ignore[misc]
     def load(self) -> pd.DataFrame:
         """As pandas reads it, but for ``sample_id``: whole numbers if all are, else text as it stands."""
         read: pd.DataFrame = super().load()
-        table = read.rename(columns={own: inside for inside, own in self._names.read_back.items()})
+        table = read.rename(columns=self._names.inside)
         return table.assign(**{IDS: id_column(table[IDS].str.removeprefix("id "))}) if IDS in table else table
 
     def save(self, data: pd.DataFrame | OrderedRows) -> None:

@@ -38,7 +38,7 @@ def extreme_products(
     """
     if pictures is not None and not pictures.is_dir():
         raise DataError(
-            f"{pictures}: is no folder, expected one with pictures named <sample_id>.jpg. Set report.images to it, or to null."
+            f"{pictures}: is no folder, expected one with pictures named <id>.jpg. Set report.images to it, or to null."
         )
     shown = products[are_among(products["sample_id"], extremes["sample_id"])]
     known = {str(row["sample_id"]): row for row in shown.to_dict(orient="records")}

@@ -406,7 +406,7 @@ def test_an_empty_split_is_refused(refusal, file):
             "2 record(s) with only empty fields, as spreadsheets leave them below a table: record 2, 3",
         ),
         ("\ufeff\ufeff" + HEADER + "1,x,y,2\n", "line 1 begins with two byte order marks"),
-        ("Sample_ID,catalog_content,image_link,price\n1,x,y,2\n", "'Sample_ID' may be meant for sample_id"),
+        ("Sample_ID,catalog_content,image_link,price\n1,x,y,2\n", "did you mean 'Sample_ID' for 'sample_id'?"),
         ("sample_id,catalog_content,image_link,prize\n1,x,y,2\n", "lacks the column(s) price"),
         ("sample_id,catalog_content,image_link,price,brand,brand\n1,x,y,2,3,4\n", "more than one column 'brand'"),
         ("sample_id,catalog_content,image_link,price,split\n1,x,y,2,3\n", "'split'"),

@@ -5,18 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from price_fusion.data.partitions.product_files import ProductFiles, opened
+from price_fusion.data.checks.product_checks import suspicions_of_known, suspicions_of_products
 from price_fusion.data.products import ProductRows, read_products
-from price_fusion.data.readers.column_names import ColumnNames
-from price_fusion.datasets import SafeCSVDataset
+from price_fusion.data.readers.column_names import ID, IMAGE, TEXT, ColumnNames
+from price_fusion.datasets import NamedParquetDataset, SafeCSVDataset
 from price_fusion.errors import DataError, ParameterError
+from price_fusion.parameters import CheckParameters
 from price_fusion.storage.workspace import Workspace
 
 SHOP = {"id": "sku", "price": "price_eur", "text": ["title", "description"], "image": "photo"}
-TEXT = (
+CSV = (
     "sku,title,description,photo,price_eur,price,brand\n"
     'A-1,Tea, green ,http://x/1.jpg,3.50,9,Acme\nB-2,Cup,,nan,,9,\nC-3,nan,"two\nlines",,4,9,Acme\n'
 )
@@ -25,7 +28,7 @@ TEXT = (
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
     path = tmp_path / "shop.csv"
-    path.write_text(TEXT, encoding="utf-8")
+    path.write_text(CSV, encoding="utf-8")
     return path
 
 
@@ -81,7 +84,7 @@ def test_a_file_with_no_price_at_all_has_no_labelled_rows(tmp_path: Path) -> Non
 
 
 def test_a_name_that_the_file_has_not_is_refused_with_the_nearest(shop: Path) -> None:
-    with pytest.raises(DataError, match=r"lacks the column\(s\) sku_; .*'sku' may be meant for sku_"):
+    with pytest.raises(DataError, match=r"lacks the column\(s\) sku_ \(did you mean 'sku' for 'sku_'"):
         read_products(shop, labelled=True, names=ColumnNames("sku_", "price_eur", (), None))
 
 
@@ -113,3 +116,51 @@ def test_files_that_a_user_reads_back_have_the_names_of_the_shop(tmp_path: Path)
     loaded = dataset.load()
     assert list(loaded) == ["sample_id", "price", "note"]
     assert loaded["sample_id"].tolist() == ["007", "-8"]
+
+
+def test_a_parquet_file_of_products_has_them_too(tmp_path: Path) -> None:
+    path = tmp_path / "out.parquet"
+    dataset = NamedParquetDataset(filepath=str(path), columns=SHOP)
+    table = pd.DataFrame({"sample_id": ["007", "-8"], "price": [1.5, 2.0], "fold": [0, 1]})
+    dataset.save(table)
+    assert list(pd.read_parquet(path)) == ["sku", "price_eur", "fold"]
+    pd.testing.assert_frame_equal(dataset.load(), table)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("3.50", "$3.50"), "record 1 (sku A-1): price_eur is '$3.50'"),
+        (("A-1", "C-3"), "occur more than once: 'C-3'"),
+        (("A-1", ""), "id(s) missing"),
+        (("photo", "picture"), "lacks the column(s) photo; found 'sku'"),
+    ],
+)
+def test_a_message_on_a_file_has_the_names_of_the_shop(shop: Path, change: tuple[str, str], said: str) -> None:
+    shop.write_text(CSV.replace(*change), encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        read_products(shop, labelled=True, names=ColumnNames.of(SHOP), rows="labelled")
+    message = str(caught.value)
+    assert said in message
+    assert not [name for name in (ID, TEXT, IMAGE) if name in message]
+
+
+def test_likely_mistakes_have_the_names_of_the_shop(tmp_path: Path) -> None:
+    path, rows = tmp_path / "shop.csv", 60
+    prices = np.where(np.arange(rows) == 7, 1e9, 5.0 + np.arange(rows))
+    lines = [f"{row if row else 'total'},Tea,\u00e2\u20ac\u2122,http://x/1.jpg,{prices[row]}" for row in range(rows)]
+    path.write_text("sku,title,description,photo,price_eur\n" + "\n".join(lines), encoding="utf-8")
+    products = read_products(path, labelled=True, names=ColumnNames.of(SHOP))
+    found = [*suspicions_of_products(products, CheckParameters(), "train_products")]
+    found += suspicions_of_known(products, products["sample_id"].to_numpy(str), "train_products")
+    assert {one.where.removeprefix("train_products, "): one.check for one in found} == {
+        "sku": "labelled_product",
+        "price_eur": "price_too_high",
+        "title, description": "repeated_text",
+        "photo": "repeated_image_link",
+    }
+
+
+def test_products_without_texts_are_not_suspected_of_empty_ones(shop: Path) -> None:
+    products = read_products(shop, labelled=False, names=ColumnNames("sku", "price_eur", (), None))
+    assert [*suspicions_of_products(products, CheckParameters(), "train_products")] == []

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from price_fusion.data.checks.suspicions import Suspicion, first
-from price_fusion.data.ids import Ids, are_among
+from price_fusion.data.ids import Ids, are_among, ids_of
 from price_fusion.data.money import money
+from price_fusion.data.readers.column_names import ID, IMAGE, PRICE, TEXT, called
 from price_fusion.lazy import pd
 from price_fusion.parameters import CheckParameters
 
@@ -36,13 +37,15 @@ def suspicions_of_products(products: pd.DataFrame, checks: CheckParameters, orig
         checks: thresholds.
         origin: what the products are called in messages.
     """
-    ids = products["sample_id"].to_numpy()
-    yield from _of_ids(ids, f"{origin}, sample_id")
-    if "price" in products:
-        yield from _of_prices(products["price"].to_numpy(np.float64), ids, checks, f"{origin}, price")
-    yield from _of_texts(products["catalog_content"], ids, f"{origin}, catalog_content")
-    for column in ("catalog_content", "image_link"):
-        yield from _repeated(products[column], ids, checks, f"{origin}, {column}")
+    where = {column: f"{origin}, {own}" for column in products.columns if (own := called(products, column))}
+    ids = products[ID].to_numpy()
+    yield from _of_ids(ids, where[ID])
+    if PRICE in products:
+        yield from _of_prices(products[PRICE].to_numpy(np.float64), ids, checks, where[PRICE])
+    if TEXT in where:
+        yield from _of_texts(products[TEXT], ids, where[TEXT])
+    for column in (name for name in (TEXT, IMAGE) if name in where):
+        yield from _repeated(products[column], ids, checks, where[column])
 
 
 def _of_ids(ids: NDArray[np.generic], where: str) -> Iterator[Suspicion]:
@@ -65,12 +68,13 @@ def _of_ids(ids: NDArray[np.generic], where: str) -> Iterator[Suspicion]:
         )
 
 
-def suspicions_of_known(ids: Ids, labelled: Ids, origin: str) -> Iterator[Suspicion]:
-    """Products to be predicted, (N,), that are among the labelled ones, (M,): their price is known."""
+def suspicions_of_known(products: pd.DataFrame, labelled: Ids, origin: str) -> Iterator[Suspicion]:
+    """Products to be predicted that are among the labelled ones, (M,): their price is known."""
+    ids = ids_of(products[ID])
     known = np.flatnonzero(are_among(ids, labelled))
     if len(known):
         yield Suspicion(
-            f"{origin}, sample_id",
+            f"{origin}, {called(products, ID)}",
             "labelled_product",
             "products that are labelled as well, under the same id",
             len(known),
@@ -157,7 +161,7 @@ def _repeated(
     column: pd.Series[str], ids: NDArray[np.generic], checks: CheckParameters, where: str
 ) -> Iterator[Suspicion]:
     """Values that too many products share. An empty field is nobody's."""
-    kind = "image link" if column.name == "image_link" else "text"
+    kind = "image link" if column.name == IMAGE else "text"
     counts = column[column.ne("")].value_counts()
     counts = counts[counts >= repeats_of_note(len(column), checks)]
     if len(counts):

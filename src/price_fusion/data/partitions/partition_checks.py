@@ -54,8 +54,8 @@ def checked(table: pa.Table, files: ProductFiles, source: ProductSource, whole_n
             texts,
             files.url,
             numbers=numbers,
-            decimal=source.layout.decimal,
-            thousands=source.layout.thousands,
+            layout=source.layout,
+            names=files.names,
         )
         problems += wrong
     if problems:

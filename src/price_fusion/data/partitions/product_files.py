@@ -20,6 +20,7 @@ from price_fusion.data.products import ProductRows
 from price_fusion.data.readers.column_names import ID, IMAGE, INSIDE, PRICE, TEXT, ColumnNames
 from price_fusion.data.readers.file_kinds import unreadable
 from price_fusion.data.readers.layout import Layout
+from price_fusion.data.readers.names import lacking
 from price_fusion.data.readers.product_records import is_parquet
 from price_fusion.data.readers.published_digests import check_digests
 from price_fusion.errors import DataError, StorageError
@@ -174,12 +175,8 @@ def _parquet(files: ProductFiles, paths: list[str], workspace: Workspace) -> Pro
     types = dict(
         workspace.connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE FROM {source})").fetchall()
     )
-    missing = [name for name in files.needed if name not in types]
-    if missing:
-        raise DataError(
-            f"{files.url}: lacks the column(s) {', '.join(missing)}; found {', '.join(map(repr, types))[:500]}; expected "
-            f"{', '.join(files.needed)}. Rename or add them."
-        )
+    if not set(files.needed) <= set(types):
+        raise lacking(files.url, files.needed, types)
     id_type = types[files.names.id]
     if id_type in ("FLOAT", "DOUBLE") or id_type.startswith("DECIMAL"):
         raise DataError(

@@ -90,7 +90,9 @@ def product_plan(
         parts=partitions,
         partitions=partitions,
         recipe=made_by,
-        metadata={"origin": files.url, "labelled": files.labelled} | number_format(files.layout),
+        metadata={"origin": files.url, "labelled": files.labelled}
+        | number_format(files.layout)
+        | files.names.attributes,
         here=True,
     )
 

@@ -1,7 +1,8 @@
 """What the columns of a shop's product files are called, and what they are called inside.
 
 Inside, products have ``sample_id``, ``catalog_content``, ``image_link`` and ``price``. Files that a user reads back have
-the shop's own names for the id and the price.
+the shop's own names for the id and the price, and messages its names for all of them: a table of products carries these
+as an attribute (``ColumnNames.attributes``, ``called``).
 """
 
 from __future__ import annotations
@@ -9,13 +10,18 @@ from __future__ import annotations
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from price_fusion.data.placeholders import without_placeholders
 from price_fusion.errors import ParameterError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 ID, TEXT, IMAGE, PRICE = "sample_id", "catalog_content", "image_link", "price"
 INSIDE = (ID, TEXT, IMAGE, PRICE)
+CALLED = "called"
+"""Attribute of a table of products: what the shop calls its columns, where that differs."""
 RESERVED = frozenset(
     (
         "split",
@@ -27,6 +33,12 @@ RESERVED = frozenset(
         "unit_price",
         "predicted_unit_price",
         "extreme",
+        "fold",
+        "kind",
+        "source",
+        "of",
+        "among",
+        "counterpart",
     )
 )
 """Other columns of files that a user reads back."""
@@ -52,7 +64,7 @@ class ColumnNames:
     """Joins the texts, as ``"{title}: {description}"``; None: a line each, empty ones left out."""
 
     def __post_init__(self) -> None:
-        taken = [name for name in (self.id, self.price) if name in RESERVED or name.startswith("price_low")]
+        taken = [name for name in (self.id, self.price) if name in RESERVED or name.startswith(("price_low", "seed_"))]
         if taken:
             raise ParameterError(
                 f"columns: {', '.join(taken)} is the name of another column of the results, expected names of its own for id "
@@ -117,6 +129,18 @@ class ColumnNames:
         """The shop's name of each column that is called otherwise inside, in files that a user reads back."""
         return {inside: own for inside, own in ((ID, self.id), (PRICE, self.price)) if inside != own}
 
+    @property
+    def inside(self) -> dict[str, str]:
+        """The other way round: what columns of such files are called inside."""
+        return {own: inside for inside, own in self.read_back.items()}
+
+    @property
+    def attributes(self) -> dict[str, dict[str, list[str]]]:
+        """The attribute ``CALLED`` of a table of these products; none where the names are those of inside."""
+        own = {ID: [self.id], PRICE: [self.price], TEXT: [*self.text], IMAGE: [self.image] if self.image else []}
+        differing = {inside: names for inside, names in own.items() if names != [inside]}
+        return {CALLED: differing} if differing else {}
+
     def as_inside(self, columns: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
         """The columns of a file with the names of inside, then the others.
 
@@ -148,3 +172,18 @@ class ColumnNames:
             self.template.format(**dict(zip(self.text, row, strict=True))).strip() if any(row) else ""
             for row in zip(*texts, strict=True)
         ]
+
+
+def called(products: pd.DataFrame, column: str) -> str:
+    """What the shop calls a column of a table of products; several for a text of several, "" where the shop has none."""
+    return ", ".join(_called(products, column))
+
+
+def columns_of_file(products: pd.DataFrame) -> list[str]:
+    """The columns of a table of products by their names in the shop's file."""
+    return list(dict.fromkeys(own for column in products.columns for own in _called(products, str(column))))
+
+
+def _called(products: pd.DataFrame, column: str) -> list[str]:
+    names: list[str] = products.attrs.get(CALLED, {}).get(column, [column])
+    return names

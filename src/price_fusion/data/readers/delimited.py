@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import difflib
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,11 +18,13 @@ from typing import TextIO
 from price_fusion.data.readers.file_kinds import kind_of_file, refuse_broken_link, unreadable
 from price_fusion.data.readers.gzip_files import chunks
 from price_fusion.data.readers.layout import Layout, as_utf8, undecodable
+from price_fusion.data.readers.names import lacking
 from price_fusion.data.readers.published_digests import check_digests
 from price_fusion.errors import DataError
 
 DELIMITERS = (",", ";", "\t", "|")
 """Looked for in the header where none is said."""
+_OTHER_DELIMITER = " Fields are separated by commas, semicolons, tabs or '|'; say another character as 'delimiter:' in the catalog entry."
 _HINT_OF_EXCEL = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=.?"?\s*[\r\n]', re.IGNORECASE)
 """A first line that says how fields are separated."""
 LONGEST_FIELD = 1 << 24
@@ -159,27 +160,8 @@ def find_delimiter(content: bytes, needed: Sequence[str], path: Path | str, layo
             f"{path}: begins with {content.splitlines()[0].decode(errors='replace')!r}, which only Excel understands, expected the "
             "names of the columns. Remove the first line."
         )
-    header = max(headers.values(), key=lambda header: len({*needed} & {*map(_plain, header)}))
-    missing = [name for name in needed if name not in header]
-    meant = ", ".join(f"{one!r} may be meant for {name}" for name in missing if (one := _similar(name, header)))
-    raise DataError(
-        f"{path}: lacks the column(s) {', '.join(missing)}; found {', '.join(map(repr, header))[:500] or 'a malformed header'} "
-        f"in its header{f', of which {meant}' if meant else ''}; expected {', '.join(needed)} (case and spaces "
-        "matter), separated by commas, semicolons, tabs or '|' (another character must be said as 'delimiter:' in the catalog "
-        "entry). Rename or add them."
-    )
-
-
-def _plain(name: str) -> str:
-    """A name without what is easily written otherwise."""
-    return name.strip().casefold().replace(" ", "_").replace("-", "_")
-
-
-def _similar(name: str, header: Sequence[str]) -> str | None:
-    """The column of a header that is most likely meant; None where there is no similar one."""
-    plain = {_plain(column): column for column in reversed(header)}
-    found = difflib.get_close_matches(name, plain, n=1)
-    return plain[found[0]] if found else None
+    header = max(headers.values(), key=lambda header: (len({*needed} & {*header}), len(header)))
+    raise lacking(path, needed, header, _OTHER_DELIMITER if len(header) < len(needed) else "")
 
 
 def header_of(content: bytes, delimiter: str) -> list[str]:

@@ -117,7 +117,7 @@ _EMPTY = FileKind("empty", "an empty file (0 bytes)", "Copy or write it again.")
 _ZEROS = FileKind("zeros", "zeros where the file should begin", "It was not copied to its end: copy it again.")
 _HTML = FileKind("html", "a web page, as a download without permission leaves it", "Download the file again.")
 _JSON = _readable("json", "JSON", "pandas.read_json(FILE), or json.load,")
-_TEXT = _readable("text", "text, such as CSV", "pandas.read_csv(FILE, dtype={'sample_id': str})")
+_TEXT = _readable("text", "text, such as CSV", "pandas.read_csv(FILE, dtype=str)")
 
 
 def kind_of(head: bytes) -> FileKind | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from price_fusion.data.readers.delimited import Records, empty_records, is_empty, read_records
 from price_fusion.data.readers.file_kinds import kind_of_file, unreadable
 from price_fusion.data.readers.layout import Layout
+from price_fusion.data.readers.names import lacking
 from price_fusion.data.readers.published_digests import check_digests
 from price_fusion.errors import DataError
 
@@ -98,11 +99,8 @@ def _columns(table: pa.Table, path: Path, needed: Sequence[str], layout: Layout)
     import pyarrow.types as kinds
 
     names: list[str] = table.column_names
-    missing = [name for name in needed if name not in names]
-    if missing:
-        raise DataError(
-            f"{path}: lacks the column(s) {', '.join(missing)}; found {_listed(names)}; expected {', '.join(needed)}. Rename or add them."
-        )
+    if not set(needed) <= set(names):
+        raise lacking(path, needed, names)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(

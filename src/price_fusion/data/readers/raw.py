@@ -219,7 +219,7 @@ def _miscounted(ids: int, rows: int, origin: str) -> DataError:
 def _no_ids(found: str, origin: str) -> DataError:
     return DataError(
         f"{origin}: ids are neither whole numbers nor text throughout: {found}; expected integers, or text of at most {LONGEST} "
-        "characters, as in the product table. Store the sample_id of each row as it is there: .astype('int64') fixes "
+        "characters, as in the product table. Store the id of each row as it is there: .astype('int64') fixes "
         "floats such as 123.0, and .astype(str) mixtures that have lost no leading zeros; a missing id cannot be fixed."
     )
 

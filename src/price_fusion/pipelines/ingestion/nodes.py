@@ -60,7 +60,7 @@ def check_unlabelled(
     tests, train_tables = known[: len(tables) // 2], {table.source: table for table in known[len(tables) // 2 :]}
     found = _suspicions(products, ingestion, tests, "test")
     if labelled is not None:
-        found += suspicions_of_known(ids_of(products["sample_id"]), ids_of(labelled["sample_id"]), "test_products")
+        found += suspicions_of_known(products, ids_of(labelled["sample_id"]), "test_products")
     for test in tests:
         if test.source in train_tables:
             found += suspicions_of_shift(train_tables[test.source], test)

@@ -47,7 +47,7 @@ def rows_in(content: object, asked: Asked, origin: str) -> FoundRows:
             return _found(None, content, f"{origin}, its one array")
         raise DataError(
             f"{origin}: found {described(content)} without ids, expected ids beside the vectors. Write "
-            f"{{'embeddings': vectors, 'sample_ids': ids}}, or set 'ids: products' in its catalog entry if row n of the vectors "
+            f"{{'embeddings': vectors, 'ids': ids}}, or set 'ids: products' in its catalog entry if row n of the vectors "
             "belongs to product n of the product file."
         )
     raise _other_content(content, origin)
@@ -96,12 +96,12 @@ def _without_key(content: Mapping[Any, Any], key: str, names: Sequence[str], ori
 
 
 def _other_content(content: object, origin: str) -> DataError:
-    dictionary = "{'embeddings': vectors, 'sample_ids': ids}"
+    dictionary = "{'embeddings': vectors, 'ids': ids}"
     advice = f"Write {dictionary}, with one id for each row of the vectors."
     if isinstance(content, list | tuple) and len(content) and isinstance(content[0], dict):
         advice = f"Write {dictionary}, the vectors with numpy.stack and the ids as a list."
     return DataError(
-        f"{origin}: found {described(content)}, expected a dict with 'embeddings' and 'sample_ids', a dict from ids to vectors, "
+        f"{origin}: found {described(content)}, expected a dict with 'embeddings' and 'ids', a dict from ids to vectors, "
         f"or a data frame. {advice}"
     )
 
@@ -156,7 +156,7 @@ def _row_labels(frame: PickledFrame, asked: Asked, origin: str) -> NDArray[Any]:
     error = absent(origin, "column", wanted, map(str, frame.labels))
     raise DataError(
         f"{error} Its index ({labels}, ...) has no name, so it may hold row numbers. If it does hold the ids, write the frame "
-        f"again with frame.rename_axis('sample_id'), or set 'ids: {_UNNAMED}' in the catalog entry."
+        f"again with frame.rename_axis('id'), or set 'ids: {_UNNAMED}' in the catalog entry."
     )
 
 
