@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from price_fusion.data.partitions.product_files import ProductFiles, opened
 from price_fusion.data.checks.product_checks import suspicions_of_known, suspicions_of_products
+from price_fusion.data.partitions.product_files import ProductFiles, opened
 from price_fusion.data.products import ProductRows, read_products
 from price_fusion.data.readers.column_names import ID, IMAGE, TEXT, ColumnNames
 from price_fusion.datasets import NamedParquetDataset, SafeCSVDataset
