@@ -1,15 +1,13 @@
 """The models that the benchmarks on accuracy measure, each as a function from an outer fold and a seed to prices.
 
-RealMLP and TabM are pytabkit's: pip install pytabkit.
+RealMLP and TabM are pytabkit's: pip install pytabkit. AutoGluon: pip install "autogluon.tabular[lightgbm,catboost,xgboost]".
 """
 
 from __future__ import annotations
 
-import importlib
-import logging
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -19,12 +17,18 @@ from typing import Any
 
 import numpy as np
 
-from bench import Bench, Values
-from outer_folds import OuterFold
+from bench import Bench
+from other_packages import (
+    AUTOGLUON,
+    EXTRA_TREES,
+    PYTABKIT,
+    predict_with_autogluon,
+    predict_with_extra_trees,
+    predict_with_pytabkit,
+)
+from outer_folds import OuterFold, Predicted
 from price_fusion.data.table import EmbeddingTable
-from price_fusion.metrics.price_scale import PriceScale
-from price_fusion.models.estimators import ESTIMATORS, fit_data
-from price_fusion.models.features import features_from_tables
+from price_fusion.models.estimators import ESTIMATORS
 from price_fusion.models.folds import FoldFolder, FoldModels
 from price_fusion.parameters import EnsemblePreset, VariantParameters
 from price_fusion.prediction.ensemble import OutOfFold, build_ensemble, load_ensemble, save_ensemble
@@ -40,19 +44,22 @@ from price_fusion.selection.cross_validation import (
 )
 from price_fusion.training.recipe import data_fingerprints
 
-PACKAGES = {"lightgbm": "lightgbm", "catboost": "catboost", "RealMLP": "pytabkit", "TabM": "pytabkit"}
-"""What a family needs beside this project."""
-PYTABKIT = {
-    name: (classname, {"n_cv": 1, "n_refit": 0, "train_metric_name": "mae", "val_metric_name": "mae"})
-    for name, classname in (("RealMLP", "RealMLP_TD_Regressor"), ("TabM", "TabM_D_Regressor"))
+PACKAGES = {
+    "lightgbm": "lightgbm",
+    "lightgbm_extra_trees": "lightgbm",
+    "catboost": "catboost",
+    "RealMLP": "pytabkit",
+    "TabM": "pytabkit",
+    "AutoGluon": "autogluon.tabular",
 }
-"""Classes and what differs from their tuned defaults: as ours do, they minimise the mean absolute error of the log price."""
+"""What a family needs beside this project."""
 GUESSES = {
     "median": 0.1,
     "ridge": 5,
     "kernel_ridge": 15,
     "neighbours": 10,
     "lightgbm": 60,
+    "lightgbm_extra_trees": 60,
     "catboost": 60,
     "variants": 45,
     "reference": 90,
@@ -60,19 +67,10 @@ GUESSES = {
     "ensemble_full": 2_000,
     "RealMLP": 600,
     "TabM": 1_200,
+    "AutoGluon": 1_300,
 }
 """Seconds of one outer fold and seed on 2 cores, to tell how long it will be until a first one is measured."""
 FAMILIES = tuple(GUESSES)
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """Prices of the rows of an outer fold."""
-
-    prices: Values
-    seconds: float
-    """Of training alone."""
-    details: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ class Model:
     def is_available(self) -> bool:
         """Whether the package that it needs is installed."""
         name = PACKAGES.get(self.family)
-        return name is None or find_spec(name) is not None
+        return name is None or find_spec(name.partition(".")[0]) is not None
 
 
 def known_models(bench: Bench, seeds: int) -> list[Model]:
@@ -128,6 +126,16 @@ def known_models(bench: Bench, seeds: int) -> list[Model]:
         Model(name, name, bench.tables, {"class": found, **arguments}, partial(predict_with_pytabkit, bench, name))
         for name, (found, arguments) in PYTABKIT.items()
     ]
+    models.append(
+        Model(
+            "lightgbm, extra trees",
+            "lightgbm_extra_trees",
+            bench.tables,
+            {**EXTRA_TREES, **boosting},
+            partial(predict_with_extra_trees, bench),
+        )
+    )
+    models.append(Model("AutoGluon", "AutoGluon", bench.tables, AUTOGLUON, partial(predict_with_autogluon, bench)))
     return sorted(models, key=lambda model: FAMILIES.index(model.family))
 
 
@@ -233,30 +241,3 @@ def cross_validated(
         options = bench.estimator_options
         models = cross_validate_estimator(member, labelled, place, options=options, seed=seed, refit=preset.refits > 0)
     return OutOfFold(models, out_of_fold(models, labelled))
-
-
-def predict_with_pytabkit(bench: Bench, name: str, outer: OuterFold, seed: int, **arguments: Any) -> Predicted:
-    """A model of pytabkit on the matrix that the estimators have.
-
-    Args:
-        bench: what to work with.
-        name: key of ``PYTABKIT``.
-        outer: rows.
-        seed: of the model.
-        arguments: others of the class, for trials.
-    """
-    classname, settings = PYTABKIT[name]
-    sources = {source: table.declaration for source, table in bench.tables.items()}
-    features = features_from_tables(bench.samples, bench.tables, sources)
-    data = fit_data(features, sources, np.log1p(bench.prices), outer.fit, outer.stop)
-    import torch
-
-    threads = bench.threads or torch.get_num_threads()
-    regressor = getattr(importlib.import_module("pytabkit"), classname)
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    model = regressor(**settings, random_state=seed, n_threads=threads, **arguments)
-    began = perf_counter()
-    model.fit(data.fit, data.fit_log_prices, data.stop, data.stop_log_prices)
-    seconds = perf_counter() - began
-    logs = np.asarray(model.predict(data.design.matrix(features, outer.scored)), np.float64).ravel()
-    return Predicted(PriceScale.of(bench.prices[outer.others]).prices(logs), seconds)

@@ -1,10 +1,11 @@
-"""The outer folds of the benchmarks on accuracy: rows to predict, and the rows to do everything else with."""
+"""The outer folds of the benchmarks on accuracy: rows to predict, and the rows to do everything else with; and what is predicted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,6 +45,16 @@ class OuterFold:
         """For one model."""
         none = self.stop[:0]
         return Roles(self.fit if selects else self.others, self.stop if selects else none, none, self.scored)
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Prices of the rows of an outer fold."""
+
+    prices: NDArray[np.float64]
+    seconds: float
+    """Of training alone."""
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 def outer_folds(samples: pd.DataFrame, splitting: SplittingParameters) -> list[OuterFold]:

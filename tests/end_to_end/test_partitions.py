@@ -14,6 +14,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from price_fusion.models.checkpoint import load_checkpoint
+from price_fusion.storage.partitions.parts import FORMAT_VERSION
 from support.cluster import object_store
 from support.projects import FEW, SHORT, Project
 
@@ -167,11 +168,11 @@ def test_a_partition_of_another_version_is_refused(
 ) -> None:
     project = copy_of(partitioned_project)
     manifest: Path = project.path / PARTITIONS / "samples/test/_manifest.json"
-    manifest.write_text(manifest.read_text().replace('"format_version": 2', '"format_version": 1'))
+    manifest.write_text(manifest.read_text().replace(f'"format_version": {FORMAT_VERSION}', '"format_version": 1'))
     refused = project.kedro(
         "run", "--pipelines", "predict_moe", "--from-nodes", "moe.price_products", "--params", LOCAL, fails=True
     )
-    assert "table in partitions of format 1; this program reads format 2" in refused.stderr
+    assert f"table in partitions of format 1; this program reads format {FORMAT_VERSION}" in refused.stderr
 
 
 @pytest.mark.slow
