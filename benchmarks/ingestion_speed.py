@@ -38,7 +38,7 @@ from common import (
     scratch_folder,
     start,
 )
-from price_fusion.data.alignment import align_products
+from price_fusion.data.alignment import align_samples, sample_table
 from price_fusion.data.products import read_products
 from price_fusion.data.readers.embedding_files import read_embeddings
 from price_fusion.data.readers.rows import Asked
@@ -146,7 +146,8 @@ def align_all(folder: Path, repeat: int) -> tuple[int, dict[str, float]]:
     products = read_products(folder / "raw/dataset/train.csv", labelled=True)
     read = perf_counter()
     tables = {name: EmbeddingTable(folder / f"tables-{repeat}" / name) for name in declared_sources()}
-    report = align_products(products, tables, policy="keep", unknown_products="error", origin="train_products").report
+    samples = sample_table(products, "train_products")
+    report = align_samples(samples, tables, policy="keep", unknown_products="error", origin="train_products").report
     seconds = {"products": read - started, "alignment": perf_counter() - read}
     return int(report["rows_in_all_sources"]), seconds
 

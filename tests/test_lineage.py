@@ -57,6 +57,16 @@ def steps_between_layers(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
                 ahead += graph.successors(place)
 
 
+@pytest.mark.parametrize("stage", ["", "train_", "predict_", "cross_validate_", "tune_", "ablate_"])
+def test_a_variant_reads_its_own_sources_alone(stage: str) -> None:
+    pipelines, _ = project()
+    read = {name.split(".")[0] for name in pipelines[f"{stage}moe"].inputs() if name.endswith("_embeddings")}
+    assert read == {"clip_image", "qwen_text"}
+    assert not [name for name in pipelines["split"].inputs() if name.endswith("_embeddings")]
+    everything = {name.split(".")[0] for name in pipelines["compare"].inputs() if name.endswith("_embeddings")}
+    assert {"siglip_image", "siglip_text"} <= everything
+
+
 def test_layers_follow_each_other() -> None:
     pipelines, _ = project()
     for name, pipeline in pipelines.items():

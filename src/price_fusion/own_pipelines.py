@@ -16,6 +16,7 @@ from price_fusion.errors import PipelineError
 BUILT_IN = frozenset(
     [
         "ablation",
+        "alignment",
         "partitions",
         "comparison",
         "cross_validation",

@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from price_fusion.own_pipelines import own_names, own_pipelines
 from price_fusion.parameters import ESTIMATOR_KINDS, ProjectParameters, parse_project_parameters
 from price_fusion.pipelines import (
     ablation,
+    alignment,
     comparison,
     cross_validation,
     ensembling,
@@ -128,59 +130,42 @@ class _Stages:
     """What is another pipeline with ``compute.partitions`` than without."""
 
     split: Pipeline
-    """From raw files to the labelled products in memory, split."""
-    ingest_test: Pipeline
-    """From raw files to the products to be predicted, beside ``split``."""
-    test_in_memory: Pipeline
-    """What brings these into memory, where ``ingest_test`` does not."""
-    ingest_test_alone: Pipeline
-    """The former, without ``split``."""
+    """From raw files to the labelled products, split."""
+    ingest: Pipeline
+    """From raw files to products and all sources in use, checked."""
+    check_leaks: Pipeline
+    products: Callable[..., Pipeline]
+    """After ``split``: the products of a model, labelled (``train``) or to be predicted (``test``), from raw files."""
+    of_model: Callable[[str, Pipeline], Pipeline]
+    """A pipeline of a model, reading the products chosen for it."""
     train: Callable[[str, Sequence[str]], Pipeline]
     final_fit: Callable[[str, Sequence[str]], Pipeline]
     inference: Callable[..., Pipeline]
-    reading: Callable[[Pipeline], Pipeline]
-    """A pipeline that reads products, reading those in memory."""
 
 
 def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
     """The pipelines of a project with these sources and variants."""
     used = parameters.used_sources
     stages = _in_memory(parameters) if parameters.compute.partitions is None else _in_partitions(parameters)
-    split, ingest_test = stages.split, stages.ingest_test
-    pipelines = {"fabricate": fabrication.create_pipeline(parameters.fabrication.kind), "split": split}
-    pipelines["ingest"] = (split if parameters.compute.partitions else _ingest_train(parameters)) + ingest_test
-    pipelines["check_leaks"] = split + ingest_test + stages.test_in_memory + stages.reading(leaks.create_pipeline(used))
-    measured = Pipeline([])
+    split = stages.split
+    pipelines = {"fabricate": fabrication.create_pipeline(parameters.fabrication.kind)}
+    pipelines |= {"split": split, "ingest": stages.ingest, "check_leaks": stages.check_leaks}
+    compare = comparison.create_pipeline({name: parameters.variant(name).sources for name in parameters.variants}, used)
     for variant in parameters.variants:
         sources = parameters.variant(variant).sources
-        train = split + stages.train(variant, sources)
-        evaluate = evaluation.create_pipeline(variant, sources)
-        final = stages.final_fit(variant, sources) if parameters.final_fit else Pipeline([])
-        predict = final + stages.inference(variant, sources, final_fit=parameters.final_fit)
-        report = stages.reading(reporting.create_pipeline(variant, is_variant=True))
-        own = {
-            f"cross_validate_{variant}": split + cross_validation.create_pipeline(variant, sources),
-            f"tune_{variant}": split + tuning.create_pipeline(variant, sources),
-            f"train_{variant}": train,
-            f"ablate_{variant}": train + ablation.create_pipeline(variant, sources),
-            f"evaluate_{variant}": evaluate,
-            f"leak_effect_{variant}": leaks.create_effect_pipeline(variant),
-            f"predict_{variant}": stages.ingest_test_alone + predict,
-            f"report_{variant}": report,
-            f"export_{variant}": final + export.create_pipeline(variant, sources, final_fit=parameters.final_fit),
-            variant: train + evaluate + report + ingest_test + predict,
-        }
+        own = _of_variant(parameters, stages, variant)
         _refuse_taken(variant, own.keys() & {*pipelines, *_JOINT})
         pipelines |= own
-        measured += train + evaluate + report
-    fused = {variant: parameters.variant(variant).sources for variant in parameters.variants}
-    pipelines["compare"] = measured + comparison.create_pipeline(fused, used)
+        described = stages.of_model(variant, comparison.create_contender_pipeline(variant, sources))
+        compare += own[f"train_{variant}"] + own[f"evaluate_{variant}"] + own[f"report_{variant}"] + described
+    pipelines["compare"] = compare
     for estimator in parameters.estimators_alone:
-        pipelines[f"predict_{estimator}"] = split + ingest_test + _estimator(parameters, stages, estimator)
+        pipelines[f"predict_{estimator}"] = split + _estimator(parameters, stages, estimator)
     if parameters.has_ensemble:
-        pipelines["ensemble"] = split + ingest_test + _ensemble(parameters, stages)
+        pipelines["ensemble"] = split + _ensemble(parameters, stages)
         pipelines["report_ensemble"] = _report_of_ensemble(stages)
-        pipelines["leak_effect_ensemble"] = leaks.create_effect_pipeline(ensembling.ENSEMBLE)
+        effect = leaks.create_effect_pipeline(ensembling.ENSEMBLE)
+        pipelines["leak_effect_ensemble"] = stages.of_model(ensembling.ENSEMBLE, effect)
     if parameters.compute.partitions:
         from price_fusion.pipelines import partitions  # here, as it needs pyarrow
 
@@ -192,43 +177,84 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
     return pipelines
 
 
+def _of_variant(parameters: ProjectParameters, stages: _Stages, variant: str) -> dict[str, Pipeline]:
+    """The pipelines of one variant."""
+    sources, final_fit_wanted = parameters.variant(variant).sources, parameters.final_fit
+    of_variant = partial(stages.of_model, variant)
+    products = stages.split + stages.products(variant, sources, "train")
+    train = products + of_variant(stages.train(variant, sources))
+    evaluate = of_variant(evaluation.create_pipeline(variant, sources))
+    final = of_variant(stages.final_fit(variant, sources)) if final_fit_wanted else Pipeline([])
+    predict = final + of_variant(stages.inference(variant, sources, final_fit=final_fit_wanted))
+    report = of_variant(reporting.create_pipeline(variant, is_variant=True))
+    return {
+        f"train_{variant}": train,
+        f"cross_validate_{variant}": products + of_variant(cross_validation.create_pipeline(variant, sources)),
+        f"tune_{variant}": products + of_variant(tuning.create_pipeline(variant, sources)),
+        f"ablate_{variant}": train + of_variant(ablation.create_pipeline(variant, sources)),
+        f"evaluate_{variant}": evaluate,
+        f"leak_effect_{variant}": of_variant(leaks.create_effect_pipeline(variant)),
+        f"predict_{variant}": stages.products(variant, sources, "test", alone=True) + predict,
+        f"report_{variant}": report,
+        f"export_{variant}": final + of_variant(export.create_pipeline(variant, sources, final_fit=final_fit_wanted)),
+        variant: train + evaluate + report + stages.products(variant, sources, "test") + predict,
+    }
+
+
 def _in_memory(parameters: ProjectParameters) -> _Stages:
     used = parameters.used_sources
-    declared = {name: parameters.sources[name] for name in used}
+    tuned = [name for name in used if parameters.sources[name].tuned_on_ids]
+    split = _ingested(parameters, (), "train") + splitting.create_pipeline(tuned)
+    ingest = _ingested(parameters, used, "train") + _ingested(parameters, used, "test")
+    reports = alignment.create_report_pipeline(used, "train") + alignment.create_report_pipeline(used, "test")
     return _Stages(
-        split=_ingest_train(parameters)
-        + splitting.create_pipeline([name for name in used if parameters.sources[name].tuned_on_ids]),
-        ingest_test=ingestion.create_pipeline(declared, "test"),
-        test_in_memory=Pipeline([]),
-        ingest_test_alone=ingestion.create_pipeline(declared, "test", alone=True),
+        split=split,
+        ingest=ingest + reports,
+        check_leaks=split + ingest + leaks.create_pipeline(used),
+        products=partial(_chosen, parameters),
+        of_model=alignment.of_model,
         train=training.create_pipeline,
         final_fit=final_fit.create_pipeline,
         inference=inference.create_pipeline,
-        reading=lambda pipeline: pipeline,
     )
 
 
-def _ingest_train(parameters: ProjectParameters) -> Pipeline:
-    return ingestion.create_pipeline({name: parameters.sources[name] for name in parameters.used_sources}, "train")
+def _ingested(parameters: ProjectParameters, sources: Sequence[str], part: str, *, alone: bool = False) -> Pipeline:
+    """Products and these sources, from raw files."""
+    return ingestion.create_pipeline({name: parameters.sources[name] for name in sources}, part, alone=alone)
+
+
+def _chosen(
+    parameters: ProjectParameters, model: str, sources: Sequence[str], part: str, *, alone: bool = False
+) -> Pipeline:
+    """The products of a model: no source is read that it does not fuse."""
+    several = model == ensembling.ENSEMBLE
+    products = alignment.create_pipeline(model, sources, part, several=several)
+    return _ingested(parameters, sources, part, alone=alone) + products
 
 
 def _in_partitions(parameters: ProjectParameters) -> _Stages:
-    """Products and embeddings in partitions, of which as many are in memory as is good for what is not streamed."""
+    """Products and embeddings in partitions, of which as many are in memory as is good for what is not streamed.
+
+    All models read the same products: policies for missing sources are applied to all sources in use.
+    """
     from price_fusion.pipelines import gathering, partitions  # here, as they need pyarrow
 
     used = parameters.used_sources
     declared = {name: parameters.sources[name] for name in used}
     tuned = [name for name in used if parameters.sources[name].tuned_on_ids]
     ingest_test = partitions.create_ingestion(declared, "test", [])
+    split = partitions.create_ingestion(declared, "train", tuned) + gathering.create_pipeline(used, "train", tuned)
+    all_in_memory = split + ingest_test + gathering.create_pipeline(used, "test")
     return _Stages(
-        split=partitions.create_ingestion(declared, "train", tuned) + gathering.create_pipeline(used, "train", tuned),
-        ingest_test=ingest_test,
-        test_in_memory=gathering.create_pipeline(used, "test"),
-        ingest_test_alone=ingest_test,
+        split=split,
+        ingest=split + ingest_test,
+        check_leaks=all_in_memory + gathering.reading_gathered(leaks.create_pipeline(used)),
+        products=lambda model, sources, part, alone=False: ingest_test if part == "test" else Pipeline([]),
+        of_model=lambda model, pipeline: gathering.reading_gathered(pipeline),
         train=partitions.create_training,
         final_fit=partitions.create_final_fit,
         inference=partitions.create_inference,
-        reading=gathering.reading_gathered,
     )
 
 
@@ -246,35 +272,43 @@ def _refuse_taken(variant: str, taken: Set[str]) -> None:
 
 
 def _ensemble(parameters: ProjectParameters, stages: _Stages) -> Pipeline:
-    """Members of the chosen preset, their blend, its evaluation and its prices."""
+    """Products and members of the chosen preset, their blend, its evaluation and its prices."""
     sources = parameters.ensemble_sources
     members = {
         name: sources if name in ESTIMATOR_KINDS else parameters.variant(name).sources
         for name in parameters.ensemble.chosen.members
     }
-    final = parameters.ensemble.has_final_fit(wanted=parameters.final_fit)
-    return (
-        ensembling.create_pipeline(members, sources)
-        + evaluation.create_pipeline(ensembling.ENSEMBLE, sources, has_gate=False)
-        + (final_fit.create_ensemble_pipeline(ensembling.ENSEMBLE, list(members), sources) if final else Pipeline([]))
-        + stages.inference(ensembling.ENSEMBLE, sources, final_fit=final)
-        + _report_of_ensemble(stages)
-    )
+    whole = ensembling.create_pipeline(members, sources)
+    whole += evaluation.create_pipeline(ensembling.ENSEMBLE, sources, has_gate=False)
+    whole += _predicting(parameters, stages, ensembling.ENSEMBLE, list(members), sources)
+    return _with_products(stages, ensembling.ENSEMBLE, sources, whole) + _report_of_ensemble(stages)
 
 
 def _estimator(parameters: ProjectParameters, stages: _Stages, estimator: str) -> Pipeline:
-    """An estimator of all sources in use, as the leaderboard has it, and its prices."""
+    """Products of all sources in use, an estimator of them, as the leaderboard has it, and its prices."""
     sources = parameters.used_sources
+    whole = ensembling.create_alone(estimator, sources)
+    whole += _predicting(parameters, stages, estimator, [estimator], sources)
+    return _with_products(stages, estimator, sources, whole)
+
+
+def _predicting(
+    parameters: ProjectParameters, stages: _Stages, model: str, members: Sequence[str], sources: Sequence[str]
+) -> Pipeline:
+    """The final fit of these members, if there is one, and the prices."""
     final = parameters.ensemble.has_final_fit(wanted=parameters.final_fit)
-    return (
-        ensembling.create_alone(estimator, sources)
-        + (final_fit.create_ensemble_pipeline(estimator, [estimator], sources) if final else Pipeline([]))
-        + stages.inference(estimator, sources, final_fit=final)
-    )
+    fitted = final_fit.create_ensemble_pipeline(model, members, sources) if final else Pipeline([])
+    return fitted + stages.inference(model, sources, final_fit=final)
+
+
+def _with_products(stages: _Stages, model: str, sources: Sequence[str], pipeline: Pipeline) -> Pipeline:
+    """A pipeline of a model, after the choice of its products."""
+    products = stages.products(model, sources, "train") + stages.products(model, sources, "test")
+    return products + stages.of_model(model, pipeline)
 
 
 def _report_of_ensemble(stages: _Stages) -> Pipeline:
-    return stages.reading(reporting.create_pipeline(ensembling.ENSEMBLE, is_variant=False))
+    return stages.of_model(ensembling.ENSEMBLE, reporting.create_pipeline(ensembling.ENSEMBLE, is_variant=False))
 
 
 def _read_parameters() -> ProjectParameters:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from price_fusion.console.tables import folded, metrics_table
+from price_fusion.console.tables import alignment_tables, folded, metrics_table
 
 METRICS = {
     "four_branch": {
@@ -32,3 +33,28 @@ def test_no_figure_is_cut(width: int) -> None:
     rows = [line.split("│")[1:-1] for line in shown.splitlines() if line.startswith("│")]
     cells = ["".join(part.strip() for part in column) for column in zip(*rows, strict=True)]
     assert cells == ["four_branch", "validation", "12,345", "61.25", "7.75", "1,234.50", "-0.125"]
+
+
+def test_models_of_the_same_products_share_a_table_of_sources() -> None:
+    def report(kept: int, *sources: str) -> dict[str, Any]:
+        of_source = {"rows": 9, "matched": 8, "missing": 1, "extra": 1, "missing_examples": [7]}
+        return {
+            "products": "train_products",
+            "rows": 9,
+            "rows_kept": kept,
+            "rows_in_all_sources": 7,
+            "rows_in_no_source": 1,
+            "duplicate_ids": 0,
+            "groups_of_several": 2,
+            "suspicions": 3,
+            "sources": dict.fromkeys(sources, of_source),
+        }
+
+    (alone,) = alignment_tables({"moe": report(8, "picture", "words")})
+    assert alone.row_count == 2
+    assert "9 products" in str(alone.title)
+    assert "8 kept" in str(alone.title)
+    sources, models = alignment_tables({"moe": report(8, "picture", "words"), "plain": report(6, "words")})
+    assert list(sources.columns[0].cells) == ["picture", "words"]
+    assert list(models.columns[0].cells) == ["moe", "plain"]
+    assert list(models.columns[1].cells) == ["8", "6"]

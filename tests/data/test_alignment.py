@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from price_fusion.data.alignment import Alignment, align_products
+from price_fusion.data.alignment import align_samples, align_source, sample_table
 from price_fusion.data.columns import draft_columns
 from price_fusion.data.groups.keys import group_keys, warn_of_large_group
 from price_fusion.data.order import canonical_order
@@ -34,9 +34,23 @@ def tables(make_table: MakeTable, **ids: list[int]) -> dict[str, EmbeddingTable]
     return {name: make_table(numbers, np.ones((len(numbers), 2)), source=name) for name, numbers in ids.items()}
 
 
+class Alignment(NamedTuple):
+    """The products that a model may use, and the report."""
+
+    samples: pd.DataFrame
+    report: dict[str, Any]
+
+
 def align(frame: pd.DataFrame, sources: dict[str, EmbeddingTable], **changes: Any) -> Alignment:
+    """What the stages ``ingestion`` and ``alignment`` make of products and sources."""
     options = {"policy": "keep", "unknown_products": "error", "origin": "train.csv"} | changes
-    return align_products(frame, sources, **options)
+    samples = sample_table(frame, options["origin"])
+    ids = frame["sample_id"].to_numpy()
+    ids = ids if ids.dtype.kind == "i" else np.array(ids.tolist())
+    for table in sources.values():
+        align_source(table, ids, options["origin"])
+    alignment = align_samples(samples, sources, **options)
+    return Alignment(samples[alignment.kept].reset_index(drop=True), alignment.report)
 
 
 def in_file_order(alignment: Alignment) -> pd.DataFrame:
@@ -71,7 +85,6 @@ def test_each_product_finds_its_rows_or_is_refused(
     ordered = np.array(expected)[canonical_order(np.array(expected))].tolist()
     assert samples["sample_id"].tolist() == ordered
     assert [asked[place] for place in samples["place"]] == ordered
-    assert pd.factorize(samples["group_key"])[0].tolist() == samples["group_key"].tolist()
     samples = samples.sort_values("place")
     assert samples["price"].tolist() == [number + 0.5 for number in expected]
 
@@ -134,7 +147,10 @@ def test_strict_names_each_source_that_lacks_products(make_table: MakeTable) -> 
 
 def test_products_that_no_source_knows_are_an_error(make_table: MakeTable) -> None:
     sources = tables(make_table, image=[1], text=[2])
-    with pytest.raises(AlignmentError, match=r"train.csv: 7 product\(s\) are in no source: 3, 4, 5, 6, 7, \.\.\."):
+    with pytest.raises(
+        AlignmentError,
+        match=r"train.csv: 7 product\(s\) are in none of the sources read \(image, text\): 3, 4, 5, 6, 7, \.\.\.",
+    ):
         align(products(list(range(1, 10))), sources)
 
 

@@ -36,7 +36,7 @@ PARAMETERS: dict[str, Any] = {
     "ensemble": {"preset": "all", "presets": {"all": {"members": MEMBERS}}, "weights": "convex"},
 }
 PIPELINES = "two_branch,train_moe,cross_validate_moe,ensemble"
-AFTER_SPLITTING = "train,cross_validate,ensemble,evaluate,predict"
+AFTER_SPLITTING = "align,train,cross_validate,ensemble,evaluate,predict"
 ON_THE_HOLDOUT = {"evaluation_results.csv", "metrics.json", "metrics_by_price.csv", "best_and_worst.csv", "members.csv"}
 ALSO_ON_THE_HOLDOUT = {"interval_coverage.csv", "interval_summary.json", "gate_report.json"}
 """Of the holdout as well, but they need not change: the same products may still be inside their intervals."""

@@ -60,7 +60,7 @@ def test_text_ids_stay_with_their_products(renamed: Project) -> None:
     names, *evaluated = table(renamed.path / "data/08_reporting/moe/evaluation_results.csv")
     assert len(evaluated) > 10
     assert [float(row[names.index("price")]) for row in evaluated] == [price_of[row[0]] for row in evaluated]
-    report = json.loads((renamed.path / "data/08_reporting/train_alignment_report.json").read_text())
+    report = json.loads((renamed.path / "data/08_reporting/moe/train_alignment_report.json").read_text())
     assert report["rows_in_all_sources"] > 0.9 * len(labelled)
 
     # The leaderboard reads evaluations and baselines back from CSV, and refuses those of other products.

@@ -79,6 +79,25 @@ def test_a_variant_is_added_in_yaml_alone(project: Project) -> None:
     assert not (project.path / "data/03_primary/tables/siglip_image").exists()
 
 
+def test_a_variant_needs_the_files_of_its_own_sources_alone(project: Project) -> None:
+    shutil.rmtree(project.path / "data/01_raw/embeddings/siglip")
+    project.kedro("run", "--params", SHORT)
+    chosen, everything = (
+        pd.read_parquet(project.path / "data" / name / "train_samples.parquet")
+        for name in ("05_model_input/moe", "03_primary")
+    )
+    pd.testing.assert_frame_equal(chosen, everything)
+
+    refused = project.kedro("run", "--pipelines", "compare", fails=True)
+    assert "embeddings/siglip/train: found no such file" in refused.stderr
+    assert "embeddings/siglip/test" not in refused.stderr
+    assert "Running node" not in refused.stdout
+
+    shutil.rmtree(project.path / "data/05_model_input/moe")
+    lacking = project.kedro("run", "--pipelines", "evaluate_moe", fails=True)
+    assert "kedro run --pipelines train_moe" in lacking.stderr
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

@@ -58,7 +58,7 @@ def test_all_files_that_cannot_be_read_are_listed(catalog: DataCatalog, tmp_path
     (tmp_path / "other.csv").unlink()
     error = failure(catalog, "other_tuned_on_ids")
     with pytest.raises(DataError) as caught:
-        InputReportHooks().on_pipeline_error(error=error, pipeline=PIPELINE, catalog=catalog)
+        InputReportHooks().on_pipeline_error(error=error, run_params={}, pipeline=PIPELINE, catalog=catalog)
     assert caught.value.__cause__ is error
     assert str(caught.value).startswith("2 problems in 2 input(s) of this run:\n  1. ")
     assert [
@@ -70,20 +70,22 @@ def test_all_files_that_cannot_be_read_are_listed(catalog: DataCatalog, tmp_path
 def test_an_error_of_one_file_stays_as_it_is(catalog: DataCatalog, tmp_path: Path) -> None:
     (tmp_path / "one.csv").unlink()
     error = failure(catalog, "one_tuned_on_ids")
-    InputReportHooks().on_pipeline_error(error=error, pipeline=PIPELINE, catalog=catalog)
+    InputReportHooks().on_pipeline_error(error=error, run_params={}, pipeline=PIPELINE, catalog=catalog)
     assert len(report(tmp_path)) == 1
 
 
 def test_an_error_that_says_it_all_stays_as_it_is(catalog: DataCatalog, tmp_path: Path) -> None:
     error = DataError("several likely mistakes, set on_suspicion to 'warn'", ["one mistake", "another mistake"])
-    InputReportHooks().on_pipeline_error(error=error, pipeline=PIPELINE, catalog=catalog)
+    InputReportHooks().on_pipeline_error(error=error, run_params={}, pipeline=PIPELINE, catalog=catalog)
     assert report(tmp_path) == ["one mistake", "another mistake"]
 
 
 def test_an_error_of_no_file_comes_first(catalog: DataCatalog, tmp_path: Path) -> None:
     (tmp_path / "one.csv").unlink()
     with pytest.raises(DataError) as caught:
-        InputReportHooks().on_pipeline_error(error=DataError("too few products"), pipeline=PIPELINE, catalog=catalog)
+        InputReportHooks().on_pipeline_error(
+            error=DataError("too few products"), run_params={}, pipeline=PIPELINE, catalog=catalog
+        )
     assert caught.value.problems[0] == "too few products"
     assert len(caught.value.problems) == 2
 
@@ -91,7 +93,7 @@ def test_an_error_of_no_file_comes_first(catalog: DataCatalog, tmp_path: Path) -
 def test_other_errors_are_not_of_inputs(catalog: DataCatalog, tmp_path: Path) -> None:
     (tmp_path / "one.csv").unlink()
     for error in (TrainingError("the loss became nan"), ValueError("a bug")):
-        InputReportHooks().on_pipeline_error(error=error, pipeline=PIPELINE, catalog=catalog)
+        InputReportHooks().on_pipeline_error(error=error, run_params={}, pipeline=PIPELINE, catalog=catalog)
     assert not (tmp_path / "report.json").exists()
 
 
@@ -108,5 +110,7 @@ def test_a_report_that_cannot_be_written_hides_nothing(
 ) -> None:
     (tmp_path / "report.json").mkdir()
     (tmp_path / "one.csv").unlink()
-    InputReportHooks().on_pipeline_error(error=failure(catalog, "one_tuned_on_ids"), pipeline=PIPELINE, catalog=catalog)
+    InputReportHooks().on_pipeline_error(
+        error=failure(catalog, "one_tuned_on_ids"), run_params={}, pipeline=PIPELINE, catalog=catalog
+    )
     assert "validation_report could not be saved" in caplog.text

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from price_fusion.data.alignment import align_products
+from price_fusion.data.alignment import sample_table
 from price_fusion.data.order import canonical_order, partitions_of
 from price_fusion.data.partitions.partition_alignment import PartitionAlignment, alignment_plan
 from price_fusion.data.partitions.scatter import draft_column_partitions, draft_table_partitions, write_table_partitions
@@ -131,7 +131,7 @@ def make_case(folder: Path, make_checkpoint: Callable[..., Checkpoint]) -> Case:
     for name in EMBEDDED:
         write_table(folder / f"table_{name}", name, draft_table(raws[name], SOURCES[name]))
     tables = {name: EmbeddingTable(folder / f"table_{name}") for name in EMBEDDED}
-    aligned = align_products(frame, tables, policy="keep", unknown_products="keep", origin="products").samples
+    aligned = sample_table(frame, "products")
 
     products = write_products(folder / "products", frame)
     partitions = {name: table for name, table in write_tables(folder, products, raws).items() if name in EMBEDDED}

@@ -22,8 +22,6 @@ def folded(table: Table) -> Table:
 
 def report_table(kind: str, model: str, data: Any) -> Table | None:
     """The table of an output that has one to itself."""
-    if kind.endswith("_alignment_report"):
-        return alignment_table(data)
     if kind == "split_report":
         return split_table(data)
     if kind == "gate_report" and data["experts"]:
@@ -35,21 +33,53 @@ def report_table(kind: str, model: str, data: Any) -> Table | None:
     return leak_report_table(kind, model, data)
 
 
-def alignment_table(report: Mapping[str, Any]) -> Table:
-    """How products and sources fit together."""
-    title = (
-        f"Alignment of {report['products']}: {report['rows']:,} products, {report['rows_kept']:,} kept, "
-        f"{report['rows_in_all_sources']:,} in all sources, {report['rows_in_no_source']:,} in none; "
-        f"{report['duplicate_ids']} duplicate ids"
+def alignment_tables(reports: Mapping[str, Mapping[str, Any]]) -> list[Table]:
+    """How the same products and the sources of one or more models fit together.
+
+    Args:
+        reports: by model; its name is empty where the report is of all sources in use.
+    """
+    if len(reports) == 1:
+        (report,) = reports.values()
+        return [_sources_table(f"{_products_of(report)}, {_kept_of(report)}", report["sources"])]
+    sources = {name: counts for report in reports.values() for name, counts in report["sources"].items()}
+    return [_sources_table(_products_of(next(iter(reports.values()))), sources), _models_table(reports)]
+
+
+def _products_of(report: Mapping[str, Any]) -> str:
+    return f"Alignment of {report['products']}: {report['rows']:,} products, {report['duplicate_ids']} duplicate ids"
+
+
+def _kept_of(report: Mapping[str, Any]) -> str:
+    """What became of the products of the only report."""
+    text = (
+        f"{report['rows_kept']:,} kept, {report['rows_in_all_sources']:,} in all sources, "
+        f"{report['rows_in_no_source']:,} in none"
     )
     if report["groups_of_several"] is not None:  # in partitions nobody counts them
-        title += f", {report['groups_of_several']:,} groups that share an image or text"
+        text += f", {report['groups_of_several']:,} groups that share an image or text"
     if report["suspicions"] is not None:
-        title += f"; {report['suspicions']} likely mistake(s) reported"
+        text += f"; {report['suspicions']} likely mistake(s) reported"
+    return text
+
+
+def _models_table(reports: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Which of the same products each model uses."""
+    table = Table(title=f"Models and {next(iter(reports.values()))['products']}", title_justify="left")
+    table.add_column("model")
+    for column in ("kept", "in all of its sources", "in none", "likely mistakes"):
+        table.add_column(column, justify="right")
+    for model, report in reports.items():
+        numbers = [report[key] for key in ("rows_kept", "rows_in_all_sources", "rows_in_no_source", "suspicions")]
+        table.add_row(model or "all sources", *(f"{number:,}" for number in numbers))
+    return table
+
+
+def _sources_table(title: str, sources: Mapping[str, Mapping[str, Any]]) -> Table:
     table = Table(title=title, title_justify="left")
     for column in ("source", "rows", "matched", "missing", "extra", "missing ids (first)"):
         table.add_column(column, justify="left" if column.startswith(("source", "missing ids")) else "right")
-    for source, counts in report["sources"].items():
+    for source, counts in sources.items():
         numbers = [f"{counts[key]:,}" for key in ("rows", "matched", "missing", "extra")]
         table.add_row(source, *numbers, ", ".join(map(str, counts["missing_examples"])))
     return table

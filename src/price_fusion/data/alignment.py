@@ -1,9 +1,9 @@
-"""Alignment: which row of each embedding table belongs to which product. Matrices are never copied for it."""
+"""Products and embedding tables joined by id: the sample table, how each source fits it, and which products a model may use."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,68 +28,104 @@ EXAMPLES = 5
 
 @dataclass(frozen=True)
 class Alignment:
-    """Products with their rows in each table, and what did not fit."""
+    """Which products a model may use, and how they and its sources fit together."""
 
-    samples: pd.DataFrame
-    """In canonical order: ``sample_id``, ``place`` (row of the product file, from 0), ``price`` where labelled, ``group_key``
-    (numbered in this order)."""
+    kept: NDArray[np.bool_]
+    """(N,) of the sample table."""
     report: dict[str, Any]
 
 
-def align_products(
-    products: pd.DataFrame,
+def sample_table(products: pd.DataFrame, origin: str) -> pd.DataFrame:
+    """The sample table of a product file: what is known of products whatever sources there are.
+
+    Args:
+        products: (N,) ``sample_id``, ``catalog_content``, ``image_link`` and, where labelled, ``price``.
+        origin: what the products are called in messages.
+
+    Returns:
+        (N,) in canonical order: ``sample_id``, ``place`` (row of the product file, from 0), ``price`` where labelled,
+        ``group_key`` (numbered in this order).
+    """
+    ids, groups = ids_of(products["sample_id"]), group_keys(products)
+    warn_of_large_group(groups, products, origin)
+    place = canonical_order(ids)
+    samples = pd.DataFrame({"sample_id": ids[place], "place": place})
+    if "price" in products:
+        samples["price"] = products["price"].to_numpy(np.float64)[place]
+    samples["group_key"] = pd.factorize(groups[place])[0]
+    return samples
+
+
+def align_source(table: TableView, ids: Ids, origin: str) -> dict[str, Any]:
+    """How a source and the products fit together.
+
+    Args:
+        table: of the source.
+        ids: (N,) of the products.
+        origin: what the products are called in messages.
+
+    Returns:
+        ``rows`` of the table, products ``matched`` and ``missing``, ``extra`` rows, and examples.
+
+    Raises:
+        AlignmentError: if the source knows none of the products, or fewer than have ids that only look like its own.
+    """
+    missing = ids[table.rows_of(ids) < 0]
+    refuse_unrelated({table.source: missing}, {table.source: table}, origin, ids)
+    return source_report(table, ids, missing)
+
+
+def align_samples(
+    samples: pd.DataFrame,
     tables: Mapping[str, TableView],
     *,
     policy: Policy,
     unknown_products: Literal["error", "drop", "keep"],
     origin: str,
 ) -> Alignment:
-    """Find each product's row in each table by id.
+    """Choose the products that a model of these sources may use.
 
     Args:
-        products: ``sample_id``, ``catalog_content``, ``image_link`` and, where labelled, ``price``.
-        tables: one per source.
+        samples: (N,) the sample table.
+        tables: one per source of the model.
         policy: ``strict`` refuses any missing id, ``intersect`` keeps products that all sources know, ``keep`` marks
             what is missing. Column sources know every product, and count only where there are no embeddings.
-        unknown_products: under ``keep``, whether a product that no source knows is an error, dropped, or kept.
+        unknown_products: under ``keep``, whether a product that none of these sources knows is an error, dropped, or kept.
         origin: what the products are called in messages.
 
     Raises:
-        AlignmentError: if a source knows none of the products, or fewer than have ids that only look like its own, or as ``policy`` and ``unknown_products`` say.
+        AlignmentError: as ``policy`` and ``unknown_products`` say.
     """
-    ids = ids_of(products["sample_id"])
+    place = np.argsort(samples["place"].to_numpy())  # messages and reports list products in the order of their file
+    ids = ids_of(samples["sample_id"])[place]
     rows = {source: table.rows_of(ids) for source, table in tables.items()}
     missing = {source: ids[row < 0] for source, row in rows.items()}
-    refuse_unrelated(missing, tables, origin, ids)
     if policy == "strict":
         refuse_missing(missing, tables, origin)
     present = presence(rows, tables)
-    kept = kept_products(ids, present, policy, unknown_products, origin)
+    kept = kept_products(ids, present, policy, unknown_products, origin, counting(tables))
     if policy == "intersect" and not kept.any():
         raise AlignmentError(f"{origin}: no product is in all sources. Set ingestion.policy to 'keep'.")
-    place = canonical_order(ids)
-    samples = pd.DataFrame({"sample_id": ids[place], "place": place})
-    if "price" in products:
-        samples["price"] = products["price"].to_numpy(np.float64)[place]
-    groups = group_keys(products)
-    samples["group_key"] = groups[place]
-    samples = samples[kept[place]].reset_index(drop=True)
-    samples["group_key"] = pd.factorize(samples["group_key"])[0]
-    warn_of_large_group(groups, products, origin)
+    in_order = np.empty_like(kept)
+    in_order[place] = kept
     report = {
         "products": origin,
         "policy": policy,
         **presence_report(kept, present),
-        "groups_of_several": int((samples["group_key"].value_counts() > 1).sum()),
+        "groups_of_several": int((samples.loc[in_order, "group_key"].value_counts() > 1).sum()),
         "sources": {source: source_report(table, ids, missing[source]) for source, table in tables.items()},
     }
-    return Alignment(samples, report)
+    return Alignment(in_order, report)
 
 
 def presence(rows: Mapping[str, NDArray[np.int64]], tables: Mapping[str, TableView]) -> NDArray[np.bool_]:
-    """(S, N) whether each source knows each product. Column sources know all, and count only where there are no others."""
-    embedded = [row for source, row in rows.items() if tables[source].width] or list(rows.values())
-    return np.stack([row >= 0 for row in embedded])
+    """(S, N) whether each source that counts knows each product."""
+    return np.stack([rows[source] >= 0 for source in counting(tables)])
+
+
+def counting(tables: Mapping[str, TableView]) -> list[str]:
+    """Sources that decide whether a product is known. Column sources know all, and count only where there are no others."""
+    return [source for source, table in tables.items() if table.width] or list(tables)
 
 
 def presence_report(kept: NDArray[np.bool_], present: NDArray[np.bool_]) -> dict[str, int]:
@@ -154,8 +190,9 @@ def kept_products(
     policy: Policy,
     unknown_products: Literal["error", "drop", "keep"],
     origin: str,
+    sources: Sequence[str],
 ) -> NDArray[np.bool_]:
-    """(N,) whether each product is kept; arguments as of ``align_products``, and ``presence`` (S, N).
+    """(N,) whether each product is kept; arguments as of ``align_samples``, and ``presence`` (S, N) in these sources.
 
     Raises:
         AlignmentError: if there are products that no source knows, and that is an error.
@@ -166,8 +203,8 @@ def kept_products(
     unknown = ids[~somewhere]
     if len(unknown) and unknown_products == "error":
         raise AlignmentError(
-            f"{origin}: {len(unknown)} product(s) are in no source: {listed(unknown)}. Embed them, or set "
-            "ingestion.unknown_products to 'drop' to train without them."
+            f"{origin}: {len(unknown)} product(s) are in none of the sources read ({', '.join(sources)}): {listed(unknown)}. "
+            "Embed them, or set ingestion.unknown_products to 'drop' to train without them."
         )
     return np.asarray(somewhere) if unknown_products == "drop" else np.ones(len(ids), dtype=bool)
 

@@ -84,7 +84,7 @@ class WholeFileDataset(FileRecord, AbstractDataset[Any, Any]):
         """
         path = self.recorded_file
         if not path.is_file():
-            raise DatasetFileError(f"{path}: is not there. Run the pipeline that makes it again.")
+            raise DatasetFileError(f"{path}: is not there. Run the pipeline that makes it.")
         with kedro_errors():
             self._sidecar.check()
             path.open(

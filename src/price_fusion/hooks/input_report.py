@@ -10,6 +10,7 @@ import logging
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
+from kedro.framework.project import pipelines
 from kedro.io import DatasetError
 from kedro.pipeline import Pipeline
 
@@ -18,6 +19,7 @@ from price_fusion.datasets.raw_files import RawFilesDataset
 from price_fusion.errors import DataError, PriceFusionError
 from price_fusion.runs.input_trial import InputTrial, Problem, error_of, not_among, raw_inputs
 from price_fusion.runs.journal import Catalog
+from price_fusion.runs.missing_inputs import how_to_make
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +56,10 @@ class InputReportHooks:
             raise error_of(problems)
 
     @hook_impl(trylast=True)
-    def on_pipeline_error(self, error: Exception, pipeline: Pipeline, catalog: Catalog) -> None:
-        """Try the other inputs as well.
+    def on_pipeline_error(
+        self, error: Exception, run_params: dict[str, Any], pipeline: Pipeline, catalog: Catalog
+    ) -> None:
+        """Try the other inputs as well, and say what makes those that are missing.
 
         Raises:
             DataError: listing everything, if it is more than the error that stopped the run.
@@ -63,6 +67,9 @@ class InputReportHooks:
         own = own_error(error)
         if not isinstance(own, DataError):
             return
+        command = how_to_make(pipeline, catalog, pipelines, run_params.get("env"))
+        if command:
+            error.add_note(command)
         inputs = raw_inputs(pipeline, catalog)
         if not inputs:
             return

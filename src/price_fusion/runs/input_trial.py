@@ -98,20 +98,20 @@ class InputTrial:
         return [data if other == name else self._catalog.load(other) for other in node.inputs]
 
     def _unrelated(self, node: Node) -> Iterator[Problem]:
-        """Embeddings that know none of the products that they are aligned with."""
+        """The embeddings that a node checks, if they know none of their products."""
         products = self._sound.get(node.inputs[0])
         if products is None:
             return
         ids = ids_of(products["sample_id"])
         made_from = {table: maker.inputs[0] for maker in self._nodes for table in maker.outputs}
-        for table in node.inputs:
-            name = made_from.get(table, "")
-            raw = self._sound.get(name)
-            if isinstance(raw, RawEmbeddings):
-                source = table.rpartition(".")[0]
-                missing = {source: ids[~are_among(ids, raw.ids)]}
-                check = partial(refuse_unrelated, missing, {source: raw}, node.inputs[0], ids)
-                yield from self._tried(name, check)
+        table = node.inputs[1]  # what follows is compared with it, and of other products
+        name = made_from.get(table, "")
+        raw = self._sound.get(name)
+        if isinstance(raw, RawEmbeddings):
+            source = table.rpartition(".")[0]
+            missing = {source: ids[~are_among(ids, raw.ids)]}
+            check = partial(refuse_unrelated, missing, {source: raw}, node.inputs[0], ids)
+            yield from self._tried(name, check)
 
     def _tried(self, name: str, check: Callable[[], object]) -> Iterator[Problem]:
         try:

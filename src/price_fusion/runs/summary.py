@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from price_fusion.console.leaderboard_tables import leaderboard_table, variants_table
-from price_fusion.console.tables import folded, intervals_table, metrics_table, report_table
+from price_fusion.console.tables import alignment_tables, folded, intervals_table, metrics_table, report_table
 from price_fusion.lazy import pd
 from price_fusion.runs.journal import NodeTime
 
@@ -28,6 +28,8 @@ class RunSummary:
     def __init__(self, nodes: Sequence[NodeTime] = (), env: str | None = None) -> None:
         self._nodes = nodes
         self._kedro_run = f"kedro run --env {env}" if env else "kedro run"
+        self._alignments: dict[str, dict[str, Mapping[str, Any]]] = {}
+        """Alignment reports by products and model."""
         self._reports: list[Table] = []
         self._leaderboard: pd.DataFrame | None = None
         self._verdict: list[str] = []
@@ -43,7 +45,9 @@ class RunSummary:
     def add(self, dataset: str, data: Any) -> None:
         """Take note of an output, by its name in the catalog."""
         model, _, kind = dataset.rpartition(".")
-        if table := report_table(kind, model, data):
+        if kind.endswith("_alignment_report"):
+            self._alignments.setdefault(data["products"], {})[model] = data
+        elif table := report_table(kind, model, data):
             self._reports.append(table)
         elif kind == "leaderboard":
             self._leaderboard = data
@@ -58,6 +62,7 @@ class RunSummary:
         """Print all tables, the metrics and the leaderboard last, and what to do next."""
         console = console or rich.get_console()
         tables = [nodes_table(self._nodes, self._paths)] if self._nodes else []
+        tables += [table for reports in self._alignments.values() for table in alignment_tables(reports)]
         tables += self._reports
         if self._metrics:
             tables.append(metrics_table(self._metrics))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from price_fusion.data.ids import same_ids
+from price_fusion.data.ids import are_among, same_ids
 from price_fusion.data.splits import evaluated_split
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.errors import ComparisonError
@@ -133,7 +133,9 @@ def compare(
         problems.append(f"baseline_results: without {', '.join(lacking)}; run: {BASELINES_AGAIN}")
     _refuse(problems)
     split = evaluated_split(split_table)
-    true, groups = (samples.loc[(split_table["split"] == split).to_numpy(), name] for name in ("price", "group_key"))
+    contenders, baselines = on_common_rows(contenders, baselines)
+    evaluated = samples[are_among(samples["sample_id"], baselines["sample_id"])]
+    true, groups = evaluated["price"], evaluated["group_key"]
     predicted = {one.name: one.results["predicted"].to_numpy() for one in contenders}
     predicted |= {name: baselines[name].to_numpy() for name in baselines.columns.drop(["sample_id", "price"])}
     own = {name: ridge_of(sources, ridges) for name, sources in variants.items()}
@@ -155,6 +157,23 @@ def compare(
     ]
     whole = dict.fromkeys(("parameters", "epochs", "best_epoch"), "Int64")
     return pd.DataFrame(rows).astype(whole)
+
+
+def on_common_rows(contenders: Sequence[Contender], baselines: pd.DataFrame) -> tuple[list[Contender], pd.DataFrame]:
+    """Predictions of the products that all contenders have: each may lack some that its sources do not know.
+
+    Args:
+        contenders: the variants.
+        baselines: as of ``compare``.
+    """
+    common = np.ones(len(baselines), dtype=bool)
+    for one in contenders:
+        common &= are_among(baselines["sample_id"], one.results["sample_id"])
+    kept = baselines[common].reset_index(drop=True)
+    chosen = (one.results[are_among(one.results["sample_id"], kept["sample_id"])] for one in contenders)
+    return [
+        replace(one, results=rows.reset_index(drop=True)) for one, rows in zip(contenders, chosen, strict=True)
+    ], kept
 
 
 def leaderboard_document(leaderboard: pd.DataFrame, groups: int, resamples: int) -> dict[str, Any]:

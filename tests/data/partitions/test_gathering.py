@@ -13,7 +13,7 @@ from numpy.testing import assert_array_equal
 from pandas.testing import assert_frame_equal
 
 from price_fusion.compute import executor_of
-from price_fusion.data.alignment import align_products
+from price_fusion.data.alignment import sample_table
 from price_fusion.data.partitions.gathering import draft_gathered, gather_products, gather_samples, split_of
 from price_fusion.data.partitions.partition_alignment import PartitionAlignment, alignment_plan
 from price_fusion.data.partitions.product_files import ProductFiles
@@ -98,7 +98,7 @@ def in_memory(raw: tuple[Path, dict[str, RawEmbeddings]], folder: Path) -> tuple
         write_table(folder / name, name, draft_table(embeddings[name], source))
         tables[name] = EmbeddingTable(folder / name)
     products = read_products(path, labelled=True)
-    samples = align_products(products, tables, policy="keep", unknown_products="keep", origin="products").samples
+    samples = sample_table(products, "products")
     split = split_samples(
         samples,
         fractions=SPLITTING.fractions,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from price_fusion.data.alignment import align_products
+from price_fusion.data.alignment import align_samples, sample_table
 from price_fusion.data.partitions.partition_alignment import (
     PartitionAlignment,
     alignment_plan,
@@ -50,7 +50,9 @@ def test_samples_and_report_are_those_of_memory(tmp_path: Path, policy: str, unk
     for name in EMBEDDED:
         write_table(tmp_path / f"table_{name}", name, draft_table(raws[name], SOURCES[name]))
     in_memory = {name: EmbeddingTable(tmp_path / f"table_{name}") for name in EMBEDDED}
-    expected = align_products(frame, in_memory, policy=policy, unknown_products=unknown, origin="products.csv")
+    all_samples = sample_table(frame, "products.csv")
+    expected = align_samples(all_samples, in_memory, policy=policy, unknown_products=unknown, origin="products.csv")
+    chosen = all_samples[expected.kept]
     embedded = {name: tables[name] for name in EMBEDDED}
     samples = align(tmp_path, products, embedded, policy, unknown)
 
@@ -67,9 +69,9 @@ def test_samples_and_report_are_those_of_memory(tmp_path: Path, policy: str, unk
         assert set(found["missing_examples"]) <= set(frame["sample_id"])
 
     kept = pd.concat(frame_of(samples, partition) for partition in range(COUNT))
-    assert kept["sample_id"].tolist() == expected.samples["sample_id"].tolist()
+    assert kept["sample_id"].tolist() == chosen["sample_id"].tolist()
     for name in EMBEDDED:
-        ids = expected.samples["sample_id"].to_numpy()
+        ids = chosen["sample_id"].to_numpy()
         assert (kept[f"row_{name}"] >= 0).tolist() == (in_memory[name].rows_of(ids) >= 0).tolist()
         for partition in range(COUNT):
             part = frame_of(samples, partition)

@@ -13,7 +13,14 @@ import pytest
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.errors import DataError
 from price_fusion.parameters import IngestionParameters, SourceParameters
-from price_fusion.pipelines.ingestion.nodes import align_labelled, check_labelled, check_unlabelled
+from price_fusion.pipelines.alignment.nodes import choose_labelled
+from price_fusion.pipelines.ingestion.nodes import (
+    check_labelled,
+    check_labelled_table,
+    check_unlabelled,
+    check_unlabelled_table,
+    sample_labelled,
+)
 from price_fusion.pipelines.ingestion.pipeline import create_pipeline
 
 
@@ -36,22 +43,30 @@ def test_suspicions_are_logged_and_reported(
 ) -> None:
     products, table = inputs
     with caplog.at_level(logging.WARNING):
-        report = check_labelled(products, IngestionParameters(), table)
-    assert report == json.loads(json.dumps(report)) | {"suspicions": report["suspicions"]}
-    assert [(one["check"], one["count"], list(one["examples"])) for one in report["suspicions"]] == [
+        of_products = check_labelled(products, IngestionParameters())
+        of_table = check_labelled_table(products, table, IngestionParameters())
+    for report in (of_products, of_table):
+        assert report == json.loads(json.dumps(report)) | {"suspicions": report["suspicions"]}
+    found = [*of_products["suspicions"], *of_table["suspicions"]]
+    assert [(one["check"], one["count"], list(one["examples"])) for one in found] == [
         ("price_too_high", 1, [7]),
         ("zero_embedding", 1, [3]),
     ]
     assert "words (words.npy): embeddings of nothing but zeros: 1 of 40 rows (ids 3)" in caplog.text
-    assert align_labelled(products, IngestionParameters(), report, table)[1]["suspicions"] == 2
+    samples = sample_labelled(products)
+    split = samples[["sample_id"]]
+    *_, alignment, checks = choose_labelled(samples, split, of_products, IngestionParameters(), of_table, table)
+    assert alignment["suspicions"] == 2
+    assert checks == {"part": "train", "suspicions": found}
 
 
 def test_suspicions_can_be_errors(inputs: tuple[pd.DataFrame, EmbeddingTable]) -> None:
     products, table = inputs
-    with pytest.raises(DataError, match="2 likely mistake") as caught:
-        check_labelled(products, IngestionParameters(on_suspicion="error"), table)
-    assert len(caught.value.problems) == 2
-    assert "ingestion.on_suspicion" in str(caught.value)
+    strict = IngestionParameters(on_suspicion="error")
+    for check in (lambda: check_labelled(products, strict), lambda: check_labelled_table(products, table, strict)):
+        with pytest.raises(DataError, match="1 likely mistake") as caught:
+            check()
+        assert "ingestion.on_suspicion" in str(caught.value)
 
 
 def test_clean_inputs_are_no_error(inputs: tuple[pd.DataFrame, EmbeddingTable]) -> None:
@@ -60,7 +75,7 @@ def test_clean_inputs_are_no_error(inputs: tuple[pd.DataFrame, EmbeddingTable]) 
     strict = IngestionParameters(on_suspicion="error")
     assert check_unlabelled(clean, strict, None) == {"part": "test", "suspicions": []}
     with pytest.raises(DataError, match=r"inputs of test.*\n.*zeros"):
-        check_unlabelled(clean, strict, None, table, None)
+        check_unlabelled_table(clean, table, strict, None)
 
 
 def test_test_tables_are_compared_with_the_train_tables_of_their_sources(
@@ -71,8 +86,9 @@ def test_test_tables_are_compared_with_the_train_tables_of_their_sources(
     names = [f"product {number}" for number in range(150)]
     products = pd.DataFrame({"sample_id": np.arange(150), "catalog_content": names, "image_link": names})
 
-    def found(*tables: EmbeddingTable | None) -> list[str]:
-        return [one["check"] for one in check_unlabelled(products, IngestionParameters(), None, *tables)["suspicions"]]
+    def found(table: EmbeddingTable, other: EmbeddingTable | None) -> list[str]:
+        report = check_unlabelled_table(products, table, IngestionParameters(), other)
+        return [one["check"] for one in report["suspicions"]]
 
     assert found(test, train) == ["test_unlike_train"]
     assert found(test, None) == []

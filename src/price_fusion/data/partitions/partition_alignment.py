@@ -13,6 +13,7 @@ import pyarrow as pa
 from price_fusion.data.alignment import (
     EXAMPLES,
     Policy,
+    counting,
     kept_products,
     presence,
     presence_report,
@@ -61,7 +62,7 @@ class PartitionAlignment:
         if self.policy == "strict":
             refuse_missing(missing, tables, self.origin)
         present = presence(rows, tables)
-        kept = kept_products(ids, present, self.policy, self.unknown_products, self.origin)
+        kept = kept_products(ids, present, self.policy, self.unknown_products, self.origin, counting(tables))
         samples = products.assign(**{f"row_{name}": row for name, row in rows.items()})[kept]
         summary = {
             "report": presence_report(kept, present),
@@ -98,7 +99,7 @@ def alignment_plan(alignment: PartitionAlignment) -> PartitionPlan:
 
 
 def merged_alignment(samples: Partitions, policy: Policy, origin: str) -> dict[str, Any]:
-    """The alignment report of all partitions, as ``align_products`` gives it but for the groups, which nothing counts here.
+    """The alignment report of all partitions, as ``align_samples`` gives it but for the groups, which nothing counts here.
 
     Raises:
         AlignmentError: if a source knows none of the products, or no product is in all sources where it should be.

@@ -1,5 +1,5 @@
 """Stage ``comparison``."""
 
-from price_fusion.pipelines.comparison.pipeline import create_pipeline
+from price_fusion.pipelines.comparison.pipeline import create_contender_pipeline, create_pipeline
 
-__all__ = ["create_pipeline"]
+__all__ = ["create_contender_pipeline", "create_pipeline"]

@@ -12,7 +12,7 @@ from price_fusion.lazy import pd
 from price_fusion.metrics.price_groups import PriceGroups
 from price_fusion.models.checkpoint import Checkpoint
 from price_fusion.parameters import ComparisonParameters, VariantParameters
-from price_fusion.selection.comparison import Contender, compare, contender, leaderboard_document
+from price_fusion.selection.comparison import Contender, compare, contender, leaderboard_document, on_common_rows
 from price_fusion.selection.own_ridges import RIDGE, ridges_of
 from price_fusion.selection.verdict import verdict
 from price_fusion.storage.fingerprint import rows_of_whole
@@ -89,7 +89,8 @@ def rank(
         resamples=resamples,
         seed=seed,
     )
-    rows = samples[are_among(samples["sample_id"], baselines["sample_id"])]
+    _, common = on_common_rows(contenders, baselines)
+    rows = samples[are_among(samples["sample_id"], common["sample_id"])]
     document = leaderboard_document(leaderboard, rows["group_key"].nunique(), resamples)
     document["rows_in_memory"], document["labelled_rows"] = len(samples), rows_of_whole(samples)
     sampled = sample_in_words(len(samples), rows_of_whole(samples))
@@ -115,7 +116,8 @@ def write_comparison_report(
     """The page of all models, with links to those of the variants."""
     from price_fusion.report.comparison_page import comparison_page
 
-    predicted = {one.name: one.results["predicted"].to_numpy() for one in contenders}
+    on_same, baselines = on_common_rows(contenders, baselines)
+    predicted = {one.name: one.results["predicted"].to_numpy() for one in on_same}
     predicted |= {name: baselines[name].to_numpy() for name in baselines.columns.drop(["sample_id", "price"])}
     pages = [one.name for one in contenders]
     groups = PriceGroups.model_validate(price_groups)

@@ -55,16 +55,11 @@ def create_pipeline(variants: Mapping[str, Sequence[str]], sources: Sequence[str
         ),
         Node(log_verdict, inputs="verdict", outputs=None, name="log_verdict"),
     ]
-    described = sum((_describe(*variant) for variant in variants.items()), Pipeline([]))
-    return described + Pipeline(nodes, tags=["report"])
+    return Pipeline(nodes, tags=["report"])
 
 
-def _of_variants(variants: Mapping[str, Sequence[str]]) -> Callable[..., Any]:
-    """The node's function, which knows the sources of each variant; of the module, so that it can be pickled."""
-    return update_wrapper(partial(measure_baselines, variants=variants), measure_baselines)
-
-
-def _describe(variant: str, sources: Sequence[str]) -> Pipeline:
+def create_contender_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
+    """What the leaderboard says of an evaluated variant."""
     shared = ["train_samples", "split_table", *(f"{source}.train_table" for source in sources)]
     node = Node(
         describe_contender,
@@ -79,3 +74,8 @@ def _describe(variant: str, sources: Sequence[str]) -> Pipeline:
         parameters={"params:variant": f"params:{variant}"},
         tags=["report"],
     )
+
+
+def _of_variants(variants: Mapping[str, Sequence[str]]) -> Callable[..., Any]:
+    """The node's function, which knows the sources of each variant; of the module, so that it can be pickled."""
+    return update_wrapper(partial(measure_baselines, variants=variants), measure_baselines)

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from kedro.pipeline import Node, Pipeline
 
 from price_fusion.pipelines.gathering.nodes import (
+    check_gathered_labelled,
+    check_gathered_unlabelled,
     gather_labelled,
     gather_table,
     gather_texts,
     gather_unlabelled,
     report_labelled,
 )
-from price_fusion.pipelines.ingestion.nodes import check_labelled, check_unlabelled
 from price_fusion.pipelines.splitting.nodes import group_prices
 
 TAG = "ingest"
@@ -45,7 +46,7 @@ def create_pipeline(sources: Sequence[str], part: str, tuned_sources: Sequence[s
             name=f"gather_{part}_products",
         ),
         Node(
-            check_labelled if labelled else check_unlabelled,
+            check_gathered_labelled if labelled else check_gathered_unlabelled,
             inputs=[products, "params:ingestion", *(compared or tables)],
             outputs=f"{part}_data_checks",
             name=f"check_{part}",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from price_fusion.data.alignment import align_products
-from price_fusion.data.checks.matrices import suspicions_of_coverage, suspicions_of_table
+from price_fusion.data.alignment import align_source, sample_table
+from price_fusion.data.checks.matrices import suspicions_of_source
 from price_fusion.data.checks.product_checks import suspicions_of_known, suspicions_of_products
 from price_fusion.data.checks.shift import suspicions_of_shift
 from price_fusion.data.checks.suspicions import Suspicion, report_suspicions
@@ -36,78 +36,55 @@ def prepare_unlabelled_columns(products: pd.DataFrame, source: ColumnSourceParam
     return draft_columns(products, source, "test_products")
 
 
-def check_labelled(products: pd.DataFrame, ingestion: IngestionParameters, *tables: EmbeddingTable) -> dict[str, Any]:
-    """Likely mistakes in the labelled products and their embeddings."""
-    found = _suspicions(products, ingestion, tables, "train")
+def check_labelled(products: pd.DataFrame, ingestion: IngestionParameters) -> dict[str, Any]:
+    """Likely mistakes in the labelled products."""
+    found = suspicions_of_products(products, ingestion.checks, "train_products")
     return report_suspicions(found, part="train", on_suspicion=ingestion.on_suspicion)
 
 
 def check_unlabelled(
-    products: pd.DataFrame,
-    ingestion: IngestionParameters,
-    labelled: pd.DataFrame | None,
-    *tables: EmbeddingTable | None,
+    products: pd.DataFrame, ingestion: IngestionParameters, labelled: pd.DataFrame | None
 ) -> dict[str, Any]:
-    """Likely mistakes in the products to be predicted and their embeddings.
-
-    Args:
-        products: to be predicted.
-        ingestion: thresholds, and what to do.
-        labelled: the sample table of the labelled products, or None where there is none.
-        tables: the test table of each source, and then the train table of each, or None where there is none.
-    """
-    known = [table for table in tables if table is not None]
-    tests, train_tables = known[: len(tables) // 2], {table.source: table for table in known[len(tables) // 2 :]}
-    found = _suspicions(products, ingestion, tests, "test")
+    """Likely mistakes in the products to be predicted; ``labelled``, the other sample table, is None where there is none."""
+    found = list(suspicions_of_products(products, ingestion.checks, "test_products"))
     if labelled is not None:
         found += suspicions_of_known(products, ids_of(labelled["sample_id"]), "test_products")
-    for test in tests:
-        if test.source in train_tables:
-            found += suspicions_of_shift(train_tables[test.source], test)
     return report_suspicions(found, part="test", on_suspicion=ingestion.on_suspicion)
 
 
-def align_labelled(
-    products: pd.DataFrame, ingestion: IngestionParameters, data_checks: dict[str, Any], *tables: EmbeddingTable
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Sample table and alignment report of the labelled products."""
-    alignment = align_products(
-        products,
-        {table.source: table for table in tables},
-        policy=ingestion.policy,
-        unknown_products=ingestion.unknown_products,
-        origin="train_products",
-    )
-    return alignment.samples, alignment.report | {"suspicions": len(data_checks["suspicions"])}
+def sample_labelled(products: pd.DataFrame) -> pd.DataFrame:
+    """Sample table of the labelled products."""
+    return sample_table(products, "train_products")
 
 
-def align_unlabelled(
-    products: pd.DataFrame, ingestion: IngestionParameters, data_checks: dict[str, Any], *tables: EmbeddingTable
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Sample table and alignment report of the products to be predicted. Unless ``strict``, each of them is kept."""
-    alignment = align_products(
-        products,
-        {table.source: table for table in tables},
-        policy="strict" if ingestion.policy == "strict" else "keep",
-        unknown_products="keep",
-        origin="test_products",
-    )
-    unknown = alignment.report["rows_in_no_source"]
-    if unknown:
-        logger.warning(
-            "%d product(s) to be predicted are in no source of embeddings: they are predicted from their columns where a variant "
-            "reads some, and else get the median price of the train rows",
-            unknown,
-        )
-    return alignment.samples, alignment.report | {"suspicions": len(data_checks["suspicions"])}
+def sample_unlabelled(products: pd.DataFrame) -> pd.DataFrame:
+    """Sample table of the products to be predicted."""
+    return sample_table(products, "test_products")
 
 
-def _suspicions(
-    products: pd.DataFrame, ingestion: IngestionParameters, tables: Sequence[EmbeddingTable], part: str
-) -> list[Suspicion]:
+def check_labelled_table(
+    products: pd.DataFrame, table: EmbeddingTable, ingestion: IngestionParameters
+) -> dict[str, Any]:
+    """Likely mistakes in a source of the labelled products, and how it fits them."""
+    return _checked_table(products, table, ingestion, "train", [])
+
+
+def check_unlabelled_table(
+    products: pd.DataFrame, table: EmbeddingTable, ingestion: IngestionParameters, train_table: EmbeddingTable | None
+) -> dict[str, Any]:
+    """The same for products to be predicted, compared with the source's train table where there is one."""
+    shifted = suspicions_of_shift(train_table, table) if train_table is not None else []
+    return _checked_table(products, table, ingestion, "test", shifted)
+
+
+def _checked_table(
+    products: pd.DataFrame,
+    table: EmbeddingTable,
+    ingestion: IngestionParameters,
+    part: str,
+    further: Iterable[Suspicion],
+) -> dict[str, Any]:
     origin, ids = f"{part}_products", ids_of(products["sample_id"])
-    found = list(suspicions_of_products(products, ingestion.checks, origin))
-    for table in tables:
-        found += suspicions_of_table(table, ingestion.checks)
-        found += suspicions_of_coverage(table, ids, ingestion.checks, origin)
-    return found
+    fit = align_source(table, ids, origin)
+    found = [*suspicions_of_source(table, ids, ingestion.checks, origin), *further]
+    return report_suspicions(found, part=part, on_suspicion=ingestion.on_suspicion) | {"fit": fit}

@@ -1,84 +1,83 @@
-"""Wiring of ``ingestion``: each source by itself, then all of them aligned."""
+"""Wiring of ``ingestion``: products, and each source by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from kedro.pipeline import Node, Pipeline
 
+from price_fusion.data.table import TableDraft
 from price_fusion.parameters import ColumnSourceParameters, Source
 from price_fusion.pipelines.ingestion.nodes import (
-    align_labelled,
-    align_unlabelled,
     check_labelled,
+    check_labelled_table,
     check_unlabelled,
+    check_unlabelled_table,
     prepare_labelled_columns,
     prepare_table,
     prepare_unlabelled_columns,
+    sample_labelled,
+    sample_unlabelled,
 )
 
 TAG = "ingest"
-ALIGNING = (align_labelled, align_unlabelled)
-"""Functions of the nodes that join products (first input) with the tables of all sources."""
+ALIGNING = (check_labelled_table, check_unlabelled_table)
+"""Functions of the nodes that join products (first input) with the table of a source (second input)."""
 
 
 def create_pipeline(sources: Mapping[str, Source], part: str, *, alone: bool = False) -> Pipeline:
     """Tables of these sources and the sample table.
 
     Args:
-        sources: by name.
+        sources: by name; none: the sample table alone.
         part: ``train`` (labelled) or ``test`` (to be predicted).
         alone: whether what ``test`` is compared with (train tables, labelled products) is of an earlier run, if any.
     """
-    tables = [
-        _column_pipeline(name, part) if isinstance(source, ColumnSourceParameters) else _table_pipeline(name, part)
-        for name, source in sources.items()
+    ending = "_if_there" if alone else ""
+    labelled = part == "train"
+    nodes = [
+        Node(
+            check_labelled if labelled else check_unlabelled,
+            inputs=[f"{part}_products", "params:ingestion", *([] if labelled else [f"train_samples{ending}"])],
+            outputs=f"{part}_data_checks",
+            name=f"check_{part}",
+            tags=[TAG],
+        ),
+        Node(
+            sample_labelled if labelled else sample_unlabelled,
+            inputs=f"{part}_products",
+            outputs=f"{part}_samples",
+            name=f"sample_{part}",
+            tags=[TAG],
+        ),
     ]
-    table_names = [f"{source}.{part}_table" for source in sources]
-    train = ["train_samples", *(f"{source}.train_table" for source in sources)]
-    labelled, *train_tables = [f"{name}_if_there" for name in train] if alone else train
-    inputs = [*table_names] if part == "train" else [labelled, *table_names, *train_tables]
-    check = Node(
-        check_labelled if part == "train" else check_unlabelled,
-        inputs=[f"{part}_products", "params:ingestion", *inputs],
-        outputs=f"{part}_data_checks",
-        name=f"check_{part}",
-        tags=[TAG],
-    )
-    # Alignment reads the checks, so that a suspicion that is an error stops a run before anything is made of the data.
-    align = Node(
-        align_labelled if part == "train" else align_unlabelled,
-        inputs=[f"{part}_products", "params:ingestion", f"{part}_data_checks", *table_names],
-        outputs=[f"{part}_samples", f"{part}_alignment_report"],
-        name=f"align_{part}",
-        tags=[TAG],
-    )
-    return sum(tables, Pipeline([check, align]))
+    tables = [_source_pipeline(name, source, part, f"train_table{ending}") for name, source in sources.items()]
+    return sum(tables, Pipeline(nodes))
 
 
-def _table_pipeline(source: str, part: str) -> Pipeline:
-    node = Node(
-        prepare_table,
-        inputs=[f"{part}_embeddings", "params:source", "params:ingestion"],
-        outputs=f"{part}_table",
-        name=f"prepare_{part}_table",
-        tags=[TAG],
-    )
+def _source_pipeline(name: str, source: Source, part: str, train_table: str) -> Pipeline:
+    """The table of a source, and its checks."""
+    products, labelled = f"{part}_products", part == "train"
+    prepare: Callable[..., TableDraft]
+    if isinstance(source, ColumnSourceParameters):
+        prepare = prepare_labelled_columns if labelled else prepare_unlabelled_columns
+        made_from = [products, "params:source"]
+    else:
+        prepare, made_from = prepare_table, [f"{part}_embeddings", "params:source", "params:ingestion"]
+    table = f"{part}_table"
+    nodes = [
+        Node(prepare, inputs=made_from, outputs=table, name=f"prepare_{table}", tags=[TAG]),
+        Node(
+            check_labelled_table if labelled else check_unlabelled_table,
+            inputs=[products, table, "params:ingestion", *([] if labelled else [train_table])],
+            outputs=f"{part}_data_checks",
+            name=f"check_{table}",
+            tags=[TAG],
+        ),
+    ]
     return Pipeline(
-        [node],
-        namespace=source,
-        parameters={"params:source": f"params:sources.{source}", "params:ingestion": "params:ingestion"},
+        nodes,
+        namespace=name,
+        inputs={products},
+        parameters={"params:source": f"params:sources.{name}", "params:ingestion": "params:ingestion"},
     )
-
-
-def _column_pipeline(source: str, part: str) -> Pipeline:
-    products = f"{part}_products"
-    node = Node(
-        prepare_labelled_columns if part == "train" else prepare_unlabelled_columns,
-        inputs=[products, "params:source"],
-        outputs=f"{part}_table",
-        name=f"prepare_{part}_table",
-        tags=[TAG],
-    )
-    parameters = {"params:source": f"params:sources.{source}"}
-    return Pipeline([node], namespace=source, inputs={products}, parameters=parameters)
