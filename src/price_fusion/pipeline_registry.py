@@ -134,8 +134,10 @@ class _Stages:
     ingest: Pipeline
     """From raw files to products and all sources in use, checked."""
     check_leaks: Pipeline
-    products: Callable[..., Pipeline]
-    """After ``split``: the products of a model, labelled (``train``) or to be predicted (``test``), from raw files."""
+    ingest_own: Callable[..., Pipeline]
+    """What a model reads beside ``split``: its sources, of labelled products (``train``) or of those to be predicted (``test``)."""
+    choose: Callable[[str, Sequence[str], str], Pipeline]
+    """The choice of the products of a model."""
     of_model: Callable[[str, Pipeline], Pipeline]
     """A pipeline of a model, reading the products chosen for it."""
     train: Callable[[str, Sequence[str]], Pipeline]
@@ -163,9 +165,10 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
         pipelines[f"predict_{estimator}"] = split + _estimator(parameters, stages, estimator)
     if parameters.has_ensemble:
         pipelines["ensemble"] = split + _ensemble(parameters, stages)
-        pipelines["report_ensemble"] = _report_of_ensemble(stages)
+        chosen = stages.choose(ensembling.ENSEMBLE, parameters.ensemble_sources, "train")
         effect = leaks.create_effect_pipeline(ensembling.ENSEMBLE)
-        pipelines["leak_effect_ensemble"] = stages.of_model(ensembling.ENSEMBLE, effect)
+        pipelines["report_ensemble"] = chosen + _report_of_ensemble(stages)
+        pipelines["leak_effect_ensemble"] = chosen + stages.of_model(ensembling.ENSEMBLE, effect)
     if parameters.compute.partitions:
         from price_fusion.pipelines import partitions  # here, as it needs pyarrow
 
@@ -181,23 +184,25 @@ def _of_variant(parameters: ProjectParameters, stages: _Stages, variant: str) ->
     """The pipelines of one variant."""
     sources, final_fit_wanted = parameters.variant(variant).sources, parameters.final_fit
     of_variant = partial(stages.of_model, variant)
-    products = stages.split + stages.products(variant, sources, "train")
+    chosen, to_predict = (stages.choose(variant, sources, part) for part in ("train", "test"))
+    products = stages.split + stages.ingest_own(sources, "train") + chosen
     train = products + of_variant(stages.train(variant, sources))
     evaluate = of_variant(evaluation.create_pipeline(variant, sources))
-    final = of_variant(stages.final_fit(variant, sources)) if final_fit_wanted else Pipeline([])
+    final = chosen + of_variant(stages.final_fit(variant, sources)) if final_fit_wanted else Pipeline([])
     predict = final + of_variant(stages.inference(variant, sources, final_fit=final_fit_wanted))
     report = of_variant(reporting.create_pipeline(variant, is_variant=True))
+    exported = of_variant(export.create_pipeline(variant, sources, final_fit=final_fit_wanted))
     return {
         f"train_{variant}": train,
         f"cross_validate_{variant}": products + of_variant(cross_validation.create_pipeline(variant, sources)),
         f"tune_{variant}": products + of_variant(tuning.create_pipeline(variant, sources)),
         f"ablate_{variant}": train + of_variant(ablation.create_pipeline(variant, sources)),
-        f"evaluate_{variant}": evaluate,
-        f"leak_effect_{variant}": of_variant(leaks.create_effect_pipeline(variant)),
-        f"predict_{variant}": stages.products(variant, sources, "test", alone=True) + predict,
-        f"report_{variant}": report,
-        f"export_{variant}": final + of_variant(export.create_pipeline(variant, sources, final_fit=final_fit_wanted)),
-        variant: train + evaluate + report + stages.products(variant, sources, "test") + predict,
+        f"evaluate_{variant}": chosen + evaluate,
+        f"leak_effect_{variant}": chosen + of_variant(leaks.create_effect_pipeline(variant)),
+        f"predict_{variant}": stages.ingest_own(sources, "test", alone=True) + to_predict + predict,
+        f"report_{variant}": chosen + report,
+        f"export_{variant}": chosen + final + exported,
+        variant: train + evaluate + report + stages.ingest_own(sources, "test") + to_predict + predict,
     }
 
 
@@ -211,7 +216,8 @@ def _in_memory(parameters: ProjectParameters) -> _Stages:
         split=split,
         ingest=ingest + reports,
         check_leaks=split + ingest + leaks.create_pipeline(used),
-        products=partial(_chosen, parameters),
+        ingest_own=partial(_ingested, parameters),
+        choose=alignment.create_pipeline,
         of_model=alignment.of_model,
         train=training.create_pipeline,
         final_fit=final_fit.create_pipeline,
@@ -222,15 +228,6 @@ def _in_memory(parameters: ProjectParameters) -> _Stages:
 def _ingested(parameters: ProjectParameters, sources: Sequence[str], part: str, *, alone: bool = False) -> Pipeline:
     """Products and these sources, from raw files."""
     return ingestion.create_pipeline({name: parameters.sources[name] for name in sources}, part, alone=alone)
-
-
-def _chosen(
-    parameters: ProjectParameters, model: str, sources: Sequence[str], part: str, *, alone: bool = False
-) -> Pipeline:
-    """The products of a model: no source is read that it does not fuse."""
-    several = model == ensembling.ENSEMBLE
-    products = alignment.create_pipeline(model, sources, part, several=several)
-    return _ingested(parameters, sources, part, alone=alone) + products
 
 
 def _in_partitions(parameters: ProjectParameters) -> _Stages:
@@ -250,7 +247,8 @@ def _in_partitions(parameters: ProjectParameters) -> _Stages:
         split=split,
         ingest=split + ingest_test,
         check_leaks=all_in_memory + gathering.reading_gathered(leaks.create_pipeline(used)),
-        products=lambda model, sources, part, alone=False: ingest_test if part == "test" else Pipeline([]),
+        ingest_own=lambda sources, part, alone=False: ingest_test if part == "test" else Pipeline([]),
+        choose=lambda model, sources, part: Pipeline([]),
         of_model=lambda model, pipeline: gathering.reading_gathered(pipeline),
         train=partitions.create_training,
         final_fit=partitions.create_final_fit,
@@ -303,8 +301,8 @@ def _predicting(
 
 def _with_products(stages: _Stages, model: str, sources: Sequence[str], pipeline: Pipeline) -> Pipeline:
     """A pipeline of a model, after the choice of its products."""
-    products = stages.products(model, sources, "train") + stages.products(model, sources, "test")
-    return products + stages.of_model(model, pipeline)
+    products = (stages.ingest_own(sources, part) + stages.choose(model, sources, part) for part in ("train", "test"))
+    return sum(products, stages.of_model(model, pipeline))
 
 
 def _report_of_ensemble(stages: _Stages) -> Pipeline:

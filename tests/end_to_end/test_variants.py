@@ -94,6 +94,8 @@ def test_a_variant_needs_the_files_of_its_own_sources_alone(project: Project) ->
     assert "Running node" not in refused.stdout
 
     shutil.rmtree(project.path / "data/05_model_input/moe")
+    project.kedro("run", "--pipelines", "evaluate_moe")
+    shutil.rmtree(project.path / "data/03_primary")
     lacking = project.kedro("run", "--pipelines", "evaluate_moe", fails=True)
     assert "kedro run --pipelines train_moe" in lacking.stderr
 

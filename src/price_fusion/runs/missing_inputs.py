@@ -24,7 +24,8 @@ def how_to_make(pipeline: Pipeline, catalog: Catalog, pipelines: Mapping[str, Pi
     missing &= set().union(*made.values())
     if not missing:
         return ""
-    smallest = sorted(made, key=lambda name: len(pipelines[name].nodes))
+    related = {name: len(pipeline.inputs() & one.all_outputs()) for name, one in pipelines.items()}
+    smallest = sorted(made, key=lambda name: (len(pipelines[name].nodes), -related[name]))
     whole = [name for name in smallest if made[name] == missing]
     chosen = whole[:1] or list(
         dict.fromkeys(next(one for one in smallest if name in made[one]) for name in sorted(missing))

@@ -16,15 +16,13 @@ CHOSEN = {
 """What a model has of its own once its products are chosen, by the name of what it takes the place of."""
 
 
-def create_pipeline(model: str, sources: Sequence[str], part: str, *, several: bool = False) -> Pipeline:
+def create_pipeline(model: str, sources: Sequence[str], part: str) -> Pipeline:
     """The products that a model may use.
 
     Args:
         model: the variant, or ``ensemble``.
         sources: that it reads.
         part: ``train`` (labelled) or ``test`` (to be predicted).
-        several: whether the model is made of others, whose nodes come between this one and its own: then it is in no namespace,
-            as one that is interrupted is none.
     """
     own = [f"{source}.{part}_{kind}" for kind in ("data_checks", "table") for source in sources]
     labelled = part == "train"
@@ -34,8 +32,7 @@ def create_pipeline(model: str, sources: Sequence[str], part: str, *, several: b
         choose_labelled if labelled else choose_unlabelled,
         inputs=[*shared, "params:ingestion", *own],
         outputs=[f"{model}.{name}" for name in (*chosen, *([f"{part}_input_checks"] if labelled else []))],
-        name=f"choose_{part}",
-        namespace=None if several else model,
+        name=f"choose_{model}_{part}",
         tags=[TAG],
     )
     return Pipeline([node])
