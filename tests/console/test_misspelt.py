@@ -23,7 +23,7 @@ def test_other_errors_are_not_ours_to_explain() -> None:
         ("Pipeline does not contain nodes named ['moe.trian'].", "did you mean 'moe.train'"),
         ("Pipeline does not contain datasets named ['train_product']", "did you mean 'train_products'"),
         ("Pipeline does not contain nodes with the following namespaces: ['mo']", "did you mean 'moe'?"),
-        ("Pipeline does not contain nodes named ['zzzz'].", "there are check_test, check_train"),
+        ("Pipeline does not contain nodes named ['zzzz'].", "there are ingestion.check_test, ingestion.check_train"),
         (
             "Pipeline does not contain nodes named ['[moe.trian', 'a]'].",
             "no node '[moe.trian'; did you mean 'moe.train'",

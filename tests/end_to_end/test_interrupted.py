@@ -139,7 +139,7 @@ def test_what_a_dead_run_was_writing_goes_at_the_next_start(tables: Project) -> 
     replaced = tables.path / "data/03_primary/tables/clip_image/.train.4194305.replaced"
     leftover.write_text("{")
     (tables.path / "data/03_primary/tables/clip_image/train").rename(replaced)
-    tables.kedro("run", "--pipelines", "train_moe", "--nodes", "split_products")
+    tables.kedro("run", "--pipelines", "train_moe", "--nodes", "ingestion.split_products")
     assert not leftover.exists()
     assert not replaced.exists()
     assert (tables.path / "data/03_primary/tables/clip_image/train/manifest.json").is_file()

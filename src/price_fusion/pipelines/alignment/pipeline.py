@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from kedro.pipeline import Node, Pipeline
 
 from price_fusion.pipelines.alignment.nodes import choose_labelled, choose_unlabelled, report_alignment
+from price_fusion.pipelines.ingestion.pipeline import NAMESPACE
 
 TAG = "align"
 CHOSEN = {
@@ -33,6 +34,7 @@ def create_pipeline(model: str, sources: Sequence[str], part: str) -> Pipeline:
         inputs=[*shared, "params:ingestion", *own],
         outputs=[f"{model}.{name}" for name in (*chosen, *([f"{part}_input_checks"] if labelled else []))],
         name=f"choose_{model}_{part}",
+        namespace=NAMESPACE,
         tags=[TAG],
     )
     return Pipeline([node])
@@ -51,6 +53,7 @@ def create_report_pipeline(sources: Sequence[str], part: str) -> Pipeline:
         inputs=[f"{part}_samples", f"{part}_data_checks", "params:ingestion", *own],
         outputs=f"{part}_alignment_report",
         name=f"align_{part}",
+        namespace=NAMESPACE,
         tags=[TAG],
     )
     return Pipeline([node])

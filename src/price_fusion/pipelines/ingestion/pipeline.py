@@ -21,6 +21,8 @@ from price_fusion.pipelines.ingestion.nodes import (
 )
 
 TAG = "ingest"
+NAMESPACE = "ingestion"
+"""Of all nodes from raw files to the products of a model, so that Kedro-Viz shows them as one."""
 ALIGNING = (check_labelled_table, check_unlabelled_table)
 """Functions of the nodes that join products (first input) with the table of a source (second input)."""
 
@@ -41,6 +43,7 @@ def create_pipeline(sources: Mapping[str, Source], part: str, *, alone: bool = F
             inputs=[f"{part}_products", "params:ingestion", *([] if labelled else [f"train_samples{ending}"])],
             outputs=f"{part}_data_checks",
             name=f"check_{part}",
+            namespace=NAMESPACE,
             tags=[TAG],
         ),
         Node(
@@ -48,36 +51,40 @@ def create_pipeline(sources: Mapping[str, Source], part: str, *, alone: bool = F
             inputs=f"{part}_products",
             outputs=f"{part}_samples",
             name=f"sample_{part}",
+            namespace=NAMESPACE,
             tags=[TAG],
         ),
     ]
-    tables = [_source_pipeline(name, source, part, f"train_table{ending}") for name, source in sources.items()]
-    return sum(tables, Pipeline(nodes))
+    tables = (node for source in sources.items() for node in _source_nodes(*source, part, ending))
+    return Pipeline([*nodes, *tables])
 
 
-def _source_pipeline(name: str, source: Source, part: str, train_table: str) -> Pipeline:
-    """The table of a source, and its checks."""
-    products, labelled = f"{part}_products", part == "train"
+def _source_nodes(name: str, source: Source, part: str, ending: str) -> list[Node]:
+    """The table of a source, and its checks; ``ending`` of the name of the train table that a test table is compared with."""
+    products, table, labelled = f"{part}_products", f"{name}.{part}_table", part == "train"
     prepare: Callable[..., TableDraft]
     if isinstance(source, ColumnSourceParameters):
         prepare = prepare_labelled_columns if labelled else prepare_unlabelled_columns
-        made_from = [products, "params:source"]
+        made_from = [products, f"params:sources.{name}"]
     else:
-        prepare, made_from = prepare_table, [f"{part}_embeddings", "params:source", "params:ingestion"]
-    table = f"{part}_table"
-    nodes = [
-        Node(prepare, inputs=made_from, outputs=table, name=f"prepare_{table}", tags=[TAG]),
+        prepare, made_from = prepare_table, [f"{name}.{part}_embeddings", f"params:sources.{name}", "params:ingestion"]
+    compared = [] if labelled else [f"{name}.train_table{ending}"]
+    namespace = f"{NAMESPACE}.{name}"
+    return [
+        Node(
+            prepare,
+            inputs=made_from,
+            outputs=table,
+            name=f"prepare_{part}_table",
+            namespace=namespace,
+            tags=[TAG],
+        ),
         Node(
             check_labelled_table if labelled else check_unlabelled_table,
-            inputs=[products, table, "params:ingestion", *([] if labelled else [train_table])],
-            outputs=f"{part}_data_checks",
-            name=f"check_{table}",
+            inputs=[products, table, "params:ingestion", *compared],
+            outputs=f"{name}.{part}_data_checks",
+            name=f"check_{part}_table",
+            namespace=namespace,
             tags=[TAG],
         ),
     ]
-    return Pipeline(
-        nodes,
-        namespace=name,
-        inputs={products},
-        parameters={"params:source": f"params:sources.{name}", "params:ingestion": "params:ingestion"},
-    )

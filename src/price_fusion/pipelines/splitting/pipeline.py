@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
+from price_fusion.pipelines.ingestion.pipeline import NAMESPACE
 from price_fusion.pipelines.splitting.nodes import group_prices, split_products
 
 
@@ -28,6 +29,7 @@ def create_pipeline(tuned_sources: Sequence[str]) -> Pipeline:
                 inputs=inputs | {source: f"{source}.tuned_on_ids" for source in tuned_sources},
                 outputs=["split_table", "split_report"],
                 name="split_products",
+                namespace=NAMESPACE,
                 tags=["split"],
             ),
             Node(
@@ -35,6 +37,7 @@ def create_pipeline(tuned_sources: Sequence[str]) -> Pipeline:
                 inputs=["train_samples", "split_table", "params:currency", "params:price_groups"],
                 outputs="price_groups",
                 name="group_prices",
+                namespace=NAMESPACE,
                 tags=["split"],
             ),
         ]
