@@ -169,13 +169,6 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
         effect = leaks.create_effect_pipeline(ensembling.ENSEMBLE)
         pipelines["report_ensemble"] = chosen + _report_of_ensemble(stages)
         pipelines["leak_effect_ensemble"] = chosen + stages.of_model(ensembling.ENSEMBLE, effect)
-    if parameters.compute.partitions:
-        from price_fusion.pipelines import partitions  # here, as it needs pyarrow
-
-        pipelines |= {
-            "tables_to_partitions": partitions.create_conversion(used, to_partitions=True),
-            "partitions_to_tables": partitions.create_conversion(used, to_partitions=False),
-        }
     pipelines["__default__"] = pipelines["moe" if "moe" in parameters.variants else parameters.variants[0]]
     return pipelines
 

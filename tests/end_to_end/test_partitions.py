@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -141,21 +140,6 @@ def test_ray_gives_the_same_bytes(partitioned_project: Project, copy_of: Callabl
     project.kedro("run", "--env", "ray", "--pipelines", "ingest,evaluate_moe,predict_moe", "--params", on_ray)
     assert {table: parts(project, table) for table in tables} == before
     assert (project.path / PRICES).read_bytes() == submission
-
-
-def test_tables_are_converted_there_and_back(trained_project: Project, copy_of: Callable[[Project], Project]) -> None:
-    project = copy_of(trained_project)
-    folder = project.path / "data/03_primary/tables/qwen_text/train"
-    vectors, ids = (np.load(folder / name) for name in ("vectors-00000.npy", "ids.npy"))
-    (project.path / "conf/local").mkdir(exist_ok=True)
-    (project.path / "conf/local/parameters.yml").write_text("variants: [moe]\n")
-    project.kedro("run", "--pipelines", "tables_to_partitions", "--params", LOCAL)
-    shutil.rmtree(project.path / "data/03_primary/tables")
-    project.kedro("run", "--pipelines", "partitions_to_tables", "--params", LOCAL)
-    back, back_ids = (np.load(folder / name) for name in ("vectors-00000.npy", "ids.npy"))
-    order, back_order = np.argsort(ids), np.argsort(back_ids)
-    assert back_ids[back_order].tolist() == ids[order].tolist()
-    assert back[back_order].tobytes() == vectors[order].tobytes()
 
 
 def test_ray_without_partitions_is_refused(sample_project: Project) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from price_fusion.data.alignment import Policy
 from price_fusion.data.ids import Ids
-from price_fusion.data.partitions.convert import draft_from_table, draft_to_table
 from price_fusion.data.partitions.parquet_embeddings import ParquetEmbeddings
 from price_fusion.data.partitions.partition_alignment import PartitionAlignment, alignment_plan, merged_alignment
 from price_fusion.data.partitions.product_files import ProductFiles
@@ -17,7 +16,7 @@ from price_fusion.data.partitions.product_partitions import product_plan
 from price_fusion.data.partitions.scatter import draft_column_partitions, draft_table_partitions
 from price_fusion.data.partitions.table_partitions import TablePartitions
 from price_fusion.data.readers.raw import RawEmbeddings
-from price_fusion.data.table import EmbeddingTable, TableDraft
+from price_fusion.data.table import EmbeddingTable
 from price_fusion.lazy import pd
 from price_fusion.metrics.intervals import interval_columns
 from price_fusion.parameters import (
@@ -121,21 +120,6 @@ def report_unlabelled(samples: Partitions, ingestion: IngestionParameters) -> di
 
 
 # --- conversion --------------------------------------------------------------------------------------------------------
-
-
-def table_to_partitions(table: EmbeddingTable, compute: ComputeParameters) -> PartitionDraft:
-    """A table in memory, to be dealt out."""
-    return draft_from_table(table, compute=compute)
-
-
-def partitions_to_table(
-    tables: TablePartitions, ingestion: IngestionParameters, compute: ComputeParameters, spill: Path
-) -> TableDraft:
-    """A table in partitions, to be written as one in memory."""
-    return draft_to_table(tables, _spill(compute, spill), rows_per_shard=ingestion.rows_per_shard)
-
-
-# --- training ----------------------------------------------------------------------------------------------------------
 
 
 def train(

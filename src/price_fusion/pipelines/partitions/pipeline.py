@@ -15,17 +15,13 @@ from price_fusion.pipelines.partitions.nodes import (
     deal_out_labelled,
     deal_out_unlabelled,
     fit_final,
-    partitions_to_table,
     price,
     put_in_order,
     read_columns,
     report_unlabelled,
-    table_to_partitions,
     train,
 )
 
-PARTS = ("train", "test")
-"""Of the products."""
 DATA = ("train_samples", "split_table")
 """Of the labelled products in memory."""
 
@@ -115,27 +111,6 @@ def create_inference(model: str, sources: Sequence[str], *, final_fit: bool) -> 
         inputs={"test_sample_partitions", "spill_folder", *tables},
         parameters=set(parameters),
         tags=["predict"],
-    )
-
-
-def create_conversion(sources: Sequence[str], *, to_partitions: bool) -> Pipeline:
-    """Tables in memory from or to tables in partitions, of labelled products and of those to be predicted."""
-    return sum(
-        (_conversion(source, part, to_partitions=to_partitions) for source in sources for part in PARTS), Pipeline([])
-    )
-
-
-def _conversion(source: str, part: str, *, to_partitions: bool) -> Pipeline:
-    table, partitions = f"{part}_table", f"{part}_partitions"
-    if to_partitions:
-        node = Node(
-            table_to_partitions, inputs=[table, "params:compute"], outputs=partitions, name=f"{part}_to_partitions"
-        )
-        return Pipeline([node], namespace=source, parameters={"params:compute"})
-    inputs = [partitions, "params:ingestion", "params:compute", "spill_folder"]
-    node = Node(partitions_to_table, inputs=inputs, outputs=table, name=f"{part}_to_table")
-    return Pipeline(
-        [node], namespace=source, inputs={"spill_folder"}, parameters={"params:ingestion", "params:compute"}
     )
 
 
