@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
-from price_fusion.onboarding.column_roles import NumberLayout, guess_roles, number_layout, words_of
+from price_fusion.onboarding.column_headings import words_of
+from price_fusion.onboarding.column_roles import Guess, Roles
+from price_fusion.onboarding.column_roles import guess_roles as guess_roles_of
+from price_fusion.onboarding.column_values import ColumnValues, NumberLayout
 
 ROWS = 40
 NUMBERS = [f"{3 + number * 1.25:.2f}" for number in range(ROWS)]
@@ -16,6 +19,13 @@ TITLES = [f"Product {number}" for number in range(ROWS)]
 LINKS = [f"https://shop.example/{number}.jpg" for number in range(ROWS)]
 KINDS = [("tea", "cup", "pot")[number % 3] for number in range(ROWS)]
 WEIGHTS = [str(100 + 7 * (number % 11)) for number in range(ROWS)]
+
+
+def guess_roles(columns: Mapping[str, Sequence[str]], said: Mapping[str, str] | None = None) -> Roles:
+    def settle(role: str, guess: Guess) -> Guess:
+        return Guess(said[role], "said") if said and role in said else guess
+
+    return guess_roles_of({name: ColumnValues(texts) for name, texts in columns.items()}, settle)
 
 
 def table(**columns: Sequence[str]) -> dict[str, Sequence[str]]:
@@ -36,6 +46,7 @@ def table(**columns: Sequence[str]) -> dict[str, Sequence[str]]:
         ("uniq_id", "selling_price", "image"),
         ("référence", "précio", "foto"),
         ("EAN", "target", "img"),
+        ("ISBN", "Cena (PLN)", "Zdjęcie okładki"),
     ],
 )
 def test_headers_of_shops(identity: str, price: str, image: str) -> None:
@@ -102,7 +113,7 @@ def test_what_was_said_is_not_guessed() -> None:
     ],
 )
 def test_separators_of_numbers(values: list[str], layout: NumberLayout | None) -> None:
-    assert number_layout(values) == layout
+    assert ColumnValues(values).layout == layout
 
 
 @pytest.mark.parametrize(

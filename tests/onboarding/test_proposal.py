@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import pickle
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ import pytest
 import yaml
 
 from price_fusion.errors import DataError, UsageError
+from price_fusion.onboarding import column_values
 from price_fusion.onboarding.column_roles import Guess
 from price_fusion.onboarding.proposal import Proposal, proposal_for
 from price_fusion.onboarding.written_conf import files_of, flow, write_conf
@@ -31,11 +35,11 @@ def products(first: int = 0, last: int = ROWS) -> pd.DataFrame:
     )
 
 
-def best(what: str, guess: Guess) -> str | None:
+def best(what: str, guess: Guess, choices: Sequence[str]) -> str | None:
     return guess.value
 
 
-def never(what: str, guess: Guess) -> str | None:
+def never(what: str, guess: Guess, choices: Sequence[str]) -> str | None:
     raise AssertionError(what)
 
 
@@ -85,8 +89,16 @@ def test_a_folder_without_prices_is_refused(tmp_path: Path) -> None:
 
 def test_a_column_that_there_is_not_is_refused_with_the_nearest(tmp_path: Path) -> None:
     products().to_csv(tmp_path / "shop.csv", index=False)
-    with pytest.raises(DataError, match=r"found no column 'skus'.*did you mean 'sku'"):
+    with pytest.raises(DataError, match=r"found no column 'skus'.*did you mean 'sku'\? Correct --id"):
         proposal_for(tmp_path, {"id": "skus"}, best)
+    with pytest.raises(DataError, match=r"found no column 'price'.*did you mean 'price_eur'\? Correct --price"):
+        proposal_for(tmp_path, {"price": "price"}, best)
+    with pytest.raises(
+        DataError, match=r"found no table of products 'shops.csv'.*did you mean 'shop.csv'\? Correct --train"
+    ):
+        proposal_for(tmp_path, {"train": "shops.csv"}, best)
+    with pytest.raises(UsageError, match=r"--currency: found 'E U R'"):
+        proposal_for(tmp_path, {"currency": "E U R"}, best)
 
 
 def written(found: Proposal) -> dict[str, dict[str, object]]:
@@ -205,3 +217,36 @@ def test_ids_in_json_and_ids_called_as_the_products_call_them(tmp_path: Path) ->
         "words.parquet": 4,
     }
     assert not [name for name in found.left_out if "words" in name or "pictures" in name]
+
+
+def test_a_csv_and_a_pickle_that_gzip_has_compressed(tmp_path: Path) -> None:
+    products().to_csv(tmp_path / "shop.csv.gz", index=False)
+    vectors = np.random.default_rng(0).normal(size=(ROWS, 5)).astype(np.float32)
+    content = pickle.dumps({"ids": IDS, "embeddings": vectors})
+    (tmp_path / "words.pkl.gz").write_bytes(gzip.compress(content))
+    (tmp_path / "broken.csv.gz").write_bytes(gzip.compress(b"sku,price\n1,2\n")[:-5])
+    found = proposal_for(tmp_path, {}, never)
+    assert found.labelled.path.name == "shop.csv.gz"
+    assert [(source.train.path.name, source.train.width) for source in found.sources] == [("words.pkl.gz", 5)]
+    assert "broken.csv.gz" in found.left_out
+
+
+def test_columns_are_guessed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = products()
+    table.loc[50:, "price_eur"] = ""
+    table.to_csv(tmp_path / "shop.csv", index=False)
+    parsed: list[int] = []
+    parse = column_values.parse_numbers
+    monkeypatch.setattr(column_values, "parse_numbers", lambda values, *more: parsed.append(1) or parse(values, *more))
+    proposal_for(tmp_path, {"currency": "EUR"}, never)
+    assert len(parsed) <= len(table.columns) * len(column_values._LAYOUTS)
+
+
+def test_a_kill_leaves_a_whole_environment_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("price_fusion.storage.files.sync", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_conf(tmp_path / "shop", {"globals.yml": "a: 1\n", "catalog.yml": "b: 2\n"})
+    assert not (tmp_path / "shop").exists()

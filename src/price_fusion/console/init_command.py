@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
 from kedro.framework.project import settings
 
 from price_fusion.console.run_command import run_command
+from price_fusion.data.readers.names import nearest
 from price_fusion.errors import UsageError
+from price_fusion.onboarding.answers import Ask
 from price_fusion.onboarding.column_roles import Guess
-from price_fusion.onboarding.proposal import Ask, Proposal, proposal_for
-from price_fusion.onboarding.written_conf import files_of, write_conf
+from price_fusion.onboarding.proposal import Proposal, proposal_for
+from price_fusion.onboarding.written_conf import files_of, refuse_taken, write_conf
+from price_fusion.parameters.project import CURRENCY
 
 _ENV = re.compile(r"[a-z][a-z0-9_-]*")
 _TAKEN = ("base", "local", "ray", "reference")
@@ -72,10 +76,7 @@ def make_environment(folder: Path, env: str, said: Mapping[str, str], ask: Ask) 
         raise UsageError(
             f"--env: found {env!r}, expected a name of lower-case letters, digits, - and _, and none of {', '.join(_TAKEN)}."
         )
-    if conf.exists():
-        raise UsageError(
-            f"{conf}: is there already, and nothing is overwritten. Give another name (--env NAME), or remove that folder."
-        )
+    refuse_taken(conf)
     folder = folder.resolve()
     proposal = proposal_for(folder, said, ask)
     for line in told(proposal):
@@ -128,16 +129,32 @@ def _file(proposal: Proposal, path: Path) -> str:
 
 
 def _asker(*, yes: bool) -> Ask:
-    def ask(what: str, guess: Guess) -> str | None:
+    def ask(what: str, guess: Guess, choices: Sequence[str]) -> str | None:
         if yes:
             return guess.value
-        if not sys.stdin.isatty():
+        if not _is_terminal():
             options = ", ".join([*([guess.value] if guess.value else []), *guess.others]) or "none found"
             raise UsageError(
                 f"{what}: not sure ({guess.why}; candidates: {options}). Say it (--{what} ...), or take the best guess (--yes)."
             )
         if guess.others:
             click.echo(f"Candidates: {', '.join([str(guess.value), *guess.others])}")
-        return str(click.prompt(_ASKED[what], default=guess.value))
+        return str(click.prompt(_ASKED[what], default=guess.value, value_proc=partial(_chosen, what, choices)))
 
     return ask
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
+def _chosen(what: str, choices: Sequence[str], answer: str) -> str:
+    """An answer that is one of the choices, if there are any; click asks again otherwise."""
+    if what == "currency" and not re.match(CURRENCY, answer):
+        raise click.BadParameter(f"found {answer!r}, expected a currency such as EUR")
+    if choices and answer not in choices:
+        near = nearest(answer, choices)
+        raise click.BadParameter(
+            f"found no {answer!r}, only {', '.join(map(repr, choices))}{f'; did you mean {near!r}?' if near else ''}"
+        )
+    return answer

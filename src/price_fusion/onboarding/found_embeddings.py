@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from price_fusion.data.ids import Ids, are_among
 from price_fusion.data.readers.embedding_files import read_embeddings
-from price_fusion.data.readers.file_kinds import kind_of_file
+from price_fusion.data.readers.file_kinds import kind_of
 from price_fusion.data.readers.formats.arrow_files import is_saved_dataset
 from price_fusion.data.readers.formats.npy_parts import are_parts
+from price_fusion.data.readers.gzip_files import head_inside
 from price_fusion.data.readers.rows import OF_PRODUCTS, Asked
 from price_fusion.errors import PriceFusionError
 from price_fusion.parameters.base import NAMES_OF_MODULES
@@ -80,7 +81,7 @@ def found_embeddings(
         tables: ids of products in the order of their file, for vectors without ids.
         identity: what the products' tables call ids; files of embeddings may do so, too.
     """
-    kinds = {path: kind.name for path in files if (kind := kind_of_file(path)) is not None}
+    kinds = {path: kind for path in files if (kind := _kind_inside(path))}
     found: list[FoundEmbeddings] = []
     left_out: dict[Path, str] = {}
     for folder in dict.fromkeys(path.parent for path in kinds):
@@ -96,6 +97,15 @@ def found_embeddings(
         lists = [path for path in files if path.parent == folder and path not in arrays and path not in others]
         _take_arrays(folder, arrays, lists, tables, found, left_out)
     return found, left_out
+
+
+def _kind_inside(path: Path) -> str:
+    """The format of a file, or of what gzip has compressed in it; nothing where it is not known."""
+    try:
+        kind = kind_of(head_inside(path))
+    except PriceFusionError:
+        return ""
+    return "" if kind is None else kind.name
 
 
 def _is_one(folder: Path, files: Sequence[Path]) -> bool:

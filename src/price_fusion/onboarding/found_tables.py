@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from price_fusion.data.readers.delimited import DELIMITERS, header_of, read_records
-from price_fusion.data.readers.file_kinds import HEAD, kind_of_file
+from price_fusion.data.readers.file_kinds import kind_of, kind_of_file
+from price_fusion.data.readers.gzip_files import chunks, head_inside
 from price_fusion.data.readers.layout import Layout
 from price_fusion.data.readers.product_records import read_product_records
 from price_fusion.errors import DataError
 from price_fusion.lazy import pq
+from price_fusion.onboarding.column_values import Columns, ColumnValues
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 DEEPEST = 4
@@ -35,6 +38,11 @@ class FoundTable:
     columns: Mapping[str, Sequence[str]]
     encoding: str | None = None
 
+    @cached_property
+    def values(self) -> Columns:
+        """What the values of each column show."""
+        return {name: ColumnValues(texts) for name, texts in self.columns.items()}
+
     @property
     def rows(self) -> int:
         """N."""
@@ -56,12 +64,8 @@ def found_tables(files: Sequence[Path]) -> tuple[list[FoundTable], dict[Path, st
     """Delimited texts and parquet files with several columns, and why others among them are left out."""
     tables, left_out = [], {}
     for path in files:
-        kind = kind_of_file(path)
-        name = ("text" if _may_be_text(path) else "") if kind is None else kind.name
-        if name not in ("text", "parquet"):
-            continue
         try:
-            table = _read(path) if name == "text" else _read_parquet(path)
+            table = _table(path)
         except DataError as error:
             left_out[path] = str(error).removeprefix(f"{path}: ")
             continue
@@ -70,8 +74,19 @@ def found_tables(files: Sequence[Path]) -> tuple[list[FoundTable], dict[Path, st
     return tables, left_out
 
 
+def _table(path: Path) -> FoundTable | None:
+    kind = kind_of_file(path)
+    if kind is not None and kind.name == "parquet":
+        return _read_parquet(path)
+    head = head_inside(path)
+    inside = kind_of(head)
+    is_text = inside.name == "text" if inside else bool(head) and not _CONTROL.search(head)
+    return _read(path) if is_text else None
+
+
 def _read(path: Path) -> FoundTable | None:
-    content = path.read_bytes()
+    kind = kind_of_file(path)
+    content = b"".join(chunks(path)) if kind is not None and kind.name == "gzip" else path.read_bytes()
     encoding = None if _is_utf8(content) else "cp1252"
     head = content if encoding is None else content.decode(encoding, errors="replace").encode()
     headers = {delimiter: header_of(head, delimiter) for delimiter in DELIMITERS}
@@ -96,13 +111,6 @@ def _read_parquet(path: Path) -> FoundTable | None:
 
 def _holds_vectors(arrow_type: str) -> bool:
     return arrow_type.startswith(("list", "large_list", "fixed_size", "binary", "large_binary", "extension"))
-
-
-def _may_be_text(path: Path) -> bool:
-    """Whether a file of no known kind may be text in another encoding than UTF-8."""
-    with path.open("rb") as file:
-        head = file.read(HEAD)
-    return bool(head) and not _CONTROL.search(head)
 
 
 def _is_utf8(content: bytes) -> bool:

@@ -10,11 +10,11 @@ from typing import Any
 import yaml
 
 from price_fusion.errors import UsageError
-from price_fusion.onboarding.column_roles import NumberLayout
+from price_fusion.onboarding.column_values import NumberLayout
 from price_fusion.onboarding.found_embeddings import FoundEmbeddings
 from price_fusion.onboarding.found_tables import FoundTable
 from price_fusion.onboarding.proposal import ATTRIBUTES, Proposal
-from price_fusion.storage.files import write_whole
+from price_fusion.storage.files import whole_folder
 
 
 def files_of(proposal: Proposal, env: str, raw: str) -> dict[str, str]:
@@ -33,18 +33,29 @@ def files_of(proposal: Proposal, env: str, raw: str) -> dict[str, str]:
 
 
 def write_conf(folder: Path, files: Mapping[str, str]) -> None:
-    """Write the files of an environment.
+    """Write the files of an environment: all, or none.
 
     Raises:
         UsageError: if the folder is there already.
         StorageError: if one cannot be written.
     """
+    refuse_taken(folder)
+    with whole_folder(folder) as temporary:
+        for name, text in files.items():
+            (temporary / name).write_text(text, encoding="utf-8", newline="\n")
+
+
+def refuse_taken(folder: Path) -> None:
+    """Refuse an environment that is there already.
+
+    Raises:
+        UsageError: if it is.
+    """
     if folder.exists():
         raise UsageError(
-            f"{folder}: is there already, and nothing is overwritten. Give another name (--env NAME), or remove that folder."
+            f"{folder}: is there already, and nothing is overwritten. Run it (kedro run --env {folder.name}), give another name (--env "
+            "NAME), or remove that folder."
         )
-    for name, text in files.items():
-        write_whole(folder / name, text.encode("utf-8"))
 
 
 def _globals(proposal: Proposal, env: str, raw: str) -> str:

@@ -61,6 +61,10 @@ class VariantParameters(Parameters):
         return self
 
 
+CURRENCY = r"^\S{1,8}$"
+"""What a currency may be."""
+
+
 class ProjectParameters(BaseModel):
     """All of ``parameters.yml``. Each top-level key that is not a field below is a variant of that name."""
 
@@ -71,7 +75,7 @@ class ProjectParameters(BaseModel):
     variants: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Variants that get pipelines, in the order in which ``compare`` lists them."""
     sources: dict[Name, Source]
-    currency: Annotated[str, Field(pattern=r"^\S{1,8}$")] = "USD"
+    currency: Annotated[str, Field(pattern=CURRENCY)] = "USD"
     """Of all prices: a code such as EUR, or a sign. Nothing is converted."""
     ingestion: IngestionParameters
     splitting: SplittingParameters

@@ -126,7 +126,7 @@ def test_a_source_that_lacks_most_products_is_found(make_table: MakeTable) -> No
     (suspicion,) = suspicions_of_coverage(table, IDS, checks, "train_products")
     assert (suspicion.check, suspicion.count, suspicion.of) == ("missing_products", 300, 400)
     assert suspicion.examples == tuple(IDS[100:105].tolist())
-    assert "lacks 75% of the products of train_products: 300 of 400 products" in str(suspicion)
+    assert "no embeddings of many train_products: 300 of 400 products" in str(suspicion)
     assert list(suspicions_of_coverage(table, IDS[:200], checks, "train_products")) == []
     assert list(suspicions_of_coverage(table, IDS, CheckParameters(missing_share=0.75), "train_products")) == []
 

@@ -102,7 +102,7 @@ def suspicions_of_coverage(
         yield Suspicion(
             f"{table.source} ({table.origin})",
             "missing_products",
-            f"lacks {len(missing) / len(ids):.0%} of the products of {origin}",
+            f"no embeddings of many {origin}",
             len(missing),
             len(ids),
             "products",

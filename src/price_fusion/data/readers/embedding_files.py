@@ -24,7 +24,7 @@ from price_fusion.data.readers.formats.npy_parts import are_parts, locate_parts,
 from price_fusion.data.readers.formats.npz_files import read_npz
 from price_fusion.data.readers.formats.parquet_files import read_parquet
 from price_fusion.data.readers.formats.safetensors_files import read_safetensors
-from price_fusion.data.readers.gzip_files import head, unpacked
+from price_fusion.data.readers.gzip_files import head_inside, unpacked
 from price_fusion.data.readers.pickles.process import read_pickle
 from price_fusion.data.readers.published_digests import check_digests
 from price_fusion.data.readers.raw import RawEmbeddings
@@ -109,7 +109,7 @@ def locate_embeddings(path: Path, file_format: str = "auto", asked: Asked = _AS_
 def _located_file(path: Path, file_format: str, asked: Asked) -> Located:
     kind = kind_of_file(path)
     if kind is not None and kind.name == "gzip":
-        kind = kind_of(head(path))
+        kind = kind_of(head_inside(path))
     if kind is None and file_format == "pickle":
         return Located("pickle", [path])  # protocols 0 and 1 begin as anything may
     if kind is None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from price_fusion.data.readers.file_kinds import HEAD, kind_of_file, unreadable
+from price_fusion.data.readers.file_kinds import HEAD, kind_of, kind_of_file, unreadable
 from price_fusion.data.readers.pickles.process import exchange_folder
 from price_fusion.errors import StorageError
 
@@ -49,13 +49,19 @@ def chunks(path: Path) -> Iterator[bytes]:
         raise unreadable(path, "a file compressed with gzip", error) from error
 
 
-def head(path: Path) -> bytes:
-    """The first bytes of what gzip has compressed, as ``kind_of`` asks for them.
+def head_inside(path: Path) -> bytes:
+    """The first bytes of a file, or of what gzip has compressed in it, as ``kind_of`` asks for them.
 
     Raises:
-        DataError: if it is damaged.
+        DataError: if it is damaged, or cannot be read.
     """
-    return next(chunks(path), b"")[:HEAD]
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    except OSError as error:
+        raise unreadable(path, "a file", error) from error
+    kind = kind_of(head)
+    return next(chunks(path), b"")[:HEAD] if kind is not None and kind.name == "gzip" else head
 
 
 def _write(target: Path, content: Iterator[bytes], path: Path) -> None:

@@ -57,7 +57,7 @@ def _plain(name: str) -> str:
     return re.sub(r"[\s_-]+", "_", name.strip().casefold())
 
 
-def absent(origin: Path | str, kind: str, name: str, present: Iterable[str]) -> DataError:
+def absent(origin: Path | str, kind: str, name: str, present: Iterable[str], advice: str = "") -> DataError:
     """The error for a name that a file or folder does not have.
 
     Args:
@@ -65,11 +65,12 @@ def absent(origin: Path | str, kind: str, name: str, present: Iterable[str]) -> 
         kind: what is named: ``key``, ``column``, ``file``.
         name: the name that was asked for.
         present: the names that are there, in their order.
+        advice: what to do, where it is not to name another in the catalog.
     """
     names = list(present)
     near = nearest(name, names)
     listing = ", ".join(repr(other) for other in names[:_SHOWN]) or "none"
     return DataError(
         f"{origin}: found no {kind} {name!r}, only {listing}{f'; did you mean {near!r}?' if near else '.'} "
-        f"Name the {kind} that holds it in the catalog."
+        f"{advice or f'Name the {kind} that holds it in the catalog'}."
     )

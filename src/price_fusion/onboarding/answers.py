@@ -1,0 +1,88 @@
+"""What need not be guessed, because whoever runs ``init`` says it: by options beforehand, or when asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from price_fusion.data.readers.names import absent
+from price_fusion.errors import DataError, UsageError
+from price_fusion.onboarding.column_roles import Guess, Settle
+from price_fusion.onboarding.found_tables import FoundTable
+from price_fusion.parameters.project import CURRENCY
+
+Ask = Callable[[str, Guess, Sequence[str]], str | None]
+"""Gives what a guess that is not sure shall be: takes what it is of (``id``, ``price``, ...), the guess, and what it may be;
+nothing of the last where it may be anything."""
+_NONE = {
+    "id": "no column whose values are all there and all different, expected the ids of the products. Add one, or remove repeated products",
+    "price": "no column of numbers above 0, expected the prices of the products. Add one, or say which it is (--price COLUMN)",
+}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What was said, and who is asked for the rest.
+
+    Attributes:
+        said: columns by ``id``, ``price``, ``text`` (several by commas), ``image``; ``currency``; files by ``train`` and ``test``.
+        ask: is asked where a guess is not sure.
+    """
+
+    said: Mapping[str, str]
+    ask: Ask
+
+    def about(self, table: FoundTable) -> Settle:
+        """Settles what the columns of a table are.
+
+        Raises:
+            DataError: when it is called, if a column that was named is not there, or there is none that can be it.
+        """
+
+        def settle(role: str, guess: Guess) -> Guess:
+            if self.said.get(role):
+                return Guess(self._existing(table, role, self.said[role]), "as you said")
+            if guess.sure:
+                return guess
+            answer = self.ask(role, guess, () if role == "currency" else list(table.columns))
+            if answer is None:
+                raise DataError(f"{table.path}: found {_NONE[role]}.")
+            value = self._existing(table, role, answer)
+            return replace(guess, why=f"{guess.why}; a guess") if value == guess.value else Guess(value, "as you said")
+
+        return settle
+
+    def known(self, role: str, table: FoundTable) -> str | None:
+        """The column that was said to be it, if the table has it."""
+        name = self.said.get(role)
+        return name if name in table.columns else None
+
+    def texts(self, table: FoundTable) -> tuple[str, ...]:
+        """The columns of texts that were named.
+
+        Raises:
+            DataError: if one is not there.
+        """
+        names = [name.strip() for name in self.said.get("text", "").split(",")]
+        return tuple(self._existing(table, "text", name) for name in names if name)
+
+    def file(self, role: str, folder: Path, names: Iterable[str]) -> str | None:
+        """The file that was named, of these below a folder.
+
+        Raises:
+            DataError: if it is not among them.
+        """
+        name, known = self.said.get(role), list(names)
+        if name and name not in known:
+            raise absent(folder, "table of products", name, known, f"Correct --{role}")
+        return name
+
+    def _existing(self, table: FoundTable, role: str, name: str) -> str:
+        if role == "currency":
+            if not re.match(CURRENCY, name):
+                raise UsageError(f"--currency: found {name!r}, expected a code such as EUR, or a sign.")
+        elif name not in table.columns:
+            raise absent(table.path, "column", name, table.columns, f"Correct --{role}")
+        return name

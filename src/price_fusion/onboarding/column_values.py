@@ -1,0 +1,124 @@
+"""What the values of a column show: numbers, links, dates, prose, or how many there are. Each is worked out once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from price_fusion.data.placeholders import without_placeholders
+from price_fusion.data.prices import parse_numbers
+
+_LAYOUTS: tuple[tuple[str, str | None], ...] = ((".", None), (",", None), (".", ","), (",", "."))
+"""Decimal and thousands separators that are tried, in this order."""
+_FIRST = 100
+_LINK = re.compile(r"(?:https?://|www\.)\S+$|\S+\.(?:jpe?g|png|webp|gif)$", re.IGNORECASE)
+_PICTURE = re.compile(r"\.(?:jpe?g|png|webp|gif)(?:$|\?)", re.IGNORECASE)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2}[./]\d{1,2}[./]\d{2,4}")
+
+
+@dataclass(frozen=True)
+class NumberLayout:
+    """Separators under which numbers are read."""
+
+    decimal: str = "."
+    thousands: str | None = None
+
+
+class ColumnValues:
+    """The values of a column.
+
+    Args:
+        texts: (N,) as the file has them.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.texts = without_placeholders(texts)
+        """(N,), empty where there is none."""
+        self._numbers: dict[NumberLayout, NDArray[np.float64]] = {}
+
+    @cached_property
+    def known(self) -> list[str]:
+        """Those that are not empty, without outer blanks."""
+        return [text.strip() for text in self.texts if text]
+
+    @cached_property
+    def different(self) -> int:
+        """How many different ones there are."""
+        return len(set(self.known))
+
+    @property
+    def each_once(self) -> bool:
+        """Whether there is one for each product, none of them twice."""
+        return len(self.texts) == len(self.known) == self.different
+
+    @cached_property
+    def layout(self) -> NumberLayout | None:
+        """The separators under which all known ones are numbers; None: there are none, or no values."""
+        layouts = [NumberLayout(*separators) for separators in _LAYOUTS] if self.known else []
+        return next((layout for layout in layouts if self.are_numbers(layout)), None)
+
+    def are_numbers(self, layout: NumberLayout) -> bool:
+        """Whether all known ones are numbers."""
+        first = parse_numbers(
+            self.known[:_FIRST], layout.decimal, layout.thousands
+        )  # most texts are none from the start
+        return not np.isnan(first).any() and not np.isnan(self.numbers(layout)).any()
+
+    def numbers(self, layout: NumberLayout) -> NDArray[np.float64]:
+        """The known ones as numbers, NaN where one is none."""
+        if layout not in self._numbers:
+            self._numbers[layout] = np.array(parse_numbers(self.known, layout.decimal, layout.thousands))
+        return self._numbers[layout]
+
+    @cached_property
+    def words(self) -> float:
+        """Words of a value, on average."""
+        return sum(len(value.split()) for value in self.known) / max(1, len(self.known))
+
+    @cached_property
+    def are_links(self) -> bool:
+        """Whether most of them are."""
+        return self._mostly(_LINK)
+
+    @cached_property
+    def are_dates(self) -> bool:
+        """Whether most of them are."""
+        return self._mostly(_DATE)
+
+    @cached_property
+    def has_pictures(self) -> bool:
+        """Whether one of them is a link of a picture."""
+        return any(_PICTURE.search(value) for value in self.known)
+
+    def _mostly(self, pattern: re.Pattern[str]) -> bool:
+        return sum(bool(pattern.match(value)) for value in self.known) > len(self.known) / 2
+
+
+Columns = Mapping[str, ColumnValues]
+"""By name."""
+
+
+def rank_correlation(column: ColumnValues, other: ColumnValues, layout: NumberLayout, least: int) -> float:
+    """How nearly two columns of numbers put products in the same order, or the opposite one: 0 to 1.
+
+    Args:
+        column: of numbers.
+        other: likewise.
+        layout: of both.
+        least: how many products must have both; 0 of fewer.
+    """
+    both = np.array([bool(one) and bool(two) for one, two in zip(column.texts, other.texts, strict=True)])
+    if both.sum() < least:
+        return 0.0
+    ranks = [_ranks(part, both, layout) for part in (column, other)]
+    return 0.0 if min(one.max() for one in ranks) == 0 else float(abs(np.corrcoef(ranks[0], ranks[1])[0, 1]))
+
+
+def _ranks(column: ColumnValues, wanted: NDArray[np.bool_], layout: NumberLayout) -> NDArray[np.intp]:
+    has = np.array([bool(one) for one in column.texts])
+    return np.unique(column.numbers(layout)[wanted[has]], return_inverse=True)[1]

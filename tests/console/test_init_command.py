@@ -1,0 +1,60 @@
+"""The questions of ``init``, answered at a terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from price_fusion.console import init_command
+from price_fusion.errors import UsageError
+from price_fusion.onboarding.proposal import proposal_for
+
+ROWS = 30
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Products with two columns that may be the price, in no currency."""
+    rows = [f"A-{row},tea number {row},{row + 1},{100 - row},{('red', 'blue')[row % 2]}" for row in range(ROWS)]
+    (tmp_path / "shop.csv").write_text("sku,title,shop_price,web_price,colour\n" + "\n".join(rows), encoding="utf-8")
+    return tmp_path
+
+
+def answer(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> Result:
+    @click.command()
+    def ask() -> None:
+        roles = proposal_for(folder, {}, init_command._asker(yes=False)).roles
+        click.echo(f"{roles.price.value} in {roles.currency.value} ({roles.price.why})")
+
+    monkeypatch.setattr(init_command, "_is_terminal", lambda: True)
+    return CliRunner().invoke(ask, input=text)
+
+
+def test_a_wrong_answer_is_asked_again_with_the_nearest(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = answer(folder, "web price\nweb_price\nE U R\nEUR\n", monkeypatch)
+    assert result.exit_code == 0, result.output
+    assert "Candidates: shop_price, web_price" in result.output
+    assert "did you mean 'web_price'?" in result.output
+    assert "found 'E U R', expected a currency such as EUR" in result.output
+    assert result.output.endswith("web_price in EUR (as you said)\n")
+
+
+def test_an_empty_answer_is_the_best_guess(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = answer(folder, "\n\n", monkeypatch)
+    assert result.output.endswith("shop_price in USD (its name, and numbers above 0; a guess)\n")
+
+
+def test_no_answer_at_all_ends_without_a_traceback(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = answer(folder, "", monkeypatch)
+    assert result.exit_code == 1
+    assert "Aborted!" in result.output
+
+
+def test_without_a_terminal_the_options_are_named(folder: Path) -> None:
+    with pytest.raises(
+        UsageError, match=r"price: not sure .*candidates: shop_price, web_price\). Say it \(--price \.\.\.\)"
+    ):
+        proposal_for(folder, {}, init_command._asker(yes=False))
