@@ -71,7 +71,7 @@ def fit_weights(
     ICML 2004): of up to ``MOST_PICKS`` picks the prefix of lowest SMAPE, the shortest of equals. What it finds is never
     worse than the best member. ``convex`` minimises a smooth SMAPE over all weights, from uniform ones and from greedy's, and drops
     members below ``LOWEST_WEIGHT``. What it finds is never worse than uniform weights or the best member. Both hold on the rows
-    fitted on; on others, ``cross_fitted_smape`` says. The weights found are averaged with equal ones of all members that are
+    fitted on; on others, ``cross_fitted_blend`` says. The weights found are averaged with equal ones of all members that are
     not clearly worse than the best: on few rows, the search follows chance.
 
     Args:
@@ -139,19 +139,6 @@ def cross_fitted_blend(
         inside = labels == label
         blended[inside] = blend(members[inside], fit_weights(members[~inside], true[~inside], method, names))
     return blended
-
-
-def cross_fitted_smape(
-    log_prices: ArrayLike,
-    true_prices: ArrayLike,
-    folds: ArrayLike,
-    method: Method,
-    names: Sequence[str] | None = None,
-) -> float:
-    """SMAPE of ``cross_fitted_blend`` in percent: what blending brings on rows that the weights were not fitted on."""
-    return _smape(
-        cross_fitted_blend(log_prices, true_prices, folds, method, names), np.asarray(true_prices, np.float64)
-    )
 
 
 def _greedy_weights(members: Values, true: Values) -> Values:
