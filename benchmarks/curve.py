@@ -33,6 +33,7 @@ from draws import drawn, interval_of_mean
 from outer_folds import OUTER_FOLDS, SEED, OuterFold
 from price_fusion.errors import PriceFusionError
 from price_fusion.metrics.price_metrics import smape_per_product
+from price_fusion.selection.learning_curve import power_law, with_twice_the_rows
 from price_fusion.storage.files import write_whole
 
 SMOKE: dict[str, Any] = {
@@ -174,10 +175,9 @@ def slopes(by_size: Mapping[float, Found]) -> list[dict[str, Any]]:
         if len(known) < 2 or name == "median":
             continue
         smapes = [statistics.mean(by_size[size][name]) for size in known]
-        slope, level = np.polyfit(np.log(known), np.log(smapes), 1)
-        twice = float(np.exp(level + slope * np.log(2 * known[-1])))
+        exponent, twice = float(power_law(known, smapes)[0]), float(with_twice_the_rows(known, smapes))
         lines.append(
-            {"model": name, "exponent": float(slope), "smape": smapes[-1], "twice": twice, "gain": twice - smapes[-1]}
+            {"model": name, "exponent": exponent, "smape": smapes[-1], "twice": twice, "gain": twice - smapes[-1]}
         )
     return lines
 

@@ -13,7 +13,7 @@ import pytest
 from price_fusion.evaluation.gate import gate_report
 from price_fusion.metrics.price_metrics import metrics_by_price
 from price_fusion.report import figures
-from price_fusion.report.comparison_figures import leaderboard_figure, smape_by_price
+from price_fusion.report.comparison_figures import label_curve_figure, leaderboard_figure, smape_by_price
 from price_fusion.report.described import is_empty
 from price_fusion.selection.comparison import BEHIND_RIDGE
 from support.prices import GROUPS
@@ -130,7 +130,8 @@ def test_the_leaderboard_keeps_its_order() -> None:
     )
     figure = leaderboard_figure(board)
     assert table_of(figure)["model"].tolist() == ["moe", "ridge"]
-    assert table_of(figure)["parameters"].tolist()[0] == 5
+    assert json.loads(figure.to_json())["layout"]["meta"]["rows"][0][-3] == 5
+    assert isinstance(figure.layout.meta["rows"][0][-3], int)
     assert json.loads(figure.to_json())["data"][0]["y"] == ["ridge", "moe"]  # plotly draws upwards
 
 
@@ -140,3 +141,16 @@ def test_models_are_compared_bin_by_bin(results: pd.DataFrame) -> None:
     assert (table["right, %"] == 0).all()
     assert table["double, %"].to_numpy() == pytest.approx(200 / 3, abs=0.01)
     assert table["products"].sum() == len(price)
+
+
+def test_the_curve_over_labelled_products_ends_with_an_open_circle() -> None:
+    sizes = [
+        {"rows": rows, "fits": fits, "smape": smape, "smape_low": smape - 1, "smape_high": smape + 1}
+        for rows, fits, smape in ((50, 4, 60.0), (100, 2, 58.0), (200, 1, 56.0))
+    ]
+    twice = {"rows": 400, "smape": 54.5, "gain": 1.5, "gain_low": 1.0, "gain_high": 2.0}
+    figure = label_curve_figure({"model": "ridge", "split": "holdout", "sizes": sizes, "twice": twice})
+    assert table_of(figure)["train rows"].tolist() == [50, 100, 200, 400]
+    assert table_of(figure)["fits"].tolist() == [4, 2, 1, "extrapolated"]
+    assert list(figure.data[1].y) == [56.0, 54.5]
+    assert is_empty(label_curve_figure({"sizes": [], "twice": None}))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from price_fusion.selection.verdict import verdict
+from price_fusion.selection.verdict import is_of_split, verdict
 
 FALLING = [{"epoch": number, "smape": 60.0 - number} for number in range(10)]
 FLAT = [{"epoch": number, "smape": 50.0} for number in range(10)]
@@ -24,25 +24,25 @@ def test_the_first_model_that_can_predict_is_to_be_used() -> None:
     assert said == [
         "best: moe, SMAPE 50.00 % [49.00, 51.00] on 1,200 holdout rows; all others are significantly worse",
         "use moe: 2.00 points of SMAPE [1.00, 3.00] ahead of ridge, significantly",
-        "its prices for new products: kedro run --pipelines predict_moe",
-        "next: which sources help: kedro run --pipelines ablate_moe",
+        "to predict new products with it: kedro run --pipelines predict_moe",
+        "next: find out which sources help moe: kedro run --pipelines ablate_moe",
     ]
 
 
 def test_a_lead_within_chance_is_called_so() -> None:
     said = verdict(board(("neighbours", 0, 0, 0), ("moe", 0.2, -1, 1.5)), {"moe": FLAT})
     assert said[1] == (
-        "use neighbours: 0.20 points of SMAPE [-1.00, 1.50] ahead of moe, which is within chance (30 % of the resamples reverse it): "
+        "use neighbours: 0.20 points of SMAPE [-1.00, 1.50] ahead of moe, not significantly (30 % of the resamples reverse it): "
         "either will do"
     )
     assert said[2].endswith("predict_neighbours")
 
 
-def test_a_ridge_of_few_sources_is_a_line_of_comparison() -> None:
+def test_a_ridge_of_few_sources_only_serves_as_a_baseline() -> None:
     said = verdict(board(("ridge of words", 0, 0, 0), ("moe", 1, 0.5, 2)), {"moe": FLAT})
     assert said[1] == "use moe: no other model was compared"
     said = verdict(board(("ridge of words", 0, 0, 0), ("moe", 1, 0.5, 2), ("ridge", 2, 1, 3)), {"moe": FLAT})
-    assert said[1].startswith("use moe: ridge of words, which is better here, is a line of comparison")
+    assert said[1].startswith("use moe: ridge of words is better here, but only serves as a baseline")
 
 
 @pytest.mark.parametrize(("history", "longer"), [(FALLING, True), (FLAT, False), ([{"epoch": 0, "loss": 1.0}], False)])
@@ -52,3 +52,53 @@ def test_longer_training_is_proposed_where_the_error_still_falls(
     said = verdict(board(("moe", 0, 0, 0)), {"moe": history})
     assert any(sentence.startswith("next: train moe longer") for sentence in said) is longer
     assert any("--params moe.train.epochs=20" in sentence for sentence in said) is longer
+
+
+def test_one_sentence_names_all_variants_to_train_longer_the_best_first() -> None:
+    lines = board(("wide", 0, 0, 0), ("flat", 0.5, -1, 1), ("moe", 1, 0.5, 2))
+    (said,) = (
+        one
+        for one in verdict(lines, {"moe": FALLING, "flat": FLAT, "wide": [*FALLING, *FALLING[-1:]]})
+        if "longer" in one
+    )
+    assert said == (
+        "next: train wide and moe longer, as the validation SMAPE still fell in the last fifth of the epochs (wide from 53.00 to "
+        "51.00 %, moe from 53.00 to 51.00 %): kedro run --pipelines compare --params wide.train.epochs=22,moe.train.epochs=20"
+    )
+
+
+def ablation(*lines: tuple[str, float, float, float]) -> pd.DataFrame:
+    """Lines of source, rise of SMAPE without it, and the bounds of that."""
+    rows = [
+        {"variant": "moe", "part": name, "sources": name, "rows": 9.0}
+        | {"importance_points": rise, "importance_points_low": low, "importance_points_high": high}
+        for name, rise, low, high in lines
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_the_source_that_hurts_most_is_named_only_where_that_is_significant() -> None:
+    lines, history = board(("moe", 0, 0, 0)), {"moe": FLAT}
+    hurts = ablation(("words", 2, 1, 3), ("scent", -0.5, -0.9, -0.1), ("sound", -0.8, -1.5, -0.2), ("odd", -9, -20, 2))
+    assert verdict(lines, history, {"moe": hurts})[3:] == [
+        "next: leave sound out of moe.sources: in ablate_moe, its SMAPE was 0.80 points [0.20, 1.50] lower without"
+    ]
+    assert verdict(lines, history, {"moe": ablation(("odd", -9, -20, 2))})[3:] == []
+
+
+def test_an_ablation_of_another_split_does_not_count() -> None:
+    folds = pd.DataFrame({"fold": [0] * 9 + [-1] * 3})
+    assert is_of_split(ablation(("words", 2, 1, 3)), folds)
+    assert not is_of_split(ablation(("words", 2, 1, 3)), folds.iloc[1:])
+    assert not is_of_split(ablation(("words", 2, 1, 3)).assign(rows=float("nan")), folds)
+
+
+@pytest.mark.parametrize(("low", "says"), [(1.4, True), (-0.1, False)])
+def test_more_labels_are_proposed_where_the_gain_is_significant(low: float, *, says: bool) -> None:
+    twice = {"rows": 420, "smape": 48.0, "gain": 2.0, "gain_low": low, "gain_high": 2.6}
+    curve = {"model": "ridge", "split": "holdout", "sizes": [{"rows": 210}], "twice": twice}
+    said = verdict(board(("moe", 0, 0, 0)), {"moe": FLAT}, curve=curve)
+    expected = (
+        "next: label more products: twice as many would lower the SMAPE of ridge by about 2.0 points [1.4, 2.6], "
+    )
+    assert any(one.startswith(expected) for one in said) is says

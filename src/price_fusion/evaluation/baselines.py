@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -16,11 +17,60 @@ from price_fusion.metrics.price_scale import unit_of_split
 from price_fusion.models.estimators import ESTIMATORS, EstimatorOptions, FitData, fit_data
 from price_fusion.models.estimators.contribution import Matrix
 from price_fusion.models.estimators.ridge import Ridge
-from price_fusion.models.features import features_from_tables
+from price_fusion.models.features import Features, features_from_tables
+from price_fusion.parameters import Source
 
 logger = logging.getLogger(__name__)
 
+Values = NDArray[np.float64]
 Prices = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SplitFeatures:
+    """Features and log prices of N labelled products, and which rows fit, stop and are evaluated."""
+
+    features: Features
+    sources: Mapping[str, Source]
+    """Declarations, by name."""
+    log_prices: Values
+    """(N,) of prices in ``unit``."""
+    unit: float
+    """In currency units."""
+    train: Rows
+    validation: Rows
+    evaluated: Rows
+
+    @classmethod
+    def of(
+        cls, samples: pd.DataFrame, split_table: pd.DataFrame, tables: Mapping[str, EmbeddingTable]
+    ) -> SplitFeatures:
+        """Find them.
+
+        Args:
+            samples: the sample table, labelled.
+            split_table: in the order of ``samples``.
+            tables: the sources.
+        """
+        split, unit = split_table["split"].to_numpy(), unit_of_split(samples, split_table)
+        sources = {source: table.declaration for source, table in tables.items()}
+        parts = (np.flatnonzero(split == name) for name in ("train", "validation", evaluated_split(split_table)))
+        log_prices = np.log1p(samples["price"].to_numpy(np.float64) / unit)
+        return cls(features_from_tables(samples, tables, sources), sources, log_prices, unit, *parts)
+
+    def fit_data(self, sources: Sequence[str], fit: Rows | None = None) -> FitData:
+        """What an estimator of some sources is fitted on: all train rows, or the rows ``fit`` of them."""
+        own = {source: self.sources[source] for source in sources}
+        rows = self.train if fit is None else fit
+        return fit_data(self.features, own, self.log_prices, rows, self.validation, self.unit)
+
+    def ridge_prices(
+        self, sources: Sequence[str], options: EstimatorOptions, seed: int, fit: Rows | None = None
+    ) -> Prices:
+        """Prices of the evaluated rows, (M,) in currency units, by a ridge; arguments as of ``fit_data``."""
+        fitted = Ridge.fit(self.fit_data(sources, fit), options, seed)
+        return np.expm1(fitted.log_prices(self.features, self.evaluated)) * self.unit
 
 
 def baseline_results(
@@ -49,31 +99,23 @@ def baseline_results(
     Returns:
         per evaluated product ``sample_id``, ``price``, ``median``, a column a kind and one a further ridge, prices in currency units.
     """
-    split = split_table["split"].to_numpy()
-    train, validation = (np.flatnonzero(split == name) for name in ("train", "validation"))
-    name = evaluated_split(split_table)
-    evaluated = np.flatnonzero(split == name)
-    price = samples["price"].to_numpy(np.float64)
-    sources = {source: table.declaration for source, table in tables.items()}
-    features = features_from_tables(samples, tables, sources)
-    unit = unit_of_split(samples, split_table)
-    data = fit_data(features, sources, np.log1p(price / unit), train, validation, unit)
-    matrix = data.stop if name == "validation" else data.design.matrix(features, evaluated)
-    fewer: dict[str, Prices] = {}
+    products = SplitFeatures.of(samples, split_table, tables)
+    data = products.fit_data(tuple(tables))
+    on_validation = evaluated_split(split_table) == "validation"
+    matrix = data.stop if on_validation else data.design.matrix(products.features, products.evaluated)
     options = options or EstimatorOptions()
-    for ridge, own in (ridges or {}).items():
-        own_data = fit_data(
-            features, {one: sources[one] for one in own}, np.log1p(price / unit), train, validation, unit
-        )
-        fitted = Ridge.fit(own_data, options, seed)
-        fewer[ridge] = np.expm1(fitted.log_prices(features, evaluated)) * unit
+    price = samples["price"].to_numpy(np.float64)
     predicted = {
-        "median": np.full(len(evaluated), np.median(price[train])),
+        "median": np.full(len(products.evaluated), np.median(price[products.train])),
         **_predicted(data, matrix, options, seed),
-        **fewer,
+        **{ridge: products.ridge_prices(own, options, seed) for ridge, own in (ridges or {}).items()},
     }
     return pd.DataFrame(
-        {"sample_id": samples["sample_id"].to_numpy()[evaluated], "price": price[evaluated], **predicted}
+        {
+            "sample_id": samples["sample_id"].to_numpy()[products.evaluated],
+            "price": price[products.evaluated],
+            **predicted,
+        }
     )
 
 

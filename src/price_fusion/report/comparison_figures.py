@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from price_fusion.data.money import rounded
 from price_fusion.metrics.price_groups import PriceGroups
 from price_fusion.metrics.price_metrics import metrics_by_price
-from price_fusion.report.described import BLUE, COLOURS, described
+from price_fusion.report.described import BLUE, COLOURS, VERMILLION, described, empty
 
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star", "pentagon")
 """Beside colours, which are fewer than models may be."""
@@ -64,17 +65,71 @@ def leaderboard_figure(leaderboard: pd.DataFrame) -> go.Figure:
         "epochs": "epochs",
     }
     amounts = {name: leaderboard[name].map(rounded) for name in ("mae", "rmse")}
-    shown = leaderboard[list(columns)].round(3).assign(**amounts).astype(object)
+    counts = dict.fromkeys(("parameters", "epochs"), "Int64")  # floats, as a CSV gives columns with gaps
+    shown = leaderboard[list(columns)].round(3).astype(counts).assign(**amounts).astype(object)
     shown = shown.where(shown.notna(), None).rename(columns=columns)
     return described(
         figure,
         title="Models by SMAPE",
-        caption="With bootstrap 95 % intervals over groups of products. Intervals of two models overlap more than the models "
-        "differ, as both are wrong about the same products: the columns 'behind' of the table compare them product by product. "
-        "The ridge of a variant is a linear model of the same sources.",
+        caption="With bootstrap 95 % intervals over groups of products. Two intervals may overlap although one model is clearly "
+        "better, since both err on the same products: the 'behind' columns of the table compare models product by product. The "
+        "ridge of a variant is a linear model of the same sources.",
         alt=f"{best['model']} is best with a SMAPE of {best['smape']:.2f} %.",
         table={name: shown[name].tolist() for name in columns.values()},
         height=180 + 32 * len(leaderboard),
+    )
+
+
+def label_curve_figure(curve: Mapping[str, Any]) -> go.Figure:
+    """SMAPE over the number of rows that a model was fitted on, and what twice the rows would bring.
+
+    Args:
+        curve: as ``learning_curve`` gives it.
+    """
+    title = "SMAPE by number of labelled products"
+    if not curve["sizes"]:
+        return empty(title, "There are too few train rows to fit models on a quarter of them.")
+    sizes, twice, model = curve["sizes"], curve["twice"], curve["model"]
+    rows, smape = ([size[key] for size in sizes] for key in ("rows", "smape"))
+    spread = {
+        "type": "data",
+        "symmetric": False,
+        "array": [size["smape_high"] - size["smape"] for size in sizes],
+        "arrayminus": [size["smape"] - size["smape_low"] for size in sizes],
+    }
+    figure = go.Figure(
+        go.Scatter(x=rows, y=smape, name="measured", mode="lines+markers", marker_color=BLUE, error_y=spread)
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=[rows[-1], twice["rows"]],
+            y=[smape[-1], twice["smape"]],
+            name="extrapolated",
+            mode="lines+markers",
+            marker={"color": VERMILLION, "symbol": "circle-open", "size": 9},
+            line={"color": VERMILLION, "dash": "dot"},
+        )
+    )
+    ticks = [*rows, twice["rows"]]
+    figure.update_xaxes(
+        title_text="train rows", type="log", tickvals=ticks, ticktext=[f"{number:,}" for number in ticks]
+    )
+    figure.update_yaxes(title_text=f"SMAPE of {model}, % ({curve['split']} rows)")
+    return described(
+        figure,
+        title=title,
+        caption=f"A {model} regression on a quarter, half and all of the train rows, with 95 % intervals; of a quarter and half, the "
+        "mean of fits on each part. The open circle extrapolates a power law, so read it as an order of magnitude. Other models "
+        "gain about as much.",
+        alt=f"With twice the rows, SMAPE would be lower by about {twice['gain']:.1f} points [{twice['gain_low']:.1f}, "
+        f"{twice['gain_high']:.1f}].",
+        table={
+            "train rows": ticks,
+            "fits": [*(size["fits"] for size in sizes), "extrapolated"],
+            "SMAPE, %": [round(value, 2) for value in (*smape, twice["smape"])],
+            "from": [*(round(size["smape_low"], 2) for size in sizes), None],
+            "to": [*(round(size["smape_high"], 2) for size in sizes), None],
+        },
     )
 
 
@@ -103,7 +158,7 @@ def smape_by_price(
     return described(
         figure,
         title="SMAPE by price",
-        caption="Where models differ: one may be best overall and yet not for the products that you sell.",
+        caption="The best model overall need not be the best at the prices of the products that you sell.",
         alt=f"SMAPE of {len(predicted)} models in {len(table.get('products', []))} bins of the true price; the table has the numbers.",
         table=table,
         height=460,

@@ -23,6 +23,7 @@ ENVIRONMENT = "If the run that made this page had an environment (--env NAME), t
 def comparison_page(
     leaderboard: pd.DataFrame,
     figure: go.Figure,
+    curve_figure: go.Figure,
     verdict: Sequence[str],
     price: NDArray[np.floating],
     predicted: Mapping[str, NDArray[np.floating]],
@@ -34,6 +35,7 @@ def comparison_page(
     Args:
         leaderboard: as ``compare`` gives it.
         figure: as ``leaderboard_figure`` draws it.
+        curve_figure: as ``label_curve_figure`` draws it.
         verdict: what it says to do, in sentences.
         price: (N,) true prices of the evaluated rows, in currency units.
         predicted: (N,) prices by model.
@@ -51,6 +53,7 @@ def comparison_page(
             tables=[_against_ridges(leaderboard)],
         ),
         Section("By price", figures=[smape_by_price(price, ordered, groups)]),
+        Section("By number of labelled products", figures=[curve_figure]),
         Section("One by one", links=[(f"Report of {name}", f"{name}/report.html") for name in pages]),
         DEFINITIONS,
     ]

@@ -19,12 +19,12 @@ from price_fusion.report.page import Headline, Section, render
 DEFINITIONS = Section(
     "Definitions",
     text=(
-        "SMAPE: mean of 200 · |predicted - true| / (|predicted| + |true|), from 0 % (right) to 200 %. The same error counts "
-        "more for a cheap product, and too low a price costs more than one that is too high by as much.",
-        "MAE: mean absolute error. RMSE: square root of the mean squared error; a few expensive products decide it. R2: share "
-        "of the variance of prices that the model explains; 0 is what the mean price reaches, and it may be negative.",
-        "Bias: mean predicted less mean true price. Numbers in square brackets: bootstrap intervals of 95 %; whole groups of "
-        "products that share an image or a text are drawn, as these are not independent of each other.",
+        "SMAPE: mean of 200 · |predicted - true| / (|predicted| + |true|), from 0 % (exact) to 200 %. The same error counts "
+        "more for a cheap product, and a prediction that is too low costs more than one that is too high by the same amount.",
+        "MAE: mean absolute error. RMSE: square root of the mean squared error, dominated by a few expensive products. "
+        "R2: share of the variance of prices that the model explains; predicting the mean price scores 0, and worse models less.",
+        "Bias: mean predicted minus mean true price. Numbers in square brackets: bootstrap 95 % intervals, which resample whole "
+        "groups of products that share an image or a text, since these are not independent.",
     ),
 )
 

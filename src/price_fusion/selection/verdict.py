@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from price_fusion.data.splits import NO_FOLD
 from price_fusion.lazy import pd
 from price_fusion.parameters import ESTIMATOR_KINDS
 
@@ -30,22 +31,41 @@ def best_in_a_sentence(leaderboard: pd.DataFrame) -> str:
     )
 
 
-def verdict(leaderboard: pd.DataFrame, histories: Mapping[str, History]) -> list[str]:
+def verdict(
+    leaderboard: pd.DataFrame,
+    histories: Mapping[str, History],
+    ablations: Mapping[str, pd.DataFrame] | None = None,
+    curve: Mapping[str, Any] | None = None,
+) -> list[str]:
     """Sentences: the best line; which model to use and how sure that is; the command for its prices; what to try next.
 
     Args:
         leaderboard: as ``compare`` gives it.
         histories: one record per epoch of each variant.
+        ablations: of the variants that have one, as ``retraining_importance`` gives them.
+        curve: as ``learning_curve`` gives it.
     """
+    ablations = ablations or {}
     sentences = [best_in_a_sentence(leaderboard)]
     usable = leaderboard[leaderboard["model"].isin([*histories, *ESTIMATOR_KINDS])]
     if len(usable):
         chosen = usable.iloc[0]
         sentences.append(f"use {chosen['model']}: {_how_sure(usable, leaderboard)}")
-        sentences.append(f"its prices for new products: kedro run --pipelines predict_{chosen['model']}")
-    longer = [advice for name, history in histories.items() if (advice := _train_longer(name, history))]
-    sources = f"which sources help: kedro run --pipelines ablate_{next(iter(histories))}" if histories else ""
-    return [*sentences, *(f"next: {advice}" for advice in [*longer, sources] if advice)]
+        sentences.append(f"to predict new products with it: kedro run --pipelines predict_{chosen['model']}")
+    best_first = [name for name in leaderboard["model"] if name in histories]
+    advice = [
+        _train_longer({name: histories[name] for name in best_first}),
+        *(_without_source(name, ablations[name]) for name in best_first if name in ablations),
+        _more_labels(curve),
+        _ablate([name for name in best_first if name not in ablations]),
+    ]
+    return [*sentences, *(f"next: {one}" for one in advice if one)]
+
+
+def is_of_split(ablation: pd.DataFrame, split_table: pd.DataFrame) -> bool:
+    """Whether an ablation trained something, and on as many rows as the folds have now."""
+    rows = ablation["rows"].dropna()
+    return len(rows) > 0 and int(rows.iloc[0]) == int((split_table["fold"] != NO_FOLD).sum())
 
 
 def _how_sure(usable: pd.DataFrame, leaderboard: pd.DataFrame) -> str:
@@ -54,22 +74,68 @@ def _how_sure(usable: pd.DataFrame, leaderboard: pd.DataFrame) -> str:
     if len(usable) < 2:
         return "no other model was compared"
     if chosen["model"] != leaderboard.iloc[0]["model"]:
-        return f"{leaderboard.iloc[0]['model']}, which is better here, is a line of comparison and cannot predict by itself"
+        return f"{leaderboard.iloc[0]['model']} is better here, but only serves as a baseline and has no pipeline that predicts"
     second = usable.iloc[1]
     ahead, low, high = (second[f"behind_best{end}"] for end in ("", "_low", "_high"))
     found = f"{ahead:.2f} points of SMAPE [{low:.2f}, {high:.2f}] ahead of {second['model']}"
     if low > 0:
         return f"{found}, significantly"
-    return f"{found}, which is within chance ({100 * second['reversed']:.0f} % of the resamples reverse it): either will do"
+    return f"{found}, not significantly ({100 * second['reversed']:.0f} % of the resamples reverse it): either will do"
 
 
-def _train_longer(name: str, history: History) -> str | None:
-    """Advice for a variant whose validation SMAPE still fell in the last part of its epochs."""
+def _train_longer(histories: Mapping[str, History]) -> str | None:
+    """Advice for the variants whose validation SMAPE still fell in the last part of their epochs."""
+    fell = {name: ends for name, history in histories.items() if (ends := _still_fell(history))}
+    if not fell:
+        return None
+    falls = ", ".join(f"{name} from {before:.2f} to {after:.2f} %" for name, (before, after) in fell.items())
+    epochs = ",".join(f"{name}.train.epochs={2 * len(histories[name])}" for name in fell)
+    return (
+        f"train {_listed(list(fell))} longer, as the validation SMAPE still fell in the last fifth of the epochs ({falls}): "
+        f"kedro run --pipelines compare --params {epochs}"
+    )
+
+
+def _still_fell(history: History) -> tuple[float, float] | None:
+    """Validation SMAPE before and after the last part of the epochs, where it fell in it."""
     smape = [float(record["smape"]) for record in history if "smape" in record]
     place = int(len(smape) * (1 - LAST_PART)) - 1
     if place < 0 or smape[-1] >= smape[place] * (1 - FALL):
         return None
+    return smape[place], smape[-1]
+
+
+def _without_source(variant: str, ablation: pd.DataFrame) -> str | None:
+    """Advice to leave out what a variant is most clearly better without, if there is such."""
+    hurts = ablation[ablation["importance_points_high"] < 0].sort_values("importance_points")
+    if hurts.empty:
+        return None
+    worst = hurts.iloc[0]
+    lower, low, high = (-worst[f"importance_points{end}"] for end in ("", "_high", "_low"))
     return (
-        f"train {name} longer, as its validation SMAPE still fell from {smape[place]:.2f} to {smape[-1]:.2f} % in the last fifth of its "
-        f"epochs: kedro run --pipelines compare --params {name}.train.epochs={2 * len(history)}"
+        f"leave {worst['sources']} out of {variant}.sources: in ablate_{variant}, its SMAPE was {lower:.2f} points "
+        f"[{low:.2f}, {high:.2f}] lower without"
     )
+
+
+def _more_labels(curve: Mapping[str, Any] | None) -> str | None:
+    """Advice to label more products, where that would clearly help."""
+    if not curve or not curve["twice"] or curve["twice"]["gain_low"] <= 0:
+        return None
+    twice = curve["twice"]
+    return (
+        f"label more products: twice as many would lower the SMAPE of {curve['model']} by about {twice['gain']:.1f} points "
+        f"[{twice['gain_low']:.1f}, {twice['gain_high']:.1f}], extrapolated from fits on a quarter, half and all of the "
+        f"{curve['sizes'][-1]['rows']:,} train rows"
+    )
+
+
+def _ablate(variants: Sequence[str]) -> str | None:
+    """Advice to find out which sources matter, to the best of the variants without an ablation."""
+    return (
+        f"find out which sources help {variants[0]}: kedro run --pipelines ablate_{variants[0]}" if variants else None
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

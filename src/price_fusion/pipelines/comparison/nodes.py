@@ -14,7 +14,7 @@ from price_fusion.models.checkpoint import Checkpoint
 from price_fusion.parameters import ComparisonParameters, VariantParameters
 from price_fusion.selection.comparison import Contender, compare, contender, leaderboard_document, on_common_rows
 from price_fusion.selection.own_ridges import RIDGE, ridges_of
-from price_fusion.selection.verdict import verdict
+from price_fusion.selection.verdict import is_of_split, verdict
 from price_fusion.storage.fingerprint import rows_of_whole
 
 logger = logging.getLogger(__name__)
@@ -53,6 +53,27 @@ def measure_baselines(
     )
 
 
+def measure_learning_curve(
+    samples: pd.DataFrame,
+    split_table: pd.DataFrame,
+    comparison: ComparisonParameters,
+    seed: int,
+    *tables: EmbeddingTable,
+) -> dict[str, Any]:
+    """What twice as many labelled products would bring, as ``learning_curve`` gives it."""
+    from price_fusion.models.estimators import EstimatorOptions
+    from price_fusion.selection.learning_curve import learning_curve
+
+    return learning_curve(
+        samples,
+        split_table,
+        {table.source: table for table in tables},
+        options=EstimatorOptions.of(comparison),
+        resamples=comparison.resamples,
+        seed=seed,
+    )
+
+
 def describe_contender(
     checkpoint: Checkpoint,
     history: list[dict[str, Any]],
@@ -74,11 +95,25 @@ def rank(
     comparison: ComparisonParameters,
     seed: int,
     price_groups: dict[str, Any],
-    *contenders: Contender,
+    curve: dict[str, Any],
+    *contenders_and_ablations: Contender | pd.DataFrame | None,
 ) -> tuple[pd.DataFrame, dict[str, Any], list[str]]:
-    """The leaderboard as a table, as a document, and what it says to do."""
+    """The leaderboard as a table, as a document, and what it says to do.
+
+    Args:
+        baselines: as ``measure_baselines`` gives them.
+        samples: the sample table.
+        split_table: in its order.
+        comparison: of the bootstrap.
+        seed: of the bootstrap.
+        price_groups: with the currency.
+        curve: as ``measure_learning_curve`` gives it.
+        contenders_and_ablations: the variants, and for each its ``retraining_importance`` or None.
+    """
     from price_fusion.report.who_predicts import sample_in_words
 
+    contenders = [one for one in contenders_and_ablations if isinstance(one, Contender)]
+    tried = [one for one in contenders_and_ablations if isinstance(one, pd.DataFrame)]
     resamples = comparison.resamples
     leaderboard = compare(
         contenders,
@@ -94,20 +129,23 @@ def rank(
     document = leaderboard_document(leaderboard, rows["group_key"].nunique(), resamples)
     document["rows_in_memory"], document["labelled_rows"] = len(samples), rows_of_whole(samples)
     sampled = sample_in_words(len(samples), rows_of_whole(samples))
-    said = [*verdict(leaderboard, {one.name: one.history for one in contenders}), *filter(None, [sampled])]
+    ablations = {str(one["variant"].iloc[0]): one for one in tried if is_of_split(one, split_table)}
+    histories = {one.name: one.history for one in contenders}
+    said = [*verdict(leaderboard, histories, ablations, curve), *filter(None, [sampled])]
     return leaderboard, document | {"verdict": said}, said
 
 
-def draw_leaderboard(leaderboard: pd.DataFrame) -> Any:
-    """SMAPE of each model with its interval."""
-    from price_fusion.report.comparison_figures import leaderboard_figure
+def draw_leaderboard(leaderboard: pd.DataFrame, curve: dict[str, Any]) -> tuple[Any, Any]:
+    """SMAPE of each model with its interval, and SMAPE over the number of labelled products."""
+    from price_fusion.report.comparison_figures import label_curve_figure, leaderboard_figure
 
-    return leaderboard_figure(leaderboard)
+    return leaderboard_figure(leaderboard), label_curve_figure(curve)
 
 
 def write_comparison_report(
     leaderboard: pd.DataFrame,
     figure: Any,
+    curve_figure: Any,
     said: list[str],
     baselines: pd.DataFrame,
     price_groups: dict[str, Any],
@@ -121,7 +159,9 @@ def write_comparison_report(
     predicted |= {name: baselines[name].to_numpy() for name in baselines.columns.drop(["sample_id", "price"])}
     pages = [one.name for one in contenders]
     groups = PriceGroups.model_validate(price_groups)
-    return comparison_page(leaderboard, figure, said, baselines["price"].to_numpy(), predicted, groups, pages)
+    return comparison_page(
+        leaderboard, figure, curve_figure, said, baselines["price"].to_numpy(), predicted, groups, pages
+    )
 
 
 def log_verdict(said: list[str]) -> None:

@@ -13,6 +13,7 @@ from price_fusion.pipelines.comparison.nodes import (
     draw_leaderboard,
     log_verdict,
     measure_baselines,
+    measure_learning_curve,
     rank,
     write_comparison_report,
 )
@@ -34,17 +35,37 @@ def create_pipeline(variants: Mapping[str, Sequence[str]], sources: Sequence[str
             name="measure_baselines",
         ),
         Node(
+            measure_learning_curve,
+            inputs=[*data, *settings, *(f"{source}.train_table" for source in sources)],
+            outputs="learning_curve",
+            name="measure_learning_curve",
+        ),
+        Node(
             rank,
-            inputs=["baseline_results", *data, *settings, "price_groups", *(f"{name}.contender" for name in variants)],
+            inputs=[
+                "baseline_results",
+                *data,
+                *settings,
+                "price_groups",
+                "learning_curve",
+                *(f"{name}.contender" for name in variants),
+                *(f"{name}.retraining_if_there" for name in variants),
+            ],
             outputs=["leaderboard", "leaderboard_json", "verdict"],
             name="rank",
         ),
-        Node(draw_leaderboard, inputs="leaderboard", outputs="leaderboard_figure", name="draw_leaderboard"),
+        Node(
+            draw_leaderboard,
+            inputs=["leaderboard", "learning_curve"],
+            outputs=["leaderboard_figure", "learning_curve_figure"],
+            name="draw_leaderboard",
+        ),
         Node(
             write_comparison_report,
             inputs=[
                 "leaderboard",
                 "leaderboard_figure",
+                "learning_curve_figure",
                 "verdict",
                 "baseline_results",
                 "price_groups",
