@@ -1,6 +1,6 @@
 """The loop to compare with: float32, a DataLoader over per-item dictionaries, and nothing done for speed.
 
-It has the same model, batch size, loss and gradient clipping as the engine. To be kind to it, its vectors are in memory
+It has the same model, batch size, loss and gradient clipping as our training. To be kind to it, its vectors are in memory
 in float32 from the start, and it keeps no average of the weights.
 """
 

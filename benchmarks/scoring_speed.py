@@ -97,7 +97,7 @@ def csv_ready(samples: pd.DataFrame, prices: object) -> pd.DataFrame:
 
 
 def scored_in_bf16(model: PriceModel, samples: pd.DataFrame, folders: dict[str, Path]) -> pd.DataFrame:
-    """The engine's scoring with bf16 products; tables are opened here."""
+    """Our scoring with bf16 products; tables are opened here."""
     tables = {name: EmbeddingTable(folder) for name, folder in folders.items()}
     sources = {name: table.declaration for name, table in tables.items()}
     features = features_from_tables(samples, tables, sources)

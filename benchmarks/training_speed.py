@@ -1,4 +1,4 @@
-"""Rows a second of training: the engine, a plain loop in the same run, and what the arithmetic allows.
+"""Rows a second of training: ours, a plain loop in the same run, and what the arithmetic allows.
 
     python benchmarks/training_speed.py
 
@@ -22,6 +22,7 @@ import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from bench import VARIANTS
 from common import (
     Column,
     Goal,
@@ -33,6 +34,7 @@ from common import (
     parse_arguments,
     random_samples,
     random_split,
+    read_yaml,
     scratch_folder,
     start,
     write_random_tables,
@@ -42,13 +44,16 @@ from peaks import Peaks, measure_peaks
 from plain_loop import PlainTraining, ProductItems
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.models.estimators.boosting import LIGHTGBM_PARAMETERS
-from price_fusion.parameters import VariantParameters
+from price_fusion.parameters import TrainParameters, VariantParameters
+from price_fusion.training.auto import resolved
 from price_fusion.training.loader.training_data import TrainingData, training_data
 from price_fusion.training.trainer import prepare_model
 from timing import Timings
 
 SHARE_GOAL, RATIO_GOAL = 80.0, 3.0
 """Percent of what the peaks allow; times the plain loop."""
+WHOLE = (75_000, 750_000)
+"""Train rows of trainings whose time is computed."""
 SMOKE = {
     "rows": 600,
     "repeats": 1,
@@ -89,7 +94,7 @@ def workload(name: str, options: argparse.Namespace, rows: int, train_rows: int)
 
 
 def compare_loops(work: Workload, options: argparse.Namespace, peaks: Peaks) -> dict[str, Any]:
-    """Engine and plain loop in turn, so that what disturbs one disturbs the other."""
+    """Our training and the plain loop in turn, so that what disturbs one disturbs the other."""
     items = ProductItems(work.samples, work.tables, len(work.samples))
     plain = PlainTraining(prepare_model(work.variant, work.data), items, work.variant.train)
     plain_times = Timings(f"the plain loop of {work.name}", options.plain_steps * plain.batch_size)
@@ -132,26 +137,26 @@ def counted_flop(variant: VariantParameters, data: TrainingData, batch_size: int
 
 
 def comparison_tables(rows: Sequence[dict[str, Any]], options: argparse.Namespace, peaks: Peaks) -> list[ResultTable]:
-    """Engine beside plain loop, and engine beside the allowed rates."""
+    """Our training beside the plain loop, and beside the allowed rates."""
     columns = (
         Column("variant", "variant"),
         Column("parameters", "parameters", ",.0f"),
-        Column("precision", "engine multiplies in"),
-        Column("rate", "engine, rows/s", ",.0f"),
+        Column("precision", "multiplies in"),
+        Column("rate", "price-fusion, rows/s", ",.0f"),
         Column("spread", "spread, %", ".0f"),
         Column("plain_rate", "plain loop, rows/s", ",.0f"),
-        Column("ratio", "engine / plain", ".1f"),
+        Column("ratio", "price-fusion / plain", ".1f"),
     )
     notes = [
-        f"engine: median of {options.repeats} epochs of one training, after one that is not counted, over the train rows of "
+        f"price-fusion: median of {options.repeats} epochs of one training, after one that is not counted, over the train rows of "
         f"{options.rows:,}; validation on 1 % of the rows included; spread is (slowest - fastest) / median",
-        f"plain loop: median of {options.repeats} runs of {options.plain_steps} steps, in turn with the engine's epochs; "
+        f"plain loop: median of {options.repeats} runs of {options.plain_steps} steps, in turn with our epochs; "
         "float32, DataLoader (no workers) over per-item dictionaries, AdamW not fused, no averaging",
     ]
     beside_plain = ResultTable("Training beside a plain loop", columns, rows, notes)
     columns = (
         Column("variant", "variant"),
-        Column("rate", "engine, rows/s", ",.0f"),
+        Column("rate", "price-fusion, rows/s", ",.0f"),
         Column("allowed", "allowed (6 P), rows/s", ",.0f"),
         Column("share", "share of it, %", ".0f"),
         Column("excess", "flop counted / 6 P", ".2f"),
@@ -166,6 +171,37 @@ def comparison_tables(rows: Sequence[dict[str, Any]], options: argparse.Namespac
         "once a token, not once a row",
     ]
     return [beside_plain, ResultTable("Training beside what the arithmetic allows", columns, rows, notes)]
+
+
+def whole_trainings(rows: Sequence[dict[str, Any]]) -> ResultTable:
+    """Seconds of trainings on more rows, by the rate that was measured and the epochs that follow from the rows."""
+    lines, project = [], read_yaml("training/parameters.yml")
+    for row in rows:
+        variant = declared_variant(row["variant"])
+        for count in WHOLE:
+            epochs = resolved(TrainParameters.model_validate(project[row["variant"]]["train"]), count).epochs
+            numbers = sum(declared_sources()[source].width for source in variant.sources)
+            seconds = epochs * count / row["rate"]
+            lines.append(
+                {
+                    "variant": row["variant"],
+                    "rows": count,
+                    "epochs": epochs,
+                    "seconds": seconds,
+                    "gb": 2e-9 * numbers * count,
+                }
+            )
+    columns = (
+        Column("variant", "variant"),
+        Column("rows", "train rows", ",.0f"),
+        Column("epochs", "epochs", ",.0f"),
+        Column("seconds", "training, s", ",.0f"),
+        Column("gb", "features, GB", ",.1f"),
+    )
+    notes = [
+        "computed from rows/s above, for the epochs of conf/base; features in float16, in the page cache while they fit"
+    ]
+    return ResultTable("Whole trainings, computed", columns, lines, notes)
 
 
 def growth_table(options: argparse.Namespace, peaks: Peaks) -> ResultTable:
@@ -241,7 +277,7 @@ def lightgbm_table(work: Workload, options: argparse.Namespace, rate: float) -> 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--variants", nargs="+", default=["moe", "hierarchical"])
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS))
     parser.add_argument("--rows", type=int, default=75_000, help="of the tables, nearly all of them train rows")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--plain-steps", type=int, default=40, help="of the plain loop, per repeat")
@@ -270,9 +306,10 @@ def main() -> None:
                 extra = lightgbm_table(work, options, rows[-1]["rate"])
         section.goals += [
             Goal(f"{name}: share of what the peaks allow (6 P)", SHARE_GOAL, rows[-1]["share"], "%"),
-            Goal(f"{name}: engine / plain loop", RATIO_GOAL, rows[-1]["ratio"], "times"),
+            Goal(f"{name}: price-fusion / plain loop", RATIO_GOAL, rows[-1]["ratio"], "times"),
         ]
     section.tables += comparison_tables(rows, options, peaks)
+    section.tables.append(whole_trainings(rows))
     if options.growth:
         section.tables.append(growth_table(options, peaks))
     section.tables += [extra] if extra else []
