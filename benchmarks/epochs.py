@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import price_fusion  # noqa: F401  # isort: skip - before torch: it sets how torch's threads wait
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -15,7 +15,7 @@ from torch import Tensor
 from peaks import wait_for
 from price_fusion.parameters import VariantParameters
 from price_fusion.training.loader.training_data import TrainingData
-from price_fusion.training.step.captured import StepRunner
+from price_fusion.training.step.captured import Step, StepRunner
 from price_fusion.training.trainer import Trainer
 from timing import Timings
 
@@ -32,8 +32,8 @@ def counted_rows() -> Iterator[RowCount]:
     """Count the rows of all training steps of this process, of a single model (B,) or of stacked members (B, M)."""
     count, call = RowCount(), StepRunner.__call__
 
-    def counted(runner: StepRunner, rows: Tensor) -> None:
-        call(runner, rows)
+    def counted(runner: StepRunner, rows: Tensor, step: Step, key: Hashable) -> None:
+        call(runner, rows, step, key)
         count.rows += rows.numel()
 
     StepRunner.__call__ = counted  # type: ignore[method-assign]

@@ -19,12 +19,14 @@ from epochs import counted_rows, of_epochs, timed_epochs
 from gpu_tables import Figures
 from peaks import Peaks, wait_for
 from plain_loop import PlainTraining, ProductItems
+from price_fusion.models.losses import LOSSES
 from price_fusion.models.scoring import score
 from price_fusion.parameters import VariantParameters
+from price_fusion.training.initial_model import prepare_model
 from price_fusion.training.loader.training_data import TrainingData, training_data
 from price_fusion.training.stacked.members import Member
 from price_fusion.training.stacked.stacked_training import train_stacked
-from price_fusion.training.trainer import Trainer, prepare_model
+from price_fusion.training.trainer import Trainer
 from timing import ImpossibleFigureError, Timings, timed
 from training_speed import counted_flop
 
@@ -118,7 +120,7 @@ class Bench:
         backend = "aot_eager" if self.options.smoke else "inductor"
 
         def compile_model(trainer: Trainer) -> None:
-            model = trainer.weights.worker
+            model = trainer.loop.weights.worker
             model.forward = torch.compile(model.forward, backend=backend)  # type: ignore[method-assign]
 
         _, row = self._epochs(name, COMPILED, self.variant(name), prepare=compile_model, validated=False)
@@ -191,7 +193,7 @@ class Bench:
         repeats = self.options.repeats
         trainer, times, first = timed_epochs(name, variant, self.train_rows(name), repeats, prepare=prepare)
         parameters = sum(weight.numel() for weight in trainer.model.parameters())
-        precision = "bf16" if trainer.bf16 else "float32"
+        precision = "bf16" if trainer.loop.bf16 else "float32"
         row = self._training_row(name, way, times, parameters, precision, len(trainer.data.train)) | {"first": first}
         if validated:
             _, with_validation, _ = timed_epochs(name, variant, self.data(name), repeats)
@@ -215,17 +217,16 @@ class Bench:
 
     def _see_graph(self, trainer: Trainer) -> None:
         """Refuse figures of a graph that was never recorded."""
-        runner = trainer.steps._runner
-        if self.device.type == "cuda" and (runner is None or runner[1]._graph is None):
+        if self.device.type == "cuda" and trainer.loop.runner.graph is None:
             raise ImpossibleFigureError(f"{trainer.name}: no step was recorded, so none was replayed")
 
     def _kernels(self, trainer: Trainer) -> tuple[int, float]:
         """Kernels and copies of one step, and microseconds in them; on the CPU, operators."""
         on_gpu = self.device.type == "cuda"
-        stretch = next(iter(trainer.feed.epoch(trainer.shuffler)))
+        stretch = next(iter(trainer.loop.feed.epoch(trainer.loop.shuffler)))
         rows = stretch.order[: trainer.options.batch_size]
         with profile(activities=[ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU]) as profiled:
-            trainer.steps.take(stretch, trainer.options.loss, rows)
+            trainer.loop.take(stretch, LOSSES[trainer.options.loss], rows)
             wait_for(self.device)
         wanted = torch.autograd.DeviceType.CUDA if on_gpu else torch.autograd.DeviceType.CPU
         events = [event for event in profiled.events() if event.device_type == wanted]

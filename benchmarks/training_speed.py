@@ -46,8 +46,8 @@ from price_fusion.data.table import EmbeddingTable
 from price_fusion.models.estimators.boosting import LIGHTGBM_PARAMETERS
 from price_fusion.parameters import TrainParameters, VariantParameters
 from price_fusion.training.auto import resolved
+from price_fusion.training.initial_model import prepare_model
 from price_fusion.training.loader.training_data import TrainingData, training_data
-from price_fusion.training.trainer import prepare_model
 from timing import Timings
 
 SHARE_GOAL, RATIO_GOAL = 80.0, 3.0
@@ -106,7 +106,7 @@ def compare_loops(work: Workload, options: argparse.Namespace, peaks: Peaks) -> 
 
     trainer, times, _ = timed_epochs(work.name, work.variant, work.data, options.repeats, between=plain_repeat)
     parameters = sum(weight.numel() for weight in trainer.model.parameters())
-    precision = "bf16" if trainer.bf16 else "float32"
+    precision = "bf16" if trainer.loop.bf16 else "float32"
     flop = counted_flop(work.variant, work.data, work.batch_size)
     allowed = peaks.training_rate(parameters, work.batch_size, precision)
     allowed_counted = peaks.training_rate(parameters, work.batch_size, precision, flop)
@@ -214,7 +214,7 @@ def growth_table(options: argparse.Namespace, peaks: Peaks) -> ResultTable:
             written = perf_counter() - started
             trainer, times, _ = timed_epochs(work.name, work.variant, work.data, options.repeats)
             flop = counted_flop(work.variant, work.data, work.batch_size)
-            precision = "bf16" if trainer.bf16 else "float32"
+            precision = "bf16" if trainer.loop.bf16 else "float32"
             size = sum(shard.nbytes for table in work.tables.values() for shard in table.vectors)
         parameters = sum(weight.numel() for weight in trainer.model.parameters())
         rate = times.rate(peaks.training_rate(parameters, work.batch_size, precision, flop))

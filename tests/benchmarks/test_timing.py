@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import training_speed
 from common import Section
-from price_fusion.training.trainer import Trainer
+from price_fusion.training.loop import TrainingLoop
 from timing import ImpossibleFigureError, Timings, timed
 
 
@@ -64,16 +65,16 @@ def test_a_section_holds_finite_figures_only(tmp_path: Path, monkeypatch: pytest
 
 def test_epochs_that_train_nothing_fail_the_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What once was written: each epoch but the first found itself done, as one that goes on after an interruption."""
-    train_epoch = Trainer._train_epoch
+    take_steps = TrainingLoop.epoch
 
-    def nothing_after_the_first(trainer: Trainer, epoch: int) -> float:
+    def nothing_after_the_first(loop: TrainingLoop, epoch: int, after_step: Callable[[int], None]) -> float:
         if epoch > 1:
-            trainer.progress.products = trainer.feed.products
-        return train_epoch(trainer, epoch)
+            loop.progress.products = loop.feed.products
+        return take_steps(loop, epoch, after_step)
 
     small = ["--variants", "two_branch", "--rows", "400", "--growth", "--lightgbm-trees", "0", "--peak-seconds", "0.02"]
     monkeypatch.setattr(sys, "argv", ["training_speed.py", "--smoke", *small, "--output", str(tmp_path)])
-    monkeypatch.setattr(Trainer, "_train_epoch", nothing_after_the_first)
+    monkeypatch.setattr(TrainingLoop, "epoch", nothing_after_the_first)
     with pytest.raises(ImpossibleFigureError, match="an epoch of two_branch: 0 of 396 rows"):
         training_speed.main()
     assert not list(tmp_path.iterdir())

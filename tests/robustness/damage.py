@@ -31,8 +31,8 @@ from price_fusion.models.folds import NETWORK, FoldFolder, FoldModel, FoldModels
 from price_fusion.parameters import BranchParameters, MlpHead, ModelParameters, SourceParameters
 from price_fusion.prediction.ensemble import OutOfFold, build_ensemble, load_ensemble, save_ensemble
 from price_fusion.selection.cross_validation import LabelledData, cross_validate_estimator, fold_log_prices, out_of_fold
+from price_fusion.training.resume.state import load_state, save_state
 from price_fusion.training.run_folder import RunFolder
-from price_fusion.training.state import load_state, save_state
 
 ROWS = 96
 SOURCES = {

@@ -148,7 +148,7 @@ def _read_state(run: Any) -> dict[str, Any] | None:
     """The parts of the last whole state of a run folder."""
     import torch
 
-    from price_fusion.training.state import load_state
+    from price_fusion.training.resume.state import load_state
 
     try:
         loaded = load_state(run.states, torch.device("cpu"))

@@ -34,6 +34,7 @@ from price_fusion.selection.cross_validation import (
 from price_fusion.selection.final_fit import final_checkpoint, fit_ensemble
 from price_fusion.storage import files
 from price_fusion.training.loader.training_data import training_data
+from price_fusion.training.loop import TrainingLoop
 from price_fusion.training.recipe import data_fingerprints
 from price_fusion.training.run_folder import RunFolder
 from price_fusion.training.step.schedules import Schedule
@@ -153,8 +154,10 @@ def test_a_finished_one_is_not_trained_again_until_the_evaluated_model_is_anothe
     evaluate: Evaluate, labelled: LabelledData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, epochs = RunFolder("tiny", tmp_path), []
-    train = Trainer._train_epoch
-    monkeypatch.setattr(Trainer, "_train_epoch", lambda self, epoch: (epochs.append(epoch), train(self, epoch))[1])
+    train = TrainingLoop.epoch
+    monkeypatch.setattr(
+        TrainingLoop, "epoch", lambda self, epoch, after: (epochs.append(epoch), train(self, epoch, after))[1]
+    )
     evaluated = evaluate(labelled, epochs=3)
     first = final_checkpoint(evaluated, labelled, WHERE, run)
     epochs.clear()
@@ -172,15 +175,15 @@ def test_it_goes_on_where_it_was_cut(
 ) -> None:
     evaluated = evaluate(labelled, epochs=5, source_dropout=0.3)
     whole = final_checkpoint(evaluated, labelled, WHERE, RunFolder("tiny", tmp_path / "whole"))
-    run, train, epochs = RunFolder("tiny", tmp_path / "cut"), Trainer._train_epoch, []
+    run, train, epochs = RunFolder("tiny", tmp_path / "cut"), TrainingLoop.epoch, []
 
-    def cut(self: Trainer, epoch: int) -> float:
+    def cut(self: TrainingLoop, epoch: int, after_step: Callable[[int], None]) -> float:
         epochs.append(epoch)
         if epochs == [1, 2, 3]:
             raise KeyboardInterrupt
-        return train(self, epoch)
+        return train(self, epoch, after_step)
 
-    monkeypatch.setattr(Trainer, "_train_epoch", cut)
+    monkeypatch.setattr(TrainingLoop, "epoch", cut)
     where = TrainParameters(device="cpu", state_every=0.0)
     with pytest.raises(KeyboardInterrupt):
         final_checkpoint(evaluated, labelled, where, run)
@@ -321,7 +324,7 @@ def test_models_of_an_ensemble_that_are_there_are_kept_until_a_price_changes(
 ) -> None:
     before, trained = fitted(ensemble, labelled, tmp_path), []
     train = Trainer.train
-    monkeypatch.setattr(Trainer, "train", lambda self: (trained.append(self.seed), train(self))[1])
+    monkeypatch.setattr(Trainer, "train", lambda self: (trained.append(self.judged.seed), train(self))[1])
     assert fitted(ensemble, labelled, tmp_path).digest == before.digest
     assert trained == []
     assert fitted(ensemble, with_other_holdout(labelled), tmp_path).digest != before.digest

@@ -10,12 +10,12 @@ import torch
 from price_fusion.errors import TrainingError
 from price_fusion.models.build import build_model
 from price_fusion.models.features import Features, SourceFeatures
+from price_fusion.models.losses import LOSSES
 from price_fusion.parameters import ModelParameters, SourceParameters, TrainParameters
-from price_fusion.training.loader.feed import Stretch
-from price_fusion.training.processes.ranks import Ranks, joined
-from price_fusion.training.step.steps import Steps
-from price_fusion.training.step.weights import FlatWeights
-from price_fusion.training.training_run import RunProgress
+from price_fusion.training.auto import resolved
+from price_fusion.training.loader.training_data import TrainingData
+from price_fusion.training.loop import TrainingLoop
+from price_fusion.training.ranks import Ranks, joined
 
 SOURCES = {"a": SourceParameters(width=6, group="image")}
 
@@ -30,13 +30,15 @@ def gradient_of(rows: list[torch.Tensor], ranks: Ranks) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(1)
     vectors = torch.randn(20, 6, generator=generator)
     features = Features({"a": SourceFeatures(vectors, torch.empty(20, 0), torch.arange(20))})
-    stretch = Stretch(features, torch.arange(20), torch.rand(20, generator=generator) * 50 + 1)
-    weights = FlatWeights(model, options, bf16=False)
-    steps = Steps("v", weights, options, features, RunProgress(), bf16=False, ranks=ranks)
-    weights.worker.eval()  # no dropout
+    prices, everything = torch.rand(20, generator=generator) * 50 + 1, torch.arange(20)
+    data = TrainingData(features, prices, everything, everything[:0], SOURCES, {"a": "float32"}, {})
+    loop = TrainingLoop("v", model, resolved(options, 20), data, seed=0, bf16=False, ranks=ranks)
+    stretch = next(iter(loop.feed.epoch(loop.shuffler)))
+    loop.weights.worker.eval()  # no dropout
     for batch in rows:
-        steps.take(stretch, "log_mae", batch)
-    return {"gradient": weights.gradients.tolist(), "loss": float(steps.loss_sum), "weights": weights.values.tolist()}
+        loop.take(stretch, LOSSES["log_mae"], batch)
+    weights = loop.weights
+    return {"gradient": weights.gradients.tolist(), "loss": float(loop.loss_sum), "weights": weights.values.tolist()}
 
 
 def talk(rank: int, port: int, results: Any) -> None:

@@ -74,7 +74,7 @@ def guard_loss(variant: str) -> float:
     )
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(variant, parameters, data, seed=5, run=RunFolder(variant, Path(folder)))
-        return trainer._train_epoch(1)
+        return trainer.loop.epoch(1, lambda _: None)
 
 
 @pytest.mark.parametrize("variant", STORED)

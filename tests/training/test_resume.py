@@ -20,10 +20,11 @@ import torch
 
 from price_fusion.compute import interruption
 from price_fusion.errors import StorageError, TrainingError
-from price_fusion.training import state
 from price_fusion.training.loader.training_data import TrainingData
+from price_fusion.training.loop import TrainingLoop
+from price_fusion.training.resume import same_run, state
+from price_fusion.training.resume.run_states import RunStates
 from price_fusion.training.run_folder import RunFolder
-from price_fusion.training.step.steps import Steps
 from price_fusion.training.trainer import Trainer
 from price_fusion.training.training_run import Trained
 from support.problem import fit, make_data, smapes, variant
@@ -41,15 +42,15 @@ class PowerCutError(Exception):
 @contextmanager
 def cut_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """End a training once it has taken so many steps, after what it does between steps."""
-    between = Trainer._between_steps
+    after_step = Trainer._after_step
 
-    def counted(self: Trainer) -> None:
-        between(self)
-        if self.progress.step >= steps:
+    def counted(self: Trainer, products: int) -> None:
+        after_step(self, products)
+        if self.loop.progress.step >= steps:
             raise PowerCutError
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_between_steps", counted)
+        patch.setattr(Trainer, "_after_step", counted)
         with pytest.raises(PowerCutError):
             yield
 
@@ -201,13 +202,13 @@ def test_leaving_out_any_part_of_the_state_shows(
     """The tests above have teeth: what they compare depends on every part that is saved."""
     training = cut("cosine" if part in ("progress.step", "progress.first_step") else "plateau")
     shutil.copytree(training.folder, tmp_path / "parts")
-    load = Trainer._load
+    load = RunStates._load
 
-    def load_without(self: Trainer, parts: dict[str, Any]) -> None:
+    def load_without(self: RunStates, parts: dict[str, Any]) -> None:
         without(part)(parts, copy.deepcopy(training.fresh))
         load(self, parts)
 
-    monkeypatch.setattr(Trainer, "_load", load_without)
+    monkeypatch.setattr(RunStates, "_load", load_without)
     forgetful = fit(tmp_path / "parts", variant("mixture", resume=True, **training.options), data=training.data)
     assert not same(forgetful, training.whole)
 
@@ -257,7 +258,7 @@ def test_resuming_with_another_configuration_names_the_differences(tmp_path: Pat
 
 def test_other_code_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fit(tmp_path, variant(epochs=2))
-    monkeypatch.setattr(state, "code_digest", lambda: "another")
+    monkeypatch.setattr(same_run, "code_digest", lambda: "another")
     with pytest.raises(TrainingError, match=r"code: was '\w+', is 'another'"):
         fit(tmp_path, variant(epochs=4, resume=True))
 
@@ -346,15 +347,15 @@ def test_a_signal_saves_the_state_and_ends_the_run(
     capfd: pytest.CaptureFixture[str],
     uninterrupted: Trained,
 ) -> None:
-    take = Steps.take
+    take = TrainingLoop.take
 
-    def ask_in_the_third_epoch(self: Steps, *arguments: Any) -> None:
+    def ask_in_the_third_epoch(self: TrainingLoop, *arguments: Any) -> None:
         take(self, *arguments)
         if self.progress.step == 2 * STEPS + 1:
             assert interruption.ask(signal.SIGTERM)
 
     with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
-        patch.setattr(Steps, "take", ask_in_the_third_epoch)
+        patch.setattr(TrainingLoop, "take", ask_in_the_third_epoch)
         with pytest.raises(interruption.Interruption) as caught:
             fit(tmp_path, variant("mixture", **LIVELY))
     assert caught.value.code == 143
@@ -382,15 +383,15 @@ def test_a_state_that_cannot_be_written_leaves_the_last(tmp_path: Path, monkeypa
 def test_a_run_folder_that_is_removed_while_training_runs_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted: Trained
 ) -> None:
-    run, between = RunFolder("v", tmp_path / "run"), Trainer._between_steps
+    run, after_step = RunFolder("v", tmp_path / "run"), Trainer._after_step
 
-    def removed_once(self: Trainer) -> None:
-        between(self)
-        if self.progress.step == 12:
+    def removed_once(self: Trainer, products: int) -> None:
+        after_step(self, products)
+        if self.loop.progress.step == 12:
             shutil.rmtree(run.path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_between_steps", removed_once)
+        patch.setattr(Trainer, "_after_step", removed_once)
         whole = fit(run.path, variant("mixture", state_every=0, **LIVELY))
     assert same(whole, uninterrupted)
     assert same(fit(run.path, variant("mixture", resume=True, **LIVELY)), uninterrupted)
@@ -405,18 +406,17 @@ def test_a_loss_that_is_no_number_stops_before_the_update(
         fit(tmp_path / "good", variant(state_every=0), data=data)
     spoilt = make_data().prices.clone()
     trained_on: list[int] = []
-    take = Steps.take
+    take = TrainingLoop.take
 
-    def spoil(self: Steps, stretch: Any, loss: Any, rows: torch.Tensor) -> None:
+    def spoil(self: TrainingLoop, stretch: Any, loss: Any, rows: torch.Tensor) -> None:
         if self.progress.step == steps:
             trained_on.extend(rows.tolist())
             spoilt[rows[5]] = float("nan")
             stretch = stretch._replace(prices=spoilt)
-            self._runner = None
         take(self, stretch, loss, rows)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Steps, "take", spoil)
+        patch.setattr(TrainingLoop, "take", spoil)
         with pytest.raises(TrainingError) as caught:
             fit(tmp_path / "bad", variant(state_every=0), data=data)
     message = str(caught.value)

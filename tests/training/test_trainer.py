@@ -15,7 +15,7 @@ from price_fusion.errors import TrainingError
 from price_fusion.models.checkpoint import load_checkpoint
 from price_fusion.models.layers.branches import SourceBatch
 from price_fusion.training.run_folder import RunFolder
-from price_fusion.training.step.steps import hide_sources
+from price_fusion.training.step.source_dropout import hide_sources
 from price_fusion.training.step.weights import FlatWeights
 from price_fusion.training.trainer import Trainer
 from support.problem import fit, make_data, smapes, variant
@@ -74,21 +74,21 @@ def test_the_average_that_is_kept_is_that_of_the_weights_of_all_steps(
     """By hand: the mean of the first two steps fills the window, then half of it and half of the weights of each step."""
     name = "head.output.bias"
     seen: list[torch.Tensor] = []
-    step = FlatWeights.step
+    average = FlatWeights.add_to_average
 
-    def noting_step(self: FlatWeights, loss: torch.Tensor) -> None:
-        step(self, loss)
+    def noting(self: FlatWeights) -> None:
+        average(self)
         seen.append(dict(trainer.model.named_parameters())[name].detach().clone())
 
-    monkeypatch.setattr(FlatWeights, "step", noting_step)
+    monkeypatch.setattr(FlatWeights, "add_to_average", noting)
     parameters = variant(epochs=3, keep="last", ema_decay=0.5, schedule="cosine", early_stopping_patience=None)
     trainer = Trainer("v", parameters, make_data(), seed=1, run=RunFolder("v", tmp_path))
     trained = trainer.train()
     assert len(seen) == 3 * 5  # ceil(300 / 64)
-    average = seen[0]
+    expected = seen[0]
     for weight in seen[1:]:
-        average = (average + weight) / 2
-    torch.testing.assert_close(trained.checkpoint.weights[name], average)
+        expected = (expected + weight) / 2
+    torch.testing.assert_close(trained.checkpoint.weights[name], expected)
 
 
 def test_without_patience_training_goes_on_to_its_last_epoch(tmp_path: Path) -> None:

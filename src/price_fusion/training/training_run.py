@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from time import perf_counter
 from typing import Any
 
 from torch import Tensor
@@ -41,6 +42,28 @@ class RunProgress:
     """That the running epoch took before it was interrupted."""
     micro_batch: int | None = None
     """Products that the device computes at a time, where it had no memory for a batch; None: whole batches."""
+
+    def __post_init__(self) -> None:
+        self._began = perf_counter()
+
+    def epoch_began(self) -> None:
+        """Start the clock of an epoch, or of what is left of one."""
+        self._began = perf_counter()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of the running epoch, with those before an interruption."""
+        return self.seconds + perf_counter() - self._began
+
+    def state(self) -> dict[str, Any]:
+        """What a continuation needs."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return values | {"seconds": self.elapsed if self.products else 0.0}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take over a state."""
+        for name, value in state.items():
+            setattr(self, name, value)
 
     def note(self, record: dict[str, Any]) -> bool:
         """Take note of a finished epoch; whether its validation SMAPE is the best so far."""

@@ -16,7 +16,7 @@ from price_fusion.training.loader import partition_data as partition_data_module
 from price_fusion.training.loader.feed import Shares, Stretch
 from price_fusion.training.loader.partition_data import StreamedRows, gathered, partition_data
 from price_fusion.training.loader.stream import PartitionFeed
-from price_fusion.training.processes.ranks import Ranks
+from price_fusion.training.ranks import Ranks
 from price_fusion.training.run_folder import RunFolder
 from price_fusion.training.trainer import Trainer, train_variant
 from price_fusion.training.training_run import Trained
@@ -165,15 +165,15 @@ def test_a_run_cut_anywhere_ends_as_if_it_had_not_been(
 ) -> None:
     lively = {"ema_decay": 0.9, "source_dropout": 0.3}
     whole = fit(partitioned, tmp_path / "whole", partitioned_variant(**lively))
-    between = Trainer._between_steps
+    after_step = Trainer._after_step
 
-    def cut(self: Trainer) -> None:
-        between(self)
-        if self.progress.step >= steps:
+    def cut(self: Trainer, products: int) -> None:
+        after_step(self, products)
+        if self.loop.progress.step >= steps:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_between_steps", cut)
+        patch.setattr(Trainer, "_after_step", cut)
         with pytest.raises(KeyboardInterrupt):
             fit(partitioned, tmp_path / "parts", partitioned_variant(state_every=0, **lively))
     resumed = fit(partitioned, tmp_path / "parts", partitioned_variant(resume=True, **lively))
@@ -195,15 +195,15 @@ def test_a_run_goes_on_with_the_windows_that_it_began_with(
     assert (
         fit(partitioned, tmp_path / "other", partitioned_variant(schedule=schedule), rows=900).history != whole.history
     )
-    between = Trainer._between_steps
+    after_step = Trainer._after_step
 
-    def cut(self: Trainer) -> None:
-        between(self)
-        if self.progress.step >= 20:
+    def cut(self: Trainer, products: int) -> None:
+        after_step(self, products)
+        if self.loop.progress.step >= 20:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_between_steps", cut)
+        patch.setattr(Trainer, "_after_step", cut)
         with pytest.raises(KeyboardInterrupt):
             fit(partitioned, tmp_path / "parts", partitioned_variant(state_every=0, schedule=schedule), rows=300)
     with caplog.at_level(logging.WARNING, "price_fusion"):
@@ -226,10 +226,10 @@ def test_samples_in_memory_are_bounded(partitioned: Partitioned, monkeypatch: py
 def test_a_loss_that_is_no_number_names_the_products(partitioned: Partitioned, tmp_path: Path) -> None:
     data = partition_data(partitioned_variant(), *partitioned, StreamedRows({}), seed=5, window_bytes=500 * ROW_BYTES)
     trainer = Trainer("v", partitioned_variant(), data, seed=5, run=RunFolder("v", tmp_path), quiet=True)
-    stretch: Stretch = next(iter(trainer.feed.epoch(torch.Generator())))
+    stretch: Stretch = next(iter(trainer.loop.feed.epoch(torch.Generator())))
     rows, _ = next(stretch.batches(64))
     assert stretch.ids is not None
-    assert trainer._ids(stretch, rows) == stretch.ids[rows.numpy()].tolist()
+    assert stretch.ids_of(rows) == stretch.ids[rows.numpy()].tolist()
 
 
 def test_a_manifest_that_counts_otherwise_is_refused(partitioned: Partitioned) -> None:

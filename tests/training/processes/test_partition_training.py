@@ -48,7 +48,7 @@ def train(
     partitioned: Partitioned, folder: Path, processes: int = 2, *, kind: str = "local", retries: int = 3, **options: Any
 ) -> Trained:
     compute = ComputeParameters.model_validate(
-        {"kind": kind, "partitions": 8, "training_processes": processes, "retries": retries, "memory_gb": 1e-4}
+        {"executor": kind, "partitions": 8, "training_processes": processes, "retries": retries, "memory_gb": 1e-4}
     )
     return train_partitions(
         "v",

@@ -11,6 +11,7 @@ from torch.nn.utils import clip_grad_norm_
 from price_fusion.models.build import PriceModel, build_model
 from price_fusion.models.layers.branches import SourceBatch
 from price_fusion.parameters import ModelParameters, SourceParameters, TrainParameters
+from price_fusion.training.loop import update
 from price_fusion.training.step.weights import FlatWeights, NotFiniteError
 
 SOURCES = {
@@ -42,6 +43,11 @@ def make_batch(seed: int) -> tuple[dict[str, SourceBatch], torch.Tensor]:
     return batch, torch.rand(32, generator=generator) * 3
 
 
+def step(weights: FlatWeights, loss: torch.Tensor) -> None:
+    weights.backward(loss)
+    update(weights, loss.detach())
+
+
 @pytest.mark.parametrize("clip", [0.05, 100.0])
 def test_steps_are_those_of_adamw_with_clipping_and_averaging(clip: float) -> None:
     options = TrainParameters(gradient_clip=clip, learning_rate=1e-2, weight_decay=0.1, ema_decay=0.9)
@@ -50,15 +56,15 @@ def test_steps_are_those_of_adamw_with_clipping_and_averaging(clip: float) -> No
     optimizer = torch.optim.AdamW(plain.parameters(), lr=1e-2, weight_decay=0.1)
     weights = FlatWeights(model, options, bf16=False)
     average: dict[str, torch.Tensor] = {}
-    for step in range(6):
-        batch, target = make_batch(step)
-        weights.step((weights.worker(batch) - target).square().mean())
+    for number in range(6):
+        batch, target = make_batch(number)
+        step(weights, (weights.worker(batch) - target).square().mean())
         optimizer.zero_grad()
         (plain(batch) - target).square().mean().backward()  # type: ignore[no-untyped-call]
         clip_grad_norm_(plain.parameters(), clip)
         optimizer.step()
         state = {name: value.clone() for name, value in plain.state_dict().items()}
-        share = 1 / (step + 1)  # the even mean: six steps do not fill the window of ten
+        share = 1 / (number + 1)  # the even mean: six steps do not fill the window of ten
         average = {name: average[name].lerp(value, share) for name, value in state.items()} if average else state
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(model.state_dict()[name], value, rtol=1e-4, atol=1e-6)
@@ -75,17 +81,17 @@ def test_an_averaged_model_made_early_follows_the_steps() -> None:
     averaged = weights.averaged_model()
     before = copy.deepcopy(averaged.state_dict())
     batch, target = make_batch(0)
-    weights.step((weights.worker(batch) - target).square().mean())
+    step(weights, (weights.worker(batch) - target).square().mean())
     assert not torch.equal(before["head.gate.0.weight"], averaged.state_dict()["head.gate.0.weight"])
 
 
 def test_a_bf16_worker_sees_the_rounded_weights_after_each_step() -> None:
     weights = FlatWeights(make_model(), TrainParameters(), bf16=True)
-    for step in range(3):
-        batch, target = make_batch(step)
+    for number in range(3):
+        batch, target = make_batch(number)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             prediction = weights.worker(batch)
-        weights.step((prediction.float() - target).square().mean())
+        step(weights, (prediction.float() - target).square().mean())
     for (name, master), (_, worker) in zip(
         weights.model.named_parameters(), weights.worker.named_parameters(), strict=True
     ):
@@ -96,11 +102,11 @@ def test_a_bf16_worker_sees_the_rounded_weights_after_each_step() -> None:
 def test_state_carries_over() -> None:
     first, second = (FlatWeights(make_model(), TrainParameters(ema_decay=0.9), bf16=False) for _ in range(2))
     batch, target = make_batch(1)
-    first.step((first.worker(batch) - target).square().mean())
+    step(first, (first.worker(batch) - target).square().mean())
     second.load(copy.deepcopy(first.state()))
     for weights in (first, second):
         batch, target = make_batch(2)
-        weights.step((weights.worker(batch) - target).square().mean())
+        step(weights, (weights.worker(batch) - target).square().mean())
     assert torch.equal(first.values, second.values)
     assert first.average is not None
     assert second.average is not None
@@ -110,11 +116,11 @@ def test_state_carries_over() -> None:
 def test_a_state_from_before_the_ramp_keeps_its_moving_average() -> None:
     weights = FlatWeights(make_model(), TrainParameters(ema_decay=0.9), bf16=False)
     batch, target = make_batch(0)
-    weights.step((weights.worker(batch) - target).square().mean())
+    step(weights, (weights.worker(batch) - target).square().mean())
     before = copy.deepcopy(weights.state())
     del before["ramp"]
     weights.load(before)
-    weights.step((weights.worker(batch) - target).square().mean())
+    step(weights, (weights.worker(batch) - target).square().mean())
     torch.testing.assert_close(weights.average, before["average"].lerp(weights.values.detach(), 0.1))
     assert weights.state()["ramp"] is False
 
@@ -123,15 +129,15 @@ def test_a_state_from_before_the_ramp_keeps_its_moving_average() -> None:
 def test_a_device_that_nobody_waits_for_leaves_out_steps_from_the_first_without_numbers(spoilt: int | None) -> None:
     options = TrainParameters(learning_rate=1e-2, weight_decay=0.1, ema_decay=0.9)
     waited, unwaited = (FlatWeights(make_model(), options, bf16=False, waits=waits) for waits in (True, False))
-    for step in range(6):
-        batch, target = make_batch(step)
+    for number in range(6):
+        batch, target = make_batch(number)
         for weights in (waited, unwaited):
             loss = (weights.worker(batch) - target).square().mean()
-            if spoilt is not None and step >= spoilt:
+            if spoilt is not None and number >= spoilt:
                 if weights is waited:
                     continue
-                loss = loss * float("nan") if step == spoilt else loss
-            weights.step(loss)
+                loss = loss * float("nan") if number == spoilt else loss
+            step(weights, loss)
     assert torch.equal(waited.values, unwaited.values)
     assert waited.average is not None
     assert unwaited.average is not None
@@ -150,7 +156,7 @@ def test_a_gradient_without_numbers_changes_nothing_where_steps_wait() -> None:
     before = copy.deepcopy(weights.state())
     batch, _ = make_batch(0)
     with pytest.raises(NotFiniteError):
-        weights.step(weights.worker(batch).mean() * float("inf"))
+        step(weights, weights.worker(batch).mean() * float("inf"))
     after = weights.state()
     assert torch.equal(after["values"], before["values"])
     assert torch.equal(after["average"], before["average"])

@@ -43,10 +43,8 @@ class Stretch(NamedTuple):
     """(M,) int64, into ``features``."""
     prices: Tensor
     """(N,) float32, of the products in ``features``."""
-    products: Tensor | None = None
-    """(N,) int64, the products in ``features`` as rows of all products; None: they are all products."""
     ids: Ids | None = None
-    """(N,) ids of the products in ``features``, where they are read with them."""
+    """(N,) of the products in ``features``; None: their rows stand for them."""
     shares: Shares | None = None
     """How ranks divide batches; None: a single process takes them whole."""
 
@@ -58,6 +56,12 @@ class Stretch(NamedTuple):
             return
         for place, products in self.shares.cuts(batch_size):
             yield self.order[place], products
+
+    def ids_of(self, rows: Tensor) -> list[int | str]:
+        """Of the products at ``rows``, (B,) into ``features``."""
+        places = rows.cpu().numpy()
+        ids: list[int | str] = (places if self.ids is None else self.ids[places]).tolist()
+        return ids
 
 
 class TrainFeed(Protocol):
@@ -105,6 +109,7 @@ class Feed:
         device: where the model is.
         window_products: how many products' values the device holds at a time; None: the features are on the device.
         epoch_products: how many of the train rows an epoch takes, at random; None: all.
+        ids: (N,) of all products, for messages; None: rows stand for them.
     """
 
     def __init__(
@@ -115,11 +120,13 @@ class Feed:
         device: torch.device,
         window_products: int | None,
         epoch_products: int | None = None,
+        ids: Ids | None = None,
     ) -> None:
         self.features = features
         self.prices = prices
         self.train = train
         self.device = device
+        self.ids = ids
         self.rows = len(train)
         self.products = min(epoch_products or len(train), len(train))
         self.window = window_products
@@ -152,7 +159,7 @@ class Feed:
             permuted = torch.randperm(len(self.train), generator=shuffler)[: self.products]
             order = self.train[permuted.to(self.device)][done:]
             if len(order):
-                yield Stretch(self.features, order, self.prices)
+                yield Stretch(self.features, order, self.prices, self.ids)
             return
         blocks, left = torch.randperm(len(self._blocks), generator=shuffler).tolist(), self.products
         for start in range(0, len(blocks), self._blocks_per_window):
@@ -162,7 +169,9 @@ class Feed:
             order, done = order[done:], max(0, done - len(order))
             if len(order):
                 features, prices = window(self.features, chosen, self.device), self.prices[chosen].to(self.device)
-                yield Stretch(features, order.to(self.device), prices, chosen)
+                places = chosen.numpy()
+                ids = places if self.ids is None else self.ids[places]
+                yield Stretch(features, order.to(self.device), prices, ids)
 
 
 def window(features: Features, index: Tensor, device: torch.device) -> Features:

@@ -20,7 +20,7 @@ from price_fusion.parameters import Source, VariantParameters
 from price_fusion.storage.partitions.parts import Partitions
 from price_fusion.training.loader.stream import PartitionFeed, PartitionRows, rows_of_split, sample_rows
 from price_fusion.training.loader.training_data import TrainingData
-from price_fusion.training.processes.ranks import Ranks, local_rank
+from price_fusion.training.ranks import Ranks, local_rank
 
 FITTED_ROWS = 100_000
 """Train rows, at most, that structural scales and the median price are taken from; their vectors are not read."""

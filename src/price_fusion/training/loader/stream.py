@@ -20,7 +20,7 @@ from price_fusion.models.features import Features, SourceFeatures, source_featur
 from price_fusion.parameters import Source
 from price_fusion.storage.partitions.parts import AGAIN, Partitions
 from price_fusion.training.loader.feed import Shares, Stretch
-from price_fusion.training.processes.ranks import Ranks
+from price_fusion.training.ranks import Ranks
 
 Deal = tuple[tuple[int, ...], ...]
 """The partitions of a window, by the rank that reads them."""

@@ -19,7 +19,7 @@ from price_fusion.metrics.price_scale import PriceScale, unit_of_split
 from price_fusion.models.device import choose_device, fits, window_bytes
 from price_fusion.models.features import Features, features_from_tables
 from price_fusion.parameters import Source
-from price_fusion.training.loader.feed import TrainFeed
+from price_fusion.training.loader.feed import Feed, TrainFeed
 from price_fusion.training.recipe import data_fingerprints
 
 
@@ -62,6 +62,20 @@ class TrainingData:
         if self.feed is not None:
             return self.feed.products
         return min(self.epoch_products or len(self.train), len(self.train))
+
+    def train_feed(self) -> TrainFeed:
+        """Where the train rows of each epoch come from."""
+        if self.feed is not None:
+            return self.feed
+        return Feed(
+            self.features,
+            self.prices,
+            self.train,
+            self.device,
+            self.window_products,
+            self.epoch_products,
+            self.ids,
+        )
 
     def price_scale(self, train: Tensor) -> PriceScale:
         """Of a model that is fitted on these rows."""

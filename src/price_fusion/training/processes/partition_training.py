@@ -1,6 +1,6 @@
 """Training on partitions: in this process, or by several that torch's elastic launcher or Ray Train starts.
 
-The processes run the same loop in step (``ranks.py``). Whoever starts them only does that, and starts all of them again
+The processes run the same loop in step (``training/ranks.py``). Whoever starts them only does that, and starts all of them again
 when one dies; they go on from the last state in the run folder, which all machines must see.
 """
 
@@ -23,10 +23,10 @@ from price_fusion.storage.partitions.parts import Partitions
 from price_fusion.training.epoch_progress import show_parameter_counts
 from price_fusion.training.loader.partition_data import StreamedRows
 from price_fusion.training.processes.launchers import launch_by_ray, launch_here
-from price_fusion.training.processes.ranks import Ranks
 from price_fusion.training.processes.workers import POLL, Messages, Work, relayed
+from price_fusion.training.ranks import Ranks
+from price_fusion.training.resume.run_states import make_way
 from price_fusion.training.run_folder import RunFolder
-from price_fusion.training.trainer import make_way
 from price_fusion.training.training_run import Trained
 
 WINDOWS = 4

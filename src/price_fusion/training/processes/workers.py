@@ -28,7 +28,7 @@ from price_fusion.parameters import VariantParameters
 from price_fusion.storage.files import write_whole
 from price_fusion.storage.partitions.parts import Partitions
 from price_fusion.training.loader.partition_data import StreamedRows, partition_data
-from price_fusion.training.processes.ranks import Ranks, joined
+from price_fusion.training.ranks import Ranks, joined
 from price_fusion.training.run_folder import RunFolder
 from price_fusion.training.trainer import train_variant
 from price_fusion.training.training_run import Trained

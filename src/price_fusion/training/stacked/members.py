@@ -13,9 +13,9 @@ from torch import Tensor
 from price_fusion.metrics.price_scale import PriceScale
 from price_fusion.models.build import PriceModel
 from price_fusion.parameters import VariantParameters
+from price_fusion.training.initial_model import prepare_model
 from price_fusion.training.loader.training_data import TrainingData
 from price_fusion.training.step.schedules import Schedule
-from price_fusion.training.trainer import prepare_model
 from price_fusion.training.training_run import RunProgress
 
 

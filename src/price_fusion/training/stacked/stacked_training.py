@@ -26,16 +26,16 @@ from price_fusion.models.counts import parameter_counts
 from price_fusion.models.device import autocast, uses_bf16
 from price_fusion.models.layers.branches import SourceBatch
 from price_fusion.models.layers.dropout import Dropout
-from price_fusion.models.losses import LOSSES
+from price_fusion.models.losses import LOSSES, Loss
 from price_fusion.models.scoring import to_prices
-from price_fusion.parameters import LossName, VariantParameters
+from price_fusion.parameters import VariantParameters
 from price_fusion.training.auto import resolved
 from price_fusion.training.loader.training_data import TrainingData
 from price_fusion.training.stacked.members import Member, MemberRun, check_members, fresh_model
 from price_fusion.training.stacked.stacked_weights import StackedWeights
 from price_fusion.training.step.captured import StepRunner
 from price_fusion.training.step.schedules import Schedule, plateau_epochs
-from price_fusion.training.step.steps import hide_sources
+from price_fusion.training.step.source_dropout import hide_sources
 from price_fusion.training.training_run import Trained, check_judged, check_selection, checkpoint_header
 
 logger = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ class StackedTrainer:
         self.active = list(self.runs)
         self.step = 0
         self._loss_sums = torch.zeros(len(members), device=self.device)
-        self._runner: tuple[LossName, StepRunner] | None = None
+        self._runner = StepRunner(options.batch_size, self.device, capture=options.cuda_graph)
 
     def train(self) -> list[Trained]:
         """Run the epochs until all members are over."""
@@ -153,44 +153,35 @@ class StackedTrainer:
         if going_on and len(going_on) < len(self.active):
             self.weights.keep(going_on)
             self._loss_sums = torch.zeros(len(going_on), device=self.device)
-            self._runner = None  # a recorded step has the shapes and places of before
+            self._runner.forget()  # a recorded step has the shapes and places of before
         self.active = [self.active[place] for place in going_on]
 
     def _train_epoch(self, epoch: int) -> list[float]:
         """One pass over each member's train rows in its order; mean losses. Only its end waits for the device."""
         self.template.train()
         self._loss_sums.zero_()
-        step = self._step_runner(self.options.loss_at(epoch))
+        loss = LOSSES[self.options.loss_at(epoch)]
         order = torch.stack([run.order(self.rows) for run in self.active], dim=1)
         batches = torch.split(order, self.options.batch_size)
         for rows, rates in zip(batches, self._rates(len(batches)), strict=True):
             self.weights.set_rates(rates)
-            step(rows)
+            self._runner(rows, lambda rows: self._step(loss, rows), loss)
         self.step += len(batches)
         means: list[float] = (self._loss_sums / self.rows).tolist()
         return means
+
+    def _step(self, loss: Loss, rows: Tensor) -> None:
+        """Train each member on its rows of a batch, (B, M)."""
+        index = rows.T
+        log_prices = self._log_prices(self.weights.parameters, index, self.options.source_dropout)
+        losses = vmap(loss)(log_prices, self.data.prices[index])
+        self.weights.step(losses)
+        self._loss_sums.add_(losses.detach(), alpha=len(rows))
 
     def _rates(self, steps: int) -> Tensor:
         """Learning rates of the next steps, (steps, M)."""
         rates = [[run.schedule.rate(self.step + step) for run in self.active] for step in range(steps)]
         return torch.tensor(rates, dtype=torch.float32).to(self.device)
-
-    def _step_runner(self, loss: LossName) -> StepRunner:
-        """What takes a training step on rows (B, M); one recording serves until the loss or the members change."""
-        if self._runner is not None and self._runner[0] == loss:
-            return self._runner[1]
-        loss_function = vmap(LOSSES[loss])
-
-        def step(rows: Tensor) -> None:
-            index = rows.T
-            log_prices = self._log_prices(self.weights.parameters, index, self.options.source_dropout)
-            losses = loss_function(log_prices, self.data.prices[index])
-            self.weights.step(losses)
-            self._loss_sums.add_(losses.detach(), alpha=len(rows))
-
-        runner = StepRunner(step, self.options.batch_size, self.device, capture=self.options.cuda_graph)
-        self._runner = (loss, runner)
-        return runner
 
     @torch.no_grad()
     def _validate(self, epoch: int) -> list[dict[str, float]]:

@@ -43,3 +43,11 @@ class BadBatch:
             f"were not touched by it; the last state is {state}. Lower {name}.train.learning_rate or "
             f"{name}.train.gradient_clip, or look at these products."
         )
+
+
+class BadBatchError(Exception):
+    """Training met a batch whose loss or gradient is NaN or infinite."""
+
+    def __init__(self, batch: BadBatch) -> None:
+        super().__init__(f"loss {batch.loss} in step {batch.step}")
+        self.batch = batch

@@ -78,7 +78,7 @@ class FlatWeights:
                 parameter.data = shared.data
         self.worker = worker
         self._worker_parameters = workers
-        self._refresh_matrices()
+        self.round_matrices()
 
         # On a GPU the learning rate is a tensor, so that a captured step takes the rate of the moment.
         rate: float | Tensor = options.learning_rate
@@ -117,15 +117,6 @@ class FlatWeights:
         else:
             group["lr"] = rate
 
-    def step(self, loss: Tensor) -> None:
-        """Back-propagate a loss of the worker's output, and step weights and averages.
-
-        Raises:
-            NotFiniteError: where steps wait; nothing has changed then.
-        """
-        self.backward(loss)
-        self.update(loss.detach())
-
     def backward(self, loss: Tensor, *, add: bool = False) -> None:
         """Gradient of a loss of the worker's output, in place of the one before or added to it."""
         gradients = torch.autograd.grad(loss, self._worker_parameters)
@@ -134,20 +125,33 @@ class FlatWeights:
         else:
             torch._foreach_copy_(self._gradient_views, gradients)
 
-    def update(self, loss: Tensor) -> None:
-        """Clip the gradient of this loss (detached) and step weights and averages. Never waits for a GPU.
+    def finite_norm(self, loss: Tensor) -> Tensor:
+        """Norm of the gradient of this loss (detached). Where steps do not wait, what is not finite is noted for ``check``.
 
         Raises:
-            NotFiniteError: where steps wait; nothing has changed then.
+            NotFiniteError: where steps wait, and the loss or the norm is NaN or infinite.
         """
-        norm = torch.linalg.vector_norm(self.gradients)
+        norm: Tensor = torch.linalg.vector_norm(self.gradients)
         if not self._waits:
             self._trouble.look(norm, loss)
         elif not math.isfinite(norm) or not math.isfinite(loss):
             raise NotFiniteError(None, float(loss))
-        self._clip(norm)
-        self.optimizer.step()
-        self._refresh_matrices()
+        return norm
+
+    def clip(self, norm: Tensor) -> None:
+        """Scale the gradient down to ``gradient_clip`` if this norm of it is larger."""
+        factor = self.options.gradient_clip / (norm + 1e-6)
+        if self.gradients.device.type != "cpu":
+            self.gradients.mul_(factor.clamp_max(1.0))
+        elif factor < 1:  # on the CPU asking costs nothing, and saves a pass over the gradients
+            self.gradients.mul_(factor)
+
+    def round_matrices(self) -> None:
+        """Give the worker the matrices as they are now, where it has its own in bf16."""
+        self.matrices.copy_(self.values.detach()[: len(self.matrices)])
+
+    def add_to_average(self) -> None:
+        """Count a step, and take its weights into their average, where there is one."""
         self._steps.add_(1)
         if self.average is not None:
             share = newest_share(self._steps, self.options.ema_decay, ramp=self._ramp)
@@ -182,17 +186,7 @@ class FlatWeights:
         self._steps.fill_(state["steps"])
         self._ramp = state.get("ramp", False)
         self._trouble.steps.zero_()
-        self._refresh_matrices()
-
-    def _clip(self, norm: Tensor) -> None:
-        factor = self.options.gradient_clip / (norm + 1e-6)
-        if self.gradients.device.type != "cpu":
-            self.gradients.mul_(factor.clamp_max(1.0))
-        elif factor < 1:  # on the CPU asking costs nothing, and saves a pass over the gradients
-            self.gradients.mul_(factor)
-
-    def _refresh_matrices(self) -> None:
-        self.matrices.copy_(self.values.detach()[: len(self.matrices)])
+        self.round_matrices()
 
 
 class _Trouble:

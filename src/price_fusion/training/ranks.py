@@ -31,8 +31,19 @@ class Ranks:
         """Whether this process validates and writes."""
         return self.rank == 0
 
-    def sum_(self, tensor: Tensor) -> None:
-        """Add up a tensor over all processes, in place; the same bits in each of them."""
+    def mean_(self, gradients: Tensor, loss: Tensor, products: int) -> tuple[Tensor, Tensor, int]:
+        """Make a gradient that of a whole batch, of which each process has some products; the same bits in each of them.
+
+        Args:
+            gradients: (P,) of the mean loss over the products of this process, changed in place; anything if it has none.
+            loss: that mean, a scalar.
+            products: how many this process has.
+
+        Returns:
+            the mean loss over the batch, and two factors whose product is its sum: so that it is rounded only once when
+            it is added to others.
+        """
+        return loss, loss, products
 
     def largest(self, *numbers: int) -> tuple[int, ...]:
         """The largest of each number over all processes."""
@@ -57,9 +68,20 @@ class DistributedRanks(Ranks):
         self.rank = group.get_rank()
         self.size = group.get_world_size()
 
-    def sum_(self, tensor: Tensor) -> None:
+    def mean_(self, gradients: Tensor, loss: Tensor, products: int) -> tuple[Tensor, Tensor, int]:
         """As in ``Ranks``."""
-        self._group.all_reduce(tensor)
+        import torch
+
+        if products:
+            gradients.mul_(products)
+        else:
+            gradients.zero_()
+        sums = torch.stack([loss * products, torch.full_like(loss, products)])
+        self._group.all_reduce(gradients)
+        self._group.all_reduce(sums)
+        total, count = sums
+        gradients.div_(count)
+        return total / count, total, 1
 
     def largest(self, *numbers: int) -> tuple[int, ...]:
         """As in ``Ranks``; never waits for a GPU."""

@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 import torch
 
-from price_fusion.training.processes.ranks import Ranks, local_rank
+from price_fusion.training.ranks import Ranks, local_rank
 from support.two_ranks import gradient_of, talk
 
 
 def test_a_process_alone_is_all_there_are() -> None:
-    alone, tensor = Ranks(), torch.ones(3)
-    alone.sum_(tensor)
-    assert tensor.tolist() == [1, 1, 1]
+    alone, gradients, loss = Ranks(), torch.ones(3), torch.tensor(2.0)
+    mean, *factors = alone.mean_(gradients, loss, 4)
+    assert gradients.tolist() == [1, 1, 1]
+    assert (mean, factors[0] * factors[1]) == (2, 8)
     assert alone.is_first
     assert alone.largest(3, False) == (3, False)
     assert alone.gathered("x") == ["x"]
