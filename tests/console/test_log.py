@@ -10,6 +10,7 @@ import rich
 from kedro.logging import RichHandler
 from rich.console import Console
 
+from price_fusion.console.commands import environment, with_environment
 from price_fusion.console.log import ConsoleHandler, KedroChatter, take_over_console
 
 
@@ -50,6 +51,21 @@ def test_long_lines_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(console.file, io.StringIO)
     (line,) = console.file.getvalue().splitlines()
     assert line.endswith(f" WARNING go on with {command} [bold]")
+
+
+def test_commands_repeat_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(file=io.StringIO(), width=40)
+    monkeypatch.setattr(rich, "_console", console)
+    monkeypatch.setenv("COLUMNS", "40")
+    token = environment.set("my shop")
+    try:
+        ConsoleHandler().handle(record("price_fusion", logging.WARNING, "train it: kedro run --pipelines train_moe"))
+    finally:
+        environment.reset(token)
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().endswith("train it: kedro run --env 'my shop' --pipelines train_moe\n")
+    assert with_environment("kedro run --pipelines moe --env a", "b") == "kedro run --pipelines moe --env a"
+    assert with_environment("kedro run", None) == "kedro run"
 
 
 def test_only_kedros_own_handler_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,5 +35,5 @@ def test_fields_that_other_files_have_are_to_be_removed(tuned: Path, tmp_path: P
     assert how_to_take(tuned, "moe", tmp_path / "conf", "my env") == (
         "To train with these parameters, remove moe.train.epochs from conf/my env/parameters.yml; moe.model.head.hidden from "
         "conf/my env/training/parameters_more.yml (a field may be in one file of an environment), then:\n"
-        "cp data/parameters_moe.yml 'conf/my env'/\nkedro run --pipelines moe --env 'my env'"
+        "cp data/parameters_moe.yml 'conf/my env'/\nkedro run --env 'my env' --pipelines moe"
     )

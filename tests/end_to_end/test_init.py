@@ -9,7 +9,10 @@ import pandas as pd
 from support.projects import Project, make_project
 
 SHOP = "fabrication.kind=shop,fabrication.labelled=300,fabrication.unlabelled=60"
-SHORT = "moe.train.epochs=2,moe.model.branch.width=32,moe.model.head.hidden=[16]"
+SHORT = ",".join(
+    f"{name}.train.epochs=2,{name}.model.branch.width=32,{name}.model.head.hidden=[16]"
+    for name in ("moe", "two_branch")
+)
 
 
 def test_a_shop_is_priced_without_yaml(tmp_path: Path) -> None:
@@ -32,3 +35,12 @@ def test_a_shop_is_priced_without_yaml(tmp_path: Path) -> None:
     results = pd.read_csv(project.path / "data/shop/08_reporting/moe/evaluation_results.csv")
     assert {"sku", "price_eur", "predicted"} <= set(results)
     assert "EUR" in (project.path / "data/shop/08_reporting/moe/report.html").read_text(encoding="utf-8")
+    project.kedro(
+        "run", "--env", "shop", "--pipelines", "two_branch,predict_ridge", "--params", f"{SHORT},compute.partitions=3"
+    )
+    for model in ("two_branch", "ridge"):
+        out = pd.read_csv(project.path / f"data/shop/07_model_output/{model}/test_out.csv")
+        assert list(out) == ["sku", "price_eur"]
+        assert out["sku"].tolist() == wanted.tolist()
+    folds = pd.read_parquet(project.path / "data/shop/07_model_output/ridge/out_of_fold.parquet")
+    assert list(folds)[:3] == ["sku", "fold", "price_eur"]

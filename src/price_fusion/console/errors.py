@@ -16,6 +16,7 @@ from kedro.io import DatasetError
 from rich.console import Console
 from rich.text import Text
 
+from price_fusion.console.commands import in_environment
 from price_fusion.errors import PriceFusionError
 
 TRACEBACK_VARIABLE = "PRICE_FUSION_TRACEBACK"
@@ -42,9 +43,9 @@ def show_own_errors_plainly() -> None:
             previous(kind, error, traceback)
             return
         console = Console(stderr=True, soft_wrap=True)
-        console.print(Text(_text(error, own), style="bold red"))
+        console.print(Text(in_environment(_text(error, own)), style="bold red"))
         for note in _notes(error):
-            console.print(Text(note))
+            console.print(Text(in_environment(note)))
         where = next((f" Raised {note}." for note in _all_notes(error) if note.startswith(NODE_NOTE)), "")
         more = f"More: {section_of(own)}.{where} ({TRACEBACK_VARIABLE}=1 shows the traceback.)"
         console.print(Text(more, style="dim"))

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 from kedro.framework.project import settings
 
+from price_fusion.console.commands import with_environment
 from price_fusion.console.run_command import run_command
 from price_fusion.data.readers.names import nearest
 from price_fusion.errors import UsageError
@@ -87,8 +88,7 @@ def make_environment(folder: Path, env: str, said: Mapping[str, str], ask: Ask) 
     click.echo(f"\nWritten: {', '.join(f'{conf.relative_to(project)}/{name}' for name in files)}\n")
     stage = "split" if proposal.unlabelled is None else "ingest"
     run_command().main(["--pipelines", stage, "--env", env], standalone_mode=False)
-    default = "compare" if proposal.unlabelled is None else None
-    click.echo(f"Next: kedro run{f' --pipelines {default}' if default else ''} --env {env}")
+    click.echo(with_environment(f"Next: kedro run{' --pipelines compare' * (proposal.unlabelled is None)}", env))
 
 
 def told(proposal: Proposal) -> list[str]:

@@ -11,6 +11,8 @@ from kedro.framework.project import LOGGING
 from kedro.logging import RichHandler
 from rich.text import Text
 
+from price_fusion.console.commands import in_environment
+
 PACKAGE = "price_fusion"
 PLAIN_WIDTH = 140
 """Columns of tables where there is no terminal."""
@@ -40,7 +42,9 @@ class ConsoleHandler(logging.Handler):
             form = "%H:%M:%S" if console.is_terminal else "%Y-%m-%d %H:%M:%S"
             time = datetime.fromtimestamp(record.created).astimezone().strftime(form)
             level = "" if record.levelno == logging.INFO else f"{record.levelname} "
-            line = Text.assemble((time, "dim"), " ", (f"{level}{self.format(record)}", _STYLES.get(record.levelno, "")))
+            line = Text.assemble(
+                (time, "dim"), " ", (f"{level}{in_environment(self.format(record))}", _STYLES.get(record.levelno, ""))
+            )
             console.print(line, soft_wrap=True)
         except (OSError, ValueError):
             self.handleError(record)

@@ -9,6 +9,8 @@ from typing import Any
 
 from kedro_datasets.yaml import YAMLDataset
 
+from price_fusion.console.commands import with_environment
+
 DEFAULT_ENVIRONMENT = "local"
 PATTERNS = ("**/parameters*.y*ml", "parameters*/**/*.y*ml")
 """Files of an environment that Kedro reads parameters from."""
@@ -31,10 +33,8 @@ def how_to_take(tuned: Path, variant: str, conf: Path, environment: str | None) 
     files = {path for pattern in PATTERNS for path in folder.glob(pattern)} - {folder / tuned.name}
     repeated = {path: sorted(fields & _fields(path)) for path in sorted(files)}
     removals = [f"{', '.join(found)} from {_shown(path)}" for path, found in repeated.items() if found]
-    option = "" if environment is None else f" --env {shlex.quote(environment)}"
-    commands = (
-        f"cp {shlex.quote(_shown(tuned))} {shlex.quote(_shown(folder))}/\nkedro run --pipelines {variant}{option}"
-    )
+    run = with_environment(f"kedro run --pipelines {variant}", environment)
+    commands = f"cp {shlex.quote(_shown(tuned))} {shlex.quote(_shown(folder))}/\n{run}"
     if not removals:
         return f"To train with these parameters:\n{commands}"
     listed = "; ".join(removals)

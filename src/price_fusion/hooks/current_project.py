@@ -11,6 +11,7 @@ from kedro.framework.project import settings
 from kedro.io import CatalogProtocol
 
 from price_fusion import pipeline_registry
+from price_fusion.console.commands import environment
 from price_fusion.errors import UsageError
 from price_fusion.parameters import ProjectParameters
 from price_fusion.runs.project_facts import ProjectFacts, current_project
@@ -34,6 +35,7 @@ class ParameterHooks:
             pipeline_registry.use_of_server(parameters, lambda: _without_request(context))
         else:
             pipeline_registry.use_parameters(parameters)
+        environment.set(context.env)
         current_project.set(ProjectFacts(folder, folder / loader["globals"]["data"], raw, parameters))
 
     @hook_impl

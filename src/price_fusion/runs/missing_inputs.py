@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kedro.pipeline import Pipeline
 
+from price_fusion.console.commands import with_environment
 from price_fusion.runs.journal import Catalog
 
 
@@ -31,7 +32,7 @@ def how_to_make(pipeline: Pipeline, catalog: Catalog, pipelines: Mapping[str, Pi
         dict.fromkeys(next(one for one in smallest if name in made[one]) for name in sorted(missing))
     )
     listed = ", ".join(sorted(missing))
-    return f"Missing: {listed}. Run first: kedro run {f'--env {env} ' * bool(env)}--pipelines {','.join(chosen)}"
+    return with_environment(f"Missing: {listed}. Run first: kedro run --pipelines {','.join(chosen)}", env)
 
 
 def _is_missing(name: str, catalog: Catalog) -> bool:

@@ -11,6 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from price_fusion.console.commands import with_environment
 from price_fusion.console.leaderboard_tables import leaderboard_table, variants_table
 from price_fusion.console.tables import alignment_tables, folded, intervals_table, metrics_table, report_table
 from price_fusion.lazy import pd
@@ -27,7 +28,7 @@ class RunSummary:
 
     def __init__(self, nodes: Sequence[NodeTime] = (), env: str | None = None) -> None:
         self._nodes = nodes
-        self._kedro_run = f"kedro run --env {env}" if env else "kedro run"
+        self._env = env
         self._alignments: dict[str, dict[str, Mapping[str, Any]]] = {}
         """Alignment reports by products and model."""
         self._reports: list[Table] = []
@@ -73,7 +74,7 @@ class RunSummary:
         for table in tables:
             console.print(folded(table))
         for sentence in self._verdict:
-            said = f"{sentence[0].upper()}{sentence[1:]}".replace("kedro run", self._kedro_run)
+            said = with_environment(f"{sentence[0].upper()}{sentence[1:]}", self._env)
             console.print(said, soft_wrap=True, markup=False, highlight=False)
         if next_step := self._next_step():
             console.print(next_step, soft_wrap=True)
@@ -95,7 +96,7 @@ class RunSummary:
         if prices is not None:
             return f"Next: the prices are in {_shown(prices)}."
         if "fabricated_sample" in self._paths:
-            return "Next: kedro run"
+            return with_environment("Next: kedro run", self._env)
         if "fabricated_shop" in self._paths:
             return f"Next: kedro price-fusion init {_shown(self._paths['fabricated_shop'])} --env shop"
         return None
