@@ -11,7 +11,7 @@ from price_fusion.metrics.intervals import calibrate
 from price_fusion.models.checkpoint import Checkpoint
 from price_fusion.models.network import Network
 from price_fusion.storage.partitions.parts import Partitions
-from price_fusion.training.loader.partition_data import gathered
+from price_fusion.training.loader.row_samples import drawn_rows
 
 MOST_ROWS = 50_000
 """Calibration rows: more make intervals no better, and a checkpoint larger."""
@@ -37,9 +37,9 @@ def calibrated_on_partitions(
         seed: of the sample.
     """
     network = Network(checkpoint)
-    features, prices, _ = gathered(
-        samples, tables, network.sources, split="validation", half=half, most=MOST_ROWS, seed=seed
-    )
-    if not has_enough_rows(checkpoint.header.variant, len(prices), levels):
+    rows = drawn_rows(samples, tables, network.sources, split="validation", half=half, most=MOST_ROWS, seed=seed)
+    if not has_enough_rows(checkpoint.header.variant, len(rows.prices), levels):
         return checkpoint
-    return replace(checkpoint, calibration=calibrate(network.log_prices(features), prices, network.price_scale))
+    return replace(
+        checkpoint, calibration=calibrate(network.log_prices(rows.features()), rows.prices, network.price_scale)
+    )

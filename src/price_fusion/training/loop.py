@@ -1,7 +1,7 @@
 """The training loop: from a batch to a loss, its gradient, and new weights.
 
-``TrainingLoop.epoch`` takes the steps of an epoch, ``_step`` is one of them. What surrounds epochs (validation, the
-checkpoint that is kept, saved states) is in ``trainer.py``.
+``TrainingLoop.epoch`` takes the steps of an epoch; one of them is ``_step`` and, for its second half, ``update``. What
+surrounds epochs (validation, the checkpoint that is kept, saved states) is in ``trainer.py``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from price_fusion.models.build import PriceModel
 from price_fusion.models.device import autocast
 from price_fusion.models.losses import LOSSES, Loss
 from price_fusion.parameters import ResolvedTrainParameters
-from price_fusion.training.loader.feed import Stretch, TrainFeed
+from price_fusion.training.loader.stretches import Stretch, TrainFeed
 from price_fusion.training.loader.training_data import TrainingData
 from price_fusion.training.ranks import Ranks
 from price_fusion.training.step.captured import StepRunner
@@ -99,20 +99,6 @@ class TrainingLoop:
         self.epoch_shuffler = self.shuffler.get_state()
         return mean
 
-    def _step(self, stretch: Stretch, loss: Loss, rows: Tensor) -> None:
-        """Train on one batch: its rows (B,) of a stretch, whole or in parts that the device has memory for."""
-        weights, total = self.weights, torch.zeros((), device=self.loss_sum.device)
-        for number, part in enumerate(self._parts(rows)):
-            batch = hide_sources(stretch.features.batch(part), self.options.source_dropout)
-            with autocast(total.device, self.bf16):
-                log_prices = weights.worker(batch)
-            part_loss = loss(log_prices, stretch.prices[part]) * (len(part) / len(rows))
-            weights.backward(part_loss, add=number > 0)
-            total += part_loss.detach()
-        mean, summand, factor = self.ranks.mean_(weights.gradients, total, len(rows))
-        update(weights, mean)
-        self.loss_sum.add_(summand, alpha=factor)
-
     def take(self, stretch: Stretch, loss: Loss, rows: Tensor) -> None:
         """Take a step, replayed where it was recorded; where memory is short, on half of the batch at a time, and so on.
 
@@ -138,9 +124,6 @@ class TrainingLoop:
             if rows.device.type == "cuda":
                 torch.cuda.empty_cache()
 
-    def _parts(self, rows: Tensor) -> tuple[Tensor, ...]:
-        return torch.split(rows, self.progress.micro_batch or len(rows)) if len(rows) else ()
-
     def _halve(self, error: torch.OutOfMemoryError) -> None:
         """Compute half as many products at a time from here on."""
         size = self.progress.micro_batch or self.options.batch_size
@@ -163,6 +146,21 @@ class TrainingLoop:
         rows, _ = next(islice(stretch.batches(self.options.batch_size), step - first, None))
         ids = list(chain.from_iterable(self.ranks.gathered(stretch.ids_of(rows))))
         return BadBatch(epoch, step, error.loss, self.schedule.rate(step), ids)
+
+    def _step(self, stretch: Stretch, loss: Loss, rows: Tensor) -> None:
+        """Train on one batch: its rows (B,) of a stretch, whole or in parts that the device has memory for."""
+        weights, total = self.weights, torch.zeros((), device=self.loss_sum.device)
+        parts = torch.split(rows, self.progress.micro_batch or len(rows)) if len(rows) else ()
+        for number, part in enumerate(parts):
+            batch = hide_sources(stretch.features.batch(part), self.options.source_dropout)
+            with autocast(total.device, self.bf16):
+                log_prices = weights.worker(batch)
+            part_loss = loss(log_prices, stretch.prices[part]) * (len(part) / len(rows))
+            weights.backward(part_loss, add=number > 0)
+            total += part_loss.detach()
+        mean, summand, factor = self.ranks.mean_(weights.gradients, total, len(rows))
+        update(weights, mean)
+        self.loss_sum.add_(summand, alpha=factor)
 
 
 def update(weights: FlatWeights, loss: Tensor) -> None:

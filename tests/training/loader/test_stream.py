@@ -13,9 +13,10 @@ import torch
 from price_fusion.errors import DataError
 from price_fusion.parameters import VariantParameters
 from price_fusion.training.loader import partition_data as partition_data_module
-from price_fusion.training.loader.feed import Shares, Stretch
-from price_fusion.training.loader.partition_data import StreamedRows, gathered, partition_data
+from price_fusion.training.loader.partition_data import StreamedRows, partition_data
+from price_fusion.training.loader.row_samples import drawn_rows
 from price_fusion.training.loader.stream import PartitionFeed
+from price_fusion.training.loader.stretches import Shares, Stretch
 from price_fusion.training.ranks import Ranks
 from price_fusion.training.run_folder import RunFolder
 from price_fusion.training.trainer import Trainer, train_variant
@@ -60,7 +61,7 @@ def all_of(batches: list[tuple[list[int], int]]) -> list[int]:
 
 def train_ids(partitioned: Partitioned) -> list[int]:
     samples, tables = partitioned
-    return sorted(gathered(samples, tables, SOURCES, split="train", half=None, most=10**6, seed=0)[2].tolist())
+    return sorted(drawn_rows(samples, tables, SOURCES, split="train", half=None, most=10**6, seed=0).ids.tolist())
 
 
 @pytest.mark.parametrize("rows", [1, 500, 10_000])
@@ -76,7 +77,8 @@ def test_an_epoch_has_each_train_row_once_and_another_order_each_time(partitione
 
 def test_rows_come_with_their_own_values(partitioned: Partitioned) -> None:
     samples, tables = partitioned
-    features, prices, ids = gathered(samples, tables, SOURCES, split="train", half=None, most=10**6, seed=0)
+    rows = drawn_rows(samples, tables, SOURCES, split="train", half=None, most=10**6, seed=0)
+    features, prices, ids = rows.features(), rows.prices, rows.ids
     place = {one: number for number, one in enumerate(ids.tolist())}
     for stretch in feed_of(partitioned, 500).epoch(torch.Generator()):
         assert stretch.ids is not None
@@ -133,17 +135,18 @@ def test_a_rank_without_rows_gives_none() -> None:
 def test_a_sample_is_bounded_seeded_and_of_its_role(partitioned: Partitioned) -> None:
     samples, tables = partitioned
     draw = {"split": "validation", "half": 1, "most": 100}
-    features, prices, ids = gathered(samples, tables, SOURCES, **draw, seed=1)
-    assert len(features) == len(prices) == len(ids) == len(set(ids.tolist())) == 100
-    assert np.array_equal(gathered(samples, tables, SOURCES, **draw, seed=1)[2], ids)
-    assert not np.array_equal(gathered(samples, tables, SOURCES, **draw, seed=2)[2], ids)
-    others = gathered(samples, tables, SOURCES, split="validation", half=0, most=10**6, seed=1)[2]
+    rows = drawn_rows(samples, tables, SOURCES, **draw, seed=1)
+    ids = rows.ids
+    assert len(rows.features()) == len(rows.prices) == len(ids) == len(set(ids.tolist())) == 100
+    assert np.array_equal(drawn_rows(samples, tables, SOURCES, **draw, seed=1).ids, ids)
+    assert not np.array_equal(drawn_rows(samples, tables, SOURCES, **draw, seed=2).ids, ids)
+    others = drawn_rows(samples, tables, SOURCES, split="validation", half=0, most=10**6, seed=1).ids
     assert not set(ids.tolist()) & set(others.tolist())
-    everything = gathered(
+    everything = drawn_rows(
         samples, tables, {"words": SOURCES["words"]}, split="validation", half=None, most=10**6, seed=1
     )
-    assert len(everything[2]) == sum(summary["splits"]["validation"] for summary in samples.summaries)
-    assert len(gathered(samples, tables, SOURCES, split="validation", half=None, most=0, seed=1)[2]) == 0
+    assert len(everything.ids) == sum(summary["splits"]["validation"] for summary in samples.summaries)
+    assert len(drawn_rows(samples, tables, SOURCES, split="validation", half=None, most=0, seed=1).ids) == 0
 
 
 def fit(partitioned: Partitioned, folder: Path, parameters: VariantParameters, rows: int = 500) -> Trained:
@@ -154,7 +157,9 @@ def fit(partitioned: Partitioned, folder: Path, parameters: VariantParameters, r
 def test_streamed_training_learns(partitioned: Partitioned, tmp_path: Path) -> None:
     samples, tables = partitioned
     trained = fit(partitioned, tmp_path, partitioned_variant(epochs=8))
-    prices = gathered(samples, tables, SOURCES, split="validation", half=0, most=10**6, seed=0)[1].astype(np.float64)
+    prices = drawn_rows(samples, tables, SOURCES, split="validation", half=0, most=10**6, seed=0).prices.astype(
+        np.float64
+    )
     constant = float(np.mean(200 * np.abs(prices - np.median(prices)) / (prices + np.median(prices))))
     assert trained.history[-1]["smape"] < 0.6 * constant
 

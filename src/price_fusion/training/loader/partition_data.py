@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from price_fusion.data.ids import Ids
 from price_fusion.data.partitions.sketches import Sketch, merged_sketch, quantile
 from price_fusion.data.partitions.table_partitions import TablePartitions
 from price_fusion.data.splits import SPLITS
 from price_fusion.metrics.price_scale import price_unit
 from price_fusion.models.device import choose_device
 from price_fusion.models.features import Features, SourceFeatures
-from price_fusion.parameters import Source, VariantParameters
+from price_fusion.parameters import VariantParameters
 from price_fusion.storage.partitions.parts import Partitions
-from price_fusion.training.loader.stream import PartitionFeed, PartitionRows, rows_of_split, sample_rows
+from price_fusion.training.loader.row_samples import drawn_rows
+from price_fusion.training.loader.stream import PartitionFeed
 from price_fusion.training.loader.training_data import TrainingData
 from price_fusion.training.ranks import Ranks, local_rank
 
@@ -84,10 +83,10 @@ def partition_data(
     train_prices = _prices(samples, ("train",))
     fitted_prices = _prices(samples, SPLITS) if rows.split is None else train_prices
     unit = price_unit(quantile(train_prices, 0.5)) if train_prices else 1.0
-    watched = _gathered(
+    watched = drawn_rows(
         samples, tables, sources, split="validation", half=half, most=watched_rows, seed=seed, unit=unit
     )
-    fitted = _gathered(
+    fitted = drawn_rows(
         samples, tables, sources, split=rows.split, half=None, most=fitted_rows, seed=seed + 1, vectors=False, unit=unit
     )
     places = torch.arange(len(watched.prices) + len(fitted.prices))
@@ -118,82 +117,10 @@ def partition_data(
     )
 
 
-def gathered(
-    samples: Partitions,
-    tables: Mapping[str, TablePartitions],
-    sources: Mapping[str, Source],
-    *,
-    split: str,
-    half: int | None,
-    most: int,
-    seed: int,
-) -> tuple[Features, NDArray[np.float32], Ids]:
-    """A random sample of the rows of a role, over all partitions, in memory; all of them where they are few.
-
-    Args:
-        samples: the sample table, labelled and split.
-        tables: one per source.
-        sources: what the model expects of each.
-        split: of the rows.
-        half: of the rows; None: both.
-        most: how many rows.
-        seed: of the sample.
-
-    Returns:
-        features, prices in currency units, and ids, in the order of the partitions.
-    """
-    rows = _gathered(samples, tables, sources, split=split, half=half, most=most, seed=seed)
-    return rows.features(), rows.prices, rows.ids
-
-
-def _gathered(
-    samples: Partitions,
-    tables: Mapping[str, TablePartitions],
-    sources: Mapping[str, Source],
-    *,
-    split: str | None,
-    half: int | None,
-    most: int,
-    seed: int,
-    vectors: bool = True,
-    unit: float = 1.0,
-) -> PartitionRows:
-    chosen = _chosen_rows(samples, split, half, most, seed)
-    used = {name: tables[name] for name in sources}
-    rows = PartitionRows(used, sources, sum(len(places) for _, places in chosen), vectors=vectors, unit=unit)
-    for partition, places in chosen:
-        rows.add(partition, sample_rows(samples, partition, sources, split=split, half=half).iloc[places])
-    return rows
-
-
-def _chosen_rows(
-    samples: Partitions, split: str | None, half: int | None, most: int, seed: int
-) -> list[tuple[int, NDArray[np.int64]]]:
-    """Places of the chosen rows among those of the role, by partition: each row draws a number, the smallest are chosen."""
-    drawn, where = np.empty(0), np.empty((0, 2), np.int64)
-    for partition, count in _counts(samples, split, half) if most else ():
-        drawn = np.concatenate([drawn, np.random.default_rng([seed, partition]).random(count)])
-        where = np.concatenate([where, np.stack([np.full(count, partition), np.arange(count)], axis=1)])
-        if len(drawn) > most:
-            kept = np.sort(np.argpartition(drawn, most)[:most])
-            drawn, where = drawn[kept], where[kept]
-    return [(int(partition), where[where[:, 0] == partition, 1]) for partition in np.unique(where[:, 0])]
-
-
 def _prices(samples: Partitions, splits: Sequence[str]) -> Sketch:
     """Those of some splits, in all partitions."""
     found = (part["prices"].get(name) for part in samples.summaries for name in splits)
     return merged_sketch(one["sketch"] for one in found if one)
-
-
-def _counts(samples: Partitions, split: str | None, half: int | None) -> Iterator[tuple[int, int]]:
-    """Rows of a role in each partition that has some of the split."""
-    for partition in range(samples.count):
-        count = rows_of_split(samples, partition, split)
-        if count and half is not None:
-            count = len(sample_rows(samples, partition, {}, split=split, half=half))
-        if count:
-            yield partition, count
 
 
 def _end_to_end(whole: Features, columns: Features) -> Features:

@@ -19,7 +19,8 @@ from price_fusion.metrics.price_scale import PriceScale, unit_of_split
 from price_fusion.models.device import choose_device, fits, window_bytes
 from price_fusion.models.features import Features, features_from_tables
 from price_fusion.parameters import Source
-from price_fusion.training.loader.feed import Feed, TrainFeed
+from price_fusion.training.loader.feed import Feed
+from price_fusion.training.loader.stretches import TrainFeed
 from price_fusion.training.recipe import data_fingerprints
 
 
