@@ -29,7 +29,6 @@ ORDER = (
     "losses",
     "averaging",
     "curve",
-    "accuracy_today",
     "accuracy",
     "final_fit",
     "choices",
