@@ -17,7 +17,7 @@ from price_fusion.models.build import PriceModel
 from price_fusion.models.device import autocast
 from price_fusion.models.losses import LOSSES, Loss
 from price_fusion.parameters import ResolvedTrainParameters
-from price_fusion.training.loader.stretches import Stretch, TrainFeed
+from price_fusion.training.loader.train_feed import Stretch, TrainFeed
 from price_fusion.training.loader.training_data import TrainingData
 from price_fusion.training.ranks import Ranks
 from price_fusion.training.step.captured import StepRunner

@@ -16,7 +16,7 @@ from price_fusion.training.loader import partition_data as partition_data_module
 from price_fusion.training.loader.partition_data import StreamedRows, partition_data
 from price_fusion.training.loader.row_samples import drawn_rows
 from price_fusion.training.loader.stream import PartitionFeed
-from price_fusion.training.loader.stretches import Shares, Stretch
+from price_fusion.training.loader.train_feed import Shares, Stretch
 from price_fusion.training.ranks import Ranks
 from price_fusion.training.run_folder import RunFolder
 from price_fusion.training.trainer import Trainer, train_variant

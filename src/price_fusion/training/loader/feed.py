@@ -9,7 +9,7 @@ from torch import Tensor
 
 from price_fusion.data.ids import Ids
 from price_fusion.models.features import Features, SourceFeatures
-from price_fusion.training.loader.stretches import Stretch
+from price_fusion.training.loader.train_feed import Stretch
 
 BLOCK_PRODUCTS = 1_024
 """Products that are read together: neighbours on disk, unless the device holds fewer."""

@@ -14,7 +14,7 @@ from price_fusion.errors import DataError
 from price_fusion.parameters import Source
 from price_fusion.storage.partitions.parts import AGAIN, Partitions
 from price_fusion.training.loader.partition_rows import PartitionRows, Space, rows_of_split, sample_rows
-from price_fusion.training.loader.stretches import Shares, Stretch
+from price_fusion.training.loader.train_feed import Shares, Stretch
 from price_fusion.training.ranks import Ranks
 
 Deal = tuple[tuple[int, ...], ...]

@@ -20,7 +20,7 @@ from price_fusion.models.device import choose_device, fits, window_bytes
 from price_fusion.models.features import Features, features_from_tables
 from price_fusion.parameters import Source
 from price_fusion.training.loader.feed import Feed
-from price_fusion.training.loader.stretches import TrainFeed
+from price_fusion.training.loader.train_feed import TrainFeed
 from price_fusion.training.recipe import data_fingerprints
 
 
