@@ -102,6 +102,6 @@ def test_a_variant_opens_readable_and_in_layers_from_raw_to_reporting() -> None:
     shown = [viz.nodes.get_node_by_id(child.id) for child in opened]
     names = {element.name for element in shown if element.type != GraphNodeType.PARAMETERS}
     assert {"ingestion", "moe", "train_products", "moe.report"} <= names
-    assert len(names) <= 33, sorted(names)
+    assert len(names) <= 27, sorted(names)
     layers = ["raw", "primary", "model_input", "models", "model_output", "reporting"]
     assert viz.get_sorted_layers_for_registered_pipeline("moe") == layers

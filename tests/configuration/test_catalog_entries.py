@@ -48,6 +48,7 @@ def test_the_nearest_class_is_said(kind: str, near: str) -> None:
         ("whole_files.WholeJSONDataset", "type: json.JSONDataset"),
         ("plotly_figure.WholePlotlyDataset", "type: plotly.JSONDataset"),
         ("raw_digests.RawDigestsDataset", "Remove the entry"),
+        ("RunFolderDataset", "Remove the entry"),
         ("BucketsDataset", "price_fusion.datasets.PartitionsDataset"),
     ],
 )

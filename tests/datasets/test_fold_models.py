@@ -9,7 +9,6 @@ import pytest
 from kedro.io import DatasetError
 
 from price_fusion.datasets.fold_models import FoldModelsDataset
-from price_fusion.datasets.working_folder import FoldFolderDataset
 from price_fusion.errors import PriceFusionError
 from price_fusion.models.folds import FoldModel, FoldModels
 from price_fusion.storage.files import sha256
@@ -51,15 +50,5 @@ def test_errors_are_the_librarys_own(dataset: FoldModelsDataset) -> None:
     assert isinstance(caught.value, DatasetError)  # Kedro passes it on as it is
 
 
-def test_the_folder_is_a_handle_and_no_output(models: FoldModels) -> None:
-    dataset = FoldFolderDataset(filepath=str(models.path), model="tiny")
-    assert dataset.exists()
-    folder = dataset.load()
-    assert (folder.name, folder.path) == ("tiny", models.path)
-    with pytest.raises(DatasetError, match="is written by the node that takes it as an input"):
-        dataset.save(models)  # type: ignore[arg-type]
-
-
 def test_say_where_they_are(dataset: FoldModelsDataset, models: FoldModels) -> None:
     assert str(models.path) in repr(dataset)
-    assert str(models.path) in repr(FoldFolderDataset(filepath=str(models.path), model="tiny"))

@@ -15,7 +15,6 @@ from price_fusion.data.partitions.scatter import draft_table_partitions
 from price_fusion.datasets.errors import DatasetFileError
 from price_fusion.datasets.partitions import PartitionsDataset, TablePartitionsDataset
 from price_fusion.datasets.raw_files import ParquetEmbeddingsDataset, ProductFilesDataset
-from price_fusion.datasets.working_folder import SpillFolderDataset
 from price_fusion.storage.partitions.drafts import PartitionDraft
 from price_fusion.storage.partitions.ordered import OrderedRows
 from price_fusion.storage.partitions.parts import PartitionPlan
@@ -78,6 +77,6 @@ def test_raw_files_are_handles_and_are_not_written(tmp_path: Path) -> None:
     pq.write_table(pa.table({"sample_id": [1], "vector": [[1.0]]}), tmp_path / "qwen/a.parquet")
     assert embeddings.exists()
     assert embeddings.load().blocks() == [("a.parquet", 0)]
-    for dataset in (products, embeddings, SpillFolderDataset(filepath=str(tmp_path))):
+    for dataset in (products, embeddings):
         with pytest.raises(DatasetError):
             dataset.save(None)

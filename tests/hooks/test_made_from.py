@@ -24,6 +24,7 @@ from price_fusion.storage import digests
 from support.whole import whole
 
 PARAMETERS: dict[str, Any] = {"params:seed": 41, "params:rate": {"first": 0.5, "last": 0.1}, "params:compute": "local"}
+PARAMETERS["params:model.folder"] = Path("/data/model")
 SAVED = ("table", "model", "scores")
 
 
@@ -64,7 +65,7 @@ class Small:
             [
                 node("draw", ["products", "params:seed", "params:compute"], "drawn"),
                 node("keep", ["drawn"], "table"),
-                node("fit", ["table", "params:rate"], "model"),
+                node("fit", ["table", "params:rate", "params:model.folder"], "model"),
                 node("score", ["table", "model"], "scores"),
             ]
         )
@@ -91,6 +92,7 @@ def test_nothing_is_made_again_while_nothing_has_changed(small: Small, caplog: p
     assert small.run() == ["draw", "keep", "fit", "score"]
     assert small.run(only_missing=True) == []
     assert small.run(only_missing=True, compute="another") == []
+    assert small.run(only_missing=True, **{"model.folder": Path("/moved/model")}) == []
     later = small.products.stat().st_mtime_ns + 10**12
     os.utime(small.products, ns=(later, later))
     assert small.run(only_missing=True) == []

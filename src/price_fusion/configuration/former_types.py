@@ -19,6 +19,13 @@ _RENAMED = {
     "buckets.TableBucketsDataset": "TablePartitionsDataset",
     "TableBucketsDataset": "TablePartitionsDataset",
 }
+_NOT_NEEDED = (
+    "RawDigestsDataset",
+    "RunFolderDataset",
+    "FoldFolderDataset",
+    "TuningFolderDataset",
+    "SpillFolderDataset",
+)
 _PACKAGE = "price_fusion.datasets."
 
 
@@ -33,6 +40,6 @@ def successor(path: str) -> str | None:
         )
     if kind in _RENAMED:
         return f"which has become {_PACKAGE}{_RENAMED[kind]}. Write that."
-    if kind == "raw_digests.RawDigestsDataset":
+    if kind.rpartition(".")[2] in _NOT_NEEDED:
         return "which is not needed any more. Remove the entry."
     return None

@@ -13,7 +13,6 @@ MODULES = {
     "EnsembleDataset": "ensemble",
     "ExportDataset": "export_folder",
     "FabricatedSampleDataset": "fabricated_sample",
-    "FoldFolderDataset": "working_folder",
     "FoldModelsDataset": "fold_models",
     "IdListDataset": "id_list",
     "IfThereDataset": "if_there",
@@ -22,11 +21,8 @@ MODULES = {
     "ParquetEmbeddingsDataset": "raw_files",
     "ProductFilesDataset": "raw_files",
     "ProductTableDataset": "product_table",
-    "RunFolderDataset": "working_folder",
     "SafeCSVDataset": "safe_csv",
-    "SpillFolderDataset": "working_folder",
     "TablePartitionsDataset": "partitions",
-    "TuningFolderDataset": "working_folder",
     "WholeFileDataset": "whole_file",
 }
 """Where each type is defined."""

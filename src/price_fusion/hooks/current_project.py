@@ -40,11 +40,14 @@ class ParameterHooks:
 
     @hook_impl
     def after_catalog_created(self, catalog: CatalogProtocol[Any, Any], load_versions: dict[str, str] | None) -> None:
-        """Refuse a version of a dataset without versions, which Kedro would ignore.
+        """Tell nodes their folders, and refuse a version of a dataset without versions, which Kedro would ignore.
 
         Raises:
             UsageError: naming it.
         """
+        facts = current_project.get()
+        for name, path in facts.folders.items() if facts else ():
+            catalog[name] = path
         for name, version in (load_versions or {}).items():
             if getattr(catalog.get(name), "_version", None) is None:
                 raise UsageError(

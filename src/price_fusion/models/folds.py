@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
+FOLDS = "folds"
+"""In the folder of a model."""
 NETWORK = "network"
 """Kind of the models of a variant; those of an estimator are of its kind."""
 ADVICE = "Run the pipeline again; models that are whole are not trained again."

@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from kedro.io import CatalogProtocol, MemoryDataset
@@ -166,8 +167,9 @@ def _facts_of_inputs(pipeline: Pipeline, catalog: Catalog, digests: RawDigests) 
     found: dict[str, tuple[Any, ...]] = {}
     for name in sorted(pipeline.inputs()):
         if name.startswith(PARAMETERS) or name == "parameters":
-            if name not in ELSEWHERE:
-                found[name] = (_plain(catalog.load(name)),)
+            value = catalog.load(name)
+            if name not in ELSEWHERE and not isinstance(value, Path):  # the project may be moved
+                found[name] = (_plain(value),)
         elif (raw := raw_facts(catalog.get(name), digests)) is not None:
             found[name] = (raw,)
     return found

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from price_fusion.parameters import ProjectParameters
+from price_fusion.parameters import ESTIMATOR_KINDS, ProjectParameters
+
+MODELS, REPORTING, SPILL = "06_models", "08_reporting", ".spill"
+"""Folders of the data."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,19 @@ class ProjectFacts:
     data: Path
     raw: Mapping[str, Any]
     parameters: ProjectParameters
+
+    @property
+    def folders(self) -> dict[str, Path]:
+        """Folders that nodes know, by the parameter that tells them.
+
+        A node's outputs are saved when it ends; hours of training must be on disk before that. And a page mentions results
+        of other pipelines if they are there.
+        """
+        models = {name: self.data / MODELS / name for name in (*self.parameters.variants, *ESTIMATOR_KINDS)}
+        return {f"params:{name}.folder": path for name, path in models.items()} | {
+            "params:reporting_folder": self.data / REPORTING,
+            "params:spill_folder": self.data / SPILL,
+        }
 
 
 current_project: ContextVar[ProjectFacts | None] = ContextVar("current_project", default=None)

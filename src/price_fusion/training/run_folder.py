@@ -10,6 +10,9 @@ from typing import Any
 from price_fusion.models.checkpoint import Checkpoint, save_checkpoint
 from price_fusion.storage.files import write_whole
 
+RUN = "run"
+"""In the folder of a variant's models, and in that of its final fit."""
+
 
 @dataclass(frozen=True)
 class RunFolder:

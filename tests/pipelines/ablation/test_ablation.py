@@ -21,7 +21,7 @@ def test_retraining_sees_no_checkpoint_and_permutation_no_training() -> None:
     data = {"train_samples", "split_table", *TABLES}
     settings = {"params:ablation", "params:comparison", "params:seed"}
     assert set(nodes["moe.permute_sources"].inputs) == {"moe.checkpoint", *data, *settings}
-    assert set(nodes["moe.retrain_without_sources"].inputs) == {"moe.ablation_folder", "params:moe", *data, *settings}
+    assert set(nodes["moe.retrain_without_sources"].inputs) == {"params:moe.folder", "params:moe", *data, *settings}
     assert pipeline.outputs() == {"moe.ablation_figure"}
     assert {tag for node in pipeline.nodes for tag in node.tags} == {"ablate"}
 

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from price_fusion.metrics import fold_metrics
-from price_fusion.models.folds import FoldFolder
 from price_fusion.parameters import ComparisonParameters, CrossValidationParameters, VariantParameters
 from price_fusion.pipelines.cross_validation.nodes import cross_validate, measure_folds, predict_out_of_fold
 from price_fusion.pipelines.cross_validation.pipeline import create_pipeline
@@ -23,7 +22,7 @@ def test_trains_as_many_models_as_asked_for_and_predicts(
     labelled = make_labelled()
     tables = labelled.tables.values()
     arguments = (labelled.samples, labelled.split_table, tiny_variant(), CrossValidationParameters(seeds=2), 7)
-    models = cross_validate(*arguments, FoldFolder("tiny", tmp_path), *tables)
+    models = cross_validate(*arguments, tmp_path / "tiny", *tables)
     assert [model.seed for model in models.models] == [7, 8] * 3
     found = predict_out_of_fold(models, labelled.samples, labelled.split_table, *tables)
     pd.testing.assert_frame_equal(found, out_of_fold(models, labelled))
@@ -51,7 +50,7 @@ def test_groups_are_those_of_the_products(monkeypatch: pytest.MonkeyPatch) -> No
 def test_pipeline_names_what_it_reads_and_writes() -> None:
     pipeline = create_pipeline("moe", ["words"])
     assert pipeline.outputs() == {"moe.out_of_fold_metrics", "moe.metrics_by_fold"}
-    assert {"train_samples", "split_table", "words.train_table", "moe.fold_folder"} <= pipeline.inputs()
+    assert {"train_samples", "split_table", "words.train_table", "params:moe.folder"} <= pipeline.inputs()
     assert {node.name for node in pipeline.nodes} == {
         f"moe.{name}" for name in ("cross_validate", "predict_out_of_fold", "measure_folds")
     }

@@ -44,12 +44,12 @@ def network(
     labelled: LabelledData, variant: VariantParameters, folder: Path, parameters: EnsembleParameters
 ) -> FoldModels:
     arguments = (labelled.samples, labelled.split_table, variant, parameters, 7)
-    return cross_validate_variant(*arguments, FoldFolder("net", folder), *labelled.tables.values())
+    return cross_validate_variant(*arguments, folder / "net", *labelled.tables.values())
 
 
 def ridge(labelled: LabelledData, folder: Path) -> FoldModels:
     arguments = (labelled.samples, labelled.split_table, ComparisonParameters(), ensemble_of("ridge"), 7)
-    return cross_validate_estimator(*arguments, FoldFolder("ridge", folder), *labelled.tables.values())
+    return cross_validate_estimator(*arguments, folder / "ridge", *labelled.tables.values())
 
 
 def blended(labelled: LabelledData, *models: FoldModels) -> Any:
@@ -110,8 +110,8 @@ def test_a_failed_member_may_be_left_out(
     with caplog.at_level(logging.WARNING):
         failed = network(labelled, tiny_variant(learning_rate=1e30, epochs=3), tmp_path / "net", parameters)
     assert "member 'net' of the ensemble failed and is left out: net: the loss became" in caplog.text
-    FoldFolder("net", tmp_path / "net").write(failed)
-    draft = blended(labelled, FoldFolder("net", tmp_path / "net").read(), ridge(labelled, tmp_path / "ridge"))
+    FoldFolder("net", failed.path).write(failed)
+    draft = blended(labelled, FoldFolder("net", failed.path).read(), ridge(labelled, tmp_path / "ridge"))
     assert [member.name for member in draft.manifest.members] == ["ridge"]
     assert "the loss became" in draft.manifest.failed["net"]
     with pytest.raises(DataError, match=r"no member is left; failed: .*net: the loss became"):

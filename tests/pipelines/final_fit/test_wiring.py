@@ -60,8 +60,8 @@ def test_each_member_of_an_ensemble_has_a_folder() -> None:
     (node,) = (
         one for one in pipelines(ensemble={"preset": "quick"})["ensemble"].nodes if one.name == "ensemble.fit_final"
     )
-    assert [name for name in node.inputs if name.endswith("final_folder") or name.startswith("params:")] == [
+    assert [name for name in node.inputs if name.startswith("params:")] == [
         "params:comparison",
-        *(f"{member}.final_folder" for member in ("four_branch", "kernel_ridge", "neighbours")),
+        *(f"params:{member}.folder" for member in ("four_branch", "kernel_ridge", "neighbours")),
         "params:four_branch",
     ]

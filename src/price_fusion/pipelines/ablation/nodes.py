@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from price_fusion.data.table import EmbeddingTable
@@ -40,17 +41,20 @@ def retrain_without_sources(
     ablation: AblationParameters,
     comparison: ComparisonParameters,
     seed: int,
-    folder: FoldFolder,
+    folder: Path,
     *tables: EmbeddingTable,
 ) -> pd.DataFrame:
-    """Rise of a variant's out-of-fold SMAPE without each source or group of them. Holdout rows take no part."""
+    """Rise of a variant's out-of-fold SMAPE without each source or group of them. Holdout rows take no part.
+
+    Models are kept in ``ablation`` of ``folder``, that of the variant's models.
+    """
     from price_fusion.selection.ablation import retraining_importance
     from price_fusion.selection.cross_validation import LabelledData
 
     return retraining_importance(
         variant,
         LabelledData(samples, split_table, {table.source: table for table in tables}),
-        folder,
+        FoldFolder(folder.name, folder / "ablation"),
         seeds=ablation.seeds,
         retrain=ablation.retrain,
         resamples=comparison.resamples,

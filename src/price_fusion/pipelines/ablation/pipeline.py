@@ -23,7 +23,7 @@ def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
         ),
         Node(
             retrain_without_sources,
-            inputs=[*data, "params:variant", *settings, "ablation_folder", *tables],
+            inputs=[*data, "params:variant", *settings, "params:folder", *tables],
             outputs="retraining_importance",
             name="retrain_without_sources",
         ),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 from price_fusion.data.ids import rows_of
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.lazy import pd
-from price_fusion.models.folds import FoldFolder, FoldModels
+from price_fusion.models.folds import FOLDS, FoldFolder, FoldModels
 from price_fusion.parameters import ComparisonParameters, CrossValidationParameters, VariantParameters
 
 logger = logging.getLogger(__name__)
@@ -20,14 +21,15 @@ def cross_validate(
     variant: VariantParameters,
     cross_validation: CrossValidationParameters,
     seed: int,
-    folder: FoldFolder,
+    folder: Path,
     *tables: EmbeddingTable,
 ) -> FoldModels:
-    """Train a variant for each fold and seed. Holdout rows take no part."""
+    """Train a variant for each fold and seed, in ``folds`` of the folder of its models. Holdout rows take no part."""
     from price_fusion.selection.cross_validation import LabelledData, cross_validate_variant
 
     labelled = LabelledData(samples, split_table, {table.source: table for table in tables})
-    return cross_validate_variant(variant, labelled, folder, seeds=cross_validation.seeds, seed=seed)
+    folds = FoldFolder(folder.name, folder / FOLDS)
+    return cross_validate_variant(variant, labelled, folds, seeds=cross_validation.seeds, seed=seed)
 
 
 def predict_out_of_fold(

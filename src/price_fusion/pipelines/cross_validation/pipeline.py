@@ -21,7 +21,7 @@ def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
                 "params:variant",
                 "params:cross_validation",
                 "params:seed",
-                "fold_folder",
+                "params:folder",
                 *tables,
             ],
             outputs="fold_models",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from price_fusion.data.roles import rows_to_report
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.errors import PriceFusionError, StorageError
 from price_fusion.lazy import pd
-from price_fusion.models.folds import NETWORK, FoldFolder, FoldModels
+from price_fusion.models.folds import FOLDS, NETWORK, FoldFolder, FoldModels
 from price_fusion.parameters import ComparisonParameters, EnsembleParameters, VariantParameters
 
 logger = logging.getLogger(__name__)
@@ -22,20 +23,24 @@ def cross_validate_variant(
     variant: VariantParameters,
     ensemble: EnsembleParameters,
     seed: int,
-    folder: FoldFolder,
+    folder: Path,
     *tables: EmbeddingTable,
 ) -> FoldModels:
-    """Train a variant for each fold and seed, and on all rows. Holdout rows take no part."""
+    """Train a variant for each fold and seed, and on all rows, in ``folds`` of the folder of its models.
+
+    Holdout rows take no part.
+    """
     from price_fusion.prediction.ensemble import refuse_few_rows
     from price_fusion.selection import cross_validation
 
     refuse_few_rows(split_table)
     labelled = cross_validation.LabelledData(samples, split_table, {table.source: table for table in tables})
+    folds = FoldFolder(folder.name, folder / FOLDS)
     return _tolerant(
         ensemble,
-        folder,
+        folds,
         lambda: cross_validation.cross_validate_variant(
-            variant, labelled, folder, seeds=ensemble.chosen.seeds, seed=seed, refits=ensemble.chosen.refits
+            variant, labelled, folds, seeds=ensemble.chosen.seeds, seed=seed, refits=ensemble.chosen.refits
         ),
     )
 
@@ -46,23 +51,27 @@ def cross_validate_estimator(
     comparison: ComparisonParameters,
     ensemble: EnsembleParameters,
     seed: int,
-    folder: FoldFolder,
+    folder: Path,
     *tables: EmbeddingTable,
 ) -> FoldModels:
-    """Fit an estimator for each fold, and on all rows. Holdout rows take no part."""
+    """Fit an estimator for each fold, and on all rows, in ``folds`` of the folder of its models.
+
+    Holdout rows take no part.
+    """
     from price_fusion.models.estimators import EstimatorOptions
     from price_fusion.prediction.ensemble import refuse_few_rows
     from price_fusion.selection import cross_validation
 
     refuse_few_rows(split_table)
     labelled = cross_validation.LabelledData(samples, split_table, {table.source: table for table in tables})
+    folds = FoldFolder(folder.name, folder / FOLDS)
     return _tolerant(
         ensemble,
-        folder,
+        folds,
         lambda: cross_validation.cross_validate_estimator(
-            folder.name,
+            folds.name,
             labelled,
-            folder,
+            folds,
             options=EstimatorOptions.of(comparison),
             seed=seed,
             refit=ensemble.chosen.refits > 0,

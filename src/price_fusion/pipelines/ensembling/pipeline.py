@@ -81,7 +81,7 @@ def _member(name: str, sources: Sequence[str]) -> Pipeline:
     nodes = [
         Node(
             cross_validate_estimator if estimator else cross_validate_variant,
-            inputs=[*SHARED, own, *settings, "fold_folder", *tables],
+            inputs=[*SHARED, own, *settings, "params:folder", *tables],
             outputs="fold_models",
             name="cross_validate",
         ),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.lazy import pd
 from price_fusion.models.folds import FoldFolder
 from price_fusion.parameters import ESTIMATOR_KINDS, ComparisonParameters, VariantParameters
-from price_fusion.training.run_folder import RunFolder
+from price_fusion.training.run_folder import RUN, RunFolder
 
 
 def fit_final(
@@ -16,13 +17,16 @@ def fit_final(
     samples: pd.DataFrame,
     split_table: pd.DataFrame,
     variant: VariantParameters,
-    run_folder: RunFolder,
+    folder: Path,
     *tables: EmbeddingTable,
 ) -> Any:
-    """Repeat the training of a checkpoint on all labelled rows; all that decides it is taken from the checkpoint."""
+    """Repeat the training of a checkpoint on all labelled rows; all that decides it is taken from the checkpoint.
+
+    ``folder`` is that of the variant's models, called as it is; ``final/run`` in it takes the state.
+    """
     from price_fusion.selection.final_fit import final_checkpoint
 
-    return final_checkpoint(evaluated, _labelled(samples, split_table, tables), variant.train, run_folder)
+    return final_checkpoint(evaluated, _labelled(samples, split_table, tables), variant.train, final_run(folder))
 
 
 def fit_final_ensemble(
@@ -30,7 +34,7 @@ def fit_final_ensemble(
     samples: pd.DataFrame,
     split_table: pd.DataFrame,
     comparison: ComparisonParameters,
-    *members_and_tables: FoldFolder | VariantParameters | EmbeddingTable,
+    *members_and_tables: Path | VariantParameters | EmbeddingTable,
 ) -> Any:
     """Repeat the training of an ensemble's models on all labelled rows; its weights and intervals stay.
 
@@ -39,13 +43,14 @@ def fit_final_ensemble(
         samples: the sample table, labelled.
         split_table: in the order of ``samples``.
         comparison: what fitting estimators may spend.
-        members_and_tables: the folder of each member, then the parameters of those that are variants, in the same order, then
+        members_and_tables: the folder of each member's models, called as it is, then the parameters of those that are variants, in the same order, then
             the table of each source.
     """
     from price_fusion.models.estimators import EstimatorOptions
     from price_fusion.selection.final_fit import fit_ensemble
 
-    folders = {one.name: one for one in members_and_tables if isinstance(one, FoldFolder)}
+    paths = [one for one in members_and_tables if isinstance(one, Path)]
+    folders = {path.name: FoldFolder(path.name, path / "final/members") for path in paths}
     variants = [name for name in folders if name not in ESTIMATOR_KINDS]
     trained = [one.train for one in members_and_tables if isinstance(one, VariantParameters)]
     tables = tuple(one for one in members_and_tables if isinstance(one, EmbeddingTable))
@@ -56,6 +61,11 @@ def fit_final_ensemble(
         where=dict(zip(variants, trained, strict=True)),
         options=EstimatorOptions.of(comparison),
     )
+
+
+def final_run(folder: Path) -> RunFolder:
+    """What the final fit of a variant writes while it runs, in the folder of the variant's models."""
+    return RunFolder(folder.name, folder / "final" / RUN)
 
 
 def _labelled(samples: pd.DataFrame, split_table: pd.DataFrame, tables: tuple[EmbeddingTable, ...]) -> Any:

@@ -19,7 +19,7 @@ def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
     tables = [f"{source}.train_table" for source in sources]
     node = Node(
         fit_final,
-        inputs=["checkpoint", *SHARED, "params:variant", "final_run_folder", *tables],
+        inputs=["checkpoint", *SHARED, "params:variant", "params:folder", *tables],
         outputs="final_checkpoint",
         name="fit_final",
         tags=TAGS,
@@ -40,7 +40,7 @@ def create_ensemble_pipeline(ensemble: str, members: Sequence[str], sources: Seq
         members: variants and estimators.
         sources: of all members together.
     """
-    folders = [f"{member}.final_folder" for member in members]
+    folders = [f"params:{member}.folder" for member in members]
     parameters = ["params:comparison", *(f"params:{member}" for member in members if member not in ESTIMATOR_KINDS)]
     tables = [f"{source}.train_table" for source in sources]
     node = Node(
@@ -50,4 +50,4 @@ def create_ensemble_pipeline(ensemble: str, members: Sequence[str], sources: Seq
         name="fit_final",
         tags=TAGS,
     )
-    return Pipeline([node], namespace=ensemble, inputs={*SHARED, *folders, *tables}, parameters=set(parameters))
+    return Pipeline([node], namespace=ensemble, inputs={*SHARED, *tables}, parameters={*parameters, *folders})

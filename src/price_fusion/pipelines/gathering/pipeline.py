@@ -86,7 +86,13 @@ def _table(source: str, part: str) -> Node:
     """Not in the source's namespace, which ends before products are aligned."""
     return Node(
         gather_table,
-        inputs=[f"{source}.{part}_partitions", f"{part}_samples", "params:ingestion", "params:compute", "spill_folder"],
+        inputs=[
+            f"{source}.{part}_partitions",
+            f"{part}_samples",
+            "params:ingestion",
+            "params:compute",
+            "params:spill_folder",
+        ],
         outputs=f"{source}.{part}_table",
         name=f"gather_{source}_{part}_table",
     )

@@ -29,6 +29,7 @@ from price_fusion.parameters import (
     SplittingParameters,
     VariantParameters,
 )
+from price_fusion.pipelines.final_fit.nodes import final_run
 from price_fusion.pipelines.final_fit.nodes import fit_final as fit_final_in_memory
 from price_fusion.pipelines.inference.nodes import log_who_predicts
 from price_fusion.pipelines.training.nodes import train as train_in_memory
@@ -36,7 +37,7 @@ from price_fusion.prediction.partition_scoring import PartitionPrediction, packe
 from price_fusion.storage.partitions.drafts import PartitionDraft
 from price_fusion.storage.partitions.ordered import OrderedRows
 from price_fusion.storage.partitions.parts import Partitions
-from price_fusion.training.run_folder import RunFolder
+from price_fusion.training.run_folder import RUN, RunFolder
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +132,7 @@ def train(
     currency: str,
     seed: int,
     compute: ComputeParameters,
-    run_folder: RunFolder,
+    folder: Path,
     *tables: TablePartitions | EmbeddingTable,
 ) -> tuple[Any, list[dict[str, Any]]]:
     """Train a variant: in memory where all labelled products are there, else on train rows that are streamed.
@@ -145,7 +146,7 @@ def train(
         currency: of the prices.
         seed: of the training.
         compute: who trains.
-        run_folder: takes the state.
+        folder: of the variant's models, called as it is; ``run`` in it takes the state.
         tables: of each source in partitions, then in the same order those in memory.
 
     Returns:
@@ -153,15 +154,16 @@ def train(
     """
     whole, gathered = _halves(tables)
     if _all_in_memory(samples, partitions, compute):
-        return train_in_memory(samples, split_table, variant, intervals, currency, seed, run_folder, *gathered.values())
+        return train_in_memory(samples, split_table, variant, intervals, currency, seed, folder, *gathered.values())
     from price_fusion.evaluation.partition_calibration import calibrated_on_partitions
     from price_fusion.training.loader.partition_data import StreamedRows, calibration_half
     from price_fusion.training.processes.partition_training import train_partitions
     from price_fusion.training.recipe import data_fingerprints
 
     rows = StreamedRows(data_fingerprints(samples, split_table, gathered))
-    name, half = run_folder.variant, calibration_half(variant)
-    trained = train_partitions(name, variant, partitions, whole, rows, seed=seed, run=run_folder, compute=compute)
+    name, half = folder.name, calibration_half(variant)
+    run = RunFolder(name, folder / RUN)
+    trained = train_partitions(name, variant, partitions, whole, rows, seed=seed, run=run, compute=compute)
     checkpoint = calibrated_on_partitions(
         trained.checkpoint, partitions, whole, half=half, levels=intervals.levels, seed=seed
     )
@@ -175,18 +177,20 @@ def fit_final(
     split_table: pd.DataFrame,
     variant: VariantParameters,
     compute: ComputeParameters,
-    run_folder: RunFolder,
+    folder: Path,
     *tables: TablePartitions | EmbeddingTable,
 ) -> Any:
     """Repeat the training of a checkpoint on all labelled rows, in memory or streamed; arguments as of ``train``."""
     whole, gathered = _halves(tables)
     if _all_in_memory(samples, partitions, compute):
-        return fit_final_in_memory(evaluated, samples, split_table, variant, run_folder, *gathered.values())
+        return fit_final_in_memory(evaluated, samples, split_table, variant, folder, *gathered.values())
     from price_fusion.selection.cross_validation import LabelledData
     from price_fusion.selection.final_fit import streamed_final_checkpoint
 
     labelled = LabelledData(samples, split_table, gathered)
-    return streamed_final_checkpoint(evaluated, labelled, variant.train, run_folder, (partitions, whole), compute)
+    return streamed_final_checkpoint(
+        evaluated, labelled, variant.train, final_run(folder), (partitions, whole), compute
+    )
 
 
 def _all_in_memory(samples: pd.DataFrame, partitions: Partitions, compute: ComputeParameters) -> bool:

@@ -63,7 +63,7 @@ def create_training(variant: str, sources: Sequence[str]) -> Pipeline:
     settings = ["params:intervals", "params:currency", "params:seed", "params:compute"]
     node = Node(
         train,
-        inputs=[*shared[:3], "params:variant", *settings, "run_folder", *shared[3:]],
+        inputs=[*shared[:3], "params:variant", *settings, "params:folder", *shared[3:]],
         outputs=["checkpoint", "history"],
         name="train",
         tags=["train"],
@@ -77,7 +77,7 @@ def create_final_fit(variant: str, sources: Sequence[str]) -> Pipeline:
     shared = ["train_sample_partitions", *DATA, *_both(sources)]
     node = Node(
         fit_final,
-        inputs=["checkpoint", *shared[:3], "params:variant", "params:compute", "final_run_folder", *shared[3:]],
+        inputs=["checkpoint", *shared[:3], "params:variant", "params:compute", "params:folder", *shared[3:]],
         outputs="final_checkpoint",
         name="fit_final",
         tags=FINAL_FIT_TAGS,
@@ -100,7 +100,7 @@ def create_inference(model: str, sources: Sequence[str], *, final_fit: bool) -> 
         ),
         Node(
             put_in_order,
-            inputs=["prediction_partitions", "params:inference", "params:compute", "spill_folder"],
+            inputs=["prediction_partitions", "params:inference", "params:compute", "params:spill_folder"],
             outputs=["ordered_predictions", "ordered_price_intervals"],
             name="put_in_order",
         ),
@@ -108,8 +108,8 @@ def create_inference(model: str, sources: Sequence[str], *, final_fit: bool) -> 
     return Pipeline(
         nodes,
         namespace=model,
-        inputs={"test_sample_partitions", "spill_folder", *tables},
-        parameters=set(parameters),
+        inputs={"test_sample_partitions", *tables},
+        parameters={*parameters, "params:spill_folder"},
         tags=["predict"],
     )
 
@@ -119,7 +119,7 @@ def _products(part: str, tuned_sources: Sequence[str]) -> Node:
         "files": f"{part}_product_files",
         "seed": "params:seed",
         "compute": "params:compute",
-        "spill": "spill_folder",
+        "spill": "params:spill_folder",
     }
     if part == "train":
         inputs |= {"splitting": "params:splitting"} | {name: f"{name}.tuned_on_ids" for name in tuned_sources}

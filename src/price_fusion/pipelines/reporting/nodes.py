@@ -15,6 +15,7 @@ from price_fusion.parameters import (
     ModelCardParameters,
     ReportParameters,
 )
+from price_fusion.pipelines.reporting.further import importances_found, leaks_found
 from price_fusion.storage.fingerprint import rows_of_whole
 
 
@@ -51,7 +52,7 @@ def write_variant_report(
         comparison: the bootstrap's settings.
         seed: of the bootstrap.
         final_fit: whether a final fit predicts new products.
-        saved: what earlier nodes saved, by the names of ``pipeline.py``.
+        saved: what earlier nodes saved, and the folder of reports, by the names of ``pipeline.py``.
 
     Raises:
         ComparisonError: if the variant was trained on another split.
@@ -59,7 +60,7 @@ def write_variant_report(
     from price_fusion.report.model_sections import inside_variant, making_of_variant
 
     checkpoint = saved["model"]
-    importances = {"permuted": saved["permutation"], "left out": saved["retraining"]}
+    importances = importances_found(saved["folder"], checkpoint.name)
     figures = (saved["learning_curves"], saved["gate_by_price"])
     inside = inside_variant(checkpoint.name, *figures, saved["gate"], importances)
     making = making_of_variant(checkpoint.header, saved["history"])
@@ -126,8 +127,8 @@ def _page(
     pictures = Path(report.images) if report.images else None
     shown = extreme_products(saved["extremes"], saved["products"], pictures)
     products = Section("Products", text=["By SMAPE."], products=shown)
-    names = ("split", "alignment", "checks", "overlaps", "informed_sources")
-    data = data_section(**{name: saved[name] for name in names}, currency=model.currency)
+    found = {name: saved[name] for name in ("split", "alignment", "checks")} | leaks_found(saved["folder"])
+    data = data_section(**found, currency=model.currency)
     whole = rows_of_whole(samples)
     predicts = f"{who_predicts(model, whole, final_fit=final_fit)} {sample_in_words(len(samples), whole)}".rstrip()
     return model_page(model.name, results, predicts, model.currency, numbers, saved, [inside, products, data, making])

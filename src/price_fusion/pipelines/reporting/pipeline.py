@@ -29,8 +29,6 @@ EVALUATION = {
 VARIANT = {
     "history": "history",
     "gate": "gate_report",
-    "permutation": "permutation_if_there",
-    "retraining": "retraining_if_there",
     **{name: f"{name}_figure" for name in NETWORK},
 }
 """Likewise, of a variant alone."""
@@ -41,8 +39,6 @@ DATA = {
     "split": "split_report",
     "alignment": "train_alignment_report",
     "checks": "train_data_checks",
-    "overlaps": "leak_report_if_there",
-    "informed_sources": "informed_sources_if_there",
 }
 """Likewise, of no model."""
 CARD = {
@@ -56,7 +52,13 @@ CARD = {
 }
 """What a model card is made from, by the argument that takes it."""
 FINAL_FIT = {"final_fit": "params:final_fit"}
-SETTINGS = {"report": "params:report", "comparison": "params:comparison", "seed": "params:seed", **FINAL_FIT}
+SETTINGS = {
+    "folder": "params:reporting_folder",
+    "report": "params:report",
+    "comparison": "params:comparison",
+    "seed": "params:seed",
+    **FINAL_FIT,
+}
 
 
 def create_pipeline(model: str, *, is_variant: bool) -> Pipeline:

@@ -21,7 +21,7 @@ def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
             "params:intervals",
             "params:currency",
             "params:seed",
-            "run_folder",
+            "params:folder",
             *tables,
         ],
         outputs=["checkpoint", "history"],

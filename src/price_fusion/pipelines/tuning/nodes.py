@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from price_fusion.data.table import EmbeddingTable
@@ -16,10 +17,10 @@ def tune(
     variant: VariantParameters,
     tuning: TuningParameters,
     seed: int,
-    folder: TuningFolder,
+    folder: Path,
     *tables: EmbeddingTable,
 ) -> tuple[dict[str, Any], pd.DataFrame, dict[str, Any]]:
-    """Try hyper-parameters of a variant. Holdout rows take no part.
+    """Try hyper-parameters of a variant, in ``tuning`` of the folder of its models. Holdout rows take no part.
 
     Returns:
         the best parameters as ``parameters.yml`` has them, a table of the trials, and a summary.
@@ -28,5 +29,6 @@ def tune(
     from price_fusion.selection.tuning import tune_variant
 
     labelled = LabelledData(samples, split_table, {table.source: table for table in tables})
-    tuned = tune_variant(variant, labelled, tuning, folder, seed=seed)
-    return {folder.variant: tuned.best}, tuned.trials, tuned.summary
+    trials = TuningFolder(folder.name, folder / "tuning")
+    tuned = tune_variant(variant, labelled, tuning, trials, seed=seed)
+    return {folder.name: tuned.best}, tuned.trials, tuned.summary

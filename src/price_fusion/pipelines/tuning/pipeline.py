@@ -20,7 +20,7 @@ def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
             "params:variant",
             "params:tuning",
             "params:seed",
-            "tuning_folder",
+            "params:folder",
             *tables,
         ],
         outputs=["best_parameters", "tuning_trials", "tuning_summary"],
