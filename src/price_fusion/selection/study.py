@@ -249,7 +249,7 @@ def open_study(
             yield Study(study, space, configured, tuning, seed)
         finally:
             storage.remove_session()
-            storage.compute.dispose()
+            storage.engine.dispose()
 
 
 @contextmanager
