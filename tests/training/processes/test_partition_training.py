@@ -19,6 +19,7 @@ from price_fusion.parameters.compute import ComputeParameters
 from price_fusion.training.loader.partition_data import StreamedRows
 from price_fusion.training.processes.partition_training import train_partitions
 from price_fusion.training.run_folder import RunFolder
+from price_fusion.training.trainer import Trainer
 from price_fusion.training.training_run import Trained
 from support.partitioned import Partitioned, partitioned_variant, write_partitioned
 
@@ -45,10 +46,17 @@ def one_thread() -> Any:
 
 
 def train(
-    partitioned: Partitioned, folder: Path, processes: int = 2, *, kind: str = "local", retries: int = 3, **options: Any
+    partitioned: Partitioned,
+    folder: Path,
+    processes: int = 2,
+    *,
+    kind: str = "local",
+    retries: int = 3,
+    memory_gb: float = 1e-4,
+    **options: Any,
 ) -> Trained:
     compute = ComputeParameters.model_validate(
-        {"executor": kind, "partitions": 8, "training_processes": processes, "retries": retries, "memory_gb": 1e-4}
+        {"executor": kind, "partitions": 8, "training_processes": processes, "retries": retries, "memory_gb": memory_gb}
     )
     return train_partitions(
         "v",
@@ -81,6 +89,27 @@ def test_one_process_and_two_learn_alike(partitioned: Partitioned, tmp_path: Pat
     assert len(one.history) == len(by_two.history) == 3
     assert by_two.history[-1]["smape"] == pytest.approx(one.history[-1]["smape"], rel=0.15)
     assert by_two.history[-1]["smape"] < 0.9 * by_two.history[0]["smape"]
+
+
+def test_with_other_memory_a_run_goes_on_in_the_windows_that_it_began_with(
+    partitioned: Partitioned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = train(partitioned, tmp_path / "whole", 1)
+    assert not same(train(partitioned, tmp_path / "other", 1, memory_gb=4e-5), whole)  # windows matter
+    after_step = Trainer._after_step
+
+    def cut(self: Trainer, products: int) -> None:
+        after_step(self, products)
+        if self.loop.progress.step == 30:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_after_step", cut)
+        with pytest.raises(KeyboardInterrupt):
+            train(partitioned, tmp_path / "cut", 1, state_every=0)
+    resumed = train(partitioned, tmp_path / "cut", 1, memory_gb=4e-5, resume=True)
+    assert same(resumed, whole)
+    assert "going on with windows of 735 products" in caplog.text
 
 
 def when_there(path: Path, action: Any) -> threading.Thread:
