@@ -57,7 +57,7 @@ def verdict(
         _train_longer({name: histories[name] for name in best_first}),
         *(_without_source(name, ablations[name]) for name in best_first if name in ablations),
         _more_labels(curve),
-        _ablate([name for name in best_first if name not in ablations]),
+        _ablate(next(iter(best_first), None), ablations),
     ]
     return [*sentences, *(f"next: {one}" for one in advice if one)]
 
@@ -130,11 +130,11 @@ def _more_labels(curve: Mapping[str, Any] | None) -> str | None:
     )
 
 
-def _ablate(variants: Sequence[str]) -> str | None:
-    """Advice to find out which sources matter, to the best of the variants without an ablation."""
-    return (
-        f"find out which sources help {variants[0]}: kedro run --pipelines ablate_{variants[0]}" if variants else None
-    )
+def _ablate(best: str | None, ablations: Mapping[str, pd.DataFrame]) -> str | None:
+    """Advice to find out which sources matter to the best variant, unless that is known."""
+    if best is None or best in ablations:
+        return None
+    return f"find out which sources help {best}: kedro run --pipelines ablate_{best}"
 
 
 def _listed(names: Sequence[str]) -> str:
