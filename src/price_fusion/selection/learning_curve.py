@@ -9,6 +9,7 @@ Shapes: ``N`` evaluated products, ``S`` sizes, ``F`` fits, ``R`` resamples.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,7 +45,8 @@ def learning_curve(
     """SMAPE of ridges on a quarter, half and all of the train rows, and what twice the rows would bring.
 
     Each part is every fourth, or every second, train row in canonical order, which is random; all parts are fitted.
-    Intervals are over groups of evaluated products and, of a quarter and half, over parts.
+    Intervals are over groups of evaluated products and over draws of the train rows, as the quarters show these: that of the
+    gain is of the gain to expect, from which a single draw differs by more.
 
     Args:
         samples: the sample table, labelled.
@@ -75,7 +77,7 @@ def learning_curve(
     ]
     means = bootstrap_means(np.column_stack(fits), evaluated["group_key"].to_numpy(), resamples=resamples, seed=seed)
     observed = _by_size(np.array([[fit.mean() for fit in fits]]))
-    resampled = _by_size(means, np.random.default_rng([seed, len(PARTS)]))
+    resampled = _by_size(means) + _noise_of_draws(means, np.random.default_rng([seed, len(PARTS)]))
     for size, parts in enumerate(PARTS):
         low, high = interval(resampled[size])
         smape = {"smape": float(observed[size, 0]), "smape_low": low, "smape_high": high}
@@ -114,13 +116,19 @@ def with_twice_the_rows(rows: ArrayLike, smape: ArrayLike) -> Values:
     return twice
 
 
-def _by_size(means: Values, generator: np.random.Generator | None = None) -> Values:
-    """Means (R, F) of the fits as means (S, R) of the sizes; of parts drawn with replacement where there is a generator."""
-    sizes, start = [], 0
-    for parts in PARTS:
-        own = means[:, start : start + parts]
-        if generator is not None:
-            own = np.take_along_axis(own, generator.integers(parts, size=own.shape), axis=1)
-        sizes.append(own.mean(axis=1))
-        start += parts
-    return np.stack(sizes)
+def _by_size(means: Values) -> Values:
+    """Means (R, F) of the fits as means (S, R) of the sizes."""
+    ends = np.cumsum(PARTS)
+    return np.stack([means[:, end - parts : end].mean(axis=1) for end, parts in zip(ends, PARTS, strict=True)])
+
+
+def _noise_of_draws(means: Values, generator: np.random.Generator) -> Values:
+    """What another draw of train rows would change at each size, (S, R), of the means (R, F) of the fits.
+
+    The variance that a draw brings is taken to fall as 1 / rows. That of the mean over the parts is then the same for each
+    size, and the mean over the smallest parts, drawn with replacement, has it.
+    """
+    parts = PARTS[0]
+    deviations = means[:, :parts] - means[:, :parts].mean(axis=1, keepdims=True)
+    drawn = [np.take_along_axis(deviations, generator.integers(parts, size=deviations.shape), axis=1) for _ in PARTS]
+    return np.stack([one.mean(axis=1) for one in drawn]) * math.sqrt(parts / (parts - 1))
