@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from safetensors.numpy import save_file
 
 from price_fusion.errors import DataError, UsageError
 from price_fusion.onboarding import column_values
@@ -250,3 +251,15 @@ def test_a_kill_leaves_a_whole_environment_or_none(tmp_path: Path, monkeypatch: 
     with pytest.raises(KeyboardInterrupt):
         write_conf(tmp_path / "shop", {"globals.yml": "a: 1\n", "catalog.yml": "b: 2\n"})
     assert not (tmp_path / "shop").exists()
+
+
+@pytest.mark.parametrize("columns", [["sku"], ["sku", "colour"]])
+def test_vectors_in_safetensors_and_their_ids_in_a_csv(tmp_path: Path, columns: list[str]) -> None:
+    products().to_csv(tmp_path / "shop.csv", index=False)
+    (tmp_path / "covers").mkdir()
+    vectors = np.random.default_rng(0).normal(size=(ROWS, 5)).astype(np.float32)
+    save_file({"vectors": vectors}, tmp_path / "covers/covers.safetensors")
+    pd.DataFrame({"colour": "red", "sku": IDS[::-1]})[columns].to_csv(tmp_path / "covers/order.csv", index=False)
+    (source,) = proposal_for(tmp_path, {}, best).sources
+    assert source.train.entry == {"ids": "order.csv"} | ({"id_column": "sku"} if len(columns) > 1 else {})
+    assert source.train.ids.tolist() == IDS[::-1]

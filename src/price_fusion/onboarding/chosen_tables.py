@@ -72,4 +72,4 @@ def _id_of(table: FoundTable, answers: Answers) -> str | None:
 def _is_alike(one: FoundTable, train: FoundTable, answers: Answers) -> bool:
     """Whether a table is of products as another: one of vectors shares the ids alone."""
     shared, further = set(one.columns) & set(train.columns), set(one.columns) - set(train.columns)
-    return _id_of(train, answers) in shared and len(further) <= len(shared)
+    return _id_of(train, answers) in shared and len(further) < len(shared)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +90,14 @@ def found_embeddings(
         if _is_one(folder, others):
             _take(folder, Asked(), found, left_out)
             continue
+        lists = [path for path in files if path.parent == folder and path not in arrays and path not in others]
+        beside = [one for name in lists for one in _of_a_list(name, identity)]
         for path in others:
             _take(path, Asked(), found, left_out)
-            if path in left_out and identity and _takes(path, Asked(ids=identity), found):
+            ways = [*([Asked(ids=identity)] if identity else []), *beside]
+            if path in left_out and any(_takes(path, asked, found) for asked in ways):
                 del left_out[path]
-        lists = [path for path in files if path.parent == folder and path not in arrays and path not in others]
-        _take_arrays(folder, arrays, lists, tables, found, left_out)
+        _take_arrays(folder, arrays, beside, tables, found, left_out)
     return found, left_out
 
 
@@ -127,7 +129,8 @@ def _take(
     except PriceFusionError as error:
         left_out[path] = str(error).removeprefix(f"{path}: ")
         return
-    entry = {name: value for name, value in (("embeddings", asked.embeddings), ("ids", asked.ids)) if value}
+    said = (("embeddings", asked.embeddings), ("ids", asked.ids), ("id_column", asked.id_column))
+    entry = {name: value for name, value in said if value}
     found.append(FoundEmbeddings(path, raw.ids, raw.vectors.shape[1], entry))
 
 
@@ -169,7 +172,7 @@ def found_sources(
 def _take_arrays(
     folder: Path,
     paths: Sequence[Path],
-    lists: Sequence[Path],
+    beside: Sequence[Asked],
     tables: Mapping[Path, Ids],
     found: list[FoundEmbeddings],
     left_out: dict[Path, str],
@@ -184,7 +187,7 @@ def _take_arrays(
         if ids:
             own = max(ids, key=lambda one: len(set(_words(one.stem)) & set(_words(path.stem))))
             _take(folder, Asked(embeddings=path.name, ids=own.name), found, left_out)
-        elif any(_takes(folder, Asked(embeddings=path.name, ids=one.name), found) for one in lists):
+        elif any(_takes(folder, replace(asked, embeddings=path.name), found) for asked in beside):
             continue
         elif len(in_order) == 1:
             table, of_table = in_order[0]
@@ -200,6 +203,11 @@ def _takes(path: Path, asked: Asked, found: list[FoundEmbeddings]) -> bool:
     left_out: dict[Path, str] = {}
     _take(path, asked, found, left_out)
     return not left_out
+
+
+def _of_a_list(path: Path, identity: str) -> list[Asked]:
+    """How ids may be read from a file: by a usual name, or by the one that products' tables have for them."""
+    return [Asked(ids=path.name), *([Asked(ids=path.name, id_column=identity)] if identity else [])]
 
 
 def _array(path: Path) -> NDArray[Any] | None:

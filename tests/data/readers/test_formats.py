@@ -368,6 +368,28 @@ def test_a_column_of_ids_may_be_named(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "write",
+    [
+        lambda at: npz(at, vectors=VECTORS[:3]),
+        lambda at: safetensors_file(at, {"vectors": VECTORS[:3]}),
+        lambda at: write_pickle(at, {"vectors": VECTORS[:3]}),
+        lambda at: write_pickle(at, VECTORS[:3]),
+        lambda at: packed(write_pickle(at, {"vectors": VECTORS[:3]})),
+    ],
+)
+def test_ids_of_named_arrays_may_be_in_a_file_beside_them(tmp_path, write):
+    path, asked = write(tmp_path / "vectors.bin"), Asked(ids="order.csv", id_column="sku")
+    (tmp_path / "order.csv").write_text("sku,n\na,1\nb,2\nc,3\n")
+    raw = read_embeddings(path, asked=asked)
+    assert raw.ids.tolist() == ["a", "b", "c"]
+    assert np.array_equal(raw.vectors, VECTORS[:3])
+    assert locate_embeddings(path, asked=asked).files == [path, tmp_path / "order.csv"]
+    (tmp_path / "order.csv").write_text("sku,n\na,1\nb,2\n")
+    with pytest.raises(DataError, match="found 2 ids for 3 rows of vectors"):
+        read_embeddings(path, asked=asked)
+
+
+@pytest.mark.parametrize(
     ("make", "said"),
     [
         (

@@ -7,6 +7,7 @@ judges what they found.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -19,6 +20,7 @@ from price_fusion.data.readers.file_kinds import (
     refuse_other_kind,
 )
 from price_fusion.data.readers.formats.arrow_files import is_saved_dataset, locate_saved_dataset, read_arrow
+from price_fusion.data.readers.formats.id_files import read_id_file
 from price_fusion.data.readers.formats.npy_files import locate_npy, read_npy
 from price_fusion.data.readers.formats.npy_parts import are_parts, locate_parts, read_parts
 from price_fusion.data.readers.formats.npz_files import read_npz
@@ -29,7 +31,7 @@ from price_fusion.data.readers.pickles.process import read_pickle
 from price_fusion.data.readers.published_digests import check_digests
 from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.data.readers.row_rules import RowRules
-from price_fusion.data.readers.rows import Asked, FoundRows, Located
+from price_fusion.data.readers.rows import OF_PRODUCTS, Asked, FoundRows, Located
 from price_fusion.errors import DataError
 
 FileFormat = Literal["auto", "npy", "npz", "pickle", "torch", "safetensors", "parquet", "arrow"]
@@ -118,9 +120,11 @@ def _located_file(path: Path, file_format: str, asked: Asked) -> Located:
             "0 or 1, set 'file_format: pickle'."
         )
     refuse_other_kind(kind, path, _READERS, _EXPECTED, AS_ARRAYS)
-    return (
-        locate_npy(path, asked) if kind.name == "npy" else Located(kind.name, [path], needs_products=asked.of_products)
-    )
+    if kind.name == "npy":
+        return locate_npy(path, asked)
+    beside = [path.parent / asked.ids] if asked.ids and kind.name in _KEYED else []
+    ids = [one for one in beside if one.is_file() and one != path]
+    return Located(kind.name, [path], ids, needs_products=asked.of_products)
 
 
 def _located_folder(folder: Path, asked: Asked) -> Located:
@@ -158,6 +162,9 @@ def _visible_files(folder: Path) -> list[Path]:
 
 def _read(located: Located, asked: Asked, origin: str) -> FoundRows:
     read = _READERS[located.kind]
+    if located.kind in _KEYED and located.ids:
+        found = _read(replace(located, ids=()), replace(asked, ids=OF_PRODUCTS), origin)
+        return replace(found, ids=read_id_file(located.ids[0], asked.id_column, len(found.vectors)))  # type: ignore[arg-type]
     if len(located.vectors) > 1:
         return read(located, asked, origin)
     with unpacked(located.vectors[0]) as file:
@@ -196,6 +203,8 @@ _READERS: dict[str, Callable[[Located, Asked, str], FoundRows]] = {
     "arrow": read_arrow,
     "arrow stream": read_arrow,
 }
+_KEYED = ("npz", "pickle", "torch", "safetensors")
+"""Formats of named arrays, whose ids may be in a file of their own, too."""
 _FORMAT_OF = {"npy parts": "npy", "arrow stream": "arrow"}
 _DESCRIBED = {
     "npy": "a .npy array",
