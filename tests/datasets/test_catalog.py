@@ -16,7 +16,7 @@ from price_fusion.datasets.ensemble import EnsembleDataset
 from price_fusion.datasets.export_folder import ExportDataset
 from price_fusion.datasets.fabricated_sample import FabricatedSampleDataset
 from price_fusion.datasets.fold_models import FoldModelsDataset
-from price_fusion.datasets.partitions import PartitionsDataset, TablePartitionsDataset
+from price_fusion.datasets.partitions import PartitionsDataset
 from price_fusion.datasets.whole_file import WholeFileDataset
 from price_fusion.parameters import parse_project_parameters
 from price_fusion.pipeline_registry import build_pipelines
@@ -26,7 +26,6 @@ CONF = Path(__file__).parents[2] / "conf"
 WHOLE = (
     WholeFileDataset,
     PartitionsDataset,
-    TablePartitionsDataset,
     CheckpointDataset,
     EmbeddingTableDataset,
     EnsembleDataset,

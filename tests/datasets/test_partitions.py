@@ -13,7 +13,7 @@ from kedro.io import DatasetError
 
 from price_fusion.data.partitions.scatter import draft_table_partitions
 from price_fusion.datasets.errors import DatasetFileError
-from price_fusion.datasets.partitions import PartitionsDataset, TablePartitionsDataset
+from price_fusion.datasets.partitions import PartitionsDataset
 from price_fusion.datasets.raw_files import ParquetEmbeddingsDataset, ProductFilesDataset
 from price_fusion.storage.partitions.drafts import PartitionDraft
 from price_fusion.storage.partitions.ordered import OrderedRows
@@ -45,7 +45,7 @@ def test_a_table_exists_when_all_its_files_do(tmp_path: Path) -> None:
 
 
 def test_an_embedding_table_has_its_source(tmp_path: Path) -> None:
-    dataset = TablePartitionsDataset(filepath=str(tmp_path / "table"), source="words")
+    dataset = PartitionsDataset(filepath=str(tmp_path / "table"), source="words")
     raw = raw_embeddings(product_frame(40), SOURCES["words"], seed=1)
     dataset.save(draft_table_partitions(raw, SOURCES["words"], dtype="float16", compute=COMPUTE))
     table = dataset.load()

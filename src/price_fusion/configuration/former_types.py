@@ -16,8 +16,9 @@ _WRAPPED = {
 _RENAMED = {
     "buckets.BucketsDataset": "PartitionsDataset",
     "BucketsDataset": "PartitionsDataset",
-    "buckets.TableBucketsDataset": "TablePartitionsDataset",
-    "TableBucketsDataset": "TablePartitionsDataset",
+    "buckets.TableBucketsDataset": "PartitionsDataset",
+    "TableBucketsDataset": "PartitionsDataset",
+    "TablePartitionsDataset": "PartitionsDataset",
 }
 _NOT_NEEDED = (
     "RawDigestsDataset",

@@ -22,7 +22,6 @@ MODULES = {
     "ProductFilesDataset": "raw_files",
     "ProductTableDataset": "product_table",
     "SafeCSVDataset": "safe_csv",
-    "TablePartitionsDataset": "partitions",
     "WholeFileDataset": "whole_file",
 }
 """Where each type is defined."""

@@ -1,4 +1,4 @@
-"""Tables in partitions, as Kedro datasets: in a folder, or in an object store."""
+"""Tables in partitions, as a Kedro dataset: in a folder, or in an object store."""
 
 from __future__ import annotations
 
@@ -20,10 +20,37 @@ RECORD = "_made_from.json"
 """Beside the manifest: the recipe of the table, and what it was made from."""
 
 
-class _PartitionsRecord(RecordedOutput):
-    """The record of a table in partitions lies in its folder, which may be in an object store."""
+class PartitionsDataset(RecordedOutput, AbstractDataset[PartitionDraft, Partitions | TablePartitions]):
+    """A table in partitions. Loading gives its manifest; no rows are read.
 
-    _filepath: str
+    Saving takes a ``PartitionDraft`` and has its executor compute and write what is missing of it. The record of what the
+    table was made from lies in its folder, which may be in an object store.
+
+    Args:
+        filepath: the folder, or the address of one in an object store (``s3://bucket/folder``).
+        source: name of the source whose embeddings they are, if they are embeddings.
+        metadata: for plugins.
+    """
+
+    def __init__(self, *, filepath: str, source: str | None = None, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = filepath
+        self._source = source
+        self.metadata = metadata
+
+    def load(self) -> Partitions | TablePartitions:
+        """Open the table."""
+        with kedro_errors():
+            partitions = Partitions(self._filepath)
+            return TablePartitions(partitions) if self._source else partitions
+
+    def save(self, data: PartitionDraft) -> None:
+        """Compute and write the table, or what is missing of it."""
+        with kedro_errors():
+            if self._source:
+                write_table_partitions(self._filepath, self._source, data)
+            else:
+                write_draft(self._filepath, data)
+            self._record()
 
     def made_from(self) -> Facts | None:
         """What the record says, if it is of the table that is there."""
@@ -46,60 +73,5 @@ class _PartitionsRecord(RecordedOutput):
         with kedro_errors():
             return not self.is_stale and is_finished(self._filepath)
 
-
-class PartitionsDataset(_PartitionsRecord, AbstractDataset[PartitionDraft, Partitions]):
-    """A table in partitions. Loading gives its manifest; no rows are read.
-
-    Saving takes a ``PartitionDraft`` and has its executor compute and write what is missing of it.
-
-    Args:
-        filepath: the folder, or the address of one in an object store (``s3://bucket/folder``).
-        metadata: for plugins.
-    """
-
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = filepath
-        self.metadata = metadata
-
-    def load(self) -> Partitions:
-        """Open the table."""
-        with kedro_errors():
-            return Partitions(self._filepath)
-
-    def save(self, data: PartitionDraft) -> None:
-        """Compute and write the table, or what is missing of it."""
-        with kedro_errors():
-            write_draft(self._filepath, data)
-            self._record()
-
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._filepath}
-
-
-class TablePartitionsDataset(_PartitionsRecord, AbstractDataset[PartitionDraft, TablePartitions]):
-    """An embedding table in partitions.
-
-    Args:
-        filepath: as of ``PartitionsDataset``.
-        source: name of the source.
-        metadata: for plugins.
-    """
-
-    def __init__(self, *, filepath: str, source: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = filepath
-        self._source = source
-        self.metadata = metadata
-
-    def load(self) -> TablePartitions:
-        """Open the table."""
-        with kedro_errors():
-            return TablePartitions(Partitions(self._filepath))
-
-    def save(self, data: PartitionDraft) -> None:
-        """Deal out the raw embeddings, or what is missing of them."""
-        with kedro_errors():
-            write_table_partitions(self._filepath, self._source, data)
-            self._record()
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._filepath, "source": self._source}
+        return {"filepath": self._filepath} | ({"source": self._source} if self._source else {})
