@@ -84,6 +84,12 @@ def test_everything_in_the_catalog_has_a_layer() -> None:
     assert not without
 
 
+def test_everything_that_pipelines_read_is_in_the_catalog() -> None:
+    pipelines, catalog = project()
+    read = {name for pipeline in pipelines.values() for name in pipeline.inputs() if not name.startswith("params:")}
+    assert not sorted(name for name in read if name not in catalog)
+
+
 def test_each_variant_collapses_into_one_node() -> None:
     pipelines, _ = project()
     spaces = {node.namespace for node in pipelines["compare"].nodes if node.namespace}

@@ -49,6 +49,9 @@ class Data:
         return frame.assign(predicted=frame["price"] * noise)
 
 
+NO_REPORTS = Path("no reports")
+
+
 @pytest.fixture
 def data(make_table: Callable[..., EmbeddingTable]) -> Data:
     generator = np.random.default_rng(2)
@@ -108,7 +111,9 @@ def test_a_contender_says_how_it_was_trained(
 
 def test_ranks_variants_and_baselines(data: Data, describe: Callable[..., Contender], baselines: pd.DataFrame) -> None:
     contenders = [describe("far", error=0.5), describe("near", error=0.1), describe("twin", error=0.1)]
-    table, document, said = rank(baselines, data.samples, data.split_table, COMPARISON, 3, SAVED, {}, *contenders)
+    table, document, said = rank(
+        baselines, data.samples, data.split_table, COMPARISON, 3, SAVED, {}, NO_REPORTS, *contenders
+    )
     assert table["model"].tolist()[:3] == ["near", "twin", "far"]
     assert set(table["model"][3:]) == set(baselines.columns[2:])
     assert table["smape"].is_monotonic_increasing
@@ -133,7 +138,7 @@ def test_the_table_is_100_columns_wide_and_the_last_that_is_printed(
 ) -> None:
     one = replace(describe("hierarchical"), parameters=13_464_070, epochs=120, best_epoch=105, seconds_per_epoch=12.34)
     contenders = [one, describe("far", error=0.5)]
-    table, _, _ = rank(baselines, data.samples, data.split_table, COMPARISON, 3, SAVED, {}, *contenders)
+    table, _, _ = rank(baselines, data.samples, data.split_table, COMPARISON, 3, SAVED, {}, NO_REPORTS, *contenders)
     console = Console(width=100)
     with console.capture() as captured:
         console.print(leaderboard_table(table))
@@ -174,7 +179,7 @@ def test_refuses_all_that_is_stale_at_once_and_says_what_to_run(
         describe("repriced", results=data.results(0.1).assign(price=1.0)),
     ]
     with pytest.raises(ComparisonError) as caught:
-        rank(baselines.iloc[::-1], data.samples, data.split_table, COMPARISON, 3, SAVED, {}, *contenders)
+        rank(baselines.iloc[::-1], data.samples, data.split_table, COMPARISON, 3, SAVED, {}, NO_REPORTS, *contenders)
     message = str(caught.value)
     assert message.startswith("4 file(s)")
     assert "fine." not in message
@@ -216,7 +221,7 @@ def test_each_variant_is_held_against_a_ridge_of_its_own_sources(
     np.testing.assert_allclose(baselines[ridge], alone["ridge"], rtol=1e-5)
     assert not np.allclose(baselines["ridge"], alone["ridge"])
     contenders = [replace(describe(name, error=0.3), sources=sources) for name, sources in variants.items()]
-    table, _, _ = rank(baselines, data.samples, data.split_table, COMPARISON, 3, SAVED, {}, *contenders)
+    table, _, _ = rank(baselines, data.samples, data.split_table, COMPARISON, 3, SAVED, {}, NO_REPORTS, *contenders)
     found = table.set_index("model")
     assert found.loc[[*variants, ridge, "ridge", "median"], "sources"].tolist() == [
         "picture, words",
@@ -235,4 +240,14 @@ def test_each_variant_is_held_against_a_ridge_of_its_own_sources(
         ComparisonError,
         match="baseline_results: without ridge of few's sources; run: kedro run --pipelines compare --nodes",
     ):
-        rank(baselines.drop(columns=ridge), data.samples, data.split_table, COMPARISON, 3, SAVED, {}, *contenders)
+        rank(
+            baselines.drop(columns=ridge),
+            data.samples,
+            data.split_table,
+            COMPARISON,
+            3,
+            SAVED,
+            {},
+            NO_REPORTS,
+            *contenders,
+        )

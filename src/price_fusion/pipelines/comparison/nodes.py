@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from price_fusion.data.ids import are_among
@@ -12,6 +13,7 @@ from price_fusion.lazy import pd
 from price_fusion.metrics.price_groups import PriceGroups
 from price_fusion.models.checkpoint import Checkpoint
 from price_fusion.parameters import ComparisonParameters, VariantParameters
+from price_fusion.pipelines.reporting.further import importances_found
 from price_fusion.selection.comparison import Contender, compare, contender, leaderboard_document, on_common_rows
 from price_fusion.selection.own_ridges import RIDGE, ridges_of
 from price_fusion.selection.verdict import is_of_split, verdict
@@ -96,7 +98,8 @@ def rank(
     seed: int,
     price_groups: dict[str, Any],
     curve: dict[str, Any],
-    *contenders_and_ablations: Contender | pd.DataFrame | None,
+    folder: Path,
+    *contenders: Contender,
 ) -> tuple[pd.DataFrame, dict[str, Any], list[str]]:
     """The leaderboard as a table, as a document, and what it says to do.
 
@@ -108,12 +111,11 @@ def rank(
         seed: of the bootstrap.
         price_groups: with the currency.
         curve: as ``measure_learning_curve`` gives it.
-        contenders_and_ablations: the variants, and for each its ``retraining_importance`` or None.
+        folder: of reports, where ablations of the variants may be.
+        contenders: the variants.
     """
     from price_fusion.report.who_predicts import sample_in_words
 
-    contenders = [one for one in contenders_and_ablations if isinstance(one, Contender)]
-    tried = [one for one in contenders_and_ablations if isinstance(one, pd.DataFrame)]
     resamples = comparison.resamples
     leaderboard = compare(
         contenders,
@@ -129,7 +131,8 @@ def rank(
     document = leaderboard_document(leaderboard, rows["group_key"].nunique(), resamples)
     document["rows_in_memory"], document["labelled_rows"] = len(samples), rows_of_whole(samples)
     sampled = sample_in_words(len(samples), rows_of_whole(samples))
-    ablations = {str(one["variant"].iloc[0]): one for one in tried if is_of_split(one, split_table)}
+    tried = {one.name: importances_found(folder, one.name)["left out"] for one in contenders}
+    ablations = {name: one for name, one in tried.items() if one is not None and is_of_split(one, split_table)}
     histories = {one.name: one.history for one in contenders}
     said = [*verdict(leaderboard, histories, ablations, curve), *filter(None, [sampled])]
     return leaderboard, document | {"verdict": said}, said

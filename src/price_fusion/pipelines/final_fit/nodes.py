@@ -34,7 +34,7 @@ def fit_final_ensemble(
     samples: pd.DataFrame,
     split_table: pd.DataFrame,
     comparison: ComparisonParameters,
-    *members_and_tables: Path | VariantParameters | EmbeddingTable,
+    *members_and_tables: Any,  # Kedro warns of parameters among unions
 ) -> Any:
     """Repeat the training of an ensemble's models on all labelled rows; its weights and intervals stay.
 
