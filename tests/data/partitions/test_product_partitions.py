@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from price_fusion.compute import executor_of
-from price_fusion.data.columns import column_matrix
+from price_fusion.data.columns import column_matrix, completed
 from price_fusion.data.groups.keys import group_keys
 from price_fusion.data.order import canonical_order, partitions_of
 from price_fusion.data.partitions import product_partitions as products
@@ -23,6 +23,7 @@ from price_fusion.data.partitions.partition_groups import find_groups
 from price_fusion.data.partitions.product_files import ProductFiles
 from price_fusion.data.partitions.scatter import frame_of
 from price_fusion.data.products import read_products
+from price_fusion.data.readers.column_names import ColumnNames
 from price_fusion.data.readers.layout import Layout
 from price_fusion.data.roles import roles_of_split
 from price_fusion.data.splits import split_samples
@@ -37,10 +38,12 @@ PARTITIONS = 4
 NOTHING_REFUSED = SplittingParameters.model_construct(proportions="1/0/0")  # for files of a few products
 
 
-def plan_of(folder, path, *, labelled=True, layout=None, splitting=NOTHING_REFUSED, tuned_on=None, seed=1, **compute):
+def plan_of(
+    folder, path, *, labelled=True, layout=None, names=None, splitting=NOTHING_REFUSED, tuned_on=None, seed=1, **compute
+):
     parameters = ComputeParameters(**{"partitions": PARTITIONS, "memory_gb": 0.5, **compute})
     return products.product_plan(
-        ProductFiles(str(path), labelled, layout or Layout()),
+        ProductFiles(str(path), labelled, layout or Layout(), names=names or ColumnNames()),
         compute=parameters,
         spill=folder / "spill",
         splitting=splitting if labelled else None,
@@ -515,3 +518,13 @@ def test_too_little_memory(tmp_path):
     with pytest.raises(ComputeError, match=r"compute\.memory_gb"), duckdb_errors("train.csv", workspace.folder):
         workspace.run("SELECT list(range) FROM range(10_000_000)")
     workspace.close()
+
+
+def test_messages_have_the_names_of_the_shop(refusal, file, tmp_path):
+    names = ColumnNames("sku", "price_eur", ("title",), None)
+    assert "(sku B-2): price_eur is '$2'" in refusal(file("sku,title,price_eur\nA-1,x,1\nB-2,y,$2\n"), names=names)
+    assert "did you mean 'titel' for 'title'?" in refusal(file("sku,titel,price_eur\nA-1,x,1\n"), names=names)
+    written = write(tmp_path, file("sku,title,price_eur\nA-1,x,1\n"), names=names, partitions=1)
+    declared = ColumnSourceParameters(kind="columns", group="facts", numeric=("titles",))
+    with pytest.raises(DataError, match=r"\(did you mean 'title' for 'titles'\?\); found sku"):
+        completed(frame_of(written, 0), declared, "train_products")
