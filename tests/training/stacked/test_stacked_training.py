@@ -21,7 +21,8 @@ from price_fusion.parameters import ColumnSourceParameters, LossName, Source, So
 from price_fusion.training.loader.training_data import TrainingData
 from price_fusion.training.run_folder import RunFolder
 from price_fusion.training.stacked.members import Member
-from price_fusion.training.stacked.stacked_training import StackedTrainer, train_stacked, with_torch_dropout
+from price_fusion.training.stacked.stacked_model import with_torch_dropout
+from price_fusion.training.stacked.stacked_training import StackedTrainer, train_stacked
 from price_fusion.training.trainer import train_variant
 from price_fusion.training.training_run import Trained
 

@@ -8,34 +8,30 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from time import perf_counter
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call, vmap
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch import Tensor
+from torch.func import vmap
 from torch.nn.utils.rnn import pad_sequence
 
 from price_fusion.errors import TrainingError
 from price_fusion.metrics.price_metrics import price_metrics
-from price_fusion.models.build import PriceModel
 from price_fusion.models.checkpoint import Checkpoint, TrainingRecord
 from price_fusion.models.counts import parameter_counts
-from price_fusion.models.device import autocast, uses_bf16
-from price_fusion.models.layers.branches import SourceBatch
-from price_fusion.models.layers.dropout import Dropout
+from price_fusion.models.device import uses_bf16
 from price_fusion.models.losses import LOSSES, Loss
 from price_fusion.models.scoring import to_prices
 from price_fusion.parameters import VariantParameters
 from price_fusion.training.auto import resolved
 from price_fusion.training.loader.training_data import TrainingData
 from price_fusion.training.stacked.members import Member, MemberRun, check_members, fresh_model
+from price_fusion.training.stacked.stacked_model import StackedModel
 from price_fusion.training.stacked.stacked_weights import StackedWeights
 from price_fusion.training.step.captured import StepRunner
 from price_fusion.training.step.schedules import Schedule, plateau_epochs
-from price_fusion.training.step.source_dropout import hide_sources
 from price_fusion.training.training_run import Trained, check_judged, check_selection, checkpoint_header
 
 logger = logging.getLogger(__name__)
@@ -96,13 +92,12 @@ class StackedTrainer:
         check_selection(name, options, min(len(member.validation) for member in members))
         self.data = data
         self.device = data.device
-        self.bf16 = uses_bf16(options.precision, self.device)
         members = [
             replace(member, train=member.train.to(self.device), validation=member.validation.to(self.device))
             for member in members
         ]
         models = [fresh_model(parameters, data, member).to(self.device) for member in members]
-        self.template = with_torch_dropout(models[0])
+        self.model = StackedModel(models[0], data.features, bf16=uses_bf16(options.precision, self.device))
         self.counts = parameter_counts(models[0])
         self.weights = StackedWeights(models, options)
         steps_per_epoch = math.ceil(self.rows / options.batch_size)
@@ -158,7 +153,7 @@ class StackedTrainer:
 
     def _train_epoch(self, epoch: int) -> list[float]:
         """One pass over each member's train rows in its order; mean losses. Only its end waits for the device."""
-        self.template.train()
+        self.model.template.train()
         self._loss_sums.zero_()
         loss = LOSSES[self.options.loss_at(epoch)]
         order = torch.stack([run.order(self.rows) for run in self.active], dim=1)
@@ -173,7 +168,9 @@ class StackedTrainer:
     def _step(self, loss: Loss, rows: Tensor) -> None:
         """Train each member on its rows of a batch, (B, M)."""
         index = rows.T
-        log_prices = self._log_prices(self.weights.parameters, index, self.options.source_dropout)
+        log_prices = self.model.log_prices(
+            self.weights.parameters, self.weights.buffers, index, self.options.source_dropout
+        )
         losses = vmap(loss)(log_prices, self.data.prices[index])
         self.weights.step(losses)
         self._loss_sums.add_(losses.detach(), alpha=len(rows))
@@ -186,12 +183,14 @@ class StackedTrainer:
     @torch.no_grad()
     def _validate(self, epoch: int) -> list[dict[str, float]]:
         """Metrics of each active member on its validation rows."""
-        self.template.eval()
+        self.model.template.eval()
         parameters = self.weights.by_name(self.weights.judged)
         rows = [run.member.validation for run in self.active]
         index = pad_sequence(rows, batch_first=True)  # the first product stands in where rows are fewer
         blocks = torch.split(index, max(1, BLOCK_PRODUCTS // len(rows)), dim=1)
-        log_prices = torch.cat([self._log_prices(parameters, block) for block in blocks], dim=1).cpu()
+        log_prices = torch.cat(
+            [self.model.log_prices(parameters, self.weights.buffers, block) for block in blocks], dim=1
+        ).cpu()
         check_judged(self.name, self.options, log_prices, epoch)
         prices = self.data.prices[index].cpu()
         metrics = []
@@ -200,26 +199,6 @@ class StackedTrainer:
             guessed = to_prices(predicted[:count], run.price_scale)
             metrics.append(price_metrics(guessed, true[:count].numpy() * self.data.unit))
         return metrics
-
-    def _log_prices(self, parameters: Mapping[str, Tensor], index: Tensor, source_dropout: float = 0.0) -> Tensor:
-        """Log prices of the products at ``index``, (M, B), each row by the member with these weights (M, ...)."""
-        flat = hide_sources(self.data.features.batch(index.flatten()), source_dropout)
-        batch = {
-            name: SourceBatch(*(values.reshape(*index.shape, *values.shape[1:]) for values in source))
-            for name, source in flat.items()
-        }
-        # Of the kernels of attention, only plain products are batched over members everywhere.
-        with autocast(self.device, self.bf16), sdpa_kernel(SDPBackend.MATH):
-            log_prices: Tensor = vmap(self._member_log_prices, randomness="different")(
-                parameters, self.weights.buffers, batch
-            )
-        return log_prices
-
-    def _member_log_prices(
-        self, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], batch: Mapping[str, SourceBatch]
-    ) -> Tensor:
-        log_prices: Tensor = functional_call(self.template, (dict(parameters), dict(buffers)), (batch,))
-        return log_prices
 
     def _check_losses(self, losses: Sequence[float], epoch: int) -> None:
         for loss, run in zip(losses, self.active, strict=True):
@@ -273,12 +252,3 @@ class StackedTrainer:
 def _fewest_rows(members: Sequence[Member]) -> int:
     """Train rows of the member that has the fewest."""
     return min(len(member.train) for member in members)
-
-
-def with_torch_dropout(model: PriceModel) -> PriceModel:
-    """The model, with torch's own dropout in place of ours, whose draws in place vmap cannot tell apart by member."""
-    for module in list(model.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, Dropout):
-                setattr(module, name, nn.Dropout(child.probability))
-    return model
