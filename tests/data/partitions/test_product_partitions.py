@@ -15,13 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from price_fusion.compute import executor_of
-from price_fusion.data.columns import column_matrix, completed
+from price_fusion.data.columns import column_matrix
 from price_fusion.data.groups.keys import group_keys
 from price_fusion.data.order import canonical_order, partitions_of
 from price_fusion.data.partitions import product_partitions as products
 from price_fusion.data.partitions.partition_groups import find_groups
 from price_fusion.data.partitions.product_files import ProductFiles
-from price_fusion.data.partitions.scatter import frame_of
+from price_fusion.data.partitions.scatter import draft_column_partitions, frame_of
 from price_fusion.data.products import read_products
 from price_fusion.data.readers.column_names import ColumnNames
 from price_fusion.data.readers.layout import Layout
@@ -526,5 +526,5 @@ def test_messages_have_the_names_of_the_shop(refusal, file, tmp_path):
     assert "did you mean 'titel' for 'title'?" in refusal(file("sku,titel,price_eur\nA-1,x,1\n"), names=names)
     written = write(tmp_path, file("sku,title,price_eur\nA-1,x,1\n"), names=names, partitions=1)
     declared = ColumnSourceParameters(kind="columns", group="facts", numeric=("titles",))
-    with pytest.raises(DataError, match=r"\(did you mean 'title' for 'titles'\?\); found sku"):
-        completed(frame_of(written, 0), declared, "train_products")
+    with pytest.raises(DataError, match=r"\(did you mean 'title' for 'titles'\?\); found sku, title, price_eur\."):
+        draft_column_partitions(written, declared, "train_products", compute=ComputeParameters(workers=1, partitions=1))

@@ -28,6 +28,8 @@ from price_fusion.storage.store import Store
 from price_fusion.storage.workspace import Workspace, file_list, quoted
 
 PARQUET = (".parquet", ".pq")
+RESERVED = ("row", "group_key", "split", "fold", "half", "tuned_on")
+"""Columns of products in partitions; the first two of those to be predicted."""
 _GZIP = b"\x1f\x8b"
 _BLANKS = (
     "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
@@ -193,7 +195,7 @@ def _parquet(files: ProductFiles, paths: list[str], workspace: Workspace) -> Pro
 
 def _read(files: ProductFiles, header: Sequence[str]) -> list[str]:
     """Names of the columns that are read: the needed ones, then the others."""
-    reserved = ("row", "group_key", *(("split", "fold", "half", "tuned_on") if files.labelled else ()))
+    reserved = RESERVED if files.labelled else RESERVED[:2]
     taken = [name for name in header if name in reserved]
     if taken:
         raise DataError(

@@ -25,6 +25,7 @@ from price_fusion.data.columns import NUMBER_FORMAT, column_matrix, completed
 from price_fusion.data.ids import ids_of
 from price_fusion.data.order import partitions_of
 from price_fusion.data.partitions.parquet_embeddings import ParquetEmbeddings
+from price_fusion.data.partitions.product_files import RESERVED
 from price_fusion.data.partitions.table_partitions import IDS, TablePartitions, rows_as_arrow, table_metadata
 from price_fusion.data.readers.column_names import CALLED
 from price_fusion.data.readers.raw import RawEmbeddings
@@ -159,7 +160,7 @@ def _blocks(raw: RawEmbeddings, memory_bytes: int) -> list[slice]:
 def _columns_of_partition(
     products: Partitions, declaration: ColumnSourceParameters, origin: str, partition: int
 ) -> tuple[Tables, Summary]:
-    frame = frame_of(products, partition, _read_columns(declaration))
+    frame = _products_of(products, declaration, partition)
     matrix = column_matrix(frame, declaration, origin)
     return {partition: rows_as_arrow(ids_of(frame[IDS]), np.empty((len(frame), 0), np.float32), matrix)}, {
         "rows": len(frame)
@@ -196,13 +197,18 @@ def _completed(
 def _categories_of_partition(
     products: Partitions, declaration: ColumnSourceParameters, origin: str, partition: int
 ) -> dict[str, Any]:
-    frame = frame_of(products, partition, _read_columns(declaration))
+    frame = _products_of(products, declaration, partition)
     return completed(frame, declaration, origin).model_dump()
 
 
-def _read_columns(declaration: ColumnSourceParameters) -> list[str]:
+def _products_of(products: Partitions, declaration: ColumnSourceParameters, partition: int) -> pd.DataFrame:
+    """The columns that a declaration reads; all of the products' where one is missing, for the message."""
     text = ["catalog_content"] if declaration.parse else []
-    return [IDS, *text, *(name for name in declaration.own_columns if name not in text)]
+    wanted = [IDS, *text, *(name for name in declaration.own_columns if name not in text)]
+    frame = frame_of(products, partition, wanted)
+    if set(wanted) <= set(frame):
+        return frame
+    return frame_of(products, partition).drop(columns=list(RESERVED), errors="ignore")
 
 
 def _named(plan: PartitionPlan, source: str) -> PartitionPlan:
