@@ -126,8 +126,16 @@ def test_npy_truncated_anywhere(folder):
         whole = (folder / name).read_bytes()
         for length in range(len(whole)):
             (folder / name).write_bytes(whole[:length])
-            assert name in refusal_of_any(folder)
+            assert refusal_of_any(folder).startswith(str(folder / name) if name.startswith("sample") else str(folder))
         (folder / name).write_bytes(whole)
+
+
+def test_ids_of_another_format_are_not_taken_for_absent(folder):
+    (folder / "sample_ids.npy").rename(folder / "sample_ids.pkl")
+    (folder / "sample_ids.pkl").write_bytes(pickle.dumps(["a", "b", "c"]))
+    assert "sample_ids.pkl: found a pickle, expected" in refusal_of_any(folder)
+    (folder / "sample_ids.pkl").rename(folder / "sample_ids.npy.sha256")
+    assert "found vectors without ids" in refusal_of_any(folder)
 
 
 def refusal_of_any(folder):

@@ -30,6 +30,8 @@ _OBJECTS = re.compile(rb"""\x93NUMPY(?s:.){2,6}\{'descr': '\|O'""")
 """The header of an array of Python objects."""
 _IDS = re.compile(rf"(.*[._ -])?({'|'.join(ID_NAMES)})")
 """Names, without what follows the dot, of files with ids: ``ids``, ``image_sample_ids``, ``train_ids``."""
+_CHECKSUMS = (".md5", ".sha1", ".sha256", ".sha512")
+"""Endings of what may lie beside a file of ids, and holds none."""
 
 
 def locate_npy(path: Path, asked: Asked) -> Located:
@@ -50,7 +52,9 @@ def locate_npy(path: Path, asked: Asked) -> Located:
         if not (folder / asked.ids).is_file():
             raise absent(folder, "file", asked.ids, _names(folder))
         return Located("npy", [vectors], [folder / asked.ids])
-    found = [one for one in _files(folder) if one != vectors and _may_hold_ids(one)]
+    named = [one for one in _files(folder) if one != vectors and _is_named_as_ids(one)]
+    # One whose format cannot be told, or will not do, is refused by name: taken for absent, rows would go to wrong products.
+    found = [one for one in named if _can_be_read(one)] or [one for one in named if one.suffix not in _CHECKSUMS]
     usual = [one for name in ID_NAMES for one in found if one.name.partition(".")[0] == name] if path.is_dir() else []
     if len(found) > 1 and len(usual) != 1:
         raise DataError(
@@ -111,16 +115,18 @@ def _vectors(folder: Path, asked: Asked) -> Path:
         refuse_broken_link(folder / f"{name}.npy")
         if (folder / f"{name}.npy").is_file():
             return folder / f"{name}.npy"
-    arrays = [one for one in _files(folder) if one.suffix == ".npy" and not _may_hold_ids(one)]
+    arrays = [one for one in _files(folder) if one.suffix == ".npy" and not _is_named_as_ids(one)]
     arrays = [one for one in arrays if one.name != asked.ids]
     if len(arrays) != 1:
         raise absent(folder, "file", f"{VECTOR_NAMES[0]}.npy", _names(folder))
     return arrays[0]
 
 
-def _may_hold_ids(path: Path) -> bool:
-    if not _IDS.fullmatch(path.name.partition(".")[0].lower()):
-        return False
+def _is_named_as_ids(path: Path) -> bool:
+    return _IDS.fullmatch(path.name.partition(".")[0].lower()) is not None
+
+
+def _can_be_read(path: Path) -> bool:
     kind = kind_of_file(path)
     return kind is not None and kind.name in KINDS_OF_IDS
 
