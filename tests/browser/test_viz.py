@@ -66,7 +66,7 @@ def test_variants_collapse_and_layers_are_shown(site: Site, open_page: OpenPage)
         assert {"moe", "two_branch", "leaderboard"} <= names
         assert "moe.train" not in names
         layers = [layer.strip() for layer in page.locator(".pipeline-layer-name").all_text_contents()]
-        assert layers == ["raw", "primary", "model_input", "models", "reporting"]
+        assert layers == ["raw", "primary", "model_input", "reporting"]  # models are in the boxes of their variants
 
 
 def test_tables_metrics_and_figures_are_previewed(site: Site, open_page: OpenPage) -> None:

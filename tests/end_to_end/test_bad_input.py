@@ -171,7 +171,7 @@ def test_evaluation_without_a_checkpoint_says_to_train(
     project = copy_of(sample_project)
     project.kedro("run", "--pipelines", "split")
     result = project.kedro("run", "--pipelines", "evaluate_moe", fails=True)
-    assert "kedro run --pipelines train_<variant>" in result.stderr
+    assert "kedro run --pipelines train_moe" in result.stderr
 
 
 def test_a_wild_learning_rate_is_named(sample_project: Project, copy_of: Callable[[Project], Project]) -> None:

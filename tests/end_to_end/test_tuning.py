@@ -60,7 +60,7 @@ def test_what_tuning_finds_is_a_configuration_that_runs(
     written = CONFIGURATION | {"two_branch": {"sources": ["qwen_text", "quantity"], "model": {"branch": {"width": 32}}}}
     (small / "parameters.yml").write_text(yaml.safe_dump(written))
     copy, run = (shlex.split(line) for line in advice[1:3])
-    assert (copy[0], run) == ("cp", ["kedro", "run", "--pipelines", "two_branch", "--env", "small"])
+    assert (copy[0], run) == ("cp", ["kedro", "run", "--env", "small", "--pipelines", "two_branch"])
     shutil.copy(project.path / copy[1], project.path / copy[2])
     project.kedro(*run[1:], "--from-nodes", "two_branch.train", "--to-nodes", "two_branch.train")
     history = json.loads((models / "training_history.json").read_text())

@@ -53,6 +53,7 @@ from price_fusion.metrics.intervals import interval_columns
 from price_fusion.parameters import ProjectParameters, VariantParameters, parse_project_parameters
 from price_fusion.pipeline_registry import build_pipelines
 from price_fusion.runs.journal import JOURNAL, Journal
+from price_fusion.runs.project_facts import ProjectFacts
 from price_fusion.settings import CONFIG_LOADER_ARGS
 
 from .random_parameters import EXTRAS, Spoilt, projects, spoilt_projects
@@ -158,6 +159,8 @@ def run(example: Example, folder: Path) -> tuple[ProjectParameters, CatalogProto
     context = _Context(folder, config, "base", "price_fusion", manager)
     context.pipelines = {"run": pipeline}
     catalog = context.catalog
+    for name, path in ProjectFacts(folder, folder / "data", example.raw, parameters).folders.items():
+        catalog[name] = path
     catalog[JOURNAL] = Journal(folder / "nodes.jsonl")
     about: Raw = {"run_params": {"project_path": str(folder)}, "pipeline": pipeline, "catalog": catalog}
     manager.hook.before_pipeline_run(**about)
