@@ -120,6 +120,8 @@ def test_what_is_written_is_yaml_that_says_what_was_found(tmp_path: Path) -> Non
     assert entry["filepath"] == "${globals:raw}/all \\${y}.csv"
     assert (entry["rows"], entry["decimal"]) == ("labelled", ",")
     assert files["parameters.yml"]["currency"] == "CHF"
+    members = ["two_branch", "kernel_ridge", "neighbours"]
+    assert files["parameters.yml"]["ensemble"] == {"presets": {"quick": {"members": members, "seeds": 1, "refits": 5}}}
     sources = files["parameters.yml"]["sources"]
     assert isinstance(sources, dict)
     assert sources["attributes"]["categorical"] == ["kind: of, it"]
