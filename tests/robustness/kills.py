@@ -22,7 +22,10 @@ from .killing import AIMS, SETTINGS, Kill, Ordeal, train, train_under_fire
 
 EPOCHS = 80
 """So many that a training takes several kills."""
-TABLES = (("--pipelines", "fabricate", "--params", SAMPLE), ("--pipelines", "split"))
+TABLES = (
+    ("--pipelines", "fabricate", "--params", SAMPLE),
+    ("--pipelines", "train_moe", "--to-nodes", "ingestion.choose_moe_train"),
+)
 
 
 def main() -> None:
