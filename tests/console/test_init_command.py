@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -58,3 +63,19 @@ def test_without_a_terminal_the_options_are_named(folder: Path) -> None:
         UsageError, match=r"price: not sure .*candidates: shop_price, web_price\). Say it \(--price \.\.\.\)"
     ):
         proposal_for(folder, {}, init_command._asker(yes=False))
+
+
+def test_ctrl_c_ends_it_as_soon_as_the_prompt_is_there() -> None:
+    asks = (
+        "from price_fusion.console.init_command import _asker; from price_fusion.onboarding.column_roles import Guess; "
+        "_asker(yes=False)('price', Guess('cost', 'a guess', sure=False), ['cost'])"
+    )
+    terminal, end = pty.openpty()
+    with subprocess.Popen([sys.executable, "-c", asks], stdin=end, stdout=end, stderr=end) as process:
+        shown = b""
+        while b"Which column has the prices? [cost]: " not in shown:
+            shown += os.read(terminal, 1000)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == -signal.SIGINT
+    os.close(terminal)
+    os.close(end)

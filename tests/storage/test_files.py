@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from price_fusion.errors import StorageError
-from price_fusion.storage.files import remove_leftovers, sha256, whole_file, write_whole
+from price_fusion.storage.files import remove_leftovers, remove_partials_of_the_dead, sha256, whole_file, write_whole
 
 
 def test_takes_its_name_only_when_it_is_done(tmp_path: Path) -> None:
@@ -107,3 +108,17 @@ def test_leftovers_behind_links_are_found_once(tmp_path: Path) -> None:
     (disk / "back").symlink_to(data)  # a circle
     assert [path.name for path in remove_leftovers(data)] == [".a.bin.42.partial", ".table.41.replaced"]
     assert sorted(path.name for path in disk.iterdir()) == ["back", "table"]
+
+
+def test_partials_of_dead_processes_alone_are_removed_where_others_may_write(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for process in (dead.pid, 10**30, os.getpid()):
+        folder = tmp_path / f".shop.{process}.partial"
+        folder.mkdir()
+        (folder / "globals.yml").touch()
+    kept = [f".shop.{os.getpid()}.partial", ".shop.partial", "shop"]
+    (tmp_path / ".shop.partial").touch()
+    (tmp_path / "shop").mkdir()
+    remove_partials_of_the_dead(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import click
 from kedro.framework.project import settings
 
+from price_fusion.compute.interruption import Interruption, say
 from price_fusion.console.commands import with_environment
 from price_fusion.console.run_command import run_command
 from price_fusion.data.readers.names import nearest
@@ -51,7 +55,11 @@ def init_command() -> click.Command:
     @click.option("--yes", is_flag=True, help="No questions: take the best guess.")
     def init(folder: Path, env: str, *, yes: bool, **said: str | None) -> None:
         """Look at FOLDER (product tables, embeddings), say what is guessed, write conf/NAME and ingest the data."""
-        make_environment(folder, env, {name: value for name, value in said.items() if value}, _asker(yes=yes))
+        try:
+            make_environment(folder, env, {name: value for name, value in said.items() if value}, _asker(yes=yes))
+        except KeyboardInterrupt:
+            say(f"SIGINT: stopped; conf/{env} is written whole, or not at all.")
+            raise Interruption(signal.SIGINT) from None
 
     for name, text in _OPTIONS.items():
         init.params.append(click.Option([f"--{name}"], help=text))
@@ -139,9 +147,27 @@ def _asker(*, yes: bool) -> Ask:
             )
         if guess.others:
             click.echo(f"Candidates: {', '.join([str(guess.value), *guess.others])}")
-        return str(click.prompt(_ASKED[what], default=guess.value, value_proc=partial(_chosen, what, choices)))
+        with _ended_by_ctrl_c():
+            return str(click.prompt(_ASKED[what], default=guess.value, value_proc=partial(_chosen, what, choices)))
 
     return ask
+
+
+@contextmanager
+def _ended_by_ctrl_c() -> Iterator[None]:
+    """While this is open, SIGINT ends the process as it ends any other: nothing is written yet.
+
+    Python's own handler only notes it for later. Where it comes after the prompt is shown and before the system waits for a
+    line, "later" is when that line is there, and Ctrl-C would seem to do nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _is_terminal() -> bool:

@@ -14,7 +14,7 @@ from price_fusion.onboarding.column_values import NumberLayout
 from price_fusion.onboarding.found_embeddings import FoundEmbeddings
 from price_fusion.onboarding.found_tables import FoundTable
 from price_fusion.onboarding.proposal import ATTRIBUTES, Proposal
-from price_fusion.storage.files import whole_folder
+from price_fusion.storage.files import remove_partials_of_the_dead, whole_folder
 
 
 def files_of(proposal: Proposal, env: str, raw: str) -> dict[str, str]:
@@ -40,6 +40,7 @@ def write_conf(folder: Path, files: Mapping[str, str]) -> None:
         StorageError: if one cannot be written.
     """
     refuse_taken(folder)
+    remove_partials_of_the_dead(folder.parent)
     with whole_folder(folder) as temporary:
         for name, text in files.items():
             (temporary / name).write_text(text, encoding="utf-8", newline="\n")

@@ -19,7 +19,7 @@ from price_fusion.errors import PriceFusionError, StorageError
 from price_fusion.storage.disks import sync
 from price_fusion.storage.obstacles import obstacle
 
-_LEFTOVER = re.compile(r"\.(?P<name>.+)\.\d+\.(?P<kind>partial|replaced)")
+_LEFTOVER = re.compile(r"\.(?P<name>.+)\.(?P<process>\d+)\.(?P<kind>partial|replaced)")
 _ADVICE = {
     errno.ENOSPC: "Free some space",
     errno.EDQUOT: "Free some space, or ask for a larger quota",
@@ -111,6 +111,25 @@ def remove_leftovers(root: Path) -> list[Path]:
         else:
             _discard(path)
     return found
+
+
+def remove_partials_of_the_dead(folder: Path) -> None:
+    """Remove what dead processes were writing in a folder, not below it; others may be writing there now."""
+    for path in folder.glob(".*.partial"):
+        match = _LEFTOVER.fullmatch(path.name)
+        if match is not None and not is_alive(int(match["process"])):
+            _discard(path)
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process of this machine has that id."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def _leftovers_below(root: Path) -> Iterator[Path]:

@@ -31,6 +31,7 @@ from price_fusion.data.readers.pickles import child
 from price_fusion.data.readers.pickles.child import Request
 from price_fusion.data.readers.rows import Asked, FoundRows
 from price_fusion.errors import AlignmentError, DataError, ParameterError, StorageError, UnsafePickleError
+from price_fusion.storage.files import is_alive
 
 _GIB = 2**30
 _LEAST_GIB = 0.5
@@ -216,7 +217,7 @@ def _environment() -> dict[str, str]:
 
 def _remove_if_stale(folder: Path) -> None:
     owner = folder.name.split(".")[1]
-    if not owner.isdecimal() or _alive(int(owner)):
+    if not owner.isdecimal() or is_alive(int(owner)):
         return
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -231,16 +232,6 @@ def _remove_if_stale(folder: Path) -> None:
         return
     finally:
         os.close(descriptor)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _outcome(path: Path | str, folder: Path) -> dict[str, Any]:
