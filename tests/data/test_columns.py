@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from price_fusion.data import columns as columns_module
 from price_fusion.data.columns import codes, column_matrix, completed, draft_columns, translated
 from price_fusion.data.quantity import CATEGORICAL, NUMERIC, quantity_columns
+from price_fusion.data.readers.column_names import ColumnNames, joined
 from price_fusion.data.table import EmbeddingTable, write_table
 from price_fusion.errors import DataError
 from price_fusion.parameters import ColumnSourceParameters
@@ -79,7 +81,9 @@ def test_columns_that_are_not_there_are_named_with_those_that_are() -> None:
     message = str(caught.value)
     assert "lacks the column(s) size, brands that a source reads (did you mean 'brand' for 'brands'?)" in message
     assert "found sample_id, weight, brand" in message
-    with pytest.raises(DataError, match=r"test\.csv: lacks the column 'catalog_content', which a source parses"):
+    with pytest.raises(
+        DataError, match=r"test\.csv: lacks the column\(s\) catalog_content of the text that a source parses"
+    ):
         draft_columns(frame, declared(parse="quantity"), "test.csv")
 
 
@@ -146,6 +150,29 @@ def test_a_column_that_the_parsers_would_hide_is_refused(own: dict[str, list[str
         draft_columns(frame, declared(parse="quantity", **own), "train.csv")
 
 
+@pytest.mark.parametrize("template", [None, "{title} -- {about}"])
+def test_a_declaration_says_which_columns_of_the_shop_it_reads_and_reads_them(template: str | None) -> None:
+    own = products(title=["Tea 250 g", "nan", "Oil 2 l"], about=["Black.", "", "-"], stars=["1", "2", "3"])
+    names = ColumnNames("sku", "cost", ("title", "about"), None, template)
+    inside = pd.DataFrame({"sample_id": own["sample_id"], "stars": own["stars"]})
+    inside["catalog_content"] = joined({name: own[name] for name in names.text}, template)
+    inside.attrs |= names.attributes
+    whole = completed(inside, declared(parse="quantity", numeric=["stars"]), "train.csv")
+    assert whole.product_columns == ("title", "about", "stars")
+    assert ColumnSourceParameters.model_validate(json.loads(whole.model_dump_json())) == whole
+    expected = column_matrix(inside, whole, "train.csv")
+    np.testing.assert_array_equal(np.isnan(expected[:, NUMERIC.index("amount")]), [False, True, False])
+    np.testing.assert_array_equal(column_matrix(own, whole, "products"), expected)
+    with pytest.raises(DataError, match=r"products: lacks the column\(s\) about .*'About' for 'about'"):
+        column_matrix(own.rename(columns={"about": "About"}), whole, "products")
+
+
+def test_text_of_the_usual_name_leaves_no_trace_in_a_declaration() -> None:
+    whole = completed(products(catalog_content=["Tea, 250 g"]), declared(parse="quantity"), "train.csv")
+    assert whole.product_columns == ("catalog_content",)
+    assert not {"text_columns", "text_template"} & set(whole.model_dump())
+
+
 def test_rows_of_the_parser_are_those_of_the_products_whatever_their_index() -> None:
     frame = products(catalog_content=TEXTS, brand=["a", "b", "c"])
     declaration = declared(parse="quantity", categorical=["brand"])
@@ -157,7 +184,8 @@ def test_texts_without_quantities_are_warned_of_and_have_codes_of_unknown(caplog
     frame = products(catalog_content=["Item Name: Something nice", "Item Name: Another good thing"])
     with caplog.at_level(logging.WARNING):
         matrix = matrix_of(frame, declared(parse="quantity"))
-    assert "nothing but missing values in weight, volume, count" in caplog.text
+    assert "train.csv: no amount such as '250 g' in the title or first line of catalog_content" in caplog.text
+    assert "missing values" not in caplog.text
     assert (matrix[:, len(NUMERIC) :] == 0).all()
     assert np.isnan(matrix[:, : NUMERIC.index("amount") + 1]).all()
 

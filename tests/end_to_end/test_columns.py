@@ -139,7 +139,7 @@ def test_texts_that_state_no_quantity_are_warned_of_and_priced(project: Project)
     printed = project.kedro("run", "--pipelines", "two_branch", "--params", SHORT).stdout
     shown = " ".join(printed.split())
     for part in ("train", "test"):
-        assert f"{part}_products: nothing but missing values in weight, volume, count" in shown
+        assert f"{part}_products: no amount such as '250 g' in the title or first line of catalog_content" in shown
     header = read_header(project.path / "data/06_models/two_branch/checkpoint.safetensors")
     assert list(header.sources) == ["clip_image", "qwen_text", "quantity"]
     assert len(prices_of(project, "two_branch")) == 60

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from price_fusion.data.ids import ids_of
 from price_fusion.data.prices import parse_numbers
-from price_fusion.data.quantity import CATEGORICAL, NUMERIC, UNKNOWN, quantity_columns
-from price_fusion.data.readers.column_names import TEXT, columns_of_file
+from price_fusion.data.quantity import AMOUNT, CATEGORICAL, NUMERIC, UNKNOWN, quantity_columns
+from price_fusion.data.readers.column_names import CALLED, TEMPLATE, TEXT, columns_of_file, joined, names_of
 from price_fusion.data.readers.layout import Layout
 from price_fusion.data.readers.names import meant
 from price_fusion.data.readers.raw import RawEmbeddings
@@ -77,21 +77,22 @@ def completed(products: pd.DataFrame, declaration: ColumnSourceParameters, origi
                 f"{origin}: column {name!r} has {len(vocabulary[name]):,} categories, expected at most "
                 f"{MOST_CATEGORIES:,}. Take it out of 'categorical' (parameters.yml, sources), or group its values."
             )
-    return declaration.model_copy(
-        update={
-            "numeric": numeric,
-            "categorical": categorical,
-            "vocabulary": vocabulary,
-            "parsed_columns": (*parsed_numeric, *parsed_categorical),
-        }
-    )
+    found = {
+        "numeric": numeric,
+        "categorical": categorical,
+        "vocabulary": vocabulary,
+        "parsed_columns": (*parsed_numeric, *parsed_categorical),
+    }
+    if declaration.parse:
+        found |= {"text_columns": tuple(names_of(products, TEXT)), "text_template": products.attrs.get(TEMPLATE)}
+    return declaration.model_copy(update=found)
 
 
 def column_matrix(products: pd.DataFrame, declaration: ColumnSourceParameters, origin: str) -> Columns:
     """Numbers and codes of products, (N, K) float32, by a complete declaration.
 
     Args:
-        products: with the columns that the declaration reads.
+        products: a product table, or a frame with the columns of the shop's own files (``declaration.product_columns``).
         declaration: as ``completed`` gives it.
         origin: what the products are called in messages.
 
@@ -130,15 +131,30 @@ def _read(
     """The parser's columns, as arrays, beside the product table's own, row for row."""
     parsed: dict[str, NDArray[Any]] = {}
     if declaration.parse:
-        if TEXT not in products:
-            raise DataError(f"{origin}: lacks the column {TEXT!r}, which a source parses.")
-        # Iterating over Arrow strings would take a tenth of the time.
-        parsed = quantity_columns(products[TEXT].to_numpy(object))
+        parsed = quantity_columns(_texts(products, declaration, origin))
     wanted = [name for name in (*declaration.numeric, *declaration.categorical) if name not in parsed]
     missing = [name for name in wanted if name not in products]
     if missing:
         raise _lacking(missing, columns_of_file(products), origin)
     return parsed | {name: products[name] for name in wanted}
+
+
+def _texts(products: pd.DataFrame, declaration: ColumnSourceParameters, origin: str) -> Sequence[str] | NDArray[Any]:
+    """(N,) what a parser reads: the text of a product table, or that which the columns of a shop's file make."""
+    as_inside = (declaration.text_columns, declaration.text_template) == ((TEXT,), None)
+    is_product_table = as_inside or CALLED in products.attrs or TEMPLATE in products.attrs
+    needed = (TEXT,) if is_product_table else declaration.text_columns
+    if missing := [name for name in needed if name not in products]:
+        found = list(map(str, products.columns))
+        raise DataError(
+            f"{origin}: lacks the column(s) {', '.join(missing)} of the text that a source parses{meant(missing, found)}; "
+            f"found {', '.join(found) or 'none'}."
+        )
+    if is_product_table:  # its objects: iterating over Arrow strings would take ten times as long
+        return products[TEXT].to_numpy(object)
+    if not needed:
+        return [""] * len(products)
+    return joined({name: products[name].fillna("").astype(str).tolist() for name in needed}, declaration.text_template)
 
 
 def _lacking(missing: Sequence[str], found: Sequence[str], origin: str) -> DataError:
@@ -195,12 +211,23 @@ def _refuse_text(
 
 
 def _warn_of_useless(matrix: Columns, declaration: ColumnSourceParameters, origin: str) -> None:
-    """Say which columns can tell a model nothing."""
-    names = (*declaration.numeric, *declaration.categorical)
-    empty = [name for name, column in zip(names, matrix.T, strict=True) if np.isnan(column).all()]
+    """Say which of the shop's columns can tell a model nothing, and whether a parser found no amount in its texts.
+
+    Other columns of a parser are empty where texts are worded another way, and others say the same: nothing to do about it.
+    """
+    columns = dict(zip((*declaration.numeric, *declaration.categorical), matrix.T, strict=True))
+    if declaration.parse and np.isnan(columns[AMOUNT]).all():
+        texts = ", ".join(declaration.text_columns) or "no text"
+        logger.warning(
+            "%s: no amount such as '250 g' in the title or first line of %s; leave out the source that parses it",
+            origin,
+            texts,
+        )
+    own = {name: columns[name] for name in declaration.own_columns}
+    empty = [name for name, column in own.items() if np.isnan(column).all()]
     constant = [
         name
-        for name, column in zip(names, matrix.T, strict=True)
+        for name, column in own.items()
         if name not in empty and not np.isnan(column).any() and len(column) > 1 and np.ptp(column) == 0
     ]
     for what, found in (("nothing but missing values", empty), ("one and the same value everywhere", constant)):

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, PositiveInt, Tag, field_validator, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    Tag,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from price_fusion.parameters.base import Fraction, Parameters
+
+TEXT_COLUMN = "catalog_content"
+"""What the text of a product is called inside, and in product files by default."""
 
 
 class SourceParameters(Parameters):
@@ -42,7 +54,7 @@ class ColumnSourceParameters(Parameters):
     group: str
     """As of embeddings."""
     parse: Literal["quantity"] | None = None
-    """A parser of ``catalog_content`` whose columns come first. ``quantity``: ``data/quantity/``."""
+    """A parser of the product's text whose columns come first. ``quantity``: ``data/quantity/``."""
     numeric: tuple[str, ...] = ()
     """Columns of numbers; empty fields are missing values."""
     categorical: tuple[str, ...] = ()
@@ -56,6 +68,25 @@ class ColumnSourceParameters(Parameters):
     """Categories of each categorical column. Filled in from the labelled products when the source is ingested."""
     parsed_columns: tuple[str, ...] = ()
     """Which of the columns the parser gives. Filled in when the source is ingested."""
+    text_columns: tuple[str, ...] = (TEXT_COLUMN,)
+    """Which of the product file's columns the text for the parser is made of. Filled in when the source is ingested."""
+    text_template: str | None = None
+    """How they are joined (``columns.template``). Filled in when the source is ingested."""
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what the text is made of where that is the default: releases before did not note it."""
+        fields: dict[str, Any] = serialize(self)
+        if self.text_columns == (TEXT_COLUMN,):
+            del fields["text_columns"]
+        if self.text_template is None:
+            del fields["text_template"]
+        return fields
+
+    @property
+    def product_columns(self) -> tuple[str, ...]:
+        """Columns of product files that the source is made of."""
+        return tuple(dict.fromkeys((*(self.text_columns if self.parse else ()), *self.own_columns)))
 
     @property
     def own_columns(self) -> tuple[str, ...]:

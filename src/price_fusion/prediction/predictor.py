@@ -109,9 +109,9 @@ class Predictor:
 
     @property
     def columns(self) -> dict[str, tuple[str, ...]]:
-        """Columns that ``predict`` wants in ``products``, for each column source."""
+        """Columns of product files that ``predict`` wants in ``products``, for each column source."""
         return {
-            name: (("catalog_content",) if source.parse else ()) + source.own_columns
+            name: source.product_columns
             for name, source in self.model.sources.items()
             if isinstance(source, ColumnSourceParameters)
         }
@@ -124,8 +124,8 @@ class Predictor:
         Args:
             arrays: (N, width) per source, as stored: not normalised, structural columns last; arrays, tensors, frames, or lists
                 in which None is a missing vector. A source left out, or None, is missing for all of them.
-            products: (N,) rows, or columns by name, with the columns that column sources read (``columns``), row for row as the arrays; without
-                it they count as missing.
+            products: (N,) rows, or columns by name, with the columns that column sources read (``columns``), as in the product
+                files that the model was trained on, row for row as the arrays; without it they count as missing.
 
         Raises:
             DataError: naming the source with a wrong name, shape or value, or the column that is missing.
@@ -241,7 +241,7 @@ class Predictor:
         read = {name: one.matrix for name, one in vectors.items()}
         missing = {name: one.missing for name, one in vectors.items() if one.missing is not None}
         if products is not None:
-            products = _frame(products)
+            products = self._frame(products)
             read |= {
                 name: column_matrix(products, source, "products")
                 for name, source in self.model.sources.items()
@@ -249,6 +249,18 @@ class Predictor:
             }
         self._check(read)
         return features_from_arrays(read, self.model.sources, self.model.dtypes, missing)
+
+    def _frame(self, products: pd.DataFrame | Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+        if isinstance(products, pd.DataFrame):
+            return products
+        try:
+            return pd.DataFrame(dict(products))
+        except (TypeError, ValueError) as error:
+            name = next((name for names in self.columns.values() for name in names), "column")
+            raise DataError(
+                f"products: found {products!r:.80} ({error}), expected a frame, or columns of one length by name, such as "
+                f"{{{name!r}: [...]}}"
+            ) from error
 
     def _refuse_unknown(self, arrays: Mapping[str, Any], *, empty: bool = True) -> None:
         sources = self.model.sources
@@ -285,18 +297,6 @@ class Predictor:
                 f"source {name!r}: {len(wrong)} row(s) with values that are {values}, first "
                 f"row {wrong[0]}. Fix them, or predict those products without this source."
             )
-
-
-def _frame(products: pd.DataFrame | Mapping[str, Sequence[Any]]) -> pd.DataFrame:
-    if isinstance(products, pd.DataFrame):
-        return products
-    try:
-        return pd.DataFrame(dict(products))
-    except (TypeError, ValueError) as error:
-        raise DataError(
-            f"products: found {products!r:.80} ({error}), expected a frame, or columns of one length by name, such as "
-            "{'catalog_content': [...]}"
-        ) from error
 
 
 def _usable(array: NDArray[np.floating], source: Source) -> NDArray[np.bool_]:

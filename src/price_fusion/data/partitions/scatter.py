@@ -27,7 +27,7 @@ from price_fusion.data.order import partitions_of
 from price_fusion.data.partitions.parquet_embeddings import ParquetEmbeddings
 from price_fusion.data.partitions.product_files import RESERVED
 from price_fusion.data.partitions.table_partitions import IDS, TablePartitions, rows_as_arrow, table_metadata
-from price_fusion.data.readers.column_names import CALLED
+from price_fusion.data.readers.column_names import CALLED, TEMPLATE
 from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.data.table import BeyondFloat16Error, as_stored, refuse_other_width, stored_dtype
 from price_fusion.errors import DataError
@@ -173,7 +173,9 @@ def frame_of(partitions: Partitions, partition: int, columns: list[str] | None =
     frame = (
         pa.concat_tables(tables).to_pandas(strings_to_categorical=False) if tables else pd.DataFrame(columns=columns)
     )
-    frame.attrs |= {name: partitions.metadata[name] for name in (NUMBER_FORMAT, CALLED) if name in partitions.metadata}
+    frame.attrs |= {
+        name: partitions.metadata[name] for name in (NUMBER_FORMAT, CALLED, TEMPLATE) if name in partitions.metadata
+    }
     return frame
 
 

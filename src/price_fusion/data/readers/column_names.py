@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from price_fusion.data.placeholders import without_placeholders
 from price_fusion.errors import ParameterError
+from price_fusion.parameters.data import TEXT_COLUMN
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ID, TEXT, IMAGE, PRICE = "sample_id", "catalog_content", "image_link", "price"
+ID, TEXT, IMAGE, PRICE = "sample_id", TEXT_COLUMN, "image_link", "price"
 INSIDE = (ID, TEXT, IMAGE, PRICE)
 CALLED = "called"
 """Attribute of a table of products: what the shop calls its columns, where that differs."""
+TEMPLATE = "template"
+"""Attribute of such a table: how several text columns were joined, where not by ``joined``'s default."""
 RESERVED = frozenset(
     (
         "split",
@@ -135,11 +138,12 @@ class ColumnNames:
         return {own: inside for inside, own in self.read_back.items()}
 
     @property
-    def attributes(self) -> dict[str, dict[str, list[str]]]:
-        """The attribute ``CALLED`` of a table of these products; none where the names are those of inside."""
+    def attributes(self) -> dict[str, Any]:
+        """The attributes ``CALLED`` and ``TEMPLATE`` of a table of these products; none where nothing differs from inside."""
         own = {ID: [self.id], PRICE: [self.price], TEXT: [*self.text], IMAGE: [self.image] if self.image else []}
         differing = {inside: names for inside, names in own.items() if names != [inside]}
-        return {CALLED: differing} if differing else {}
+        template = {TEMPLATE: self.template} if self.template is not None else {}
+        return ({CALLED: differing} if differing else {}) | template
 
     def as_inside(self, columns: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
         """The columns of a file with the names of inside, then the others.
@@ -154,7 +158,7 @@ class ColumnNames:
         empty = [""] * len(columns[self.id])
         found: dict[str, Sequence[str]] = {
             ID: columns[self.id],
-            TEXT: self._joined([without_placeholders(columns[name]) for name in self.text]) if self.text else empty,
+            TEXT: joined({name: columns[name] for name in self.text}, self.template) if self.text else empty,
             IMAGE: without_placeholders(columns[self.image]) if self.image else empty,
         }
         if self.price in columns:
@@ -162,28 +166,36 @@ class ColumnNames:
         own = {self.id, self.price}
         return found | {name: column for name, column in columns.items() if name not in own and name not in INSIDE}
 
-    def _joined(self, texts: Sequence[Sequence[str]]) -> Sequence[str]:
-        """(N,) texts of several columns."""
-        if self.template is None:
-            if len(texts) == 1:
-                return texts[0]
-            return ["\n".join(filter(None, map(str.strip, row))) for row in zip(*texts, strict=True)]
-        return [
-            self.template.format(**dict(zip(self.text, row, strict=True))).strip() if any(row) else ""
-            for row in zip(*texts, strict=True)
-        ]
+
+def joined(columns: Mapping[str, Sequence[str]], template: str | None) -> Sequence[str]:
+    """(N,) the text of each product.
+
+    Args:
+        columns: (N,) texts by the names of the file; placeholders for no text count as empty.
+        template: as of ``ColumnNames``.
+    """
+    texts = [without_placeholders(column) for column in columns.values()]
+    if template is None:
+        if len(texts) == 1:
+            return texts[0]
+        return ["\n".join(filter(None, map(str.strip, row))) for row in zip(*texts, strict=True)]
+    return [
+        template.format(**dict(zip(columns, row, strict=True))).strip() if any(row) else ""
+        for row in zip(*texts, strict=True)
+    ]
 
 
 def called(products: pd.DataFrame, column: str) -> str:
     """What the shop calls a column of a table of products; several for a text of several, "" where the shop has none."""
-    return ", ".join(_called(products, column))
+    return ", ".join(names_of(products, column))
 
 
 def columns_of_file(products: pd.DataFrame) -> list[str]:
     """The columns of a table of products by their names in the shop's file."""
-    return list(dict.fromkeys(own for column in products.columns for own in _called(products, str(column))))
+    return list(dict.fromkeys(own for column in products.columns for own in names_of(products, str(column))))
 
 
-def _called(products: pd.DataFrame, column: str) -> list[str]:
+def names_of(products: pd.DataFrame, column: str) -> list[str]:
+    """The columns of the shop's file that a column of a table of products is made of."""
     names: list[str] = products.attrs.get(CALLED, {}).get(column, [column])
     return names
