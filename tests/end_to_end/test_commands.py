@@ -148,8 +148,11 @@ def test_compare_trains_only_what_is_missing_or_stale(
     kept.append(reports / "baseline_results.csv")
     before, ranking = {path: path.stat().st_mtime_ns for path in (*made, *kept)}, pd.read_csv(leaderboard)
 
+    page = reports / "report.html"
+    written = page.stat().st_mtime_ns
     again = project.kedro(*compare, f"{SHORT},{FEW}").stdout
-    assert "Running 4 out of" in again  # two contenders, rank, log_verdict
+    assert "Running 5 out of" in again  # two contenders, rank, write_comparison_report, log_verdict
+    assert page.stat().st_mtime_ns > written
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
     made[0].unlink()

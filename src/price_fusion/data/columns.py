@@ -77,7 +77,7 @@ def completed(products: pd.DataFrame, declaration: ColumnSourceParameters, origi
                 f"{origin}: column {name!r} has {len(vocabulary[name]):,} categories, expected at most "
                 f"{MOST_CATEGORIES:,}. Take it out of 'categorical' (parameters.yml, sources), or group its values."
             )
-    found = {
+    found: dict[str, object] = {
         "numeric": numeric,
         "categorical": categorical,
         "vocabulary": vocabulary,

@@ -107,7 +107,7 @@ def streamed_final_checkpoint(
         run=run,
         compute=compute,
     )
-    return replace(fitted.checkpoint, calibration=evaluated.calibration)
+    return replace(fitted.checkpoint.in_currency(evaluated.currency), calibration=evaluated.calibration)
 
 
 def fit_ensemble(

@@ -153,8 +153,8 @@ def write_comparison_report(
     baselines: pd.DataFrame,
     price_groups: dict[str, Any],
     *contenders: Contender,
-) -> str:
-    """The page of all models, with links to those of the variants."""
+) -> tuple[str, list[str]]:
+    """The page of all models, with links to those of the variants, and what it says to do."""
     from price_fusion.report.comparison_page import comparison_page
 
     on_same, baselines = on_common_rows(contenders, baselines)
@@ -162,11 +162,13 @@ def write_comparison_report(
     predicted |= {name: baselines[name].to_numpy() for name in baselines.columns.drop(["sample_id", "price"])}
     pages = [one.name for one in contenders]
     groups = PriceGroups.model_validate(price_groups)
-    return comparison_page(
-        leaderboard, figure, curve_figure, said, baselines["price"].to_numpy(), predicted, groups, pages
-    )
+    true = baselines["price"].to_numpy()
+    return comparison_page(leaderboard, figure, curve_figure, said, true, predicted, groups, pages), said
 
 
 def log_verdict(said: list[str]) -> None:
-    """Say who is best; the summary of the run says what to do. A node without outputs runs under ``--only-missing-outputs``, and with it the leaderboard."""
+    """Say who is best, as the page does; the summary of the run says what to do.
+
+    A node without outputs runs under ``--only-missing-outputs``, and with it those that make the page and the leaderboard.
+    """
     logger.info(said[0])

@@ -71,10 +71,10 @@ def create_pipeline(variants: Mapping[str, Sequence[str]], sources: Sequence[str
                 "price_groups",
                 *(f"{name}.contender" for name in variants),
             ],
-            outputs="comparison_report",
+            outputs=["comparison_report", "verdict_of_page"],
             name="write_comparison_report",
         ),
-        Node(log_verdict, inputs="verdict", outputs=None, name="log_verdict"),
+        Node(log_verdict, inputs="verdict_of_page", outputs=None, name="log_verdict"),
     ]
     return Pipeline(nodes, tags=["report"])
 
