@@ -76,20 +76,30 @@ def without_first_schema() -> bytes:
     return content[:8] + bytes(8) + content[16:]
 
 
-def torch_archive() -> bytes:
+def torch_archive(**arrays: np.ndarray) -> bytes:
     """What ``torch.save`` leaves."""
     import torch
 
     buffer = io.BytesIO()
-    torch.save({"embeddings": torch.from_numpy(VECTORS), "sample_ids": torch.from_numpy(IDS)}, buffer)
+    torch.save({name: torch.from_numpy(array) for name, array in arrays.items()}, buffer)
     return buffer.getvalue()
+
+
+def as_csv() -> bytes:
+    """Ids and another column."""
+    return "\n".join(["sample_id,title", *(f"{one},tea number {row}" for row, one in enumerate(IDS.tolist()))]).encode()
+
+
+def as_json(content: object) -> bytes:
+    """As ``json.dump`` writes it."""
+    return json.dumps(content).encode()
 
 
 CONTENT = {"embeddings": VECTORS, "sample_ids": IDS.tolist()}
 FORMS: dict[str, tuple[Callable[[], bytes], bool]] = {
     "npz": (lambda: npz(np.savez), True),
     "npz, compressed": (lambda: npz(np.savez_compressed), True),
-    "torch.save": (torch_archive, True),
+    "torch.save": (lambda: torch_archive(embeddings=VECTORS, sample_ids=IDS), True),
     "gzip of a pickle": (lambda: gzip.compress(pickle.dumps(CONTENT), mtime=0), True),
     "parquet with checksums": (lambda: written(pq.write_table, TABLE, write_page_checksum=True), False),
     "parquet": (lambda: written(pq.write_table, TABLE, row_group_size=5), False),
@@ -98,23 +108,42 @@ FORMS: dict[str, tuple[Callable[[], bytes], bool]] = {
     "Arrow IPC": (lambda: written(pyarrow.feather.write_feather, TABLE, chunksize=5), False),
     "Arrow IPC, schema in its footer": (without_first_schema, False),
     "Arrow IPC stream": (stream, False),
-    "npy, ids as JSON": (lambda: json.dumps({str(one): row for row, one in enumerate(IDS.tolist())}).encode(), False),
+    "ids in a JSON object beside npy": (
+        lambda: as_json({str(one): row for row, one in enumerate(IDS.tolist())}),
+        False,
+    ),
+    "ids in a JSON object beside npz": (
+        lambda: as_json({str(one): row for row, one in enumerate(IDS.tolist())}),
+        False,
+    ),
+    "ids in a JSON list beside safetensors": (lambda: as_json(IDS.tolist()), False),
+    "ids in a CSV beside torch.save": (as_csv, False),
+    "ids in parquet beside a pickle": (lambda: written(pq.write_table, TABLE.drop(["embedding"])), False),
     "vectors by id in a pickle": (lambda: pickle.dumps(dict(zip(IDS.tolist(), VECTORS, strict=True))), False),
 }
 """A writer for each, and whether all of its bytes that matter have a checksum."""
+BESIDE: dict[str, Callable[[], bytes]] = {
+    "npy": lambda: written(np.save, VECTORS),
+    "npz": lambda: written(lambda file: np.savez(file, embeddings=VECTORS)),
+    "safetensors": lambda: as_safetensors({"embeddings": VECTORS}),
+    "torch.save": lambda: torch_archive(embeddings=VECTORS),
+    "a pickle": lambda: pickle.dumps(VECTORS),
+}
+"""Writers of vectors, for files of their ids: these are mutated alone."""
 
 
 def in_fork(path: Path, asked: Asked, *, kind: str = "pickle", origin: str | None = None) -> FoundRows:
     """As ``read_pickle``, with a fork in place of a new interpreter."""
-    return read_forked(path, kind, origin)
+    return read_forked(path, kind, origin, asked.ids)
 
 
-def outcomes_of(path: Path, read_from: Path, contents: list[bytes]) -> list[int]:
+def outcomes_of(path: Path, read_from: Path, asked: Asked, contents: list[bytes]) -> list[int]:
     """How reading each of these contents of a file ends, in a process of its own, and in another one after a crash.
 
     Args:
         path: the file.
-        read_from: what is read: it, or its folder.
+        read_from: what is read: it, or the vectors beside it.
+        asked: what a catalog entry would say.
         contents: one after the other.
     """
     found: list[int] = []
@@ -122,7 +151,7 @@ def outcomes_of(path: Path, read_from: Path, contents: list[bytes]) -> list[int]
         receiver, sender = os.pipe()
         child = os.fork()
         if child == 0:
-            _read_all(path, read_from, contents[len(found) :], sender)
+            _read_all(path, read_from, asked, contents[len(found) :], sender)
         os.close(sender)
         with os.fdopen(receiver, "rb") as stream:
             found += stream.read()
@@ -132,20 +161,20 @@ def outcomes_of(path: Path, read_from: Path, contents: list[bytes]) -> list[int]
     return found
 
 
-def _read_all(path: Path, read_from: Path, contents: list[bytes], sender: int) -> None:
+def _read_all(path: Path, read_from: Path, asked: Asked, contents: list[bytes], sender: int) -> None:
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
         set_limits(MEMORY, SECONDS)
         for content in contents:
             path.write_bytes(content)
-            os.write(sender, bytes([_outcome(read_from)]))
+            os.write(sender, bytes([_outcome(read_from, asked)]))
     finally:
         os._exit(0)
 
 
-def _outcome(path: Path) -> int:
+def _outcome(path: Path, asked: Asked) -> int:
     try:
-        raw = read_embeddings(path)
+        raw = read_embeddings(path, asked=asked)
     except PriceFusionError as error:
         named = str(path.parent) in str(error)
         return CRASH if "crashed the process" in str(error) else REFUSED if named else UNNAMED
@@ -163,16 +192,18 @@ def tally(form: str, count: int, folder: Path, seed: int) -> Counter[str]:
     whole = FORMS[form][0]()
     source = random.Random(f"{seed} {form}")  # noqa: S311 - nothing here is secret
     path = read_from = folder / "vectors"
-    if "npy" in form:
-        read_from = folder / "npy"
-        read_from.mkdir()
-        np.save(read_from / "embeddings.npy", VECTORS)
-        path = read_from / "sample_ids.json"
-    assert outcomes_of(path, read_from, [whole]) == [RIGHT], form
+    asked = Asked()
+    if " beside " in form:
+        vectors, asked = form.rpartition(" beside ")[2], Asked(ids="sample_ids")
+        read_from = folder / vectors.replace(" ", "_") / "embeddings"
+        read_from.parent.mkdir()
+        read_from.write_bytes(BESIDE[vectors]())
+        path = read_from.with_name("sample_ids")
+    assert outcomes_of(path, read_from, asked, [whole]) == [RIGHT], form
     outcomes: Counter[str] = Counter()
     for start_of_batch in range(0, count, BATCH):
         batch = [mutated(whole, source) for _ in range(min(BATCH, count - start_of_batch))]
-        outcomes.update(OUTCOMES[one] for one in outcomes_of(path, read_from, batch))
+        outcomes.update(OUTCOMES[one] for one in outcomes_of(path, read_from, asked, batch))
     return outcomes
 
 

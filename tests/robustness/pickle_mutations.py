@@ -84,11 +84,11 @@ def judged(found: FoundRows, path: Path) -> RawEmbeddings:
     return RawEmbeddings.from_arrays(found.ids, found.vectors, str(path), nulls=found.nulls)
 
 
-def read_forked(path: Path, kind: str = "pickle", origin: str | None = None) -> FoundRows:
+def read_forked(path: Path, kind: str = "pickle", origin: str | None = None, ids: str | None = None) -> FoundRows:
     """As ``read_pickle``, with a fork of this process in place of a new interpreter."""
     name = origin or str(path)
     with exchange_folder() as folder:
-        request = Request(str(path), name, kind, str(folder), None, None, LIMITS.memory, LIMITS.seconds, os.getpid())
+        request = Request(str(path), name, kind, str(folder), None, ids, LIMITS.memory, LIMITS.seconds, os.getpid())
         child = os.fork()
         if child == 0:
             _serve_and_end(request)
