@@ -180,7 +180,7 @@ def _column_source(
         numeric=st.just([name for name in names if name in NUMERIC]),
         categorical=st.just([name for name in names if name not in NUMERIC]),
         parse=st.just(parse),
-        leave_out=("vocabulary", "parsed_columns"),
+        leave_out=("vocabulary", "parsed_columns", "text_columns", "text_template"),
         **groups,
     )
 
