@@ -31,7 +31,8 @@ TWO_LAYERS = {
     "tracking": "parameters and what is logged",
     "tuning": "parameters and trials",
 }
-"""One concern on several layers; every pipeline has its own ``nodes`` and ``pipeline``."""
+"""One concern on several layers; every pipeline has its own ``nodes`` and ``pipeline``, and those of ``compute.partitions``
+their ``partition_nodes``."""
 
 
 def modules() -> list[Path]:
@@ -50,7 +51,7 @@ def test_modules_share_a_name_only_where_they_are_one_concern_on_several_layers(
     for path in modules():
         places[path.stem].append(path.as_posix())
     shared = {name for name, found in places.items() if len(found) > 1}
-    assert shared == {"nodes", "pipeline", *TWO_LAYERS}
+    assert shared == {"nodes", "partition_nodes", "pipeline", *TWO_LAYERS}
 
 
 def test_each_package_says_what_it_is_for() -> None:

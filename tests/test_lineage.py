@@ -24,8 +24,9 @@ CONF = Path(__file__).parents[1] / "conf"
 
 
 @cache
-def project() -> tuple[dict[str, Pipeline], DataCatalog]:
-    loader = OmegaConfigLoader(conf_source=str(CONF), env="local", **CONFIG_LOADER_ARGS)
+def project(partitions: int | None = None) -> tuple[dict[str, Pipeline], DataCatalog]:
+    compute = {"compute": {"partitions": partitions}}
+    loader = OmegaConfigLoader(conf_source=str(CONF), env="local", runtime_params=compute, **CONFIG_LOADER_ARGS)
     catalog = DataCatalog.from_config(loader["catalog"])
     return build_pipelines(parse_project_parameters(loader["parameters"])), catalog
 
@@ -60,9 +61,10 @@ def steps_between_layers(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
                 ahead += graph.successors(place)
 
 
+@pytest.mark.parametrize("partitions", [None, 3])
 @pytest.mark.parametrize("stage", ["", "train_", "predict_", "cross_validate_", "tune_", "ablate_"])
-def test_a_variant_reads_its_own_sources_alone(stage: str) -> None:
-    pipelines, _ = project()
+def test_a_variant_reads_its_own_sources_alone(stage: str, partitions: int | None) -> None:
+    pipelines, _ = project(partitions)
     read = {name.split(".")[0] for name in pipelines[f"{stage}moe"].inputs() if name.endswith("_embeddings")}
     assert read == {"clip_image", "qwen_text"}
     assert not [name for name in pipelines["split"].inputs() if name.endswith("_embeddings")]
@@ -70,8 +72,9 @@ def test_a_variant_reads_its_own_sources_alone(stage: str) -> None:
     assert {"siglip_image", "siglip_text"} <= everything
 
 
-def test_layers_follow_each_other() -> None:
-    pipelines, _ = project()
+@pytest.mark.parametrize("partitions", [None, 3])
+def test_layers_follow_each_other(partitions: int | None) -> None:
+    pipelines, _ = project(partitions)
     for name, pipeline in pipelines.items():
         layers = nx.DiGraph(list(steps_between_layers(pipeline)))
         assert nx.is_directed_acyclic_graph(layers), f"{name}: {list(nx.simple_cycles(layers))}"

@@ -17,7 +17,6 @@ BUILT_IN = frozenset(
     [
         "ablation",
         "alignment",
-        "partitions",
         "comparison",
         "cross_validation",
         "ensembling",
@@ -25,7 +24,6 @@ BUILT_IN = frozenset(
         "export",
         "fabrication",
         "final_fit",
-        "gathering",
         "inference",
         "ingestion",
         "leaks",

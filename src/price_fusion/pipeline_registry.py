@@ -10,7 +10,6 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -125,64 +124,45 @@ def _quietly_built(parameters: ProjectParameters) -> dict[str, Pipeline]:
         return build_pipelines(parameters)
 
 
-@dataclass(frozen=True)
-class _Stages:
-    """What is another pipeline with ``compute.partitions`` than without."""
-
-    split: Pipeline
-    """From raw files to the labelled products, split."""
-    ingest: Pipeline
-    """From raw files to products and all sources in use, checked."""
-    check_leaks: Pipeline
-    ingest_own: Callable[..., Pipeline]
-    """What a model reads beside ``split``: its sources, of labelled products (``train``) or of those to be predicted (``test``)."""
-    choose: Callable[[str, Sequence[str], str], Pipeline]
-    """The choice of the products of a model."""
-    of_model: Callable[[str, Pipeline], Pipeline]
-    """A pipeline of a model, reading the products chosen for it."""
-    train: Callable[[str, Sequence[str]], Pipeline]
-    final_fit: Callable[[str, Sequence[str]], Pipeline]
-    inference: Callable[..., Pipeline]
-
-
 def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
     """The pipelines of a project with these sources and variants."""
     used = parameters.used_sources
-    stages = _in_memory(parameters) if parameters.compute.partitions is None else _in_partitions(parameters)
-    split = stages.split
+    split = _split(parameters)
     pipelines = {"fabricate": fabrication.create_pipeline(parameters.fabrication.kind)}
-    pipelines |= {"split": split, "ingest": stages.ingest, "check_leaks": stages.check_leaks}
+    pipelines |= {"split": split, "ingest": _ingest(parameters), "check_leaks": _check_leaks(parameters)}
     compare = comparison.create_pipeline({name: parameters.variant(name).sources for name in parameters.variants}, used)
     for variant in parameters.variants:
         sources = parameters.variant(variant).sources
-        own = _of_variant(parameters, stages, variant)
+        own = _of_variant(parameters, variant)
         _refuse_taken(variant, own.keys() & {*pipelines, *_JOINT})
         pipelines |= own
-        described = stages.of_model(variant, comparison.create_contender_pipeline(variant, sources))
+        described = _of_model(parameters, variant, comparison.create_contender_pipeline(variant, sources))
         compare += own[f"train_{variant}"] + own[f"evaluate_{variant}"] + own[f"report_{variant}"] + described
     pipelines["compare"] = compare
     for estimator in parameters.estimators_alone:
-        pipelines[f"predict_{estimator}"] = split + _estimator(parameters, stages, estimator)
+        pipelines[f"predict_{estimator}"] = split + _estimator(parameters, estimator)
     if parameters.has_ensemble:
-        pipelines["ensemble"] = split + _ensemble(parameters, stages)
-        chosen = stages.choose(ensembling.ENSEMBLE, parameters.ensemble_sources, "train")
+        pipelines["ensemble"] = split + _ensemble(parameters)
+        chosen = _choice(parameters, ensembling.ENSEMBLE, parameters.ensemble_sources, "train")
         effect = leaks.create_effect_pipeline(ensembling.ENSEMBLE)
-        pipelines["report_ensemble"] = chosen + _report_of_ensemble(stages)
-        pipelines["leak_effect_ensemble"] = chosen + stages.of_model(ensembling.ENSEMBLE, effect)
+        pipelines["report_ensemble"] = chosen + _report_of_ensemble(parameters)
+        pipelines["leak_effect_ensemble"] = chosen + _of_model(parameters, ensembling.ENSEMBLE, effect)
     pipelines["__default__"] = pipelines["moe" if "moe" in parameters.variants else parameters.variants[0]]
     return pipelines
 
 
-def _of_variant(parameters: ProjectParameters, stages: _Stages, variant: str) -> dict[str, Pipeline]:
+def _of_variant(parameters: ProjectParameters, variant: str) -> dict[str, Pipeline]:
     """The pipelines of one variant."""
     sources, final_fit_wanted = parameters.variant(variant).sources, parameters.final_fit
-    of_variant = partial(stages.of_model, variant)
-    chosen, to_predict = (stages.choose(variant, sources, part) for part in ("train", "test"))
-    products = stages.split + stages.ingest_own(sources, "train") + chosen
-    train = products + of_variant(stages.train(variant, sources))
+    partitioned = parameters.compute.is_partitioned
+    of_variant = partial(_of_model, parameters, variant)
+    chosen, to_predict = (_choice(parameters, variant, sources, part) for part in ("train", "test"))
+    products = _split(parameters) + _ingested(parameters, sources, "train") + chosen
+    train = products + of_variant(training.create_pipeline(variant, sources, partitioned=partitioned))
     evaluate = of_variant(evaluation.create_pipeline(variant, sources))
-    final = chosen + of_variant(stages.final_fit(variant, sources)) if final_fit_wanted else Pipeline([])
-    predict = final + of_variant(stages.inference(variant, sources, final_fit=final_fit_wanted))
+    fitted = of_variant(final_fit.create_pipeline(variant, sources, partitioned=partitioned))
+    final = chosen + fitted if final_fit_wanted else Pipeline([])
+    predict = final + _inference(parameters, variant, sources, final=final_fit_wanted)
     report = of_variant(reporting.create_pipeline(variant, is_variant=True))
     exported = of_variant(export.create_pipeline(variant, sources, final_fit=final_fit_wanted))
     return {
@@ -192,61 +172,75 @@ def _of_variant(parameters: ProjectParameters, stages: _Stages, variant: str) ->
         f"ablate_{variant}": train + of_variant(ablation.create_pipeline(variant, sources)),
         f"evaluate_{variant}": chosen + evaluate,
         f"leak_effect_{variant}": chosen + of_variant(leaks.create_effect_pipeline(variant)),
-        f"predict_{variant}": stages.ingest_own(sources, "test", alone=True) + to_predict + predict,
+        f"predict_{variant}": _ingested(parameters, sources, "test", alone=True) + to_predict + predict,
         f"report_{variant}": chosen + report,
         f"export_{variant}": chosen + final + exported,
-        variant: train + evaluate + report + stages.ingest_own(sources, "test") + to_predict + predict,
+        variant: train + evaluate + report + _ingested(parameters, sources, "test") + to_predict + predict,
     }
 
 
-def _in_memory(parameters: ProjectParameters) -> _Stages:
-    used = parameters.used_sources
-    tuned = [name for name in used if parameters.sources[name].tuned_on_ids]
-    split = _ingested(parameters, (), "train") + splitting.create_pipeline(tuned)
-    ingest = _ingested(parameters, used, "train") + _ingested(parameters, used, "test")
-    reports = alignment.create_report_pipeline(used, "train") + alignment.create_report_pipeline(used, "test")
-    return _Stages(
-        split=split,
-        ingest=ingest + reports,
-        check_leaks=split + ingest + leaks.create_pipeline(used),
-        ingest_own=partial(_ingested, parameters),
-        choose=alignment.create_pipeline,
-        of_model=alignment.of_model,
-        train=training.create_pipeline,
-        final_fit=final_fit.create_pipeline,
-        inference=inference.create_pipeline,
-    )
+def _ingested(
+    parameters: ProjectParameters, sources: Sequence[str], part: str, *, alone: bool = False, gathered: bool = False
+) -> Pipeline:
+    """Products and these sources, from raw files.
 
-
-def _ingested(parameters: ProjectParameters, sources: Sequence[str], part: str, *, alone: bool = False) -> Pipeline:
-    """Products and these sources, from raw files."""
-    return ingestion.create_pipeline({name: parameters.sources[name] for name in sources}, part, alone=alone)
-
-
-def _in_partitions(parameters: ProjectParameters) -> _Stages:
-    """Products and embeddings in partitions, of which as many are in memory as is good for what is not streamed.
-
-    All models read the same products: policies for missing sources are applied to all sources in use.
+    Args:
+        parameters: of the project.
+        sources: their names.
+        part: ``train`` or ``test``.
+        alone: as of the stage.
+        gathered: whether products to be predicted are brought into memory, too, from partitions.
     """
-    from price_fusion.pipelines import gathering, partitions  # here, as they need pyarrow
+    declared = {name: parameters.sources[name] for name in sources}
+    if parameters.compute.is_partitioned:
+        gathered = gathered or part == "train"
+        return ingestion.create_partitioned(declared, part, _tuned_sources(parameters), gathered=gathered)
+    return ingestion.create_pipeline(declared, part, alone=alone)
 
+
+def _split(parameters: ProjectParameters) -> Pipeline:
+    """From raw files to the labelled products, split."""
+    drawn = splitting.create_pipeline(_tuned_sources(parameters), partitioned=parameters.compute.is_partitioned)
+    return _ingested(parameters, (), "train") + drawn
+
+
+def _ingest(parameters: ProjectParameters) -> Pipeline:
+    """From raw files to products and all sources in use, checked."""
+    used, partitioned = parameters.used_sources, parameters.compute.is_partitioned
+    reports = (alignment.create_report_pipeline(used, part, partitioned=partitioned) for part in ("train", "test"))
+    return sum(reports, _ingested(parameters, used, "train") + _ingested(parameters, used, "test"))
+
+
+def _check_leaks(parameters: ProjectParameters) -> Pipeline:
     used = parameters.used_sources
-    declared = {name: parameters.sources[name] for name in used}
-    tuned = [name for name in used if parameters.sources[name].tuned_on_ids]
-    ingest_test = partitions.create_ingestion(declared, "test", [])
-    split = partitions.create_ingestion(declared, "train", tuned) + gathering.create_pipeline(used, "train", tuned)
-    all_in_memory = split + ingest_test + gathering.create_pipeline(used, "test")
-    return _Stages(
-        split=split,
-        ingest=split + ingest_test,
-        check_leaks=all_in_memory + gathering.reading_gathered(leaks.create_pipeline(used)),
-        ingest_own=lambda sources, part, alone=False: ingest_test if part == "test" else Pipeline([]),
-        choose=lambda model, sources, part: Pipeline([]),
-        of_model=lambda model, pipeline: gathering.reading_gathered(pipeline),
-        train=partitions.create_training,
-        final_fit=partitions.create_final_fit,
-        inference=partitions.create_inference,
-    )
+    products = _ingested(parameters, used, "train") + _ingested(parameters, used, "test", gathered=True)
+    return _split(parameters) + products + _on_gathered(parameters, leaks.create_pipeline(used))
+
+
+def _tuned_sources(parameters: ProjectParameters) -> list[str]:
+    """Sources in use that list the ids their encoder was tuned on."""
+    return [name for name in parameters.used_sources if parameters.sources[name].tuned_on_ids]
+
+
+def _choice(parameters: ProjectParameters, model: str, sources: Sequence[str], part: str) -> Pipeline:
+    """The choice of the products of a model."""
+    return alignment.create_pipeline(model, sources, part, partitioned=parameters.compute.is_partitioned)
+
+
+def _of_model(parameters: ProjectParameters, model: str, pipeline: Pipeline) -> Pipeline:
+    """A pipeline of a model, reading the products chosen for it."""
+    return alignment.of_model(model, _on_gathered(parameters, pipeline))
+
+
+def _on_gathered(parameters: ProjectParameters, pipeline: Pipeline) -> Pipeline:
+    return ingestion.reading_gathered(pipeline) if parameters.compute.is_partitioned else pipeline
+
+
+def _inference(parameters: ProjectParameters, model: str, sources: Sequence[str], *, final: bool) -> Pipeline:
+    """The prices of a model."""
+    partitioned = parameters.compute.is_partitioned
+    priced = inference.create_pipeline(model, sources, final_fit=final, partitioned=partitioned)
+    return _of_model(parameters, model, priced)
 
 
 def _refuse_taken(variant: str, taken: Set[str]) -> None:
@@ -262,44 +256,41 @@ def _refuse_taken(variant: str, taken: Set[str]) -> None:
         )
 
 
-def _ensemble(parameters: ProjectParameters, stages: _Stages) -> Pipeline:
+def _ensemble(parameters: ProjectParameters) -> Pipeline:
     """Products and members of the chosen preset, their blend, its evaluation and its prices."""
     sources = parameters.ensemble_sources
     members = {
         name: sources if name in ESTIMATOR_KINDS else parameters.variant(name).sources
         for name in parameters.ensemble.chosen.members
     }
-    whole = ensembling.create_pipeline(members, sources)
-    whole += evaluation.create_pipeline(ensembling.ENSEMBLE, sources, has_gate=False)
-    whole += _predicting(parameters, stages, ensembling.ENSEMBLE, list(members), sources)
-    return _with_products(stages, ensembling.ENSEMBLE, sources, whole) + _report_of_ensemble(stages)
+    fitted = ensembling.create_pipeline(members, sources)
+    fitted += evaluation.create_pipeline(ensembling.ENSEMBLE, sources, has_gate=False)
+    predicting = _predicting(parameters, ensembling.ENSEMBLE, list(members), sources, fitted)
+    return predicting + _report_of_ensemble(parameters)
 
 
-def _estimator(parameters: ProjectParameters, stages: _Stages, estimator: str) -> Pipeline:
+def _estimator(parameters: ProjectParameters, estimator: str) -> Pipeline:
     """Products of all sources in use, an estimator of them, as the leaderboard has it, and its prices."""
     sources = parameters.used_sources
-    whole = ensembling.create_alone(estimator, sources)
-    whole += _predicting(parameters, stages, estimator, [estimator], sources)
-    return _with_products(stages, estimator, sources, whole)
+    return _predicting(parameters, estimator, [estimator], sources, ensembling.create_alone(estimator, sources))
 
 
 def _predicting(
-    parameters: ProjectParameters, stages: _Stages, model: str, members: Sequence[str], sources: Sequence[str]
+    parameters: ProjectParameters, model: str, members: Sequence[str], sources: Sequence[str], fitted: Pipeline
 ) -> Pipeline:
-    """The final fit of these members, if there is one, and the prices."""
+    """The products of a model of these members, how it is fitted, its final fit, if there is one, and its prices."""
     final = parameters.ensemble.has_final_fit(wanted=parameters.final_fit)
-    fitted = final_fit.create_ensemble_pipeline(model, members, sources) if final else Pipeline([])
-    return fitted + stages.inference(model, sources, final_fit=final)
+    if final:
+        fitted += final_fit.create_ensemble_pipeline(model, members, sources)
+    parts = ("train", "test")
+    products = (_ingested(parameters, sources, part) + _choice(parameters, model, sources, part) for part in parts)
+    priced = _inference(parameters, model, sources, final=final)
+    return sum(products, _of_model(parameters, model, fitted)) + priced
 
 
-def _with_products(stages: _Stages, model: str, sources: Sequence[str], pipeline: Pipeline) -> Pipeline:
-    """A pipeline of a model, after the choice of its products."""
-    products = (stages.ingest_own(sources, part) + stages.choose(model, sources, part) for part in ("train", "test"))
-    return sum(products, stages.of_model(model, pipeline))
-
-
-def _report_of_ensemble(stages: _Stages) -> Pipeline:
-    return stages.of_model(ensembling.ENSEMBLE, reporting.create_pipeline(ensembling.ENSEMBLE, is_variant=False))
+def _report_of_ensemble(parameters: ProjectParameters) -> Pipeline:
+    report = reporting.create_pipeline(ensembling.ENSEMBLE, is_variant=False)
+    return _of_model(parameters, ensembling.ENSEMBLE, report)
 
 
 def _read_parameters() -> ProjectParameters:

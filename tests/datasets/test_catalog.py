@@ -53,7 +53,7 @@ def test_every_saved_dataset_promises_whole_files(
 ) -> None:
     monkeypatch.setenv("PRICE_FUSION_RAW", str(tmp_path))  # conf/amazon_subset wants one
     found = dict(saved_datasets(environment))
-    in_partitions = {"train_sample_partitions", "moe.prediction_partitions", "moe.ordered_predictions"}
+    in_partitions = {"moe.train_sample_partitions", "moe.prediction_partitions", "moe.ordered_predictions"}
     in_memory = {"train_samples", "split_table", "moe.predictions", "leaderboard"}
     assert {"moe.checkpoint", "moe.metrics"} | (in_partitions if environment == "ray" else in_memory) <= set(found)
     wrong = {name: type(dataset).__qualname__ for name, dataset in found.items() if not isinstance(dataset, WHOLE)}

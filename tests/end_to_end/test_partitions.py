@@ -130,7 +130,7 @@ def test_missing_files_are_made_again_and_nothing_else(
 @pytest.mark.slow
 def test_ray_gives_the_same_bytes(partitioned_project: Project, copy_of: Callable[[Project], Project]) -> None:
     project = copy_of(partitioned_project)
-    tables = ("samples/train", "samples/test", "priced/moe", "tables/quantity/train")
+    tables = ("chosen/moe/train", "chosen/moe/test", "priced/moe", "tables/quantity/train")
     before = {table: parts(project, table) for table in tables}
     submission = (project.path / PRICES).read_bytes()
     for table in tables:
@@ -151,7 +151,7 @@ def test_a_partition_of_another_version_is_refused(
     partitioned_project: Project, copy_of: Callable[[Project], Project]
 ) -> None:
     project = copy_of(partitioned_project)
-    manifest: Path = project.path / PARTITIONS / "samples/test/_manifest.json"
+    manifest: Path = project.path / PARTITIONS / "chosen/moe/test/_manifest.json"
     manifest.write_text(manifest.read_text().replace(f'"format_version": {FORMAT_VERSION}', '"format_version": 1'))
     refused = project.kedro(
         "run", "--pipelines", "predict_moe", "--from-nodes", "moe.price_products", "--params", LOCAL, fails=True

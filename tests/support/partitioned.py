@@ -64,12 +64,11 @@ def write_partitioned(folder: Path, rows: int = ROWS, partitions: int = PARTITIO
 
     def sample(partition: int) -> tuple[pa.Table, dict[str, Any]]:
         own = np.flatnonzero(number == partition)
-        rows_of = {f"row_{name}": table.partition(partition).rows_of(ids[own]) for name, table in tables.items()}
         table = {"sample_id": ids[own], "price": prices[own], "group_key": own, "split": split[own], "half": half[own]}
         counts = {name: int((split[own] == name).sum()) for name in ("train", "validation", "holdout")}
         found = {name: {"sketch": sketch(prices[own][split[own] == name])} for name in counts}
         summary = {"splits": counts, "prices": found}
-        return pa.table(table | {"tuned_on": np.zeros(len(own), bool)} | rows_of), summary
+        return pa.table(table | {"tuned_on": np.zeros(len(own), bool)}), summary
 
     return written("samples", sample), tables
 

@@ -44,7 +44,7 @@ PRELOADED = (
     "plotly.graph_objects",
     "plotly.io",
     "plotly.offline",
-    "price_fusion.pipelines.partitions.nodes",
+    "price_fusion.pipelines.ingestion.partition_nodes",
     "price_fusion.pipelines.comparison",
     "price_fusion.pipelines.fabrication.sample",
     "price_fusion.pipelines.ingestion.nodes",

@@ -21,6 +21,7 @@ from price_fusion.lazy import pd
 logger = logging.getLogger(__name__)
 
 Policy = Literal["strict", "intersect", "keep"]
+Unknown = Literal["error", "drop", "keep"]
 
 EXAMPLES = 5
 """Ids shown in reports."""
@@ -80,7 +81,7 @@ def align_samples(
     tables: Mapping[str, TableView],
     *,
     policy: Policy,
-    unknown_products: Literal["error", "drop", "keep"],
+    unknown_products: Unknown,
     origin: str,
 ) -> Alignment:
     """Choose the products that a model of these sources may use.
@@ -188,7 +189,7 @@ def kept_products(
     ids: Ids,
     present: NDArray[np.bool_],
     policy: Policy,
-    unknown_products: Literal["error", "drop", "keep"],
+    unknown_products: Unknown,
     origin: str,
     sources: Sequence[str],
 ) -> NDArray[np.bool_]:

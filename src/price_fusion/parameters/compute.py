@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
@@ -46,6 +47,11 @@ class ComputeParameters(Parameters):
         return self
 
     @property
+    def is_partitioned(self) -> bool:
+        """Whether tables are in partitions."""
+        return self.partitions is not None
+
+    @property
     def partition_count(self) -> int:
         """The number of partitions, for code that runs only with partitions.
 
@@ -62,3 +68,7 @@ class ComputeParameters(Parameters):
     def memory_bytes(self) -> int:
         """``memory_gb`` in bytes."""
         return int(self.memory_gb * 1e9)
+
+    def spill_folder(self, otherwise: Path) -> Path:
+        """``spill``, or this folder where there is none."""
+        return Path(self.spill) if self.spill else otherwise

@@ -13,8 +13,14 @@ from numpy.testing import assert_array_equal
 from pandas.testing import assert_frame_equal
 
 from price_fusion.compute import executor_of
-from price_fusion.data.alignment import sample_table
-from price_fusion.data.partitions.gathering import draft_gathered, gather_products, gather_samples, split_of
+from price_fusion.data.alignment import align_samples, sample_table
+from price_fusion.data.partitions.gathering import (
+    draft_gathered,
+    gather_chosen,
+    gather_products,
+    gather_samples,
+    gather_split,
+)
 from price_fusion.data.partitions.partition_alignment import PartitionAlignment, alignment_plan
 from price_fusion.data.partitions.product_files import ProductFiles
 from price_fusion.data.partitions.product_partitions import product_plan
@@ -42,7 +48,8 @@ Frames = tuple[pd.DataFrame, pd.DataFrame]
 
 class InPartitions(NamedTuple):
     products: Partitions
-    samples: Partitions
+    chosen: Partitions
+    """Those that all sources know."""
     tables: dict[str, TablePartitions]
 
 
@@ -84,9 +91,9 @@ def in_partitions(
             )
             for name, source in DECLARED.items()
         }
-        alignment = PartitionAlignment(products, tables, "keep", "keep", "products")
-        samples = write_partitions(str(folder / "samples"), alignment_plan(alignment), executor_of(compute))
-        return InPartitions(products, samples, tables)
+        alignment = PartitionAlignment(products, tables, "intersect", "error", "products")
+        chosen = write_partitions(str(folder / "chosen"), alignment_plan(alignment), executor_of(compute))
+        return InPartitions(products, chosen, tables)
 
     return write
 
@@ -111,7 +118,8 @@ def in_memory(raw: tuple[Path, dict[str, RawEmbeddings]], folder: Path) -> tuple
 
 
 def gathered(partitions: InPartitions, folder: Path, most: int = ROWS) -> tuple[Frames, dict[str, EmbeddingTable]]:
-    samples, split = split_of(gather_samples(partitions.samples, most))
+    samples = gather_samples(partitions.products, most)
+    split = gather_split(partitions.products, samples)
     tables = {}
     for name, table in partitions.tables.items():
         write_table(folder / name, name, draft_gathered(table, samples, folder / "spill", rows_per_shard=1_000))
@@ -159,6 +167,30 @@ def test_a_sample_is_the_same_for_every_number_of_partitions_and_says_what_the_w
     )  # a model of all rows is evaluated on a sample of its own split
     with pytest.raises(ComparisonError, match="trained on another split"):
         rows_to_report(whole[1].assign(fold=0), make_checkpoint(data=digests[0]))
+
+
+def test_a_model_chooses_the_products_that_it_chooses_in_memory(
+    raw: tuple[Path, dict[str, RawEmbeddings]], in_partitions: Callable[[int], InPartitions], tmp_path: Path
+) -> None:
+    (samples, split), tables = in_memory(raw, tmp_path / "memory")
+    options = {"policy": "intersect", "unknown_products": "error", "origin": "products"}
+    kept = align_samples(samples, tables, **options).kept
+    expected = [frame[kept].reset_index(drop=True) for frame in (samples, split)]
+    assert 0 < len(expected[0]) < ROWS
+    few, many = in_partitions(4), in_partitions(64)
+    for partitions in (few, many):
+        whole = gathered(partitions, tmp_path / str(partitions.chosen.count))[0]
+        for found, wanted in zip(gather_chosen(partitions.chosen, *whole), expected, strict=True):
+            assert_frame_equal(found, wanted, check_dtype=False)
+            assert not is_sample(found)
+    digests = []
+    for partitions in (few, many):
+        part = gathered(partitions, tmp_path / f"part{partitions.chosen.count}", most=120)[0]
+        found, found_split = gather_chosen(partitions.chosen, *part)
+        assert found["sample_id"].tolist() == part[0].loc[kept[:120], "sample_id"].tolist()
+        assert rows_of_whole(found) == rows_of_whole(found_split) == len(expected[0])
+        digests.append(data_fingerprints(found, found_split, {}))
+    assert digests[0] == digests[1] != data_fingerprints(*part, {})
 
 
 def test_a_source_that_knows_none_of_the_sample_is_refused(

@@ -8,12 +8,8 @@ import pandas as pd
 import pytest
 
 from price_fusion.data.alignment import align_samples, sample_table
-from price_fusion.data.partitions.partition_alignment import (
-    PartitionAlignment,
-    alignment_plan,
-    merged_alignment,
-    merged_split,
-)
+from price_fusion.data.partitions.labels import merged_split
+from price_fusion.data.partitions.partition_alignment import PartitionAlignment, alignment_plan, merged_alignment
 from price_fusion.data.partitions.scatter import frame_of
 from price_fusion.data.partitions.table_partitions import TablePartitions
 from price_fusion.data.readers.raw import RawEmbeddings
@@ -70,18 +66,13 @@ def test_samples_and_report_are_those_of_memory(tmp_path: Path, policy: str, unk
 
     kept = pd.concat(frame_of(samples, partition) for partition in range(COUNT))
     assert kept["sample_id"].tolist() == chosen["sample_id"].tolist()
-    for name in EMBEDDED:
-        ids = chosen["sample_id"].to_numpy()
-        assert (kept[f"row_{name}"] >= 0).tolist() == (in_memory[name].rows_of(ids) >= 0).tolist()
-        for partition in range(COUNT):
-            part = frame_of(samples, partition)
-            known = part[part[f"row_{name}"] >= 0]
-            assert tables[name].partition(partition).ids[known[f"row_{name}"]].tolist() == known["sample_id"].tolist()
+    assert not [name for name in kept if name.startswith("row_")]
 
 
 def test_split_report_counts_rows_and_prices(tmp_path: Path) -> None:
     frame, _, products, tables = made(tmp_path)
     report = merged_split(align(tmp_path, products, tables))
+    assert report["folds"] == {str(fold): int(rows) for fold, rows in frame["fold"].value_counts().items()}
     for name, rows in frame.groupby("split"):
         split = report["splits"][name]
         assert split["rows"] == split["groups"] == len(rows)

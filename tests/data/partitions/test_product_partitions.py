@@ -19,6 +19,7 @@ from price_fusion.data.columns import column_matrix
 from price_fusion.data.groups.keys import group_keys
 from price_fusion.data.order import canonical_order, partitions_of
 from price_fusion.data.partitions import product_partitions as products
+from price_fusion.data.partitions.labels import merged_split
 from price_fusion.data.partitions.partition_groups import find_groups
 from price_fusion.data.partitions.product_files import ProductFiles
 from price_fusion.data.partitions.scatter import draft_column_partitions, frame_of
@@ -328,11 +329,9 @@ def test_groups_that_an_encoder_was_tuned_on_go_to_train(tmp_path, text_ids):
     bound = found["group_key"].isin(found.loc[found["tuned_on"], "group_key"])
     assert (found.loc[bound, "split"] == "train").all()
     assert (found.loc[~bound, "split"] != "train").any()
-    assert sum(one["tuned_on"] for one in partitions.summaries) == 150
-    totals = {
-        name: sum(one["splits"][name] for one in partitions.summaries) for name in partitions.summaries[0]["splits"]
-    }
-    assert totals == found["split"].value_counts().to_dict()
+    report = merged_split(partitions)["splits"]
+    assert report["train"]["rows_tuned_on"] == 150
+    assert {name: one["rows"] for name, one in report.items()} == found["split"].value_counts().to_dict()
 
 
 def test_tuned_ids_that_only_look_like_those_of_products(tmp_path, caplog):

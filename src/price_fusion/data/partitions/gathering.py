@@ -16,7 +16,7 @@ from tempfile import TemporaryFile
 import numpy as np
 
 from price_fusion.compute.progress import tracked
-from price_fusion.data.ids import Ids, ids_of
+from price_fusion.data.ids import Ids, are_among, ids_of
 from price_fusion.data.order import canonical_order, partitions_of
 from price_fusion.data.partitions.scatter import frame_of
 from price_fusion.data.partitions.table_partitions import TablePartitions
@@ -25,46 +25,69 @@ from price_fusion.data.table import TableDraft
 from price_fusion.errors import DataError
 from price_fusion.lazy import pd
 from price_fusion.storage.files import storage_errors
-from price_fusion.storage.fingerprint import mark_sample, row_hashes
+from price_fusion.storage.fingerprint import is_sample, mark_sample, row_hashes, rows_of_whole
 from price_fusion.storage.partitions.parts import Partitions
 
 logger = logging.getLogger(__name__)
 
 SPLIT = ("split", "fold", "tuned_on")
-"""Columns of labelled samples in partitions that are of the split table, beside ``sample_id``."""
+"""Columns of labelled products in partitions that are of the split table, beside ``sample_id``."""
 FACTS = ("row", "group_key", "half", *SPLIT)
 """Columns of products in partitions that product files do not have."""
 
 
-def gather_samples(samples: Partitions, most: int) -> pd.DataFrame:
-    """The canonically first products of a sample table in partitions, in that order.
+def gather_samples(products: Partitions, most: int) -> pd.DataFrame:
+    """The canonically first products, in that order.
 
     Args:
-        samples: the sample table.
+        products: in partitions.
         most: how many rows, at most.
 
     Returns:
-        the columns of a sample table in memory and, where labelled, those of ``split_of``. Where these are not all products,
-        ``attrs`` say of how many they are a sample, and what the whole is (``storage.fingerprint``).
+        a sample table. Where these are not all products, ``attrs`` say of how many they are a sample, and what the whole is
+        (``storage.fingerprint``).
     """
-    labels = ["price", "group_key", *SPLIT] if samples.metadata["labelled"] else ["group_key"]
-    parts, left = [], most
-    for frame in _frames(samples, ["sample_id", "row", *labels]):
-        parts.append(frame.iloc[:left])
-        left -= len(parts[-1])
-        if not left:
-            break
-    gathered = pd.concat(parts, ignore_index=True).rename(columns={"row": "place"})
+    prices = ["price"] if products.metadata["labelled"] else []
+    gathered = _first_rows(products, ["sample_id", "row", *prices, "group_key"], most).rename(columns={"row": "place"})
     gathered["group_key"] = pd.factorize(gathered["group_key"])[0]
-    if samples.rows > most:
-        logger.info("%s: %s of %s products, at random, are in memory", samples.url, f"{most:,}", f"{samples.rows:,}")
-        mark_sample(gathered, samples.rows, _digests(samples))
+    if products.rows > most:
+        logger.info("%s: %s of %s products, at random, are in memory", products.url, f"{most:,}", f"{products.rows:,}")
+        mark_sample(gathered, products.rows, _digests(products))
     return gathered
 
 
-def split_of(gathered: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Sample table and split table of gathered labelled products."""
-    return gathered.drop(columns=list(SPLIT)), gathered[["sample_id", *SPLIT]]
+def gather_split(products: Partitions, samples: pd.DataFrame) -> pd.DataFrame:
+    """The split table of a gathered sample table, which says of what it is a sample, too."""
+    gathered = _first_rows(products, ["sample_id", *SPLIT], len(samples))
+    gathered.attrs = dict(samples.attrs)
+    return gathered
+
+
+def gather_chosen(
+    chosen: Partitions, samples: pd.DataFrame, split_table: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Those of the gathered products that a model may use.
+
+    Args:
+        chosen: all products that it may use, in partitions.
+        samples: the gathered sample table of all products.
+        split_table: in its order.
+
+    Returns:
+        sample table and split table; where all products are in memory, those that ``align_samples`` chooses there.
+    """
+    if chosen.rows == rows_of_whole(samples):
+        return samples, split_table
+    kept = [
+        are_among(own, ids_of(frame_of(chosen, partition, ["sample_id"])["sample_id"]))
+        for partition, own in _by_partition(ids_of(samples["sample_id"]), chosen.count)
+    ]
+    frames = [frame[np.concatenate(kept)].reset_index(drop=True) for frame in (samples, split_table)]
+    if is_sample(samples):
+        digests = _digests(chosen)
+        for frame in frames:
+            mark_sample(frame, chosen.rows, digests)
+    return frames[0], frames[1]
 
 
 def gather_products(products: Partitions, samples: pd.DataFrame) -> pd.DataFrame:
@@ -124,20 +147,33 @@ def _by_partition(ids: Ids, count: int) -> list[tuple[int, Ids]]:
     return [(int(number), ids[partition == number]) for number in np.unique(partition)]
 
 
-def _frames(samples: Partitions, columns: list[str] | None = None) -> Iterator[pd.DataFrame]:
-    """The rows of a sample table in canonical order, partition by partition."""
-    for partition in range(samples.count):
-        if samples.rows_in(partition):
-            frame = frame_of(samples, partition, columns)
+def _first_rows(products: Partitions, columns: list[str], most: int) -> pd.DataFrame:
+    """The canonically first rows, without what frames of products say of their file."""
+    parts, left = [], most
+    for frame in _frames(products, columns):
+        parts.append(frame.iloc[:left])
+        left -= len(parts[-1])
+        if not left:
+            break
+    rows = pd.concat(parts, ignore_index=True)
+    rows.attrs = {}
+    return rows
+
+
+def _frames(products: Partitions, columns: list[str]) -> Iterator[pd.DataFrame]:
+    """The rows of products in canonical order, partition by partition."""
+    for partition in range(products.count):
+        if products.rows_in(partition):
+            frame = frame_of(products, partition, columns)
             yield frame.iloc[canonical_order(ids_of(frame["sample_id"]))]
 
 
-def _digests(samples: Partitions) -> dict[str, str]:
+def _digests(products: Partitions) -> dict[str, str]:
     """Those of all labelled products that ``data_fingerprints`` and ``final_fingerprints`` ask for; none of others."""
-    if not samples.metadata["labelled"]:
+    if not products.metadata["labelled"]:
         return {}
     digests = {name: hashlib.sha256() for name in ("samples", "labelled", "split")}
-    for frame in _frames(samples, ["sample_id", "price", "group_key", *SPLIT]):
+    for frame in _frames(products, ["sample_id", "price", "group_key", *SPLIT]):
         split_table, labelled = frame[["sample_id", *SPLIT]], frame.drop(columns=list(SPLIT))
         known = labelled.assign(price=labelled["price"].where(frame["split"] != "holdout"))
         for name, part in (("samples", known), ("labelled", labelled), ("split", split_table)):

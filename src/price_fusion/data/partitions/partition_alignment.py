@@ -1,11 +1,11 @@
-"""Alignment partition by partition: the rows of products in the tables of all sources, and one report of all partitions."""
+"""Alignment partition by partition: the products that a model of some sources may use, and one report of all partitions."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,7 @@ import pyarrow as pa
 from price_fusion.data.alignment import (
     EXAMPLES,
     Policy,
+    Unknown,
     counting,
     kept_products,
     presence,
@@ -21,20 +22,15 @@ from price_fusion.data.alignment import (
     source_report,
 )
 from price_fusion.data.ids import Ids, described_lookalikes, ids_of, lacking, listed, lookalikes, repeated_ids
-from price_fusion.data.money import rounded
+from price_fusion.data.partitions.labels import LABELS, label_summary
 from price_fusion.data.partitions.scatter import frame_of
-from price_fusion.data.partitions.sketches import merged_sketch, quantile, sketch
 from price_fusion.data.partitions.table_partitions import PartitionTable, TablePartitions
-from price_fusion.data.splits import SPLITS
 from price_fusion.errors import AlignmentError
-from price_fusion.lazy import pd
 from price_fusion.storage.partitions.parts import PartitionPlan, Partitions, Summary, Tables
 from price_fusion.storage.partitions.recipes import recipe
 
 logger = logging.getLogger(__name__)
 
-LABELS = ("price", "split", "fold", "half", "tuned_on")
-"""Columns of labelled products that samples keep."""
 TRIED = 20
 """Ids of a partition that are compared for likeness where they were not found."""
 
@@ -46,11 +42,11 @@ class PartitionAlignment:
     products: Partitions
     tables: Mapping[str, TablePartitions]
     policy: Policy
-    unknown_products: Literal["error", "drop", "keep"]
+    unknown_products: Unknown
     origin: str
 
     def __call__(self, partition: int) -> tuple[Tables, Summary]:
-        """The samples of a partition, and how products and sources fit together in it."""
+        """The samples of a partition, and how its products and these sources fit together."""
         labels = LABELS if self.products.metadata["labelled"] else ()
         products = frame_of(self.products, partition, ["sample_id", "row", "group_key", *labels])
         tables = {name: table.partition(partition) for name, table in self.tables.items()}
@@ -63,20 +59,19 @@ class PartitionAlignment:
             refuse_missing(missing, tables, self.origin)
         present = presence(rows, tables)
         kept = kept_products(ids, present, self.policy, self.unknown_products, self.origin, counting(tables))
-        samples = products.assign(**{f"row_{name}": row for name, row in rows.items()})[kept]
+        samples = products[kept]
         summary = {
             "report": presence_report(kept, present),
             "sources": {name: _source_report(table, ids, missing[name]) for name, table in tables.items()},
-            **(_labels_of(samples) if labels else {}),
+            **(label_summary(samples) if labels else {}),
         }
         return {partition: pa.Table.from_pandas(samples, preserve_index=False)}, summary
 
 
 def alignment_plan(alignment: PartitionAlignment) -> PartitionPlan:
-    """Samples in partitions.
+    """The products that a model of some sources may use, in partitions.
 
-    Columns: ``sample_id``, ``row`` (of the product file), ``group_key``, ``row_<source>`` (in the same partition of its table; -1:
-    missing) and, where labelled, ``price``, ``split``, ``fold``, ``half`` and ``tuned_on``.
+    Columns: ``sample_id``, ``row`` (of the product file), ``group_key`` and, where labelled, ``LABELS``.
 
     Raises:
         AlignmentError: if a table has another number of partitions than the products.
@@ -95,7 +90,7 @@ def alignment_plan(alignment: PartitionAlignment) -> PartitionPlan:
         "unknown_products": alignment.unknown_products,
     }
     metadata = {"labelled": products.metadata["labelled"], "sources": list(alignment.tables), "origin": products.origin}
-    return PartitionPlan(alignment, products.count, products.count, recipe("samples 2", described), metadata)
+    return PartitionPlan(alignment, products.count, products.count, recipe("samples 3", described), metadata)
 
 
 def merged_alignment(samples: Partitions, policy: Policy, origin: str) -> dict[str, Any]:
@@ -113,38 +108,6 @@ def merged_alignment(samples: Partitions, policy: Policy, origin: str) -> dict[s
         raise AlignmentError(f"{origin}: no product is in all sources. Set ingestion.policy to 'keep'.")
     shown = {name: {key: found[key] for key in found if not key.startswith("_")} for name, found in sources.items()}
     return {"products": origin, "policy": policy, **report, "groups_of_several": None, "sources": shown}
-
-
-def merged_split(samples: Partitions) -> dict[str, Any]:
-    """The split report of all partitions; median prices are right to 0.1 %."""
-    parts = samples.summaries
-    splits = {}
-    for name in SPLITS:
-        prices = [part["prices"][name] for part in parts if name in part["prices"]]
-        rows = sum(part["splits"][name] for part in parts)
-        splits[name] = {
-            "rows": rows,
-            "groups": sum(one["groups"] for one in prices),
-            "median_price": rounded(quantile(merged_sketch(one["sketch"] for one in prices), 0.5)) if rows else None,
-            "mean_price": rounded(sum(one["sum"] for one in prices) / rows) if rows else None,
-            "rows_tuned_on": sum(one["tuned_on"] for one in prices),
-        }
-    return {"rows": sum(split["rows"] for split in splits.values()), "splits": splits, "folds": {}, "tuned_on": {}}
-
-
-def _labels_of(samples: pd.DataFrame) -> dict[str, Any]:
-    """Rows and prices by split."""
-    groups = dict(list(samples.groupby("split")))
-    prices = {
-        str(name): {
-            "sum": float(rows["price"].sum()),
-            "sketch": sketch(rows["price"].to_numpy()),
-            "tuned_on": int(rows["tuned_on"].sum()),
-            "groups": int((rows["row"] == rows["group_key"]).sum()),  # its first product stands for a group
-        }
-        for name, rows in groups.items()
-    }
-    return {"splits": {name: len(groups.get(name, ())) for name in SPLITS}, "prices": prices}
 
 
 def _source_report(table: PartitionTable, ids: Ids, missing: Ids) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +28,7 @@ from price_fusion.data.groups.dealing import Groups
 from price_fusion.data.groups.keys import is_large, warn_of_group
 from price_fusion.data.ids import Ids
 from price_fusion.data.order import key_sql, partition_sql
+from price_fusion.data.partitions.labels import LABELS, label_summary
 from price_fusion.data.partitions.partition_checks import checked, refuse_lookalikes, refuse_twins
 from price_fusion.data.partitions.partition_groups import find_groups
 from price_fusion.data.partitions.product_files import ProductFiles, ProductSource, found_files, opened
@@ -37,6 +38,7 @@ from price_fusion.data.readers.layout import Layout
 from price_fusion.data.roles import halves
 from price_fusion.data.splits import SPLITS, refuse_empty_splits, split_groups
 from price_fusion.errors import DataError, ParameterError
+from price_fusion.lazy import pd
 from price_fusion.parameters import SplittingParameters
 from price_fusion.parameters.compute import ComputeParameters
 from price_fusion.storage.partitions.parts import PartitionPlan, Summary, Tables
@@ -117,7 +119,7 @@ def _recipe(
         "seed": seed,
         "tuned_on": {source: _digest(ids) for source, ids in sorted(tuned_on.items())},
     }
-    return recipe("products 3", contents)
+    return recipe("products 4", contents)
 
 
 def _digest(ids: Ids) -> str:
@@ -310,16 +312,9 @@ class _Products:
     def _summary(self, table: pa.Table) -> Summary:
         if not self._files.labelled:
             return {"rows": len(table)}
-        if not len(table):
-            return {"rows": 0, "splits": dict.fromkeys(SPLITS, 0), "tuned_on": 0}
-        counts: dict[str, Any] = {
-            one["values"]: one["counts"] for one in table["split"].combine_chunks().value_counts().to_pylist()
-        }
-        return {
-            "rows": len(table),
-            "splits": {name: counts.get(name, 0) for name in SPLITS},
-            "tuned_on": table["tuned_on"].to_pylist().count(True),
-        }
+        known = ["row", "group_key", *LABELS]
+        products = table.select(known).to_pandas() if len(table) else pd.DataFrame(columns=known)
+        return {"rows": len(table), **label_summary(products)}
 
 
 def _prices(layout: Layout, texts: pa.ChunkedArray) -> pa.Array:

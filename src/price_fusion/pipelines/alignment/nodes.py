@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from price_fusion.data.alignment import Alignment, align_samples
+from price_fusion.data.alignment import Alignment, Policy, Unknown, align_samples
 from price_fusion.data.checks.frame_checks import refuse_other_products
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.lazy import pd
@@ -53,13 +54,7 @@ def choose_unlabelled(
 ) -> tuple[pd.DataFrame, Checks]:
     """The products that a model is to predict: all of them, unless ``strict`` refuses some; and their alignment report."""
     report = report_alignment(samples, data_checks, ingestion, *checks_and_tables)
-    unknown = report["rows_in_no_source"]
-    if unknown:
-        logger.warning(
-            "%d product(s) to be predicted are in no source of embeddings: they are predicted from their columns where a variant "
-            "reads some, and else get the median price of the train rows",
-            unknown,
-        )
+    warn_of_unknown(report)
     return samples, report
 
 
@@ -73,25 +68,48 @@ def report_alignment(
     return _aligned(samples, _joined(data_checks, checks_and_tables), ingestion, checks_and_tables).report
 
 
+def policies(part: str, ingestion: IngestionParameters) -> tuple[Policy, Unknown]:
+    """What becomes of products that sources lack. Unless ``strict``, each product to be predicted is kept."""
+    if part == "train":
+        return ingestion.policy, ingestion.unknown_products
+    return "strict" if ingestion.policy == "strict" else "keep", "keep"
+
+
+def warn_of_unknown(report: Checks) -> None:
+    """Say how many products to be predicted none of the sources knows."""
+    if report["rows_in_no_source"]:
+        logger.warning(
+            "%d product(s) to be predicted are in no source of embeddings: they are predicted from their columns where a variant "
+            "reads some, and else get the median price of the train rows",
+            report["rows_in_no_source"],
+        )
+
+
+def joined(data_checks: Checks, of_sources: Iterable[Checks]) -> Checks:
+    """Suspicions of products and sources in one list."""
+    return {
+        **data_checks,
+        "suspicions": [found for one in (data_checks, *of_sources) for found in one["suspicions"]],
+    }
+
+
 def _aligned(
     samples: pd.DataFrame,
     checks: Checks,
     ingestion: IngestionParameters,
     checks_and_tables: tuple[Checks | EmbeddingTable, ...],
 ) -> Alignment:
-    """Which products may be used, by the policies. Unless ``strict``, each product to be predicted is kept."""
-    labelled = checks["part"] == "train"
+    """Which products may be used, by the policies."""
+    policy, unknown_products = policies(checks["part"], ingestion)
     alignment = align_samples(
         samples,
         {one.source: one for one in checks_and_tables if isinstance(one, EmbeddingTable)},
-        policy=ingestion.policy if labelled or ingestion.policy == "strict" else "keep",
-        unknown_products=ingestion.unknown_products if labelled else "keep",
+        policy=policy,
+        unknown_products=unknown_products,
         origin=f"{checks['part']}_products",
     )
     return replace(alignment, report=alignment.report | {"suspicions": len(checks["suspicions"])})
 
 
 def _joined(data_checks: Checks, others: tuple[Checks | EmbeddingTable, ...]) -> Checks:
-    """Suspicions of products and sources in one list."""
-    own = [one for one in others if not isinstance(one, EmbeddingTable)]
-    return {**data_checks, "suspicions": [found for one in (data_checks, *own) for found in one["suspicions"]]}
+    return joined(data_checks, [one for one in others if not isinstance(one, EmbeddingTable)])

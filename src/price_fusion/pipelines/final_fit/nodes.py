@@ -26,7 +26,7 @@ def fit_final(
     """
     from price_fusion.selection.final_fit import final_checkpoint
 
-    return final_checkpoint(evaluated, _labelled(samples, split_table, tables), variant.train, final_run(folder))
+    return final_checkpoint(evaluated, labelled_data(samples, split_table, tables), variant.train, final_run(folder))
 
 
 def fit_final_ensemble(
@@ -56,7 +56,7 @@ def fit_final_ensemble(
     tables = tuple(one for one in members_and_tables if isinstance(one, EmbeddingTable))
     return fit_ensemble(
         ensemble,
-        _labelled(samples, split_table, tables),
+        labelled_data(samples, split_table, tables),
         folders,
         where=dict(zip(variants, trained, strict=True)),
         options=EstimatorOptions.of(comparison),
@@ -68,7 +68,8 @@ def final_run(folder: Path) -> RunFolder:
     return RunFolder(folder.name, folder / "final" / RUN)
 
 
-def _labelled(samples: pd.DataFrame, split_table: pd.DataFrame, tables: tuple[EmbeddingTable, ...]) -> Any:
+def labelled_data(samples: pd.DataFrame, split_table: pd.DataFrame, tables: tuple[EmbeddingTable, ...]) -> Any:
+    """What may be fitted: labelled products and the tables of their sources."""
     from price_fusion.selection.cross_validation import LabelledData
 
     return LabelledData(samples, split_table, {table.source: table for table in tables})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
@@ -14,12 +15,19 @@ TAGS = ("final_fit", "predict")
 """``predict`` too: a run of that tag needs the model that predicts."""
 
 
-def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
-    """The final fit of a variant."""
+def create_pipeline(variant: str, sources: Sequence[str], *, partitioned: bool = False) -> Pipeline:
+    """The final fit of a variant; arguments as of the stage ``training``."""
     tables = [f"{source}.train_table" for source in sources]
+    whole: list[str] = []
+    function: Callable[..., Any] = fit_final
+    if partitioned:
+        from price_fusion.pipelines.final_fit.partition_nodes import fit_final_partitioned as function  # needs pyarrow
+
+        whole = ["train_sample_partitions", "params:compute"]
+        tables = [*(f"{source}.train_partitions" for source in sources), *tables]
     node = Node(
-        fit_final,
-        inputs=["checkpoint", *SHARED, "params:variant", "params:folder", *tables],
+        function,
+        inputs=[*whole, "checkpoint", *SHARED, "params:variant", "params:folder", *tables],
         outputs="final_checkpoint",
         name="fit_final",
         tags=TAGS,
@@ -27,8 +35,8 @@ def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
     return Pipeline(
         [node],
         namespace=variant,
-        inputs={*SHARED, *tables},
-        parameters={"params:variant": f"params:{variant}"},
+        inputs={*whole[:1], *SHARED, *tables},
+        parameters={"params:variant": f"params:{variant}", **{name: name for name in whole[1:]}},
     )
 
 

@@ -1,5 +1,5 @@
 """Stage ``ingestion``."""
 
-from price_fusion.pipelines.ingestion.pipeline import create_pipeline
+from price_fusion.pipelines.ingestion.pipeline import create_partitioned, create_pipeline, reading_gathered
 
-__all__ = ["create_pipeline"]
+__all__ = ["create_partitioned", "create_pipeline", "reading_gathered"]

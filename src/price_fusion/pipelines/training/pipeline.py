@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
 from price_fusion.pipelines.training.nodes import train
 
+SHARED = ("train_samples", "split_table")
+SETTINGS = ("params:intervals", "params:currency", "params:seed")
 
-def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
-    """Training of a variant on its sources."""
+
+def create_pipeline(variant: str, sources: Sequence[str], *, partitioned: bool = False) -> Pipeline:
+    """Training of a variant on its sources.
+
+    Args:
+        variant: its name.
+        sources: that it reads.
+        partitioned: whether tables are in partitions, so that rows may be streamed.
+    """
     tables = [f"{source}.train_table" for source in sources]
+    whole: list[str] = []
+    function: Callable[..., Any] = train
+    if partitioned:
+        from price_fusion.pipelines.training.partition_nodes import train_partitioned as function  # needs pyarrow
+
+        whole = ["train_sample_partitions", "params:compute"]
+        tables = [*(f"{source}.train_partitions" for source in sources), *tables]
     node = Node(
-        train,
-        inputs=[
-            "train_samples",
-            "split_table",
-            "params:variant",
-            "params:intervals",
-            "params:currency",
-            "params:seed",
-            "params:folder",
-            *tables,
-        ],
+        function,
+        inputs=[*whole, *SHARED, "params:variant", *SETTINGS, "params:folder", *tables],
         outputs=["checkpoint", "history"],
         name="train",
         tags=["train"],
@@ -31,11 +39,6 @@ def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
     return Pipeline(
         [node],
         namespace=variant,
-        inputs={"train_samples", "split_table", *tables},
-        parameters={
-            "params:variant": f"params:{variant}",
-            "params:intervals": "params:intervals",
-            "params:currency": "params:currency",
-            "params:seed": "params:seed",
-        },
+        inputs={*whole[:1], *SHARED, *tables},
+        parameters={"params:variant": f"params:{variant}", **{name: name for name in (*whole[1:], *SETTINGS)}},
     )

@@ -34,7 +34,7 @@ from price_fusion.storage.store import Store
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 MANIFEST = "_manifest.json"
 ORIGIN = "origin"
 """What metadata call the file or folder that a table came from."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from price_fusion.data.ids import Ids
+from price_fusion.data.ids import Ids, ids_of
 from price_fusion.data.partitions.table_partitions import TablePartitions
 from price_fusion.models.features import Features, SourceFeatures, source_features
 from price_fusion.parameters import Source
@@ -62,11 +62,11 @@ class PartitionRows:
         place = slice(self._filled, self._filled + len(frame))
         self._filled = place.stop
         self.prices[place] = frame["price"].to_numpy(np.float64) / self._unit
-        ids = frame["sample_id"].to_numpy()
+        ids = ids_of(frame["sample_id"])
         self._ids.append(ids)
         views = {name: table.partition(partition) for name, table in self._tables.items()}
         for name, view in views.items():
-            rows = np.array(frame[f"row_{name}"], dtype=np.int64)  # torch wants an array that it may write to
+            rows = view.rows_of(ids)
             self._rows[name][place] = np.where(rows >= 0, np.arange(place.start, place.stop), -1)
             wanted = self._vectors[name].shape[1] or self._structural[name].shape[1]
             if not wanted or not (rows >= 0).any():
@@ -108,20 +108,17 @@ class _Wanted(NamedTuple):
     value: object
 
 
-def sample_rows(
-    samples: Partitions, partition: int, sources: Mapping[str, Source], *, split: str | None, half: int | None = None
-) -> pd.DataFrame:
-    """Rows of a partition of the sample table: ``sample_id``, ``price`` and ``row_<source>``.
+def sample_rows(samples: Partitions, partition: int, *, split: str | None, half: int | None = None) -> pd.DataFrame:
+    """Rows of a partition of the sample table: ``sample_id`` and ``price``.
 
     Args:
         samples: the sample table.
         partition: its number.
-        sources: whose rows are wanted.
         split: of the rows; None: all.
         half: of the rows; None: both.
     """
     wanted = [_Wanted(column, value) for column, value in (("split", split), ("half", half)) if value is not None]
-    columns = ["sample_id", "price", *(f"row_{name}" for name in sources)]
+    columns = ["sample_id", "price"]
     parts = [
         _where(part, wanted).select(columns)
         for part in samples.read(partition, [*columns, *(one.column for one in wanted)])

@@ -45,7 +45,7 @@ def drawn_rows(
     used = {name: tables[name] for name in sources}
     rows = PartitionRows(used, sources, sum(len(places) for _, places in chosen), vectors=vectors, unit=unit)
     for partition, places in chosen:
-        rows.add(partition, sample_rows(samples, partition, sources, split=split, half=half).iloc[places])
+        rows.add(partition, sample_rows(samples, partition, split=split, half=half).iloc[places])
     return rows
 
 
@@ -68,6 +68,6 @@ def _counts(samples: Partitions, split: str | None, half: int | None) -> Iterato
     for partition in range(samples.count):
         count = rows_of_split(samples, partition, split)
         if count and half is not None:
-            count = len(sample_rows(samples, partition, {}, split=split, half=half))
+            count = len(sample_rows(samples, partition, split=split, half=half))
         if count:
             yield partition, count

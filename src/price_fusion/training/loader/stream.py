@@ -114,7 +114,7 @@ class PartitionFeed:
             self.tables, self.sources, sum(self._counts[partition] for partition in own), space, unit=self._unit
         )
         for partition in own:
-            rows = sample_rows(self.samples, partition, self.sources, split=self._split)
+            rows = sample_rows(self.samples, partition, split=self._split)
             if len(rows) != self._counts[partition]:
                 raise DataError(
                     f"{self.samples.url}: partition {partition} has {len(rows):,} {self._split or 'labelled'} rows, its manifest says "

@@ -1,0 +1,44 @@
+"""Prices for products in partitions that have none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from price_fusion.data.partitions.table_partitions import TablePartitions
+from price_fusion.metrics.intervals import interval_columns
+from price_fusion.parameters import ComputeParameters, InferenceParameters, IntervalParameters
+from price_fusion.pipelines.inference.nodes import log_who_predicts
+from price_fusion.prediction.partition_scoring import PartitionPrediction, packed
+from price_fusion.storage.partitions.drafts import PartitionDraft
+from price_fusion.storage.partitions.ordered import OrderedRows
+from price_fusion.storage.partitions.parts import Partitions
+
+
+def price_partitions(
+    checkpoint: Any,
+    samples: Partitions,
+    inference: InferenceParameters,
+    intervals: IntervalParameters,
+    final_fit: bool,
+    compute: ComputeParameters,
+    *tables: TablePartitions,
+) -> PartitionDraft:
+    """Predict each product, partition by partition, with a ``Checkpoint`` or an ``Ensemble``."""
+    log_who_predicts(checkpoint, final_fit=final_fit)
+    levels = tuple(intervals.levels) if checkpoint.calibration is not None else ()
+    by_source = {table.source: table for table in tables}
+    task = PartitionPrediction(packed(checkpoint, inference.precision), samples, by_source, levels)
+    return PartitionDraft(task.plan(), compute)
+
+
+def put_in_order(
+    priced: Partitions, inference: InferenceParameters, compute: ComputeParameters, spill: Path
+) -> tuple[OrderedRows, OrderedRows]:
+    """The submission in the order of the product file, and the same with the bounds of intervals and unit prices."""
+    levels = priced.metadata["levels"]
+    bounded = ("sample_id", "price", *(name for bounds in interval_columns(levels) for name in bounds))
+    submission = bounded if inference.intervals_in_submission else bounded[:2]
+    columns = (*bounded, *priced.metadata["unit_prices"])
+    folder = compute.spill_folder(spill)
+    return OrderedRows(priced, submission, compute, folder), OrderedRows(priced, columns, compute, folder)
