@@ -130,7 +130,7 @@ class MadeUp:
             raise ValueError("no source")
         values = self.pool[ids * 7 % len(self.pool)]
         width = self.source.embedding_width
-        return rows_as_arrow(ids, values[:, :width], values[:, width:].astype(np.float32))
+        return rows_as_arrow(ids, ids, values[:, :width], values[:, width:].astype(np.float32))
 
     @staticmethod
     def _products(ids: np.ndarray) -> pa.Table:

@@ -56,7 +56,7 @@ def write_partitioned(folder: Path, rows: int = ROWS, partitions: int = PARTITIO
         def part(partition: int) -> tuple[pa.Table, dict[str, Any]]:
             own = np.flatnonzero((number == partition) & there)[::-1]
             structural = columns[own] if name == "words" else np.empty((len(own), 0), np.float32)
-            return rows_as_arrow(ids[own], vectors[name][own], structural), {}
+            return rows_as_arrow(ids[own], own, vectors[name][own], structural), {}
 
         return written(name, part, **table_metadata(name, SOURCES[name], "float16", "test"))
 

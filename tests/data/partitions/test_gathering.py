@@ -139,6 +139,7 @@ def test_all_rows_are_those_of_memory(
     assert_frame_equal(found, samples, check_dtype=False)
     ids = samples["sample_id"].to_numpy()
     for name, table in tables.items():
+        assert found_tables[name].ids.tolist() == table.ids[table.ids != 10**6].tolist()  # in the order of the raw file
         rows, other = table.rows_of(ids), found_tables[name].rows_of(ids)
         assert_array_equal(rows < 0, other < 0)
         assert_array_equal(table.vectors[0][rows[rows >= 0]], found_tables[name].vectors[0][other[other >= 0]])

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 import numpy as np
+from numpy.typing import NDArray
 
 from price_fusion.compute.progress import tracked
 from price_fusion.data.ids import Ids, are_among, ids_of
@@ -102,7 +103,9 @@ def gather_products(products: Partitions, samples: pd.DataFrame) -> pd.DataFrame
 
 
 def draft_gathered(table: TablePartitions, samples: pd.DataFrame, spill: Path, *, rows_per_shard: int) -> TableDraft:
-    """The rows of the products of a gathered sample table, as an embedding table to be written, in the same order.
+    """The rows of the products of a gathered sample table, as an embedding table to be written.
+
+    Rows are in the order of what the table was made from, as they are without partitions.
 
     Args:
         table: of a source, in partitions.
@@ -114,31 +117,43 @@ def draft_gathered(table: TablePartitions, samples: pd.DataFrame, spill: Path, *
         DataError: if the source knows none of these products.
     """
     declared, wanted = table.declaration, ids_of(samples["sample_id"])
-    with storage_errors(spill / "vectors"):
-        spill.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=spill) as file:  # the mapping outlives the file's name
-            matrix = np.memmap(file, np.float32, "w+", shape=(len(wanted), declared.width))
-    found: list[Ids] = []
-    stop = 0
     partitions = _by_partition(wanted, table.partitions.count)
-    for number, own in tracked(partitions, f"gathering {table.partitions.url}", "partitions"):
-        partition = table.partition(number)
-        rows = partition.rows_of(own)
-        known = rows >= 0
-        if not known.any():
-            continue
-        start, stop = stop, stop + int(known.sum())
-        block = matrix[start:stop]
-        block[:, : partition.width] = partition.vectors[0][rows[known]]
-        block[:, partition.width :] = partition.structural[rows[known]]
-        found.append(own[known])
-    if not stop:
+    found, places = _known_rows(table, partitions)
+    if not len(found):
         raise DataError(
             f"{table.partitions.url}: the source {table.source!r} knows none of the {len(wanted):,} products that are brought into "
             "memory, expected at least one. Raise compute.rows_in_memory, or take the source out of the variants that name it."
         )
-    raw = RawEmbeddings(ids_of(pd.Series(np.concatenate(found))), matrix[:stop], table.origin)
-    return TableDraft(raw, declared, table.dtype, rows_per_shard)
+    order = np.argsort(places)
+    target = np.empty_like(order)
+    target[order] = np.arange(len(order))
+    with storage_errors(spill / "vectors"):
+        spill.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=spill) as file:  # the mapping outlives the file's name
+            matrix = np.memmap(file, np.float32, "w+", shape=(len(found), declared.width))
+    filled = 0
+    for number, own in tracked(partitions, f"gathering {table.partitions.url}", "partitions"):
+        partition = table.partition(number)
+        rows = partition.rows_of(own)
+        rows = rows[rows >= 0]
+        if len(rows):
+            here = target[filled : filled + len(rows)]
+            matrix[here, : partition.width] = partition.vectors[0][rows]
+            matrix[here, partition.width :] = partition.structural[rows]
+            filled += len(rows)
+    return TableDraft(RawEmbeddings(found[order], matrix, table.origin), declared, table.dtype, rows_per_shard)
+
+
+def _known_rows(table: TablePartitions, partitions: list[tuple[int, Ids]]) -> tuple[Ids, NDArray[np.int64]]:
+    """Ids and places of those products that a table knows, partition by partition."""
+    ids: list[Ids] = []
+    places = [np.empty(0, np.int64)]
+    for number, own in partitions:
+        partition = table.partition(number)
+        rows = partition.rows_of(own)
+        ids.append(own[rows >= 0])
+        places.append(partition.places[rows[rows >= 0]])
+    return ids_of(pd.Series(np.concatenate(ids))), np.concatenate(places)
 
 
 def _by_partition(ids: Ids, count: int) -> list[tuple[int, Ids]]:

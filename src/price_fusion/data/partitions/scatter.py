@@ -71,7 +71,7 @@ def draft_table_partitions(
     }
     metadata = table_metadata("", declaration, dtype, raw.origin)
     return PartitionDraft(
-        PartitionPlan(deal, len(blocks), partitions, recipe("embeddings 1", described), metadata, here), compute
+        PartitionPlan(deal, len(blocks), partitions, recipe("embeddings 2", described), metadata, here), compute
     )
 
 
@@ -89,7 +89,7 @@ def draft_column_partitions(
         partial(_columns_of_partition, products, whole, origin),
         parts=products.count,
         partitions=products.count,
-        recipe=recipe("columns 1", described),
+        recipe=recipe("columns 2", described),
         metadata=table_metadata("", whole, "float32", origin),
     )
     return PartitionDraft(plan, compute)
@@ -131,17 +131,18 @@ class _Deal:
         raw, block = self._read(self.blocks[part])
         partition = partitions_of(raw.ids[block], self.partitions)
         rows = block.start + np.argsort(partition, kind="stable")
-        return self._dealt(raw, rows, np.bincount(partition, minlength=self.partitions)), {"rows": len(rows)}
+        counts = np.bincount(partition, minlength=self.partitions)
+        return self._dealt(raw, rows, counts, part << 32), {"rows": len(rows)}
 
     def _dealt(
-        self, raw: RawEmbeddings, rows: NDArray[np.int64], counts: NDArray[np.int64]
+        self, raw: RawEmbeddings, rows: NDArray[np.int64], counts: NDArray[np.int64], place: int
     ) -> Iterator[tuple[int, pa.Table]]:
         """Rows of each partition, gathered from the raw matrix when they are to be written: it may be larger than memory."""
         width = self.declaration.embedding_width
         for partition, chosen in enumerate(np.split(rows, np.cumsum(counts)[:-1])):
             vectors = as_stored(raw, chosen, slice(0, width), np.dtype(self.dtype))
             structural = as_stored(raw, chosen, slice(width, None), np.dtype(np.float32))
-            yield partition, rows_as_arrow(raw.ids[chosen], vectors, structural)
+            yield partition, rows_as_arrow(raw.ids[chosen], place + chosen, vectors, structural)
 
     def _read(self, block: Any) -> tuple[RawEmbeddings, slice]:
         """Embeddings that hold a block, and its rows in them."""
@@ -162,9 +163,8 @@ def _columns_of_partition(
 ) -> tuple[Tables, Summary]:
     frame = _products_of(products, declaration, partition)
     matrix = column_matrix(frame, declaration, origin)
-    return {partition: rows_as_arrow(ids_of(frame[IDS]), np.empty((len(frame), 0), np.float32), matrix)}, {
-        "rows": len(frame)
-    }
+    none, places = np.empty((len(frame), 0), np.float32), frame["row"].to_numpy(np.int64)
+    return {partition: rows_as_arrow(ids_of(frame[IDS]), places, none, matrix)}, {"rows": len(frame)}
 
 
 def frame_of(partitions: Partitions, partition: int, columns: list[str] | None = None) -> pd.DataFrame:
@@ -206,7 +206,7 @@ def _categories_of_partition(
 def _products_of(products: Partitions, declaration: ColumnSourceParameters, partition: int) -> pd.DataFrame:
     """The columns that a declaration reads; all of the products' where one is missing, for the message."""
     text = ["catalog_content"] if declaration.parse else []
-    wanted = [IDS, *text, *(name for name in declaration.own_columns if name not in text)]
+    wanted = [IDS, "row", *text, *(name for name in declaration.own_columns if name not in text)]
     frame = frame_of(products, partition, wanted)
     if set(wanted) <= set(frame):
         return frame
@@ -222,7 +222,7 @@ def _in_float32(plan: PartitionPlan) -> PartitionPlan:
     return replace(
         plan,
         task=replace(plan.task, dtype="float32"),
-        recipe=recipe("embeddings 1 in float32", {"recipe": plan.recipe}),
+        recipe=recipe("embeddings 2 in float32", {"recipe": plan.recipe}),
         metadata={**plan.metadata, "dtype": "float32"},
     )
 

@@ -1,7 +1,7 @@
 """Embedding tables in partitions: ids and vectors as fixed-size binary, readable by whatever reads parquet.
 
-Columns: ``sample_id`` (int64 or string), ``vector`` (D numbers of the table's type, little-endian), and ``structural`` (K
-float32, likewise), each of the latter two where there are such columns.
+Columns: ``sample_id`` (int64 or string), ``place`` (ascending in the order of what the table was made from), ``vector`` (D numbers
+of the table's type, little-endian), and ``structural`` (K float32, likewise), each of the latter two where there are such columns.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from price_fusion.errors import DataError
 from price_fusion.parameters import Source
 from price_fusion.storage.partitions.parts import AGAIN, Partitions
 
-IDS, VECTOR, STRUCTURAL = "sample_id", "vector", "structural"
+IDS, PLACE, VECTOR, STRUCTURAL = "sample_id", "place", "vector", "structural"
 _DECLARATION: TypeAdapter[Source] = TypeAdapter(Source)
 
 
@@ -34,9 +34,11 @@ def table_metadata(source: str, declaration: Source, dtype: str, origin: str) ->
     }
 
 
-def rows_as_arrow(ids: Ids, vectors: NDArray[np.floating[Any]], structural: NDArray[np.float32]) -> pa.Table:
-    """Rows of an embedding table: ids (N,), vectors (N, D) as they are stored, structural columns (N, K)."""
-    columns = {IDS: pa.array(ids)}
+def rows_as_arrow(
+    ids: Ids, places: NDArray[np.int64], vectors: NDArray[np.floating[Any]], structural: NDArray[np.float32]
+) -> pa.Table:
+    """Rows of an embedding table: ids (N,), places (N,), vectors (N, D) as they are stored, structural columns (N, K)."""
+    columns = {IDS: pa.array(ids), PLACE: pa.array(places)}
     for name, matrix in ((VECTOR, vectors), (STRUCTURAL, structural)):
         if matrix.shape[1]:
             columns[name] = _binary(matrix)
@@ -98,6 +100,12 @@ class PartitionTable:
         """(N,) int64 or unicode."""
         parts = [_ids(part[IDS]) for part in self._table.partitions.read(self._partition, [IDS])]
         return _joined(parts)
+
+    @cached_property
+    def places(self) -> NDArray[np.int64]:
+        """(N,) numbers that ascend in the order of what the whole table was made from."""
+        parts = [part[PLACE].to_numpy() for part in self._table.partitions.read(self._partition, [PLACE])]
+        return np.concatenate([np.empty(0, np.int64), *parts])
 
     @cached_property
     def vectors(self) -> Sequence[NDArray[np.floating[Any]]]:
