@@ -214,12 +214,14 @@ def test_ids_in_json_and_ids_called_as_the_products_call_them(tmp_path: Path) ->
     (tmp_path / "words").mkdir()
     columns = {f"d{column}": np.random.default_rng(column).normal(size=ROWS) for column in range(4)}
     pd.DataFrame({"sku": IDS, **columns}).to_parquet(tmp_path / "words/words.parquet", index=False)
+    np.savez(tmp_path / "labels.npz", skus=np.array(IDS), clip=np.ones((ROWS, 3)))
     found = proposal_for(tmp_path, {}, best)
     assert {source.train.path.name: source.train.width for source in found.sources} == {
         "pictures": 5,
         "words.parquet": 4,
+        "labels.npz": 3,
     }
-    assert not [name for name in found.left_out if "words" in name or "pictures" in name]
+    assert not [name for name in found.left_out if name.startswith(("words", "pictures", "labels"))]
 
 
 def test_a_csv_and_a_pickle_that_gzip_has_compressed(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def found_embeddings(
     Args:
         files: that may hold some; folders of parts are found by their files.
         tables: ids of products in the order of their file, for vectors without ids.
-        identity: what the products' tables call ids; files of embeddings may do so, too.
+        identity: what the products' tables call an id; files of embeddings may do so, too, also in the plural.
     """
     kinds = {path: kind for path in files if (kind := _kind_inside(path))}
     found: list[FoundEmbeddings] = []
@@ -94,7 +94,7 @@ def found_embeddings(
         beside = [one for name in lists for one in _of_a_list(name, identity)]
         for path in others:
             _take(path, Asked(), found, left_out)
-            ways = [*([Asked(ids=identity)] if identity else []), *beside]
+            ways = [*(Asked(ids=name) for name in (identity, f"{identity}s") if identity), *beside]
             if path in left_out and any(_takes(path, asked, found) for asked in ways):
                 del left_out[path]
         _take_arrays(folder, arrays, beside, tables, found, left_out)
