@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from price_fusion.data.readers.embedding_files import read_embeddings
+from price_fusion.data.readers.rows import Asked
 from price_fusion.datasets.embedding_files import EmbeddingFilesDataset
 from price_fusion.datasets.errors import DatasetFileError
 from price_fusion.errors import DataError, ParameterError
@@ -51,6 +52,19 @@ def test_a_flipped_bit_is_noticed(files, file_format):
         EmbeddingFilesDataset(**entry).load()
     with pytest.raises(DataError, match="sha256"):
         read_embeddings(path, file_format, sha256=expected)
+
+
+def test_ids_beside_a_file_need_a_digest_too(tmp_path):
+    np.savez(tmp_path / "clip.npz", embeddings=VECTORS)
+    (tmp_path / "ids.csv").write_text("sample_id\n3\n1\n2\n")
+    asked, path = Asked(ids="ids.csv"), tmp_path / "clip.npz"
+    expected = {name: digest(tmp_path / name) for name in ("clip.npz", "ids.csv")}
+    assert read_embeddings(path, asked=asked, sha256=expected).ids.tolist() == IDS
+    with pytest.raises(ParameterError, match=r"each file that is read: clip\.npz, ids\.csv"):
+        read_embeddings(path, asked=asked, sha256=digest(path))
+    (tmp_path / "ids.csv").write_text("sample_id\n3\n1\n9\n")
+    with pytest.raises(DataError, match=r"ids\.csv: found the sha256"):
+        read_embeddings(path, asked=asked, sha256=expected)
 
 
 def test_digests_of_capital_letters_will_do(files):

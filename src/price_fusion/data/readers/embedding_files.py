@@ -6,6 +6,7 @@ judges what they found.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -61,7 +62,8 @@ def read_embeddings(
         asked: names of keys, columns or files, and limits.
         rules: what is done with rows that are no embedding, and with several rows of one id.
         products: gives the ids of vectors that have none of their own.
-        sha256: the digest that the file must have; for a folder, the digest of each file that is read, by its name.
+        sha256: the digest that the file must have; of a folder, or a file with its ids in another one, the digest of each file
+            that is read, by its name.
 
     Returns:
         ids (N,) and vectors (N, D), not aligned and not checked for NaN; mapped where the format allows, or larger than a few
@@ -76,8 +78,8 @@ def read_embeddings(
     """
     located = locate_embeddings(path, file_format, asked)
     if sha256 is not None:
-        names = [str(file.relative_to(path)) for file in located.files] if path.is_dir() else []
-        check_digests(path, sha256, names)
+        folder = path if path.is_dir() else path.parent
+        check_digests(path, sha256, [os.path.relpath(file, folder) for file in located.files])
     found = _read(located, asked, str(path))
     if found.ids is not None:
         return RawEmbeddings.from_arrays(found.ids, found.vectors, str(path), nulls=found.nulls, rules=rules)

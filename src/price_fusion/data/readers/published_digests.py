@@ -20,20 +20,21 @@ def check_digests(path: Path, expected: str | Mapping[str, str], read: Sequence[
 
     Args:
         path: a file, or a folder.
-        expected: the digest of a file, or of each file of a folder by its name.
-        read: the names of files of a folder that will be read, each of which needs a digest.
+        expected: the digest of a file; of a folder, or of several files, of each by its name.
+        read: the names of files that will be read, within the folder or beside the file; each of several needs a digest.
 
     Raises:
         DataError: if a file is not there or has another digest.
         ParameterError: if a digest is none, or is missing.
     """
-    if path.is_dir():
+    if path.is_dir() or len(read) > 1:
         if isinstance(expected, str) or not set(read) <= set(expected):
             raise ParameterError(
                 f"sha256 of {path}: found {_shown(expected)}, expected a mapping with the digest of each file that is "
                 f"read: {', '.join(read)}. Write them below sha256 in the catalog entry."
             )
-        files = {path / name: digest for name, digest in expected.items()}
+        folder = path if path.is_dir() else path.parent
+        files = {folder / name: digest for name, digest in expected.items()}
     elif isinstance(expected, str):
         files = {path: expected}
     else:
