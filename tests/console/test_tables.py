@@ -58,3 +58,6 @@ def test_models_of_the_same_products_share_a_table_of_sources() -> None:
     assert list(sources.columns[0].cells) == ["picture", "words"]
     assert list(models.columns[0].cells) == ["moe", "plain"]
     assert list(models.columns[1].cells) == ["8", "6"]
+    assert list(models.columns[4].cells) == ["3", "3"]
+    unchecked = report(9, "words") | {"suspicions": None, "groups_of_several": None}  # to be predicted, in partitions
+    assert list(alignment_tables({"moe": unchecked, "plain": unchecked})[1].columns[4].cells) == ["", ""]

@@ -71,7 +71,8 @@ def _models_table(reports: Mapping[str, Mapping[str, Any]]) -> Table:
         table.add_column(column, justify="right")
     for model, report in reports.items():
         numbers = [report[key] for key in ("rows_kept", "rows_in_all_sources", "rows_in_no_source", "suspicions")]
-        table.add_row(model or "all sources", *(f"{number:,}" for number in numbers))
+        # Nobody looks for mistakes in products to be predicted that are in partitions.
+        table.add_row(model or "all sources", *("" if number is None else f"{number:,}" for number in numbers))
     return table
 
 
