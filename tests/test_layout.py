@@ -27,7 +27,6 @@ TWO_LAYERS = {
     "errors": "classes, refusals of datasets, and how they are shown",
     "made_from": "records and the hook that works them out",
     "summary": "tables of a run and the hook that prints them",
-    "product_files": "files in partitions and the hook that finds them",
     "tracking": "parameters and what is logged",
     "tuning": "parameters and trials",
 }

@@ -10,11 +10,11 @@ from price_fusion.console.output import outlast_readers
 from price_fusion.errors import ParameterError
 from price_fusion.hooks.active_runs import ActiveRuns, RunHooks
 from price_fusion.hooks.current_project import ParameterHooks
+from price_fusion.hooks.derived_inputs import DerivedInputsHooks
 from price_fusion.hooks.input_report import InputReportHooks
 from price_fusion.hooks.made_from import MadeFromHooks
 from price_fusion.hooks.mlflow_tracking import MlflowHooks
 from price_fusion.hooks.node_log import NodeLogHooks
-from price_fusion.hooks.product_files import ProductFilesHooks
 from price_fusion.hooks.stale_leaderboard import StaleLeaderboardHooks
 from price_fusion.hooks.summary import SummaryHooks
 
@@ -41,7 +41,7 @@ take_over_console()
 _runs = ActiveRuns()
 HOOKS = (
     ParameterHooks(),
-    ProductFilesHooks(),
+    DerivedInputsHooks(),
     RunHooks(_runs),
     NodeLogHooks(),
     SummaryHooks(),

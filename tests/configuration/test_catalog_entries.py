@@ -50,6 +50,8 @@ def test_the_nearest_class_is_said(kind: str, near: str) -> None:
         ("raw_digests.RawDigestsDataset", "Remove the entry"),
         ("RunFolderDataset", "Remove the entry"),
         ("BucketsDataset", "price_fusion.datasets.PartitionsDataset"),
+        ("buckets.TableBucketsDataset", "price_fusion.datasets.PartitionsDataset"),
+        ("LeaderboardDataset", "has become price_fusion.datasets.SafeCSVDataset, without models"),
     ],
 )
 def test_a_former_class_names_its_successor(kind: str, instead: str) -> None:

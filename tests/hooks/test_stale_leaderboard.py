@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from kedro.io import DataCatalog
 
+from price_fusion.datasets.checkpoint import CheckpointDataset
 from price_fusion.datasets.made_from import Origins
 from price_fusion.datasets.whole_file import WholeFileDataset
 from price_fusion.hooks.stale_leaderboard import StaleLeaderboardHooks
@@ -30,9 +31,9 @@ def catalog(tmp_path: Path, make_checkpoint: Callable[..., Checkpoint]) -> DataC
     datasets = {
         "leaderboard": WholeFileDataset(
             dataset={
-                "type": "price_fusion.datasets.LeaderboardDataset",
+                "type": "price_fusion.datasets.SafeCSVDataset",
                 "filepath": str(tmp_path / "leaderboard.csv"),
-                "models": {"filepath": str(tmp_path)},
+                "load_args": {"dtype": {"checkpoint": "object", "stale": "object"}},
             }
         ),
         "leaderboard_json": whole(tmp_path / "leaderboard.json"),
@@ -41,7 +42,9 @@ def catalog(tmp_path: Path, make_checkpoint: Callable[..., Checkpoint]) -> DataC
     for dataset in datasets.values():
         dataset.origins = Origins(FACTS)
     datasets["comparison_report"].origins = Origins(FACTS, {"leaderboard": datasets["leaderboard"]})
-    found = DataCatalog(datasets)
+    found = DataCatalog(
+        {**datasets, "tiny.checkpoint": CheckpointDataset(filepath=str(tmp_path / "tiny/checkpoint.safetensors"))}
+    )
     save_checkpoint(tmp_path / "tiny/checkpoint.safetensors", make_checkpoint())
     digest = short_digest(checkpoint_digest(make_checkpoint()))
     found.save("leaderboard", pd.DataFrame({"model": ["tiny", "ridge"], "checkpoint": [digest, None], "stale": ""}))
@@ -60,11 +63,11 @@ def test_all_say_what_is_stale_until_it_no_longer_is(
 
     checkpoint = tmp_path / "tiny/checkpoint.safetensors"
     save_checkpoint(checkpoint, make_checkpoint("concat"))
-    assert catalog.load("leaderboard")["stale"][0].startswith("stale: made from an earlier run of tiny")
     with caplog.at_level(logging.WARNING):
         StaleLeaderboardHooks().on_pipeline_error(catalog)
     assert any("leaderboard: Stale: figures of tiny are from an earlier run" in message for message in caplog.messages)
     assert all(b"earlier run" in path.read_bytes() for path in files)
+    assert catalog.load("leaderboard")["stale"][0].startswith("stale: made from an earlier run of tiny")
     assert [catalog.get(name).made_from() for name in ("leaderboard", "leaderboard_json", "comparison_report")] == [
         FACTS
     ] * 3

@@ -36,12 +36,12 @@ def test_a_line_is_stale_while_another_checkpoint_is_there(
 ) -> None:
     path, first, second = tmp_path / "tiny/checkpoint.safetensors", make_checkpoint(), make_checkpoint("concat")
     save_checkpoint(path, first)
-    leaderboard = marked(board(first), tmp_path)
+    leaderboard = marked(board(first), lambda _: path)
     assert leaderboard["stale"].tolist() == ["", ""]
     assert notice(leaderboard) is None
 
     save_checkpoint(path, second)
-    leaderboard = marked(leaderboard, tmp_path)
+    leaderboard = marked(leaderboard, lambda _: path)
     again = "run: kedro run --pipelines compare"
     assert leaderboard["stale"].tolist() == [f"stale: made from an earlier run of tiny; {again}", ""]
     said = notice(leaderboard) or ""
@@ -49,12 +49,14 @@ def test_a_line_is_stale_while_another_checkpoint_is_there(
     assert said.endswith("Run: kedro run --pipelines compare")
 
     path.unlink()
-    assert marked(leaderboard, tmp_path)["stale"][0].startswith("stale: the checkpoint of tiny is no longer there")
+    assert marked(leaderboard, lambda _: path)["stale"][0].startswith(
+        "stale: the checkpoint of tiny is no longer there"
+    )
     save_checkpoint(path, first)
-    assert marked(leaderboard, tmp_path)["stale"].tolist() == ["", ""]
+    assert marked(leaderboard, lambda _: path)["stale"].tolist() == ["", ""]
 
 
-def test_a_leaderboard_of_an_earlier_release_says_nothing(tmp_path: Path) -> None:
+def test_a_leaderboard_of_an_earlier_release_says_nothing() -> None:
     leaderboard = pd.DataFrame({"model": ["tiny"]})
-    pd.testing.assert_frame_equal(marked(leaderboard, tmp_path), leaderboard)
+    pd.testing.assert_frame_equal(marked(leaderboard, lambda _: None), leaderboard)
     assert notice(leaderboard) is None

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+_PACKAGE = "price_fusion.datasets."
 _WRAPPED = {
-    "figure.WholeFigureDataset": "matplotlib.MatplotlibDataset",
-    "ordered_csv.OrderedCSVDataset": "price_fusion.datasets.SafeCSVDataset",
-    "plotly_figure.WholePlotlyDataset": "plotly.JSONDataset",
-    "whole_files.WholeCSVDataset": "price_fusion.datasets.SafeCSVDataset",
-    "whole_files.WholeJSONDataset": "json.JSONDataset",
-    "whole_files.WholeParquetDataset": "pandas.ParquetDataset",
-    "whole_files.WholeTextDataset": "text.TextDataset",
-    "whole_files.WholeYAMLDataset": "yaml.YAMLDataset",
+    "OrderedCSVDataset": f"{_PACKAGE}SafeCSVDataset",
+    "WholeCSVDataset": f"{_PACKAGE}SafeCSVDataset",
+    "WholeFigureDataset": "matplotlib.MatplotlibDataset",
+    "WholeJSONDataset": "json.JSONDataset",
+    "WholeParquetDataset": "pandas.ParquetDataset",
+    "WholePlotlyDataset": "plotly.JSONDataset",
+    "WholeTextDataset": "text.TextDataset",
+    "WholeYAMLDataset": "yaml.YAMLDataset",
 }
-"""By the end of their path, the types that do the same inside ``WholeFileDataset``."""
+"""The types that do the same inside ``WholeFileDataset``."""
 _RENAMED = {
-    "buckets.BucketsDataset": "PartitionsDataset",
     "BucketsDataset": "PartitionsDataset",
-    "buckets.TableBucketsDataset": "PartitionsDataset",
+    "LeaderboardDataset": "SafeCSVDataset, without models",
     "TableBucketsDataset": "PartitionsDataset",
     "TablePartitionsDataset": "PartitionsDataset",
 }
@@ -24,15 +24,17 @@ _NOT_NEEDED = (
     "RawDigestsDataset",
     "RunFolderDataset",
     "FoldFolderDataset",
+    "IfThereDataset",
     "TuningFolderDataset",
     "SpillFolderDataset",
 )
-_PACKAGE = "price_fusion.datasets."
 
 
 def successor(path: str) -> str | None:
     """What to write instead of a type that is no more, as the end of a sentence; None for any other type."""
-    kind = path.removeprefix(_PACKAGE)
+    if not path.startswith(_PACKAGE):
+        return None
+    kind = path.rpartition(".")[2]
     if kind in _WRAPPED:
         return (
             f"which WholeFileDataset has replaced. Write type: {_PACKAGE}WholeFileDataset and, below it, dataset: {{type: "
@@ -41,6 +43,6 @@ def successor(path: str) -> str | None:
         )
     if kind in _RENAMED:
         return f"which has become {_PACKAGE}{_RENAMED[kind]}. Write that."
-    if kind.rpartition(".")[2] in _NOT_NEEDED:
+    if kind in _NOT_NEEDED:
         return "which is not needed any more. Remove the entry."
     return None

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from price_fusion.data.money import money
 from price_fusion.lazy import pd
-from price_fusion.selection.stale_lines import STALE
+from price_fusion.selection.stale_lines import NOT_STALE, STALE
 
 
 def leaderboard_table(leaderboard: pd.DataFrame) -> Table:
@@ -68,7 +68,8 @@ def _letters(sources: pd.Series) -> dict[str, str]:
 
 
 def _name(row: Mapping[Any, Any]) -> str:
-    return f"{row['model']} (stale)" if row[STALE] else str(row["model"])
+    is_stale = row[STALE] != NOT_STALE and not pd.isna(row[STALE])  # a file gives NaN for an empty cell
+    return f"{row['model']} (stale)" if is_stale else str(row["model"])
 
 
 def _leaderboard_cells(row: Mapping[Any, Any]) -> list[str]:

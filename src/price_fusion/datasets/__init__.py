@@ -15,8 +15,6 @@ MODULES = {
     "FabricatedSampleDataset": "fabricated_sample",
     "FoldModelsDataset": "fold_models",
     "IdListDataset": "id_list",
-    "IfThereDataset": "if_there",
-    "LeaderboardDataset": "leaderboard",
     "NamedParquetDataset": "named_parquet",
     "ParquetEmbeddingsDataset": "raw_files",
     "ProductFilesDataset": "raw_files",

@@ -9,14 +9,13 @@ from typing import Any
 
 from kedro.io import MemoryDataset
 
-from price_fusion.datasets.if_there import IfThereDataset
 from price_fusion.datasets.made_from import FILES, SETTINGS
 from price_fusion.datasets.recorded import RecordedOutput
 from price_fusion.errors import PriceFusionError
 from price_fusion.storage.digests import CheckRecord
 from price_fusion.storage.files import storage_errors
 
-_NOT_RAW = (MemoryDataset, RecordedOutput, IfThereDataset)
+_NOT_RAW = (MemoryDataset, RecordedOutput)
 _WITHOUT_EFFECT = ("filepath", "metadata", "sha256", "memory_gb", "seconds")
 """Arguments of raw datasets that do not change what is read, beside the path: a project may move."""
 

@@ -71,11 +71,6 @@ class WholeFileDataset(FileRecord, AbstractDataset[Any, Any]):
         if hasattr(self._dataset, "preview"):
             self.preview = self._dataset.preview
 
-    @property
-    def wrapped(self) -> AbstractDataset[Any, Any]:
-        """The dataset that reads and writes."""
-        return self._dataset
-
     def load(self) -> Any:
         """As the wrapped dataset, of a file whose digest is right.
 

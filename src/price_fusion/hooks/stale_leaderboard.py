@@ -9,7 +9,7 @@ from price_fusion.runs.stale_marks import mark_leaderboard
 
 
 class StaleLeaderboardHooks:
-    """Marks what is stale. A killed run leaves it to the next one; loading the leaderboard tells in any case."""
+    """Marks what is stale. A killed run leaves it to the next one."""
 
     @hook_impl(tryfirst=True)  # while the run still holds the data folder
     def after_pipeline_run(self, catalog: Catalog) -> None:

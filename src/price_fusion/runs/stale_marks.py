@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from price_fusion.datasets.recorded import FileRecord
 from price_fusion.errors import PriceFusionError
 from price_fusion.report.notice import with_notice
 from price_fusion.runs.journal import Catalog
-from price_fusion.selection.stale_lines import NOT_STALE, STALE, notice
+from price_fusion.selection.stale_lines import NOT_STALE, STALE, marked, notice
 
 if TYPE_CHECKING:
     from price_fusion.datasets.whole_file import WholeFileDataset
@@ -18,14 +21,12 @@ logger = logging.getLogger(__name__)
 
 def mark_leaderboard(catalog: Catalog) -> None:
     """Write into leaderboard, document and page which lines are stale, where they do not say so yet, and log it."""
-    # Its package imports SQLAlchemy where that is installed: a tenth of the time of ``kedro registry list``.
-    from price_fusion.datasets.leaderboard import LeaderboardDataset
-
     board = _whole_file(catalog, "leaderboard")
-    if board is None or not isinstance(board.wrapped, LeaderboardDataset):
+    if board is None:
         return
     try:
-        current, saved = board.load(), board.wrapped.load_saved()
+        saved = board.load()
+        current = marked(saved, partial(_checkpoint_of, catalog))
         if STALE not in current:
             return
         if text := notice(current):
@@ -37,6 +38,11 @@ def mark_leaderboard(catalog: Catalog) -> None:
             board.amend(current)  # last: until then the next run marks them again
     except PriceFusionError as error:
         logger.warning("the leaderboard could not be marked as stale where it is: %s", error)
+
+
+def _checkpoint_of(catalog: Catalog, model: str) -> Path | None:
+    dataset = catalog.get(f"{model}.checkpoint")
+    return dataset.recorded_file if isinstance(dataset, FileRecord) else None
 
 
 def _amend(catalog: Catalog, name: str, change: Any) -> None:

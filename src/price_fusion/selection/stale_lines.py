@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from price_fusion.errors import CheckpointError
@@ -13,7 +14,6 @@ STALE = "stale"
 NOT_STALE = ""
 AGAIN = "kedro run --pipelines compare"
 _DIGITS = 12
-_FILE = "checkpoint.safetensors"
 
 
 def short_digest(digest: str) -> str:
@@ -21,18 +21,18 @@ def short_digest(digest: str) -> str:
     return digest[:_DIGITS]
 
 
-def marked(leaderboard: pd.DataFrame, models: Path) -> pd.DataFrame:
+def marked(leaderboard: pd.DataFrame, checkpoint_of: Callable[[str], Path | None]) -> pd.DataFrame:
     """The leaderboard with its column ``stale`` as it is now.
 
     Args:
         leaderboard: as ``compare`` gives it, or read from a file; one of an earlier release says nothing of checkpoints and
             is returned as it is.
-        models: folder with ``<variant>/checkpoint.safetensors``.
+        checkpoint_of: gives the file of a variant's checkpoint; None where the catalog keeps it otherwise.
     """
     if "checkpoint" not in leaderboard:
         return leaderboard
     lines = zip(leaderboard["model"], leaderboard["checkpoint"], strict=True)
-    stale = [_problem(str(model), digest, models) for model, digest in lines]
+    stale = [_problem(str(model), digest, checkpoint_of) for model, digest in lines]
     return leaderboard.assign(**{STALE: pd.Series(stale, index=leaderboard.index, dtype=object)})
 
 
@@ -49,11 +49,12 @@ def notice(leaderboard: pd.DataFrame) -> str | None:
     )
 
 
-def _problem(model: str, digest: object, models: Path) -> str:
-    if not isinstance(digest, str):  # a model without a checkpoint
+def _problem(model: str, digest: object, checkpoint_of: Callable[[str], Path | None]) -> str:
+    path = checkpoint_of(model) if isinstance(digest, str) else None
+    if path is None:
         return NOT_STALE
     try:
-        current = short_digest(saved_digest(models / model / _FILE))
+        current = short_digest(saved_digest(path))
     except CheckpointError:
         return f"stale: the checkpoint of {model} is no longer there, or damaged; run: {AGAIN}"
     return NOT_STALE if current == digest else f"stale: made from an earlier run of {model}; run: {AGAIN}"

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from price_fusion.console.leaderboard_tables import leaderboard_table, variants_table
 from price_fusion.data.table import EmbeddingTable
-from price_fusion.datasets.leaderboard import LeaderboardDataset
+from price_fusion.datasets.safe_csv import SafeCSVDataset
 from price_fusion.errors import ComparisonError
 from price_fusion.metrics.price_metrics import price_metrics
 from price_fusion.parameters import ComparisonParameters, TrainParameters, VariantParameters
@@ -152,8 +152,8 @@ def test_the_table_is_100_columns_wide_and_the_last_that_is_printed(
     assert max(map(len, lines)) <= 100
     assert len(lines) == 4 + 2
     assert "hierarchical 13.5 M 12 120 (105) ridge" in " ".join(captured.get().split())
-    LeaderboardDataset(filepath=tmp_path / "leaderboard.csv", models={"filepath": tmp_path}).save(table)
-    loaded = pd.read_csv(tmp_path / "leaderboard.csv").assign(stale="")
+    SafeCSVDataset(filepath=tmp_path / "leaderboard.csv").save(table)
+    loaded = pd.read_csv(tmp_path / "leaderboard.csv")
     with console.capture() as again:
         console.print(leaderboard_table(table), variants_table(table))
     with console.capture() as captured:

@@ -34,7 +34,8 @@ def create_pipeline(sources: Mapping[str, Source], part: str, *, alone: bool = F
     Args:
         sources: by name; none: the sample table alone.
         part: ``train`` (labelled) or ``test`` (to be predicted).
-        alone: whether what ``test`` is compared with (train tables, labelled products) is of an earlier run, if any.
+        alone: whether what ``test`` is compared with (train tables, labelled products) is of an earlier run, if any: inputs of
+            the form ``<name>_if_there``, which ``hooks/derived_inputs.py`` gives.
     """
     products, ending = f"{part}_products", "_if_there" if alone else ""
     sample = sample_labelled if part == "train" else sample_unlabelled

@@ -1,4 +1,4 @@
-"""Products in partitions follow from the entries of the products in memory."""
+"""Products in partitions and optional inputs follow from other entries of the catalog."""
 
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
@@ -8,14 +8,15 @@ from price_fusion.data.readers.layout import Layout
 from price_fusion.datasets.product_table import ProductTableDataset
 from price_fusion.datasets.raw_files import ProductFilesDataset
 from price_fusion.errors import DataError, ParameterError
-from price_fusion.hooks.product_files import ProductFilesHooks
+from price_fusion.hooks.derived_inputs import DerivedInputsHooks
+from support.whole import whole
 
 READS = pipeline([node(lambda files: files, inputs="train_product_files", outputs="out", name="read")])
 
 
 def derived(**datasets):
     catalog = DataCatalog(datasets)
-    ProductFilesHooks().before_pipeline_run(READS, catalog)
+    DerivedInputsHooks().before_pipeline_run(READS, catalog)
     return catalog.load("train_product_files")
 
 
@@ -41,3 +42,19 @@ def test_an_entry_of_its_own_goes_before(tmp_path):
 def test_products_of_which_no_file_is_known():
     with pytest.raises(ParameterError, match=r"'train_products': found MemoryDataset.*ProductFilesDataset"):
         derived(train_products=MemoryDataset())
+
+
+def test_an_optional_input_is_none_until_it_is_there(tmp_path):
+    reads = pipeline([node(lambda report: report, inputs="report_if_there", outputs="out", name="read")])
+    report = whole(tmp_path / "a.json")
+
+    def loaded():
+        catalog = DataCatalog({"report": report})
+        DerivedInputsHooks().before_pipeline_run(reads, catalog)
+        return catalog.load("report_if_there")
+
+    assert loaded() is None
+    report.save({"a": 1})
+    assert loaded() == {"a": 1}
+    (tmp_path / ".a.json.sha256").unlink()
+    assert loaded() is None

@@ -1,4 +1,4 @@
-"""What follows the catalog entries ``train_products`` and ``test_products``: products in partitions, and embeddings without ids."""
+"""Inputs of a pipeline that follow from other entries of the catalog."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
-from kedro.io import CatalogProtocol
+from kedro.io import CatalogProtocol, MemoryDataset
 from kedro.pipeline import Pipeline
 
 from price_fusion.datasets.embedding_files import EmbeddingFilesDataset
@@ -14,14 +14,15 @@ from price_fusion.datasets.product_table import ProductTableDataset
 from price_fusion.datasets.raw_files import ProductFilesDataset
 from price_fusion.errors import ParameterError
 
-_FILES = "_product_files"
+_FILES, _IF_THERE = "_product_files", "_if_there"
 _EMBEDDINGS = re.compile(r".+\.(?P<part>train|test)_embeddings")
 
 
-class ProductFilesHooks:
-    """Derives ``<part>_product_files`` from ``<part>_products``, unless the catalog has an entry of that name.
+class DerivedInputsHooks:
+    """Derives ``<part>_product_files`` from ``<part>_products``, and ``<name>_if_there`` from ``<name>``.
 
-    Tells embeddings which products they follow, should they have no ids of their own.
+    Entries of these names in the catalog go before. Embeddings are told which products they follow, should they have no ids of
+    their own.
     """
 
     @hook_impl(tryfirst=True)
@@ -34,6 +35,9 @@ class ProductFilesHooks:
         for name in sorted(pipeline.inputs()):
             if name.endswith(_FILES) and name not in catalog:
                 catalog[name] = _files(catalog, f"{name.removesuffix(_FILES)}_products", name)
+            if name.endswith(_IF_THERE) and name not in catalog:
+                other = name.removesuffix(_IF_THERE)
+                catalog[name] = catalog.get(other) if catalog.exists(other) else MemoryDataset(None)
             if match := _EMBEDDINGS.fullmatch(name):
                 _let_follow(catalog.get(name), catalog.get(f"{match['part']}_products"))
 
