@@ -23,7 +23,6 @@ TWO_LAYERS = {
     "checkpoint": "file and dataset",
     "columns": "tables and branches of column sources",
     "embedding_files": "readers and dataset",
-    "ensemble": "folder and dataset",
     "errors": "classes, refusals of datasets, and how they are shown",
     "made_from": "records and the hook that works them out",
     "summary": "tables of a run and the hook that prints them",

@@ -51,6 +51,12 @@ def test_the_nearest_class_is_said(kind: str, near: str) -> None:
         ("RunFolderDataset", "Remove the entry"),
         ("BucketsDataset", "price_fusion.datasets.PartitionsDataset"),
         ("buckets.TableBucketsDataset", "price_fusion.datasets.PartitionsDataset"),
+        ("EnsembleDataset", "has become price_fusion.datasets.CheckpointDataset."),
+        ("ParquetEmbeddingsDataset", "price_fusion.datasets.EmbeddingFilesDataset, with in_pieces: true. Write that."),
+        (
+            "raw_files.ProductFilesDataset",
+            "price_fusion.datasets.ProductTableDataset, with in_pieces: true. Write that.",
+        ),
         ("LeaderboardDataset", "has become price_fusion.datasets.SafeCSVDataset, without models"),
     ],
 )

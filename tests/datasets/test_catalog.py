@@ -12,7 +12,6 @@ from kedro.io.core import AbstractDataset
 
 from price_fusion.datasets.checkpoint import CheckpointDataset
 from price_fusion.datasets.embedding_table import EmbeddingTableDataset
-from price_fusion.datasets.ensemble import EnsembleDataset
 from price_fusion.datasets.export_folder import ExportDataset
 from price_fusion.datasets.fabricated_sample import FabricatedSampleDataset
 from price_fusion.datasets.fold_models import FoldModelsDataset
@@ -28,7 +27,6 @@ WHOLE = (
     PartitionsDataset,
     CheckpointDataset,
     EmbeddingTableDataset,
-    EnsembleDataset,
     ExportDataset,
     FabricatedSampleDataset,
     FoldModelsDataset,

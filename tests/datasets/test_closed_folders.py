@@ -15,7 +15,6 @@ from price_fusion.console.errors import own_error
 from price_fusion.datasets.checkpoint import CheckpointDataset
 from price_fusion.datasets.embedding_files import EmbeddingFilesDataset
 from price_fusion.datasets.embedding_table import EmbeddingTableDataset
-from price_fusion.datasets.ensemble import EnsembleDataset
 from price_fusion.datasets.export_folder import ExportDataset
 from price_fusion.datasets.fabricated_sample import FabricatedSampleDataset
 from price_fusion.datasets.fold_models import FoldModelsDataset
@@ -32,7 +31,6 @@ KINDS: list[tuple[Callable[..., AbstractDataset[Any, Any]], dict[str, Any]]] = [
     (CheckpointDataset, {}),
     (EmbeddingFilesDataset, {"file_format": "npy"}),
     (EmbeddingTableDataset, {"source": "clip"}),
-    (EnsembleDataset, {}),
     (ExportDataset, {}),
     (FabricatedSampleDataset, {}),
     (FoldModelsDataset, {"model": "moe"}),

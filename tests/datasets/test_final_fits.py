@@ -12,7 +12,6 @@ from kedro.io import DatasetError
 
 from price_fusion.data.roles import EVALUATED
 from price_fusion.datasets.checkpoint import CheckpointDataset
-from price_fusion.datasets.ensemble import EnsembleDataset
 from price_fusion.metrics.intervals import Calibration
 from price_fusion.models.checkpoint import Checkpoint, checkpoint_digest
 from price_fusion.prediction.ensemble import EnsembleDraft, EnsembleManifest
@@ -51,10 +50,10 @@ def test_an_ensemble_is_stale_once_the_evaluated_one_is_another(make_checkpoint:
         data={},
     )
     draft = EnsembleDraft(manifest, Calibration(np.ones(30), np.ones(30)), {})
-    evaluated = EnsembleDataset(filepath=str(tmp_path / "ensemble"))
+    evaluated = CheckpointDataset(filepath=str(tmp_path / "ensemble"))
     evaluated.save(draft)
     digest = evaluated.load().digest
-    final = EnsembleDataset(filepath=str(tmp_path / "final"), evaluated={"filepath": str(tmp_path / "ensemble")})
+    final = CheckpointDataset(filepath=str(tmp_path / "final"), evaluated={"filepath": str(tmp_path / "ensemble")})
     final.save(replace(draft, manifest=manifest.model_copy(update={"data": {EVALUATED: digest}})))
     assert final.exists()
     evaluated.save(replace(draft, manifest=manifest.model_copy(update={"median_price": 8.0})))

@@ -12,9 +12,10 @@ import pytest
 from kedro.io import DatasetError
 
 from price_fusion.data.partitions.scatter import draft_table_partitions
+from price_fusion.datasets.embedding_files import EmbeddingFilesDataset
 from price_fusion.datasets.errors import DatasetFileError
 from price_fusion.datasets.partitions import PartitionsDataset
-from price_fusion.datasets.raw_files import ParquetEmbeddingsDataset, ProductFilesDataset
+from price_fusion.datasets.product_table import ProductTableDataset
 from price_fusion.storage.partitions.drafts import PartitionDraft
 from price_fusion.storage.partitions.ordered import OrderedRows
 from price_fusion.storage.partitions.parts import PartitionPlan
@@ -68,10 +69,10 @@ def test_rows_are_written_in_order_and_whole(tmp_path: Path) -> None:
 
 def test_raw_files_are_handles_and_are_not_written(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("sample_id,catalog_content,image_link,price\n")
-    products = ProductFilesDataset(filepath=str(tmp_path / "train.csv"), labelled=True, decimal=",")
+    products = ProductTableDataset(filepath=str(tmp_path / "train.csv"), labelled=True, decimal=",", in_pieces=True)
     assert (products.load().url, products.load().layout.decimal) == (str(tmp_path / "train.csv"), ",")
     assert products.exists()
-    embeddings = ParquetEmbeddingsDataset(filepath=str(tmp_path / "qwen"), embeddings="vector")
+    embeddings = EmbeddingFilesDataset(filepath=str(tmp_path / "qwen"), embeddings="vector", in_pieces=True)
     assert not embeddings.exists()
     (tmp_path / "qwen").mkdir()
     pq.write_table(pa.table({"sample_id": [1], "vector": [[1.0]]}), tmp_path / "qwen/a.parquet")
@@ -80,3 +81,5 @@ def test_raw_files_are_handles_and_are_not_written(tmp_path: Path) -> None:
     for dataset in (products, embeddings):
         with pytest.raises(DatasetError):
             dataset.save(None)
+    with pytest.raises(DatasetFileError, match="Remove the other arguments, or in_pieces"):
+        EmbeddingFilesDataset(filepath=str(tmp_path / "qwen"), missing="zero", in_pieces=True)

@@ -6,7 +6,6 @@ from kedro.pipeline import node, pipeline
 
 from price_fusion.data.readers.layout import Layout
 from price_fusion.datasets.product_table import ProductTableDataset
-from price_fusion.datasets.raw_files import ProductFilesDataset
 from price_fusion.errors import DataError, ParameterError
 from price_fusion.hooks.derived_inputs import DerivedInputsHooks
 from support.whole import whole
@@ -34,13 +33,13 @@ def test_layout_and_digest_are_those_of_the_products(tmp_path):
 
 
 def test_an_entry_of_its_own_goes_before(tmp_path):
-    own = ProductFilesDataset(filepath=str(tmp_path / "own.parquet"), labelled=True)
+    own = ProductTableDataset(filepath=str(tmp_path / "own.parquet"), labelled=True, in_pieces=True)
     files = derived(train_products=MemoryDataset(), train_product_files=own)
     assert files.url == str(tmp_path / "own.parquet")
 
 
 def test_products_of_which_no_file_is_known():
-    with pytest.raises(ParameterError, match=r"'train_products': found MemoryDataset.*ProductFilesDataset"):
+    with pytest.raises(ParameterError, match=r"'train_products': found MemoryDataset.*with in_pieces: true"):
         derived(train_products=MemoryDataset())
 
 

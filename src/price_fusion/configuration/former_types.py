@@ -16,7 +16,10 @@ _WRAPPED = {
 """The types that do the same inside ``WholeFileDataset``."""
 _RENAMED = {
     "BucketsDataset": "PartitionsDataset",
+    "EnsembleDataset": "CheckpointDataset",
     "LeaderboardDataset": "SafeCSVDataset, without models",
+    "ParquetEmbeddingsDataset": "EmbeddingFilesDataset, with in_pieces: true",
+    "ProductFilesDataset": "ProductTableDataset, with in_pieces: true",
     "TableBucketsDataset": "PartitionsDataset",
     "TablePartitionsDataset": "PartitionsDataset",
 }

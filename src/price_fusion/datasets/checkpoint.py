@@ -1,27 +1,34 @@
-"""Checkpoints of the library, as a Kedro dataset."""
+"""Models that predict, as a Kedro dataset."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from kedro.io import AbstractDataset
+from typing import TYPE_CHECKING, Any
 
 from price_fusion.data.roles import refuse_stale
-from price_fusion.datasets.errors import kedro_errors
+from price_fusion.datasets.errors import DatasetFileError
 from price_fusion.datasets.local_path import local_path
-from price_fusion.datasets.recorded import FileRecord
+from price_fusion.datasets.saved_output import SavedOutput
 from price_fusion.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, saved_digest
+from price_fusion.storage.digests import digest_of
+
+if TYPE_CHECKING:
+    from price_fusion.prediction.ensemble import Ensemble, EnsembleDraft
+
+_SUFFIX = ".safetensors"
 
 
-class CheckpointDataset(FileRecord, AbstractDataset[Checkpoint, Checkpoint]):
-    """One safetensors file: weights, and a header that is enough to predict with them.
+class CheckpointDataset(SavedOutput["Checkpoint | EnsembleDraft", "Checkpoint | Ensemble"]):
+    """A model that predicts: the checkpoint of a variant, or an ensemble.
+
+    A checkpoint is one safetensors file: weights, and a header that is enough to predict with them. An ensemble is a folder with
+    its models, its calibration and a manifest; estimators that predict by themselves are ensembles of one member.
 
     Args:
-        filepath: the file.
-        evaluated: of a final fit: ``{filepath: ...}`` of the checkpoint whose training it repeats. If there is one, and
-            another, the final fit is stale: it is not loaded, and counts as missing.
+        filepath: of the file, which ends in ``.safetensors``; any other path is that of the folder of an ensemble.
+        evaluated: of a final fit: ``{filepath: ...}`` of the model whose training it repeats. If there is one, and another,
+            the final fit is stale: it is not loaded, and counts as missing.
         metadata: for plugins.
     """
 
@@ -30,33 +37,50 @@ class CheckpointDataset(FileRecord, AbstractDataset[Checkpoint, Checkpoint]):
     def __init__(
         self, *, filepath: str, evaluated: Mapping[str, str] | None = None, metadata: dict[str, Any] | None = None
     ) -> None:
-        self._filepath = local_path(filepath)
-        self._evaluated = evaluated and local_path(evaluated["filepath"])
-        self.metadata = metadata
-
-    def load(self) -> Checkpoint:
-        """Read header and weights, and check both."""
-        with kedro_errors():
-            checkpoint = load_checkpoint(self._filepath)
-            if self._evaluated and self._evaluated.is_file():
-                refuse_stale(checkpoint, saved_digest(self._evaluated))
-            return checkpoint
-
-    def save(self, data: Checkpoint) -> None:
-        """Replace the file, whole or not at all."""
-        with kedro_errors():
-            save_checkpoint(self._filepath, data)
-            self._record()
-
-    @property
-    def origin_file(self) -> Path:
-        """The file, which identifies the model."""
-        return self.recorded_file
+        super().__init__(filepath=filepath, metadata=metadata)
+        self._evaluated = evaluated and self._identifying(local_path(evaluated["filepath"]))
 
     @property
     def recorded_file(self) -> Path:
-        """The file."""
-        return self._filepath
+        """The checkpoint, or the manifest of the ensemble."""
+        return self._identifying(self._filepath)
 
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}
+    @property
+    def origin_file(self) -> Path:
+        """The same, which identifies the model."""
+        return self.recorded_file
+
+    def _identifying(self, path: Path) -> Path:
+        return path if path.suffix == _SUFFIX else path / self.manifest
+
+    def _read(self, path: Path) -> Checkpoint | Ensemble:
+        model = load_checkpoint(path) if path.suffix == _SUFFIX else _load_ensemble(path)
+        if self._evaluated and self._evaluated.is_file():
+            is_checkpoint = self._evaluated.suffix == _SUFFIX
+            refuse_stale(model, saved_digest(self._evaluated) if is_checkpoint else digest_of(self._evaluated))
+        return model
+
+    def _write(self, path: Path, data: Checkpoint | EnsembleDraft) -> None:
+        if not isinstance(data, Checkpoint):
+            _save_ensemble(path, data)
+        elif path.suffix == _SUFFIX:
+            save_checkpoint(path, data)
+        else:
+            raise DatasetFileError(
+                f"{path}: a path for the folder of an ensemble, but this model is a checkpoint. Let its filepath in the catalog "
+                f"end in {_SUFFIX}."
+            )
+
+
+def _load_ensemble(folder: Path) -> Ensemble:
+    from price_fusion.prediction.ensemble import (
+        load_ensemble,  # imports all estimators, which a checkpoint does not need
+    )
+
+    return load_ensemble(folder)
+
+
+def _save_ensemble(folder: Path, draft: EnsembleDraft) -> None:
+    from price_fusion.prediction.ensemble import save_ensemble
+
+    save_ensemble(folder, draft)

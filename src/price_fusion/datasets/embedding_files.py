@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NoReturn
-
-from kedro.io import AbstractDataset, DatasetError
+from typing import Any, Literal
 
 from price_fusion.data.ids import Ids
+from price_fusion.data.partitions.parquet_embeddings import ParquetEmbeddings
 from price_fusion.data.readers.embedding_files import FileFormat, locate_embeddings, read_embeddings
 from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.data.readers.row_rules import RowRules, Several
 from price_fusion.data.readers.rows import Asked
-from price_fusion.datasets.errors import kedro_errors
-from price_fusion.datasets.local_path import local_path
+from price_fusion.datasets.errors import DatasetFileError, kedro_errors
 from price_fusion.datasets.product_table import ProductTableDataset
+from price_fusion.datasets.raw_files import RawFiles
 
 
-class EmbeddingFilesDataset(AbstractDataset[NoReturn, RawEmbeddings]):
+class EmbeddingFilesDataset(RawFiles[RawEmbeddings | ParquetEmbeddings]):
     """Ids and vectors of one source, read only. Their format follows from the first bytes of the file.
 
     Args:
-        filepath: a file or folder.
+        filepath: a file or folder. Where it is read in pieces, it may be an address in an object store.
         file_format: ``auto``, or what the format must be.
         embeddings: key, file or column of the vectors, where it is not a usual one and not the only one; ``emb_*`` for a column
             a dimension.
@@ -36,6 +35,9 @@ class EmbeddingFilesDataset(AbstractDataset[NoReturn, RawEmbeddings]):
             compared before anything is read.
         memory_gb: GiB of memory that reading a pickle may take, where the default, derived from its size, is not enough.
         seconds: of processor time that reading a pickle may take, likewise.
+        in_pieces: whether loading gives a handle, ``ParquetEmbeddings``, for runs with ``compute.partitions``: all parquet files of
+            the folder are read row group by row group, which should be of 100 MB or so. Of the other arguments, ``embeddings``,
+            ``ids`` and ``binary_dtype`` are allowed beside it.
         metadata: for plugins.
     """
 
@@ -53,22 +55,34 @@ class EmbeddingFilesDataset(AbstractDataset[NoReturn, RawEmbeddings]):
         sha256: str | Mapping[str, str] | None = None,
         memory_gb: float | None = None,
         seconds: float | None = None,
+        in_pieces: bool = False,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._filepath = local_path(filepath)
+        super().__init__(filepath=filepath, in_pieces=in_pieces, metadata=metadata)
         self._file_format = file_format
         self._asked = Asked(embeddings, ids, id_column, binary_dtype, memory_gb, seconds)
         with kedro_errors():
             self._rules = RowRules("null" if missing is None else missing, several_rows)  # null without quotes, in YAML
         self._sha256 = sha256
+        if in_pieces and (
+            file_format not in ("auto", "parquet")
+            or self._asked != Asked(embeddings, ids, binary_dtype=binary_dtype)
+            or self._rules != RowRules()
+            or sha256 is not None
+        ):
+            raise DatasetFileError(
+                f"{filepath}: has in_pieces, which reads parquet files row group by row group and allows embeddings, ids and "
+                "binary_dtype alone beside it. Remove the other arguments, or in_pieces."
+            )
         self._products: ProductTableDataset | None = None
-        self.metadata = metadata
 
-    def load(self) -> RawEmbeddings:
-        """Read ids and vectors; what can be memory-mapped is."""
+    def load(self) -> RawEmbeddings | ParquetEmbeddings:
+        """Read ids and vectors; what can be memory-mapped is. Or give the handle."""
+        if self.in_pieces:
+            return self._parquet
         with kedro_errors():
             return read_embeddings(
-                self._filepath,
+                self._path,
                 self._file_format,
                 asked=self._asked,
                 rules=self._rules,
@@ -83,21 +97,22 @@ class EmbeddingFilesDataset(AbstractDataset[NoReturn, RawEmbeddings]):
     def files(self) -> list[Path]:
         """The files that are read."""
         with kedro_errors():
-            located = locate_embeddings(self._filepath, self._file_format, self._asked)
+            located = locate_embeddings(self._path, self._file_format, self._asked)
         products = self._products.files() if located.needs_products and self._products is not None else []
         return [*located.files, *products]
 
-    def save(self, data: NoReturn) -> None:
-        """Refuse: raw data is never written."""
-        raise DatasetError(f"{self._filepath} is raw data and is never written.")
+    def version(self) -> dict[str, Any]:
+        """What tells the files from others: names, sizes, and times or tags of change."""
+        with kedro_errors():
+            return {"files": self._parquet.version()}
+
+    @property
+    def _parquet(self) -> ParquetEmbeddings:
+        return ParquetEmbeddings(self._filepath, self._asked.embeddings, self._asked.ids, self._asked.binary_dtype)
 
     def _product_ids(self) -> tuple[Ids, str]:
         assert self._products is not None  # noqa: S101 - for the type checker
         return self._products.ids_in_file(), str(self._products.files()[0])
 
-    @kedro_errors()
-    def _exists(self) -> bool:
-        return self._filepath.exists()
-
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath), "file_format": self._file_format}
+        return {**super()._describe(), "file_format": self._file_format}

@@ -5,17 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kedro.io import AbstractDataset
-
-from price_fusion.datasets.errors import kedro_errors
-from price_fusion.datasets.local_path import local_path
-from price_fusion.datasets.recorded import FileRecord
+from price_fusion.datasets.saved_output import SavedOutput
 
 if TYPE_CHECKING:
     from price_fusion.prediction.export.export import Exported
 
 
-class ExportDataset(FileRecord, AbstractDataset["Exported", dict[str, Any]]):
+class ExportDataset(SavedOutput["Exported", dict[str, Any]]):
     """A folder with ``model.onnx``, ``model.pt2`` and ``export.json``, which says what they are; loading gives the latter.
 
     Args:
@@ -23,33 +19,14 @@ class ExportDataset(FileRecord, AbstractDataset["Exported", dict[str, Any]]):
         metadata: for plugins.
     """
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = local_path(filepath)
-        self.metadata = metadata
+    manifest = "export.json"
 
-    def load(self) -> dict[str, Any]:
-        """What ``export.json`` says.
-
-        Raises:
-            DatasetFileError: if it is missing or damaged.
-        """
+    def _read(self, path: Path) -> dict[str, Any]:
         from price_fusion.prediction.export.export import KIND
 
-        with kedro_errors():
-            return KIND.read(self._filepath, dict)
+        return KIND.read(path, dict)
 
-    def save(self, data: Exported) -> None:
-        """Replace the folder, whole or not at all."""
+    def _write(self, path: Path, data: Exported) -> None:
         from price_fusion.prediction.export.export import save_export
 
-        with kedro_errors():
-            save_export(self._filepath, data)
-            self._record()
-
-    @property
-    def recorded_file(self) -> Path:
-        """``export.json``."""
-        return self._filepath / "export.json"
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}
+        save_export(path, data)

@@ -5,22 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
-from kedro.io import AbstractDataset, DatasetError
 
 from price_fusion.data.ids import Ids, parse_ids
 from price_fusion.data.readers.column_names import ColumnNames
 from price_fusion.data.readers.file_kinds import kind_of_file, refuse_other_kind
 from price_fusion.datasets.errors import kedro_errors
-from price_fusion.datasets.local_path import local_path
+from price_fusion.datasets.raw_files import RawFiles
 from price_fusion.errors import AlignmentError, DataError, combined
 
 _SEVERAL = re.compile(r"-?[0-9]+(?:[\s,;]+-?[0-9]+)+")
 
 
-class IdListDataset(AbstractDataset[NoReturn, Ids]):
+class IdListDataset(RawFiles[Ids]):
     """A text file with one product id a line (a heading is allowed: what ``columns`` calls the id), read only.
 
     Args:
@@ -32,26 +31,14 @@ class IdListDataset(AbstractDataset[NoReturn, Ids]):
     def __init__(
         self, *, filepath: str, columns: Mapping[str, Any] | None = None, metadata: dict[str, Any] | None = None
     ) -> None:
-        self._filepath = local_path(filepath)
+        super().__init__(filepath=filepath, metadata=metadata)
         with kedro_errors():
             self._heading = ColumnNames.of(columns).id
-        self.metadata = metadata
 
     def load(self) -> Ids:
         """(N,) ids without repeats, sorted: int64 or fixed-width unicode."""
         with kedro_errors():
-            return _read_ids(self._filepath, self._heading)
-
-    def save(self, data: NoReturn) -> None:
-        """Refuse: raw data is never written."""
-        raise DatasetError(f"{self._filepath} is raw data and is never written.")
-
-    @kedro_errors()
-    def _exists(self) -> bool:
-        return self._filepath.is_file()
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}
+            return _read_ids(self._path, self._heading)
 
 
 def _read_ids(path: Path, heading: str) -> Ids:

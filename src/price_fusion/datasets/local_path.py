@@ -19,7 +19,6 @@ def local_path(filepath: str) -> Path:
     if protocol != "file":
         raise DatasetFileError(
             f"{filepath}: the address of a store, expected a path on a disk. Copy the files to a disk, or mount the store as a "
-            "folder. With compute.partitions, stores are read by price_fusion.datasets.ProductFilesDataset and "
-            "ParquetEmbeddingsDataset (docs/scale.md)."
+            "folder. With compute.partitions, stores are read by entries with in_pieces: true (docs/scale.md)."
         )
     return Path(path)

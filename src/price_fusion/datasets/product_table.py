@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn, get_args
-
-from kedro.io import AbstractDataset, DatasetError
+from typing import Any, get_args
 
 from price_fusion.data.ids import Ids, ids_of
+from price_fusion.data.partitions.product_files import ProductFiles, found_files
 from price_fusion.data.products import ProductRows, read_products
 from price_fusion.data.readers.column_names import ColumnNames
 from price_fusion.data.readers.layout import Layout
 from price_fusion.data.readers.product_records import files_of_products
 from price_fusion.datasets.errors import DatasetFileError, kedro_errors
-from price_fusion.datasets.local_path import local_path
-from price_fusion.datasets.raw_files import ProductFilesDataset
+from price_fusion.datasets.raw_files import RawFiles
 from price_fusion.lazy import pd
 
 
-class ProductTableDataset(AbstractDataset[NoReturn, "pd.DataFrame"]):
+class ProductTableDataset(RawFiles["pd.DataFrame | ProductFiles"]):
     """``train.csv`` or ``test.csv``, checked: ``sample_id``, ``catalog_content``, ``image_link`` and, labelled, ``price``.
 
     Args:
-        filepath: a CSV file, plain or compressed with gzip; a parquet file, or a folder of such.
+        filepath: a CSV file, plain or compressed with gzip; a parquet file, or a folder of such. Where it is read in pieces, it may
+            be an address in an object store.
         labelled: whether it has prices (in currency units, positive and finite).
         delimiter: between fields, where it is none of ``,``, ``;``, tab and ``|``, which are found by themselves.
         decimal: between whole and fractional digits.
@@ -33,6 +32,7 @@ class ProductTableDataset(AbstractDataset[NoReturn, "pd.DataFrame"]):
         columns: what the file calls them: ``{id: sku, price: price_eur, text: [title, description], image: photo}``, with
             ``template`` for how texts are joined; see ``data/readers/column_names.py``.
         rows: ``labelled`` or ``unlabelled``: the rows with or without a price, of a file that has both.
+        in_pieces: whether loading gives a handle, ``ProductFiles``, for runs with ``compute.partitions``; nothing is read.
         metadata: for plugins.
     """
 
@@ -48,9 +48,10 @@ class ProductTableDataset(AbstractDataset[NoReturn, "pd.DataFrame"]):
         sha256: str | None = None,
         columns: Mapping[str, Any] | None = None,
         rows: ProductRows = "all",
+        in_pieces: bool = False,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._filepath = local_path(filepath)
+        super().__init__(filepath=filepath, in_pieces=in_pieces, metadata=metadata)
         if not isinstance(labelled, bool):
             raise DatasetFileError(f"{filepath}: labelled is {labelled!r}, expected true or false.")
         self._labelled = labelled
@@ -59,15 +60,16 @@ class ProductTableDataset(AbstractDataset[NoReturn, "pd.DataFrame"]):
             self._names = ColumnNames.of(columns)
         if rows not in get_args(ProductRows):
             raise DatasetFileError(f"{filepath}: rows is {rows!r}, expected one of {', '.join(get_args(ProductRows))}.")
-        self._columns, self._rows = columns, rows
+        self._rows = rows
         self._sha256 = sha256
-        self.metadata = metadata
 
-    def load(self) -> pd.DataFrame:
-        """Read and check all products."""
+    def load(self) -> pd.DataFrame | ProductFiles:
+        """Read and check all products; or give the handle."""
+        if self.in_pieces:
+            return ProductFiles(self._filepath, self._labelled, self._layout, self._sha256, self._names, self._rows)
         with kedro_errors():
             return read_products(
-                self._filepath,
+                self._path,
                 labelled=self._labelled,
                 layout=self._layout,
                 sha256=self._sha256,
@@ -79,37 +81,24 @@ class ProductTableDataset(AbstractDataset[NoReturn, "pd.DataFrame"]):
         """Ids of all products of the file, with or without a price, in its order."""
         with kedro_errors():
             products = read_products(
-                self._filepath, labelled=False, layout=self._layout, sha256=self._sha256, names=self._names
+                self._path, labelled=False, layout=self._layout, sha256=self._sha256, names=self._names
             )
         return ids_of(products["sample_id"])
 
     def files(self) -> list[Path]:
         """The files that are read."""
         with kedro_errors():
-            return files_of_products(self._filepath)
+            return files_of_products(self._path)
 
-    def in_pieces(self) -> ProductFilesDataset:
-        """The same products, to be read piece by piece."""
-        layout = self._layout
-        return ProductFilesDataset(
-            filepath=str(self._filepath),
-            labelled=self._labelled,
-            delimiter=layout.delimiter,
-            decimal=layout.decimal,
-            thousands=layout.thousands,
-            encoding=layout.encoding,
-            sha256=self._sha256,
-            columns=self._columns,
-            rows=self._rows,
-        )
+    def version(self) -> dict[str, Any]:
+        """What tells the files from others, by their names: sizes, and times or tags of change."""
+        files = ProductFiles(self._filepath, self._labelled)
+        with kedro_errors():
+            return {one.url.rpartition("/")[2]: list(one.version) for one in found_files(files)}
 
-    def save(self, data: NoReturn) -> None:
-        """Refuse: raw data is never written."""
-        raise DatasetError(f"{self._filepath} is raw data and is never written.")
-
-    @kedro_errors()
-    def _exists(self) -> bool:
-        return self._filepath.exists()
+    def read_in_pieces(self) -> ProductTableDataset:
+        """The same products, read piece by piece."""
+        return self._copy(in_pieces=True)
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath), "labelled": self._labelled}
+        return {**super()._describe(), "labelled": self._labelled}

@@ -59,7 +59,7 @@ def raw_facts(dataset: Any, digests: RawDigests) -> dict[str, Any] | None:
     if isinstance(dataset, _NOT_RAW) or not hasattr(dataset, "_filepath"):
         return None
     try:
-        files = dataset.version() if hasattr(dataset, "version") else _digests(dataset, digests)
+        files = dataset.version() if getattr(dataset, "in_pieces", False) else _digests(dataset, digests)
     except (PriceFusionError, OSError):
         return None  # whoever reads them will say what is wrong
     if not files:

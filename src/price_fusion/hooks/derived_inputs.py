@@ -11,7 +11,6 @@ from kedro.pipeline import Pipeline
 
 from price_fusion.datasets.embedding_files import EmbeddingFilesDataset
 from price_fusion.datasets.product_table import ProductTableDataset
-from price_fusion.datasets.raw_files import ProductFilesDataset
 from price_fusion.errors import ParameterError
 
 _FILES, _IF_THERE = "_product_files", "_if_there"
@@ -42,15 +41,15 @@ class DerivedInputsHooks:
                 _let_follow(catalog.get(name), catalog.get(f"{match['part']}_products"))
 
 
-def _files(catalog: CatalogProtocol[Any, Any], products: str, name: str) -> ProductFilesDataset:
+def _files(catalog: CatalogProtocol[Any, Any], products: str, name: str) -> ProductTableDataset:
     dataset = catalog.get(products)
     if not isinstance(dataset, ProductTableDataset):
         raise ParameterError(
             f"catalog entry {products!r}: found {type(dataset).__name__}, of which no file is known that could be read piece by "
-            f"piece (compute.partitions), expected a ProductTableDataset. Write it so, or add an entry {name!r} of the type "
-            "price_fusion.datasets.ProductFilesDataset."
+            f"piece (compute.partitions), expected a ProductTableDataset. Write it so, or add an entry {name!r} of that type with "
+            "in_pieces: true."
         )
-    return dataset.in_pieces()
+    return dataset.read_in_pieces()
 
 
 def _let_follow(embeddings: object, products: object) -> None:

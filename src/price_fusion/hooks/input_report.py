@@ -15,7 +15,6 @@ from kedro.io import DatasetError
 from kedro.pipeline import Pipeline
 
 from price_fusion.console.errors import own_error
-from price_fusion.datasets.raw_files import RawFilesDataset
 from price_fusion.errors import DataError, PriceFusionError
 from price_fusion.runs.input_trial import InputTrial, Problem, error_of, not_among, raw_inputs
 from price_fusion.runs.journal import Catalog
@@ -40,18 +39,10 @@ class InputReportHooks:
         """
         if run_params.get("only_missing_outputs"):
             return
-        handles = {name: catalog.get(name) for name in sorted(pipeline.inputs()) if not name.startswith("params:")}
-        problems = [
-            Problem(
-                name, dataset._filepath, f"{dataset._filepath}: is not there. Put it there, or correct catalog.yml."
-            )
-            for name, dataset in handles.items()
-            if isinstance(dataset, RawFilesDataset) and not dataset.exists()
-        ]
         inputs = raw_inputs(pipeline, catalog)
-        if not all(dataset.exists() for dataset in inputs.values()):
-            problems += InputTrial(pipeline, catalog, inputs).problems()
-        if problems:
+        if all(dataset.exists() for dataset in inputs.values()):
+            return
+        if problems := InputTrial(pipeline, catalog, inputs).problems():
             _save(catalog, problems)
             raise error_of(problems)
 

@@ -16,14 +16,11 @@ from price_fusion.data.alignment import refuse_unrelated
 from price_fusion.data.checks.values import refuse_unusable
 from price_fusion.data.ids import are_among, ids_of
 from price_fusion.data.readers.raw import RawEmbeddings
-from price_fusion.datasets.embedding_files import EmbeddingFilesDataset
-from price_fusion.datasets.id_list import IdListDataset
 from price_fusion.datasets.product_table import ProductTableDataset
+from price_fusion.datasets.raw_files import RawFiles
 from price_fusion.errors import DataError, PriceFusionError
 from price_fusion.pipelines.ingestion.pipeline import ALIGNING, TAG
 from price_fusion.runs.journal import Catalog
-
-_RAW = (EmbeddingFilesDataset, IdListDataset, ProductTableDataset)
 
 
 @dataclass(frozen=True)
@@ -41,10 +38,10 @@ class Problem:
     text: str
 
 
-def raw_inputs(pipeline: Pipeline, catalog: Catalog) -> dict[str, Any]:
+def raw_inputs(pipeline: Pipeline, catalog: Catalog) -> dict[str, RawFiles[Any]]:
     """Datasets of users' files that a pipeline reads, by name."""
     free = {name: catalog.get(name) for name in sorted(pipeline.inputs()) if not name.startswith("params:")}
-    return {name: dataset for name, dataset in free.items() if isinstance(dataset, _RAW)}
+    return {name: dataset for name, dataset in free.items() if isinstance(dataset, RawFiles)}
 
 
 class InputTrial:
@@ -56,7 +53,7 @@ class InputTrial:
         inputs: as ``raw_inputs`` gives them.
     """
 
-    def __init__(self, pipeline: Pipeline, catalog: Catalog, inputs: dict[str, Any]) -> None:
+    def __init__(self, pipeline: Pipeline, catalog: Catalog, inputs: dict[str, RawFiles[Any]]) -> None:
         self._nodes = [node for node in pipeline.nodes if TAG in node.tags]
         self._catalog = catalog
         self._inputs = inputs
@@ -72,7 +69,11 @@ class InputTrial:
 
     def _problems_of(self, name: str) -> Iterator[Problem]:
         loaded: list[Any] = []
-        yield from self._tried(name, lambda: loaded.append(self._inputs[name].load()))
+        dataset = self._inputs[name]
+        if dataset.in_pieces:
+            yield from self._tried(name, dataset.version)
+            return
+        yield from self._tried(name, lambda: loaded.append(dataset.load()))
         if not loaded:
             return
         data = loaded.pop()

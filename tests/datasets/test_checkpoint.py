@@ -1,4 +1,4 @@
-"""Ensembles in the catalog."""
+"""Checkpoints and ensembles in the catalog."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from kedro.io import DatasetError
 
-from price_fusion.datasets.ensemble import EnsembleDataset
+from price_fusion.datasets.checkpoint import CheckpointDataset
 from price_fusion.errors import PriceFusionError
 from price_fusion.metrics.intervals import Calibration
 from price_fusion.models.checkpoint import Checkpoint
@@ -36,7 +36,7 @@ def draft(checkpoint_path: Path, make_checkpoint: Callable[..., Checkpoint]) -> 
 
 
 def test_saves_and_opens(draft: EnsembleDraft, tmp_path: Path) -> None:
-    dataset = EnsembleDataset(filepath=str(tmp_path / "ensemble"))
+    dataset = CheckpointDataset(filepath=str(tmp_path / "ensemble"))
     assert not dataset.exists()
     dataset.save(draft)
     assert dataset.exists()
@@ -48,7 +48,7 @@ def test_saves_and_opens(draft: EnsembleDraft, tmp_path: Path) -> None:
 
 
 def test_errors_are_the_librarys_own(draft: EnsembleDraft, tmp_path: Path) -> None:
-    dataset = EnsembleDataset(filepath=str(tmp_path / "ensemble"))
+    dataset = CheckpointDataset(filepath=str(tmp_path / "ensemble"))
     with pytest.raises(PriceFusionError, match="no ensemble here") as caught:
         dataset.load()
     assert isinstance(caught.value, DatasetError)
@@ -58,6 +58,15 @@ def test_errors_are_the_librarys_own(draft: EnsembleDraft, tmp_path: Path) -> No
         dataset.load()
 
 
+def test_a_checkpoint_is_not_saved_as_a_folder(make_checkpoint: Callable[..., Checkpoint], tmp_path: Path) -> None:
+    dataset = CheckpointDataset(filepath=str(tmp_path / "model"))
+    with pytest.raises(
+        PriceFusionError, match=r"model is a checkpoint. Let its filepath in the catalog end in .safetensors"
+    ):
+        dataset.save(make_checkpoint())
+    assert not dataset.exists()
+
+
 def test_is_light_until_asked_for(modules_after: Callable[[str], set[str]]) -> None:
-    loaded = modules_after("import price_fusion.datasets.ensemble, price_fusion.datasets.fold_models")
+    loaded = modules_after("import price_fusion.datasets.checkpoint, price_fusion.datasets.fold_models")
     assert "torch" not in loaded
