@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import mmap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -205,7 +205,7 @@ class EmbeddingTable:
         """The version of each file, once all files are known to be whole."""
         record = CheckRecord(self.folder) if check == "once" else None
         new = record.unchecked(self.digests) if record else self.digests
-        self._compare(new)
+        KIND.check(self.folder, new)
         if record and new:
             try:
                 record.note(new)
@@ -213,13 +213,10 @@ class EmbeddingTable:
                 logger.warning("%s is hashed again next time: %s", self.folder, error)
         return {name: FileVersion.of(self.folder / name) for name in self.digests}
 
-    def _compare(self, digests: Mapping[str, str]) -> None:
-        KIND.check(self.folder, digests)
-
     def _map(self, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
         path = self.folder / name
         if not self._versions[name].is_at(path):
-            self._compare({name: self.digests[name]})
+            KIND.check(self.folder, {name: self.digests[name]})
         try:
             # Copy-on-write: nothing reaches the file, and torch takes the array without a warning about read-only memory.
             array: NDArray[Any] = np.load(path, mmap_mode="c", allow_pickle=False)
@@ -268,7 +265,7 @@ def _write_files(folder: Path, source: str, draft: TableDraft, dtype: np.dtype[A
         "shards": shards,
         "sha256": digests,
     }
-    (folder / MANIFEST).write_text(KIND.text(manifest) + "\n", encoding="utf-8")
+    (folder / MANIFEST).write_bytes(KIND.document(manifest))
 
 
 def _blocks(start: int, stop: int) -> Iterator[slice]:

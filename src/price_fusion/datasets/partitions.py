@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset
@@ -14,7 +15,8 @@ from price_fusion.datasets.made_from import Facts, as_text, from_text
 from price_fusion.datasets.recorded import RecordedOutput
 from price_fusion.errors import PriceFusionError
 from price_fusion.storage.partitions.drafts import PartitionDraft, write_draft
-from price_fusion.storage.partitions.parts import Partitions, is_finished
+from price_fusion.storage.partitions.parts import MANIFEST, Partitions, is_finished
+from price_fusion.storage.store import Store
 
 RECORD = "_made_from.json"
 """Beside the manifest: the recipe of the table, and what it was made from."""
@@ -51,6 +53,12 @@ class PartitionsDataset(RecordedOutput, AbstractDataset[PartitionDraft, Partitio
             else:
                 write_draft(self._filepath, data)
             self._record()
+
+    @property
+    def recorded_file(self) -> Path | None:
+        """The manifest, where it is on a disk."""
+        store = Store(self._filepath)
+        return store.path / MANIFEST if store.is_local else None
 
     def made_from(self) -> Facts | None:
         """What the record says, if it is of the table that is there."""

@@ -65,7 +65,6 @@ class CheckpointHeader(BaseModel):
     # R2 on rows of equal prices is NaN, and shall be read as it was written.
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
 
-    format_version: int = FORMAT_VERSION
     package_version: str = __version__
     variant: str
     sources: dict[str, Source]

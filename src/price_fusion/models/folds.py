@@ -136,8 +136,7 @@ class FoldFolder:
         data = {model.data for model in models.models} if models.complete else set()
         others = [one for one in self._known() if one.file not in taken and (not data or one.data in data)]
         contents = {key: value for key, value in asdict(models).items() if key != "path"}
-        text = KIND.text({**contents, "others": [asdict(other) for other in others]})
-        write_whole(self.manifest, f"{text}\n".encode())
+        write_whole(self.manifest, KIND.document({**contents, "others": [asdict(other) for other in others]}))
         if models.complete:
             self._remove_all_but({*taken, *(other.file for other in others)})
 

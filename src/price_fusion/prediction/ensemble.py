@@ -71,7 +71,6 @@ class EnsembleManifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format_version: int = FORMAT_VERSION
     package_version: str = __version__
     name: str = "ensemble"
     """Of the estimator, where it is the only member and predicts by itself."""
@@ -397,8 +396,7 @@ def save_ensemble(folder: Path, draft: EnsembleDraft) -> None:
             _copy(path, partial / name)
         (partial / CALIBRATION).write_bytes(save(vars(draft.calibration)))
         manifest = draft.manifest.model_copy(update={"sha256": digests_below(partial, partial)})
-        text = KIND.text(json.loads(manifest.model_dump_json()))
-        (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        (partial / MANIFEST).write_bytes(KIND.document(json.loads(manifest.model_dump_json())))
 
 
 def load_ensemble(folder: Path, precision: Literal["float32", "bf16", "auto"] = "float32") -> Ensemble:

@@ -20,6 +20,7 @@ from typing import Any
 from kedro.pipeline import Pipeline
 
 from price_fusion.console.errors import own_error
+from price_fusion.datasets.raw_files import RawFiles
 from price_fusion.errors import CheckpointError, StorageError
 from price_fusion.own_pipelines import own_outputs
 from price_fusion.runs.journal import Catalog, Journal
@@ -35,8 +36,6 @@ logger = logging.getLogger(__name__)
 PACKAGES = ("kedro", "numpy", "pandas", "pyarrow", "pydantic", "safetensors", "scikit-learn", "torch")
 GIT_SECONDS = 5
 """After which git counts as absent."""
-MANIFESTS = ("manifest.json", "_manifest.json")
-"""What names all files of a folder: of embedding tables and ensembles, of tables in partitions."""
 ERROR_LENGTH = 500
 """Characters of an error's message at most."""
 METRICS = (".metrics", ".out_of_fold_metrics")
@@ -187,8 +186,8 @@ def _digests(pipeline: Pipeline, catalog: Catalog) -> dict[str, str]:
     """sha256 of what the run saved or read between stages: of a folder, that of its manifest, which names all its files."""
     found = {}
     for name in sorted(pipeline.datasets()):
-        path = Path(str(getattr(catalog.get(name), "_filepath", "")))
-        manifest = next((path / name for name in MANIFESTS if (path / name).is_file()), path)
-        if manifest.is_file() and "01_raw" not in manifest.parts:
-            found[name] = digest_of(manifest)
+        dataset = catalog.get(name)
+        file = getattr(dataset, "recorded_file", None) or getattr(dataset, "_filepath", None)
+        if file is not None and not isinstance(dataset, RawFiles) and Path(str(file)).is_file():
+            found[name] = digest_of(Path(str(file)))
     return found

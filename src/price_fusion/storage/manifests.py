@@ -53,6 +53,10 @@ class ManifestKind:
         version = {} if self.version is None else {VERSION: self.version}
         return sealed({**version, **contents}, indent=indent)
 
+    def document(self, contents: Mapping[str, Any], indent: int | None = 1) -> bytes:
+        """The same as the contents of a file."""
+        return f"{self.text(contents, indent)}\n".encode()
+
     def read(self, folder: Path, build: Callable[[dict[str, Any]], T]) -> T:
         """What the manifest of a folder says.
 

@@ -18,7 +18,7 @@ from price_fusion.errors import CheckpointError
 from price_fusion.metrics.price_scale import BEFORE, PriceScale
 from price_fusion.models.estimators.design import Design
 from price_fusion.parameters.base import Parameters
-from price_fusion.storage.digests import digest_of, problem_with
+from price_fusion.storage.digests import digest_of
 from price_fusion.storage.files import whole_folder
 from price_fusion.storage.manifests import ManifestKind
 from price_fusion.version import __version__
@@ -44,7 +44,6 @@ class Description(Parameters):
 class EstimatorRecord(Parameters):
     """The contents of ``estimator.json``."""
 
-    format_version: int = FORMAT_VERSION
     package_version: str = __version__
     kind: str
     sha256: str
@@ -68,8 +67,7 @@ def write_folder(folder: Path, kind: str, file: str, description: Description, w
     with whole_folder(folder) as partial:
         write(partial / file)
         record = EstimatorRecord(kind=kind, sha256=digest_of(partial / file), estimator=description)
-        text = KIND.text(json.loads(record.model_dump_json()))
-        (partial / RECORD).write_text(text + "\n", encoding="utf-8")
+        (partial / RECORD).write_bytes(KIND.document(json.loads(record.model_dump_json())))
 
 
 def read_record(folder: Path) -> EstimatorRecord:
@@ -79,16 +77,6 @@ def read_record(folder: Path) -> EstimatorRecord:
         CheckpointError: if it holds none, a damaged one, or one of another format.
     """
     return KIND.read(folder, lambda fields: EstimatorRecord.model_validate_json(json.dumps(fields)))
-
-
-def check_digest(path: Path, digest: str) -> None:
-    """Refuse a file that is not the one that was written with the record.
-
-    Raises:
-        CheckpointError: if it is missing or holds other bytes.
-    """
-    if problem := problem_with(path, digest):
-        raise CheckpointError(f"{path}: {problem}, going by {RECORD}. {ADVICE}")
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:

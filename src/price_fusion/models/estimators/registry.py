@@ -13,7 +13,7 @@ from price_fusion.errors import CheckpointError, DataError, ParameterError
 from price_fusion.models.estimators.boosting import CatBoost, LightGBM
 from price_fusion.models.estimators.design import Rows
 from price_fusion.models.estimators.estimator import Estimator, EstimatorOptions, Values, fit_data
-from price_fusion.models.estimators.folder import RECORD, check_digest, read_record
+from price_fusion.models.estimators.folder import KIND, RECORD, read_record
 from price_fusion.models.estimators.kernel_ridge import KernelRidge
 from price_fusion.models.estimators.neighbours import Neighbours
 from price_fusion.models.estimators.pretrained.tabicl import TabICL
@@ -118,7 +118,7 @@ def load_estimator(folder: Path, *, threads: int = 0) -> Estimator:
             f"use price-fusion {record.package_version}."
         )
     kind = ESTIMATORS[record.kind]
-    check_digest(folder / kind.file, record.sha256)
+    KIND.check(folder, {kind.file: record.sha256})
     try:
         return kind.read(folder / kind.file, record.estimator, threads)
     except (ValueError, KeyError, TypeError) as error:

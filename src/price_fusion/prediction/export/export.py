@@ -93,7 +93,7 @@ def save_export(folder: Path, exported: Exported) -> None:
     with whole_folder(folder) as partial:
         for name, contents in exported.files.items():
             (partial / name).write_bytes(contents)
-        (partial / MANIFEST).write_text(KIND.text(exported.manifest) + "\n", encoding="utf-8")
+        (partial / MANIFEST).write_bytes(KIND.document(exported.manifest))
 
 
 def largest_difference(name: str, run: Run, predictor: Predictor, features: Features, ids: NDArray[Any]) -> float:

@@ -293,7 +293,7 @@ def _write_manifest(store: Store, plan: PartitionPlan, records: Mapping[int, Map
         "metadata": dict(plan.metadata),
         "parts": parts,
     }
-    store.write(MANIFEST, f"{KIND.text(manifest, indent=None)}\n".encode())
+    store.write(MANIFEST, KIND.document(manifest, indent=None))
 
 
 def _read_manifest(store: Store) -> dict[str, Any]:
