@@ -13,7 +13,7 @@ from kedro.utils import find_kedro_project
 
 from price_fusion.console.init_command import init_command
 from price_fusion.console.run_command import run_command
-from price_fusion.console.tables import folded
+from price_fusion.console.table_form import folded
 from price_fusion.runs.past_runs import comparison_tables, find_run, past_runs, runs_table
 
 MOST_RUNS = 20

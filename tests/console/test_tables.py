@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from price_fusion.console.tables import alignment_tables, folded, metrics_table
+from price_fusion.console.table_form import folded
+from price_fusion.console.tables import alignment_tables, metrics_table
 
 METRICS = {
     "four_branch": {

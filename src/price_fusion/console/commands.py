@@ -1,10 +1,11 @@
-"""Commands that are printed work as they are: they repeat the environment of the run."""
+"""Commands that are printed work as they are: they repeat the environment of the run, and name paths from where one is."""
 
 from __future__ import annotations
 
 import re
 import shlex
 from contextvars import ContextVar
+from pathlib import Path
 
 environment: ContextVar[str | None] = ContextVar("environment", default=None)
 """Of the context that this thread loaded last; None where it was not said."""
@@ -19,3 +20,8 @@ def with_environment(text: str, env: str | None) -> str:
 def in_environment(text: str) -> str:
     """The same, with the environment of the run."""
     return with_environment(text, environment.get())
+
+
+def shown_path(path: Path) -> str:
+    """A path from the working folder where possible."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

@@ -7,6 +7,8 @@ from typing import Any
 
 from rich.table import Table
 
+from price_fusion.console.table_form import titled
+
 
 def leak_report_table(kind: str, model: str, data: Any) -> Table | None:
     """The table of an output of the stage ``leaks``, if it found something."""
@@ -23,13 +25,10 @@ def leaks_table(report: Mapping[str, Any]) -> Table:
     """Duplicates across splits; only what was found."""
     found = [overlap for overlap in report["overlaps"] if overlap["products"]]
     left_out = ", ".join(f"{source} {count:,}" for source, count in report["left_out"].items() if count)
-    table = Table(
-        title=f"Duplicates across splits: {len(found)} of {len(report['overlaps'])} comparisons found some"
-        + (f"; embeddings that are common to many were left out: {left_out}" if left_out else ""),
-        title_justify="left",
-    )
-    for column in ("the same", "of", "among", "products", "%", "ids (first)"):
-        table.add_column(column, justify="right" if column in ("products", "%") else "left")
+    title = f"Duplicates across splits: {len(found)} of {len(report['overlaps'])} comparisons found some"
+    more = f"; embeddings that are common to many were left out: {left_out}" if left_out else ""
+    table = titled(f"{title}{more}", ("the same", "of", "among"), ("products", "%"))
+    table.add_column("ids (first)")
     for overlap in found:
         share = f"{100 * overlap['products'] / overlap['rows']:.1f}"
         kind = f"{overlap['kind']} {overlap['source']}".strip()
@@ -42,12 +41,8 @@ def leaks_table(report: Mapping[str, Any]) -> Table:
 def informed_sources_table(report: Mapping[str, Any]) -> Table:
     """Whether sources leak prices; only what is suspicious."""
     suspects = [check for check in report["checks"] if check["is_suspect"]]
-    table = Table(
-        title=f"Sources that may leak prices: {len(suspects)} of {len(report['checks'])} checks on {report['rows']:,} products",
-        title_justify="left",
-    )
-    for column in ("source", "check", "where", "products", "SMAPE points", "p"):
-        table.add_column(column, justify="right" if column in ("products", "SMAPE points", "p") else "left")
+    title = f"Sources that may leak prices: {len(suspects)} of {len(report['checks'])} checks on {report['rows']:,} products"
+    table = titled(title, ("source", "check", "where"), ("products", "SMAPE points", "p"))
     for check in suspects:
         p_value = "" if check["p_value"] is None else f"{check['p_value']:.1g}"
         counts = (f"{check['products']:,}", f"{check['effect_points']:+.1f}", p_value)
@@ -57,13 +52,9 @@ def informed_sources_table(report: Mapping[str, Any]) -> Table:
 
 def leak_effect_table(model: str, effect: Mapping[str, Any]) -> Table:
     """What duplicates across splits do to a model's SMAPE."""
-    table = Table(
-        title=f"Leaks and the SMAPE of {model}: {effect['smape']:.2f} % on {effect['rows']:,} {effect['split']} rows",
-        title_justify="left",
-    )
-    table.add_column("the same as of a row that was learnt from")
-    for heading in ("products", "their SMAPE %", "of the others %", "without them, points"):
-        table.add_column(heading, justify="right")
+    title = f"Leaks and the SMAPE of {model}: {effect['smape']:.2f} % on {effect['rows']:,} {effect['split']} rows"
+    headings = ("products", "their SMAPE %", "of the others %", "without them, points")
+    table = titled(title, ["the same as of a row that was learnt from"], headings)
     for kind, row in effect["by_kind"].items():
         figures = ["" if row[key] is None else f"{row[key]:.2f}" for key in ("smape", "smape_of_others")]
         ends = [row[f"raised_points{end}"] for end in ("", "_low", "_high")]

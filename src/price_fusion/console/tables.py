@@ -8,16 +8,10 @@ from typing import Any
 from rich.table import Table
 
 from price_fusion.console.leak_tables import leak_report_table
+from price_fusion.console.table_form import titled
 from price_fusion.data.money import money
 from price_fusion.lazy import pd
 from price_fusion.metrics.intervals import JUDGED_ROWS
-
-
-def folded(table: Table) -> Table:
-    """The table with cells that fold in a narrow terminal: rich's own way cuts 84.52 to 8…, which reads as a figure."""
-    for column in table.columns:
-        column.overflow = "fold"
-    return table
 
 
 def report_table(kind: str, model: str, data: Any) -> Table | None:
@@ -65,10 +59,8 @@ def _kept_of(report: Mapping[str, Any]) -> str:
 
 def _models_table(reports: Mapping[str, Mapping[str, Any]]) -> Table:
     """Which of the same products each model uses."""
-    table = Table(title=f"Models and {next(iter(reports.values()))['products']}", title_justify="left")
-    table.add_column("model")
-    for column in ("kept", "in all of its sources", "in none", "likely mistakes"):
-        table.add_column(column, justify="right")
+    title = f"Models and {next(iter(reports.values()))['products']}"
+    table = titled(title, ["model"], ("kept", "in all of its sources", "in none", "likely mistakes"))
     for model, report in reports.items():
         numbers = [report[key] for key in ("rows_kept", "rows_in_all_sources", "rows_in_no_source", "suspicions")]
         # Nobody looks for mistakes in products to be predicted that are in partitions.
@@ -77,9 +69,8 @@ def _models_table(reports: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def _sources_table(title: str, sources: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for column in ("source", "rows", "matched", "missing", "extra", "missing ids (first)"):
-        table.add_column(column, justify="left" if column.startswith(("source", "missing ids")) else "right")
+    table = titled(title, ["source"], ("rows", "matched", "missing", "extra"))
+    table.add_column("missing ids (first)")
     for source, counts in sources.items():
         numbers = [f"{counts[key]:,}" for key in ("rows", "matched", "missing", "extra")]
         table.add_row(source, *numbers, ", ".join(map(str, counts["missing_examples"])))
@@ -88,7 +79,6 @@ def _sources_table(title: str, sources: Mapping[str, Mapping[str, Any]]) -> Tabl
 
 def split_table(report: Mapping[str, Any]) -> Table:
     """How many products went where."""
-    table = Table(title=f"Split of {report['rows']:,} products", title_justify="left")
     columns = {
         "rows": "rows",
         "groups": "groups",
@@ -96,9 +86,7 @@ def split_table(report: Mapping[str, Any]) -> Table:
         "mean_price": f"mean {report['currency']}",
         "rows_tuned_on": "rows tuned on",
     }
-    table.add_column("split")
-    for heading in columns.values():
-        table.add_column(heading, justify="right")
+    table = titled(f"Split of {report['rows']:,} products", ["split"], columns.values())
     for split, counts in report["splits"].items():
         shown = {
             key: money(value) if key.endswith("price") else f"{value:,}"
@@ -111,11 +99,9 @@ def split_table(report: Mapping[str, Any]) -> Table:
 
 def gate_table(variant: str, report: Mapping[str, Any]) -> Table:
     """How a gate divides its weight among its experts."""
-    table = Table(title=f"Mean gate weights of {variant} ({report['split']} rows)", title_justify="left")
-    table.add_column(f"true price, {report['currency']}")
-    table.add_column("rows", justify="right")
-    for number in range(1, report["experts"] + 1):
-        table.add_column(f"expert {number}", justify="right")
+    title = f"Mean gate weights of {variant} ({report['split']} rows)"
+    experts = (f"expert {number}" for number in range(1, report["experts"] + 1))
+    table = titled(title, [f"true price, {report['currency']}"], ("rows", *experts))
     for part in [*report["by_price"], {"bin": "all", **report}]:
         table.add_row(part["bin"], f"{part['rows']:,}", *(f"{weight:.3f}" for weight in part["mean_weights"]))
     return table
@@ -123,13 +109,9 @@ def gate_table(variant: str, report: Mapping[str, Any]) -> Table:
 
 def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
     """Metrics of the variants that were evaluated."""
-    table = Table(title="Metrics", title_justify="left")
-    table.add_column("model")
-    table.add_column("split")
     currency = next(row["currency"] for row in metrics.values())  # a run has one
-    headings = {"rows": "rows", "smape": "SMAPE %", "mae": f"MAE {currency}", "rmse": f"RMSE {currency}", "r2": "R2"}
-    for heading in headings.values():
-        table.add_column(heading, justify="right")
+    headings = ("rows", "SMAPE %", f"MAE {currency}", f"RMSE {currency}", "R2")
+    table = titled("Metrics", ("model", "split"), headings)
     for name, row in metrics.items():
         errors = (f"{row['smape']:.2f}", money(row["mae"]), money(row["rmse"]))
         table.add_row(name, str(row["split"]), f"{row['rows']:,}", *errors, f"{row['r2']:.3f}")
@@ -138,13 +120,9 @@ def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
 
 def intervals_table(summaries: Mapping[str, Mapping[str, Any]]) -> Table:
     """How often the intervals of each model hold the true price, and how wide they are."""
-    table = Table(title="Price intervals", title_justify="left")
-    table.add_column("model")
-    table.add_column("split")
     currency = next(summary["currency"] for summary in summaries.values())  # a run has one
     headings = ("level %", "true price inside %", f"mean width {currency}", "worst bin of predicted price")
-    for heading in headings:
-        table.add_column(heading, justify="right")
+    table = titled("Price intervals", ("model", "split"), headings)
     for name, summary in summaries.items():
         for level, found in summary["levels"].items():
             deviation = found["largest_deviation"]
@@ -159,10 +137,8 @@ def intervals_table(summaries: Mapping[str, Mapping[str, Any]]) -> Table:
 
 def members_table(members: pd.DataFrame) -> Table:
     """Members of an ensemble and their blend."""
-    table = Table(title="Ensemble", title_justify="left")
-    table.add_column("member")
-    for heading in ("weight", "models", "training s", "out-of-fold SMAPE %", "SMAPE % on reported rows"):
-        table.add_column(heading, justify="right")
+    headings = ("weight", "models", "training s", "out-of-fold SMAPE %", "SMAPE % on reported rows")
+    table = titled("Ensemble", ["member"], headings)
     last = len(members) - 1
     for place, row in enumerate(members.to_dict(orient="records")):
         table.add_row(
@@ -179,10 +155,8 @@ def members_table(members: pd.DataFrame) -> Table:
 
 def importance_table(method: str, model: str, importance: pd.DataFrame) -> Table:
     """What sources are worth to a model, by ``permutation`` or by ``retraining`` without them."""
-    table = Table(title=f"Sources of {model} by {method}: rise of SMAPE", title_justify="left")
-    table.add_column("source, column or group")
-    for heading in ("points", "95 % interval", "resamples reversed %"):
-        table.add_column(heading, justify="right")
+    headings = ("points", "95 % interval", "resamples reversed %")
+    table = titled(f"Sources of {model} by {method}: rise of SMAPE", ["source, column or group"], headings)
     for row in importance.to_dict(orient="records"):
         points, low, high = (row[f"importance_points{end}"] for end in ("", "_low", "_high"))
         cells = [f"{points:+.2f}", f"[{low:+.2f}, {high:+.2f}]", f"{100 * row['reversed']:.1f}"]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from kedro_datasets.yaml import YAMLDataset
 
-from price_fusion.console.commands import with_environment
+from price_fusion.console.commands import shown_path, with_environment
+from price_fusion.parameters.tuning import fields_of
 
 DEFAULT_ENVIRONMENT = "local"
 PATTERNS = ("**/parameters*.y*ml", "parameters*/**/*.y*ml")
@@ -32,9 +31,9 @@ def how_to_take(tuned: Path, variant: str, conf: Path, environment: str | None) 
     fields = _fields(tuned)
     files = {path for pattern in PATTERNS for path in folder.glob(pattern)} - {folder / tuned.name}
     repeated = {path: sorted(fields & _fields(path)) for path in sorted(files)}
-    removals = [f"{', '.join(found)} from {_shown(path)}" for path, found in repeated.items() if found]
+    removals = [f"{', '.join(found)} from {shown_path(path)}" for path, found in repeated.items() if found]
     run = with_environment(f"kedro run --pipelines {variant}", environment)
-    commands = f"cp {shlex.quote(_shown(tuned))} {shlex.quote(_shown(folder))}/\n{run}"
+    commands = f"cp {shlex.quote(shown_path(tuned))} {shlex.quote(shown_path(folder))}/\n{run}"
     if not removals:
         return f"To train with these parameters:\n{commands}"
     listed = "; ".join(removals)
@@ -43,17 +42,4 @@ def how_to_take(tuned: Path, variant: str, conf: Path, environment: str | None) 
 
 def _fields(path: Path) -> set[str]:
     """Fields of a YAML file by their path."""
-    return set(_flat(YAMLDataset(filepath=str(path)).load() or {}))
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> list[str]:
-    found: list[str] = []
-    for name, value in values.items():
-        path = f"{prefix}{name}"
-        found += _flat(value, f"{path}.") if isinstance(value, Mapping) else [path]
-    return found
-
-
-def _shown(path: Path) -> str:
-    """Relative to the working folder where possible."""
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+    return set(fields_of(YAMLDataset(filepath=str(path)).load() or {}))

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 
 from price_fusion.evaluation.gate import gate_collapse
 from price_fusion.models.checkpoint import CheckpointHeader
+from price_fusion.parameters.tuning import fields_of
 from price_fusion.prediction.ensemble import EnsembleManifest
 from price_fusion.report.figures import importance
 from price_fusion.report.page import Section, Table
@@ -98,22 +99,20 @@ def making_of_ensemble(manifest: EnsembleManifest, configuration: Mapping[str, A
 
 def _origins(configuration: Mapping[str, Any], data: Mapping[str, str]) -> list[Table]:
     return [
-        Table("Configuration", ("field", "value"), list(_fields(configuration))),
+        Table(
+            "Configuration",
+            ("field", "value"),
+            [(path, _as_yaml(value)) for path, value in fields_of(configuration).items()],
+        ),
         Table("Fingerprints of the data that it was trained on", ("data", "sha256"), sorted(data.items())),
         Table("Versions that wrote this page", ("package", "version"), _versions()),
     ]
 
 
-def _fields(values: Mapping[str, Any], path: str = "") -> Sequence[tuple[str, str]]:
-    """Fields by their path, with values as YAML would have them."""
-    found: list[tuple[str, str]] = []
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            found += _fields(value, f"{path}{name}.")
-        else:
-            listed = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-            found.append((f"{path}{name}", "null" if value is None else listed))
-    return found
+def _as_yaml(value: Any) -> str:
+    if value is None:
+        return "null"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _versions() -> list[tuple[str, str]]:

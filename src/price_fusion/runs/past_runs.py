@@ -12,6 +12,7 @@ from rich import box
 from rich.table import Table
 
 from price_fusion.errors import UsageError
+from price_fusion.parameters.tuning import fields_of
 from price_fusion.storage.lock import writer_of
 
 RECORD = "run.json"
@@ -59,7 +60,7 @@ def find_run(runs: Sequence[Record], name: str) -> Record:
 
 def parameter_differences(runs: Sequence[Record]) -> dict[str, list[Any]]:
     """Parameters that are not the same in all runs, by their path: a value per run, None where it has none."""
-    flat = [_flattened(run.get("parameters", {})) for run in runs]
+    flat = [fields_of(run.get("parameters", {})) for run in runs]
     paths = dict.fromkeys(path for one in flat for path in one)
     values = {path: [one.get(path) for one in flat] for path in paths}
     return {path: found for path, found in values.items() if any(value != found[0] for value in found[1:])}
@@ -101,7 +102,7 @@ def comparison_tables(runs: Sequence[Record]) -> list[Table]:
         table.add_column(heading)
         for run in runs:
             table.add_column(run["id"], justify="right", overflow="fold")
-    flat = [_flattened(run.get("metrics", {})) for run in runs]
+    flat = [fields_of(run.get("metrics", {})) for run in runs]
     for path in dict.fromkeys(path for one in flat for path in one):
         metrics.add_row(path, *(_formatted(one.get(path)) for one in flat))
     metrics.add_row("commit", *(_commit(run) for run in runs))
@@ -114,13 +115,6 @@ def comparison_tables(runs: Sequence[Record]) -> list[Table]:
 def _commit(run: Record) -> str:
     git = run.get("git")
     return f"{git['commit'][:8]}{'+' if git['changed'] else ''}" if git else ""
-
-
-def _flattened(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        found |= _flattened(value, f"{path}{name}.") if isinstance(value, Mapping) else {f"{path}{name}": value}
-    return found
 
 
 def _formatted(value: Any) -> str:

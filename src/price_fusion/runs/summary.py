@@ -11,9 +11,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from price_fusion.console.commands import with_environment
+from price_fusion.console.commands import shown_path, with_environment
 from price_fusion.console.leaderboard_tables import leaderboard_table, variants_table
-from price_fusion.console.tables import alignment_tables, folded, intervals_table, metrics_table, report_table
+from price_fusion.console.table_form import folded
+from price_fusion.console.tables import alignment_tables, intervals_table, metrics_table, report_table
 from price_fusion.lazy import pd
 from price_fusion.runs.journal import NodeTime
 
@@ -88,17 +89,17 @@ class RunSummary:
         }
         chosen = reports.get("comparison_report") or next(iter(reversed(reports.values())), None)
         if chosen is not None:
-            return f"Next: open {_shown(chosen)} in a browser."
+            return f"Next: open {shown_path(chosen)} in a browser."
         prices = next(
             (path for name, path in self._paths.items() if name.endswith((".ordered_predictions", ".predictions"))),
             None,
         )
         if prices is not None:
-            return f"Next: the prices are in {_shown(prices)}."
+            return f"Next: the prices are in {shown_path(prices)}."
         if "fabricated_sample" in self._paths:
             return with_environment("Next: kedro run", self._env)
         if "fabricated_shop" in self._paths:
-            return f"Next: kedro price-fusion init {_shown(self._paths['fabricated_shop'])} --env shop"
+            return f"Next: kedro price-fusion init {shown_path(self._paths['fabricated_shop'])} --env shop"
         return None
 
 
@@ -121,13 +122,8 @@ def nodes_table(nodes: Sequence[NodeTime], paths: Mapping[str, Path]) -> Table:
         for place, path in enumerate(written or [None]):
             peak = "" if node.peak_bytes is None else f"{node.peak_bytes / 1e6:,.0f}"
             facts = (node.name, f"{node.seconds:.1f}", peak) if place == 0 else ("", "", "")
-            table.add_row(*facts, *(("", "") if path is None else (_shown(path), _size(path))))
+            table.add_row(*facts, *(("", "") if path is None else (shown_path(path), _size(path))))
     return table
-
-
-def _shown(path: Path) -> str:
-    """Relative to the working folder where possible."""
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _size(path: Path) -> str:

@@ -15,6 +15,7 @@ from kedro.pipeline import Pipeline
 from price_fusion.errors import TrackingError
 from price_fusion.own_pipelines import own_outputs
 from price_fusion.parameters import TrackingParameters
+from price_fusion.parameters.tuning import fields_of
 from price_fusion.runs.journal import Catalog, Journal
 from price_fusion.runs.project_facts import ProjectFacts
 
@@ -146,18 +147,12 @@ def open_experiment(options: TrackingParameters, data: Path) -> str:
     return str(mlflow.set_experiment(options.experiment).experiment_id)
 
 
-def flat_fields(parameters: Mapping[str, Any], path: str = "") -> dict[str, str]:
+def flat_fields(parameters: Mapping[str, Any]) -> dict[str, str]:
     """Parameters by their path; YAML anchors are left out, long values are cut and end in an ellipsis."""
-    found: dict[str, str] = {}
-    for name, value in parameters.items():
-        if str(name).startswith("_"):
-            continue
-        if isinstance(value, Mapping):
-            found |= flat_fields(value, f"{path}{name}.")
-        else:
-            text = str(value)
-            found[f"{path}{name}"] = text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
-    return found
+    texts = {path: str(value) for path, value in fields_of(parameters).items() if "._" not in f".{path}"}
+    return {
+        path: text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…" for path, text in texts.items()
+    }
 
 
 def log_outputs(outputs: Mapping[str, Any]) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from price_fusion.data.roles import rows_to_report
 from price_fusion.data.table import EmbeddingTable
@@ -13,6 +13,9 @@ from price_fusion.errors import PriceFusionError, StorageError
 from price_fusion.lazy import pd
 from price_fusion.models.folds import FOLDS, NETWORK, FoldFolder, FoldModels
 from price_fusion.parameters import ComparisonParameters, EnsembleParameters, VariantParameters
+
+if TYPE_CHECKING:
+    from price_fusion.selection.cross_validation import LabelledData
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +33,9 @@ def cross_validate_variant(
 
     Holdout rows take no part.
     """
-    from price_fusion.prediction.ensemble import refuse_few_rows
     from price_fusion.selection import cross_validation
 
-    refuse_few_rows(split_table)
-    labelled = cross_validation.LabelledData(samples, split_table, {table.source: table for table in tables})
-    folds = FoldFolder(folder.name, folder / FOLDS)
+    labelled, folds = _labelled(samples, split_table, tables), FoldFolder(folder.name, folder / FOLDS)
     return _tolerant(
         ensemble,
         folds,
@@ -59,12 +59,9 @@ def cross_validate_estimator(
     Holdout rows take no part.
     """
     from price_fusion.models.estimators import EstimatorOptions
-    from price_fusion.prediction.ensemble import refuse_few_rows
     from price_fusion.selection import cross_validation
 
-    refuse_few_rows(split_table)
-    labelled = cross_validation.LabelledData(samples, split_table, {table.source: table for table in tables})
-    folds = FoldFolder(folder.name, folder / FOLDS)
+    labelled, folds = _labelled(samples, split_table, tables), FoldFolder(folder.name, folder / FOLDS)
     return _tolerant(
         ensemble,
         folds,
@@ -130,6 +127,15 @@ def list_members(
     rows_to_report(split_table, ensemble)  # refuses an ensemble of another split
     holdout = (split_table["split"] == "holdout").to_numpy()
     return members_table(ensemble, samples[holdout], {table.source: table for table in tables})
+
+
+def _labelled(samples: pd.DataFrame, split_table: pd.DataFrame, tables: Sequence[EmbeddingTable]) -> LabelledData:
+    """What members are trained on, where it suffices for intervals of their blend."""
+    from price_fusion.prediction.ensemble import refuse_few_rows
+    from price_fusion.selection.cross_validation import LabelledData
+
+    refuse_few_rows(split_table)
+    return LabelledData(samples, split_table, {table.source: table for table in tables})
 
 
 def _rows_of_a_model(split_table: pd.DataFrame, ensemble: EnsembleParameters) -> int:
