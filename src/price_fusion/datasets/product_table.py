@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any, get_args
 
@@ -98,7 +99,9 @@ class ProductTableDataset(RawFiles["pd.DataFrame | ProductFiles"]):
 
     def read_in_pieces(self) -> ProductTableDataset:
         """The same products, read piece by piece."""
-        return self._copy(in_pieces=True)
+        same = copy(self)
+        same.in_pieces = True
+        return same
 
     def _describe(self) -> dict[str, Any]:
         return {**super()._describe(), "labelled": self._labelled}
