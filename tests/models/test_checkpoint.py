@@ -16,6 +16,7 @@ import torch
 from price_fusion.errors import CheckpointError, StorageError
 from price_fusion.models.checkpoint import (
     FORMAT_VERSION,
+    HEADER,
     HEADER_KEY,
     TENSORS_DIGEST,
     Checkpoint,
@@ -25,7 +26,7 @@ from price_fusion.models.checkpoint import (
     tensors_digest,
 )
 from price_fusion.parameters import ColumnSourceParameters, SourceParameters, TrainParameters
-from price_fusion.storage.sealed import SEAL, sealed
+from price_fusion.storage.sealed import SEAL
 from price_fusion.version import __version__
 
 TINY_SOURCES = {
@@ -42,7 +43,7 @@ def write_with_header(path: Path, header: str) -> None:
 def write_with_fields(path: Path, fields: dict[str, Any]) -> None:
     """A checkpoint of one tensor whose digests are right."""
     weights = {"a": torch.zeros(1)}
-    write_with_header(path, sealed({**fields, TENSORS_DIGEST: tensors_digest(weights)}))
+    write_with_header(path, HEADER.text({**fields, TENSORS_DIGEST: tensors_digest(weights)}))
 
 
 def refusal(read: Callable[[Path], object], path: Path) -> str:

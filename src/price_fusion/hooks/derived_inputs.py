@@ -20,8 +20,8 @@ _EMBEDDINGS = re.compile(r".+\.(?P<part>train|test)_embeddings")
 class DerivedInputsHooks:
     """Derives ``<part>_product_files`` from ``<part>_products``, and ``<name>_if_there`` from ``<name>``.
 
-    Entries of these names in the catalog go before. Embeddings are told which products they follow, should they have no ids of
-    their own.
+    An entry ``<part>_product_files`` in the catalog goes before. Embeddings are told which products they follow, should they have
+    no ids of their own.
     """
 
     @hook_impl(tryfirst=True)
@@ -34,7 +34,7 @@ class DerivedInputsHooks:
         for name in sorted(pipeline.inputs()):
             if name.endswith(_FILES) and name not in catalog:
                 catalog[name] = _files(catalog, f"{name.removesuffix(_FILES)}_products", name)
-            if name.endswith(_IF_THERE) and name not in catalog:
+            if name.endswith(_IF_THERE):
                 other = name.removesuffix(_IF_THERE)
                 catalog[name] = catalog.get(other) if catalog.exists(other) else MemoryDataset(None)
             if match := _EMBEDDINGS.fullmatch(name):
