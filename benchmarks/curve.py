@@ -3,11 +3,12 @@
     PRICE_FUSION_RAW=<folder of the real products> kedro run --env amazon_subset --pipelines ingest
     python benchmarks/curve.py
     python benchmarks/curve.py --sizes 100 300 --models ridge lightgbm "ensemble quick"
+    python benchmarks/curve.py --environment base --data data --name curve_fabricated --sizes 1000 10000 75000 --not-all
 
 Each draw takes so many labelled rows outside an outer fold of benchmarks/accuracy.py, fits all models on them, and scores
 the products of that fold; with all rows, each outer fold is scored once, and what benchmarks/accuracy.py has measured is
 taken from there. What is measured is kept in <data>/benchmarks/curve and not done again, unless the data or the settings are
-others. Draws docs/pictures/curve.png.
+others. Draws docs/pictures/<name>.png.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ SMOKE: dict[str, Any] = {
 }
 BASELINES = ("median", "ridge", "lightgbm")
 ENSEMBLE = "ensemble quick"
-PICTURE = REPOSITORY / "docs/pictures/curve.png"
+PICTURES = REPOSITORY / "docs/pictures"
 DRAWN = {
     "median": "#999999",
     "lightgbm": "#d55e00",
@@ -55,7 +56,7 @@ DRAWN = {
     ENSEMBLE: "#000000",
 }
 """Models of the picture, with colours that colour-blind readers tell apart (Okabe and Ito 2008)."""
-FAMILIES = ("catboost", "reference", "ensemble_full", "RealMLP", "TabM")
+FAMILIES = ("catboost", "reference", "ensemble_full", "RealMLP", "TabM", "lightgbm_extra_trees", "AutoGluon")
 """Left out unless they are named: they take long, or are others' settings."""
 FULL_DRAWS, FEWEST_DRAWS = 1_500, 3
 """Above so many rows there are fewer draws, in proportion, and three at least: they take longer and differ less."""
@@ -239,6 +240,8 @@ def parse() -> argparse.Namespace:
         "--models", nargs="+", metavar="MODEL", help="by their names in the table (default: ours and baselines)"
     )
     parser.add_argument("--not-all", action="store_true", help="leave out the fits on all rows")
+    parser.add_argument("--name", default="curve", help="of the JSON and the picture")
+    parser.add_argument("--title", default="SMAPE over the number of labelled products", help="of the section")
     add_bench_arguments(parser)
     parser.set_defaults(variants=list(VARIANTS))
     return parse_arguments(parser, SMOKE)
@@ -253,7 +256,7 @@ def chosen_models(bench: Bench, names: Sequence[str] | None) -> list[Model]:
 def main() -> None:
     options = parse()
     start("curve over the number of labelled products")
-    with opened_bench(options, "curve", "SMAPE over the number of labelled products") as (bench, section):
+    with opened_bench(options, options.name, options.title) as (bench, section):
         models = chosen_models(bench, options.models)
         by_size: dict[float, dict[str, list[float]]] = {}
         times, revisions = [], set[str]()
@@ -298,7 +301,7 @@ def main() -> None:
     ]
     section.tables = [table for table in section.tables if table.rows]
     section.finish(options)
-    draw_picture(by_size, options.output / PICTURE.name if options.smoke else PICTURE)
+    draw_picture(by_size, (options.output if options.smoke else PICTURES) / f"{options.name}.png")
 
 
 if __name__ == "__main__":

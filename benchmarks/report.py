@@ -29,6 +29,7 @@ ORDER = (
     "losses",
     "averaging",
     "curve",
+    "curve_fabricated",
     "accuracy",
     "final_fit",
     "choices",
