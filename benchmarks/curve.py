@@ -132,7 +132,7 @@ def lines_of(size: float, found: Found) -> list[dict[str, Any]]:
         for baseline in BASELINES:
             if baseline in found and name not in BASELINES:
                 mean, low, high = interval_of_mean(differences(smapes, found[baseline]))
-                line[baseline] = f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
+                line[baseline] = f"{mean:+.2f}" + (f" [{low:+.2f}, {high:+.2f}]" if len(smapes) > 1 else "")
         lines.append(line)
     return lines
 
