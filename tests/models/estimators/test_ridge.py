@@ -43,6 +43,15 @@ def test_fewer_rows_than_columns_or_more_is_the_same_regression(rows: int, colum
             np.testing.assert_allclose(equations(matrix, mean, centred)(penalty), expected, atol=2e-3)
 
 
+def test_columns_that_depend_on_each_other_have_a_solution_with_many_rows() -> None:
+    rng = np.random.default_rng(0)
+    half = 30 * rng.standard_normal((20_000, 100))
+    matrix = np.hstack([half, half]).astype(np.float32)
+    target = half[:, 0] + rng.standard_normal(len(half))
+    weights = _equations_in_columns(matrix, matrix.mean(axis=0), target - target.mean())(0.03)
+    np.testing.assert_allclose(weights, Ridge(alpha=0.03).fit(matrix.astype(np.float64), target).coef_, atol=1e-6)
+
+
 def test_the_stop_rows_choose_the_penalty(made: Any, fitted: Callable[..., Estimator]) -> None:
     def best(made: Any, estimator: Estimator) -> float:
         stop = made.stop_rows

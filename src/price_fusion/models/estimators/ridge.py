@@ -112,18 +112,22 @@ def _equations_in_rows(matrix: Matrix, mean: Matrix, target: Values) -> Callable
 
 
 def _solved(gram: Values, moment: Values, penalty: float) -> Values:
-    penalised = gram.copy()
-    penalised.flat[:: len(gram) + 1] += penalty
-    solution: Values = linalg.solve(penalised, moment, assume_a="pos", overwrite_a=True)
+    """Solve with the lower half of ``gram``."""
+    penalised = gram.copy(order="F")
+    np.fill_diagonal(penalised, penalised.diagonal() + penalty)
+    solution: Values = linalg.solve(penalised, moment, assume_a="pos", lower=True, overwrite_a=True)
     return solution
 
 
 def _products(matrix: Matrix, mean: Matrix, target: Values) -> tuple[Values, Values]:
-    """X'X (D, D) and X'y (D,) of the centred rows, block by block: products in float32, their sums in float64."""
+    """X'X (D, D), its lower half alone, and X'y (D,) of the centred rows, block by block in float64.
+
+    Products in float32 are off by more than a small penalty where rows are many: X'X is then not positive definite.
+    """
     width = matrix.shape[1]
-    gram, moment = np.zeros((width, width)), np.zeros(width)
+    gram, moment = np.zeros((width, width), order="F"), np.zeros(width)
     for rows in blocks(len(matrix)):
-        block = matrix[rows] - mean
-        gram += block.T @ block
-        moment += target[rows].astype(np.float32) @ block
+        block = (matrix[rows] - mean).astype(np.float64)
+        gram = linalg.blas.dsyrk(1.0, block.T, beta=1.0, c=gram, lower=True, overwrite_c=True)
+        moment += target[rows] @ block
     return gram, moment
