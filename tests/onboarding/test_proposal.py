@@ -257,6 +257,12 @@ def test_a_kill_leaves_a_whole_environment_or_none(tmp_path: Path, monkeypatch: 
     assert not (tmp_path / "shop").exists()
 
 
+def test_what_a_killed_init_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    (tmp_path / ".other.999999999.partial").mkdir()
+    write_conf(tmp_path / "shop", {"globals.yml": "a: 1\n"})
+    assert [path.name for path in tmp_path.iterdir()] == ["shop"]
+
+
 @pytest.mark.parametrize("columns", [["sku"], ["sku", "colour"]])
 def test_vectors_in_safetensors_and_their_ids_in_a_csv(tmp_path: Path, columns: list[str]) -> None:
     products().to_csv(tmp_path / "shop.csv", index=False)
