@@ -79,3 +79,14 @@ def test_ctrl_c_ends_it_as_soon_as_the_prompt_is_there() -> None:
         assert process.wait(timeout=60) == -signal.SIGINT
     os.close(terminal)
     os.close(end)
+
+
+def test_ctrl_c_elsewhere_ends_it_with_the_status_of_that_signal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(init_command, "proposal_for", interrupted)
+    monkeypatch.chdir(folder)
+    result = CliRunner().invoke(init_command.init_command(), [str(folder), "--env", "shop"])
+    assert result.exit_code == 130
+    assert not (folder / "conf").exists()
