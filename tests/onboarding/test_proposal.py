@@ -62,6 +62,16 @@ def test_one_file_in_which_some_prices_are_empty(tmp_path: Path) -> None:
     assert found.variants == ("moe", "two_branch")
 
 
+def test_products_without_embeddings_are_counted_and_left_out(tmp_path: Path) -> None:
+    products(0, 50).to_csv(tmp_path / "train.csv", index=False)
+    save_vectors(tmp_path / "clip_img", IDS[:30])
+    save_vectors(tmp_path / "words", IDS[20:40])
+    found = proposal_for(tmp_path, {}, best)
+    assert found.without_embeddings == 10
+    written = yaml.safe_load(files_of(found, "shop", "data")["parameters.yml"])
+    assert written["ingestion"] == {"unknown_products": "drop"}
+
+
 def test_two_files_and_embeddings_in_two(tmp_path: Path) -> None:
     products(0, 50).to_csv(tmp_path / "train.csv", index=False)
     products(50).drop(columns="price_eur").to_csv(tmp_path / "test.csv", index=False)

@@ -95,7 +95,9 @@ def make_environment(folder: Path, env: str, said: Mapping[str, str], ask: Ask) 
     write_conf(conf, files)
     click.echo(f"\nWritten: {', '.join(f'{conf.relative_to(project)}/{name}' for name in files)}\n")
     stage = "split" if proposal.unlabelled is None else "ingest"
-    run_command().main(["--pipelines", stage, "--env", env], standalone_mode=False)
+    options = ["--pipelines", stage, "--env", env]
+    sys.argv = ["kedro", "run", *options]  # what messages and records say that was run, and can be run again
+    run_command().main(options, standalone_mode=False)
     click.echo(with_environment(f"Next: kedro run{' --pipelines compare' * (proposal.unlabelled is None)}", env))
 
 
@@ -120,15 +122,24 @@ def told(proposal: Proposal) -> list[str]:
         lines.append(f"  source attributes: {', '.join(shown)}")
     if proposal.has_amounts:
         lines.append("  source quantity: amounts such as '250 g' in the texts")
+    lines += _told_of_embeddings(proposal)
+    lines.append(f"  models: {', '.join(proposal.variants)}")
+    if proposal.left_out:
+        lines += ["Left out:", *(f"  {one}: {why}" for one, why in proposal.left_out.items())]
+    return lines
+
+
+def _told_of_embeddings(proposal: Proposal) -> list[str]:
+    lines = []
     for source in proposal.sources:
         paths = [source.train, *([source.test] if source.test not in (None, source.train) else [])]
         files = " and ".join(_file(proposal, one.path) for one in paths if one)
         lines.append(
             f"  source {source.name}: {files}, {source.train.width} columns, knows {100 * source.known:.0f} % of the products with prices"
         )
-    lines.append(f"  models: {', '.join(proposal.variants)}")
-    if proposal.left_out:
-        lines += ["Left out:", *(f"  {one}: {why}" for one, why in proposal.left_out.items())]
+    if proposal.without_embeddings:
+        share = f"{proposal.without_embeddings:,} products with prices are in no file of embeddings"
+        lines.append(f"  unknown products: {share}; models are made without them")
     return lines
 
 

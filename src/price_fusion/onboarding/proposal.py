@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from price_fusion.data.ids import Ids, parse_ids
+from price_fusion.data.ids import Ids, are_among, parse_ids
 from price_fusion.data.quantity import AMOUNT_KIND, UNKNOWN, quantity_columns
 from price_fusion.errors import DataError
 from price_fusion.onboarding.answers import Answers, Ask
@@ -38,6 +38,7 @@ class Proposal:
         numeric: columns of numbers that both tables have.
         categorical: likewise, of categories.
         has_amounts: whether texts tell how much of a product there is.
+        without_embeddings: labelled products that no file of embeddings knows; 0 where there is no such file.
         left_out: why, by file or column.
     """
 
@@ -49,6 +50,7 @@ class Proposal:
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
     has_amounts: bool
+    without_embeddings: int
     left_out: Mapping[str, str]
 
     @property
@@ -119,6 +121,7 @@ def proposal_for(folder: Path, said: Mapping[str, str], ask: Ask) -> Proposal:
         tuple(name for name in roles.numeric if name in both),
         tuple(name for name in roles.categorical if name in both),
         _tell_amounts(labelled, roles.text),
+        _without_embeddings(train_ids, sources),
         left_out,
     )
     if not proposal.source_names:
@@ -154,6 +157,11 @@ def _ids_of(table: FoundTable, column: str) -> Ids:
     if problems:
         raise problems[0]
     return ids
+
+
+def _without_embeddings(ids: Ids, sources: Sequence[FoundSource]) -> int:
+    known = [are_among(ids, source.train.ids) for source in sources]
+    return int((~np.any(known, axis=0)).sum()) if known else 0
 
 
 def _tell_amounts(table: FoundTable, text: Sequence[str]) -> bool:

@@ -136,6 +136,11 @@ def _parameters(proposal: Proposal) -> str:
     text += f"\n# Models, the first is the default; each fuses these sources. Another: docs/your-own-variant.md\nvariants: {flow(list(proposal.variants))}\n"
     for variant in proposal.variants:
         text += f"{variant}: {{sources: {flow(list(proposal.source_names))}}}\n"
+    if proposal.without_embeddings:
+        text += (
+            f"\n# {proposal.without_embeddings:,} products with prices are in no file of embeddings: models are made without them\n"
+            "# (docs/missing-sources.md).\ningestion: {unknown_products: drop}\n"
+        )
     members = flow([proposal.variants[-1], "kernel_ridge", "neighbours"])
     text += "\n# What kedro run --pipelines ensemble blends.\n"
     return text + f"ensemble: {{presets: {{quick: {{members: {members}, seeds: 1, refits: 5}}}}}}\n"
