@@ -15,7 +15,8 @@ from price_fusion.parameters import (
     VariantParameters,
     parse_project_parameters,
 )
-from price_fusion.parameters.tuning import fields_of, nested, refusals, with_fields
+from price_fusion.parameters.base import fields_of
+from price_fusion.parameters.tuning import nested, refusals, with_fields
 
 PLAIN: dict[str, Any] = {
     "sources": ["words"],

@@ -8,7 +8,7 @@ from pathlib import Path
 from kedro_datasets.yaml import YAMLDataset
 
 from price_fusion.console.commands import shown_path, with_environment
-from price_fusion.parameters.tuning import fields_of
+from price_fusion.parameters.base import fields_of
 
 DEFAULT_ENVIRONMENT = "local"
 PATTERNS = ("**/parameters*.y*ml", "parameters*/**/*.y*ml")

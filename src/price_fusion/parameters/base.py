@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -33,3 +34,16 @@ class Parameters(BaseModel):
     """Base of all parameter models: unknown fields are errors, values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def fields_of(section: BaseModel | Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values of all fields by their path, as JSON has them.
+
+    >>> fields_of({"train": {"epochs": 3}})
+    {'train.epochs': 3}
+    """
+    values = section.model_dump(mode="json") if isinstance(section, BaseModel) else section
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= fields_of(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return found

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from price_fusion.errors import ParameterError
-from price_fusion.parameters.base import NAMES_OF_MODULES, Name, Parameters
+from price_fusion.parameters.base import NAMES_OF_MODULES, Name, Parameters, fields_of
 from price_fusion.parameters.compute import ComputeParameters
 from price_fusion.parameters.data import (
     ColumnSourceParameters,
@@ -35,7 +35,7 @@ from price_fusion.parameters.models import ModelParameters
 from price_fusion.parameters.reports import ModelCardParameters, ReportParameters
 from price_fusion.parameters.tracking import TrackingParameters
 from price_fusion.parameters.training import TrainParameters
-from price_fusion.parameters.tuning import TuningParameters, fields_of, refusals
+from price_fusion.parameters.tuning import TuningParameters, refusals
 
 
 class VariantParameters(Parameters):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, JsonValue, PositiveInt, ValidationError, model_validator
 
-from price_fusion.parameters.base import Parameters, Positive
+from price_fusion.parameters.base import Parameters, Positive, fields_of
 
 Section = TypeVar("Section", bound=BaseModel)
 
@@ -79,19 +79,6 @@ class TuningParameters(Parameters):
     def dimensions(self) -> dict[str, Dimension]:
         """The space without what is left out."""
         return {path: dimension for path, dimension in self.space.items() if dimension is not None}
-
-
-def fields_of(section: BaseModel | Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values of all fields by their path, as JSON has them.
-
-    >>> fields_of({"train": {"epochs": 3}})
-    {'train.epochs': 3}
-    """
-    values = section.model_dump(mode="json") if isinstance(section, BaseModel) else section
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        found |= fields_of(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return found
 
 
 def nested(values: Mapping[str, JsonValue]) -> dict[str, Any]:

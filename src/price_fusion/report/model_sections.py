@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from price_fusion.evaluation.gate import gate_collapse
 from price_fusion.models.checkpoint import CheckpointHeader
-from price_fusion.parameters.tuning import fields_of
+from price_fusion.parameters.base import fields_of
 from price_fusion.prediction.ensemble import EnsembleManifest
 from price_fusion.report.figures import importance
 from price_fusion.report.page import Section, Table

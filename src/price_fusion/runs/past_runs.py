@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 
 from price_fusion.errors import UsageError
-from price_fusion.parameters.tuning import fields_of
+from price_fusion.parameters.base import fields_of
 from price_fusion.storage.lock import writer_of
 
 RECORD = "run.json"

@@ -15,7 +15,7 @@ from kedro.pipeline import Pipeline
 from price_fusion.errors import TrackingError
 from price_fusion.own_pipelines import own_outputs
 from price_fusion.parameters import TrackingParameters
-from price_fusion.parameters.tuning import fields_of
+from price_fusion.parameters.base import fields_of
 from price_fusion.runs.journal import Catalog, Journal
 from price_fusion.runs.project_facts import ProjectFacts
 

@@ -26,7 +26,8 @@ from price_fusion.metrics.price_metrics import smape_per_product
 from price_fusion.models.features import features_from_tables
 from price_fusion.models.network import Network
 from price_fusion.parameters import Dimension, TuningParameters, VariantParameters
-from price_fusion.parameters.tuning import fields_of, nested, refusals, with_fields
+from price_fusion.parameters.base import fields_of
+from price_fusion.parameters.tuning import nested, refusals, with_fields
 from price_fusion.selection.cross_validation import LabelledData, check_folds
 from price_fusion.selection.study import STEPS, Attempt, Report, Study, TuningFolder, Values, open_study
 from price_fusion.training.auto import resolved, resolved_variant
