@@ -12,7 +12,7 @@ from kedro.pipeline import Pipeline
 
 from price_fusion.console.tuned import how_to_take
 from price_fusion.own_pipelines import own_outputs
-from price_fusion.runs.journal import Catalog, journal_of
+from price_fusion.runs.journal import Catalog, journal_of, path_of
 from price_fusion.runs.summary import RunSummary
 
 SHOWN = (
@@ -48,13 +48,14 @@ class SummaryHooks:
         nodes, own = journal.nodes(), own_outputs(pipeline)
         summary = RunSummary(nodes, run_params.get("env"))
         for name in dict.fromkeys(name for node in nodes for name in node.outputs):
-            summary.add_path(name, getattr(catalog.get(name), "_filepath", None))
+            if (path := path_of(catalog, name)) is not None:
+                summary.add_path(name, path)
         for name, data in journal.outputs(catalog, SHOWN, without=own).items():
             summary.add(name, data)
         summary.print()
         conf = Path(run_params["project_path"]) / settings.CONF_SOURCE
         outputs = (name for node in nodes for name in node.outputs if name not in own)
         for name in (name for name in outputs if name.endswith(BEST_PARAMETERS)):
-            tuned = Path(str(getattr(catalog.get(name), "_filepath", "")))
-            advice = how_to_take(tuned, name.removesuffix(BEST_PARAMETERS), conf, run_params["env"])
-            rich.get_console().print(advice, soft_wrap=True, markup=False, highlight=False)
+            if (tuned := path_of(catalog, name)) is not None:
+                advice = how_to_take(tuned, name.removesuffix(BEST_PARAMETERS), conf, run_params["env"])
+                rich.get_console().print(advice, soft_wrap=True, markup=False, highlight=False)

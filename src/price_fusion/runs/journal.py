@@ -100,3 +100,9 @@ class Journal:
 def journal_of(catalog: Catalog) -> Journal | None:
     """The journal of the run of a catalog; None for a run without a project."""
     return catalog.load(JOURNAL) if JOURNAL in catalog else None
+
+
+def path_of(catalog: Catalog, name: str) -> Path | None:
+    """Where the catalog keeps a dataset; None for one that is in no file or folder."""
+    path = getattr(catalog.get(name), "_filepath", None)
+    return None if path is None else Path(str(path))

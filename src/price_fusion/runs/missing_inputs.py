@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from kedro.pipeline import Pipeline
 
 from price_fusion.console.commands import with_environment
-from price_fusion.runs.journal import Catalog
+from price_fusion.runs.journal import Catalog, path_of
 
 
 def how_to_make(pipeline: Pipeline, catalog: Catalog, pipelines: Mapping[str, Pipeline], env: str | None) -> str:
@@ -36,5 +35,5 @@ def how_to_make(pipeline: Pipeline, catalog: Catalog, pipelines: Mapping[str, Pi
 
 
 def _is_missing(name: str, catalog: Catalog) -> bool:
-    path = None if name.startswith("params:") else getattr(catalog.get(name), "_filepath", None)
-    return path is not None and not Path(path).exists()
+    path = None if name.startswith("params:") else path_of(catalog, name)
+    return path is not None and not path.exists()

@@ -23,7 +23,7 @@ from price_fusion.console.errors import own_error
 from price_fusion.datasets.raw_files import RawFiles
 from price_fusion.errors import CheckpointError, StorageError
 from price_fusion.own_pipelines import own_outputs
-from price_fusion.runs.journal import Catalog, Journal
+from price_fusion.runs.journal import Catalog, Journal, path_of
 from price_fusion.runs.past_runs import RECORD, runs_folder
 from price_fusion.runs.project_facts import ProjectFacts
 from price_fusion.storage.digests import digest_of
@@ -133,7 +133,7 @@ def _training(journal: Journal, catalog: Catalog) -> dict[str, Any]:
 
     found = {}
     for name in dict.fromkeys(name for node in journal.nodes() for name in node.outputs if name.endswith(CHECKPOINT)):
-        path = Path(str(getattr(catalog.get(name), "_filepath", "")))
+        path = path_of(catalog, name) or Path()
         with suppress(CheckpointError):  # who reads it next says so
             train = read_header(path).train
             found[name.removesuffix(CHECKPOINT)] = train and train.model_dump(include=RESOLVED)
@@ -187,7 +187,7 @@ def _digests(pipeline: Pipeline, catalog: Catalog) -> dict[str, str]:
     found = {}
     for name in sorted(pipeline.datasets()):
         dataset = catalog.get(name)
-        file = getattr(dataset, "recorded_file", None) or getattr(dataset, "_filepath", None)
-        if file is not None and not isinstance(dataset, RawFiles) and Path(str(file)).is_file():
-            found[name] = digest_of(Path(str(file)))
+        file = getattr(dataset, "recorded_file", None) or path_of(catalog, name)
+        if file is not None and not isinstance(dataset, RawFiles) and file.is_file():
+            found[name] = digest_of(file)
     return found

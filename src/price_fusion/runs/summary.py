@@ -39,10 +39,9 @@ class RunSummary:
         self._intervals: dict[str, Mapping[str, Any]] = {}
         self._paths: dict[str, Path] = {}
 
-    def add_path(self, dataset: str, path: object) -> None:
-        """Take note of where the catalog keeps an output, if in a file."""
-        if path is not None:
-            self._paths[dataset] = Path(str(path))
+    def add_path(self, dataset: str, path: Path) -> None:
+        """Take note of where the catalog keeps an output."""
+        self._paths[dataset] = path
 
     def add(self, dataset: str, data: Any) -> None:
         """Take note of an output, by its name in the catalog."""

@@ -16,7 +16,7 @@ from price_fusion.errors import TrackingError
 from price_fusion.own_pipelines import own_outputs
 from price_fusion.parameters import TrackingParameters
 from price_fusion.parameters.base import fields_of
-from price_fusion.runs.journal import Catalog, Journal
+from price_fusion.runs.journal import Catalog, Journal, path_of
 from price_fusion.runs.project_facts import ProjectFacts
 
 if TYPE_CHECKING:
@@ -94,8 +94,8 @@ def close_run(
             for name, metrics in journal.metrics(catalog, [METRICS]).items():
                 _log_numbers(name.removesuffix(METRICS), metrics)
             outputs = {name for node in journal.nodes() for name in node.outputs} - own
-            saved = {name for name in outputs if name.endswith(tuple(MODELS))}
-            log_checkpoints({name: Path(str(getattr(catalog.get(name), "_filepath", ""))) for name in saved})
+            saved = {name: path_of(catalog, name) for name in outputs if name.endswith(tuple(MODELS))}
+            log_checkpoints({name: path for name, path in saved.items() if path is not None})
         mlflow.MlflowClient().set_terminated(opened, STATUSES[status])
     except TrackingError as error:
         logger.warning("the run is over, but not all of it is logged in MLflow: %s", error)

@@ -160,7 +160,7 @@ def test_the_table_is_100_columns_wide_and_the_last_that_is_printed(
         console.print(leaderboard_table(loaded), variants_table(loaded))
     assert captured.get() == again.get()
     summary = RunSummary([NodeTime("rank", ["leaderboard"], 1.0, None)])
-    summary.add_path("leaderboard", "/somewhere/leaderboard.csv")
+    summary.add_path("leaderboard", Path("/somewhere/leaderboard.csv"))
     summary.add("leaderboard", loaded)
     with console.capture() as captured:
         summary.print(console)
