@@ -83,6 +83,11 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def column_name(name: str) -> str:
+    """The name of a column in SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def file_list(paths: list[str]) -> str:
     """Files in SQL, by their very names: DuckDB takes them for patterns."""
     literal = (re.sub(r"([*?\[])", r"[\1]", path) for path in paths)

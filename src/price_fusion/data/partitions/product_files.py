@@ -25,7 +25,7 @@ from price_fusion.data.readers.product_records import is_parquet
 from price_fusion.data.readers.published_digests import check_digests
 from price_fusion.errors import DataError, StorageError
 from price_fusion.storage.store import Store
-from price_fusion.storage.workspace import Workspace, file_list, quoted
+from price_fusion.storage.workspace import Workspace, column_name, file_list, quoted
 
 PARQUET = (".parquet", ".pq")
 RESERVED = ("row", "group_key", "split", "fold", "half", "tuned_on")
@@ -186,7 +186,7 @@ def _parquet(files: ProductFiles, paths: list[str], workspace: Workspace) -> Pro
         )
     read, price = _read(files, list(types)), files.names.price
     numeric = files.labelled and types[price] != "VARCHAR"
-    columns = {name: '"' + name.replace('"', '""') + '"' for name in read}
+    columns = {name: column_name(name) for name in read}
     if numeric:
         columns[price] = f"CAST({columns[price]} AS DOUBLE)"
     layout = Layout() if numeric else files.layout

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from price_fusion.parameters import ComputeParameters
 from price_fusion.storage.partitions.parts import Partitions
-from price_fusion.storage.workspace import Workspace, duckdb_errors, file_list, quoted
+from price_fusion.storage.workspace import Workspace, column_name, duckdb_errors, file_list, quoted
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def write_ordered_csv(path: Path, rows: OrderedRows, headings: Mapping[str, str]
             workspace.connection.register_filesystem(partitions.store.filesystem)
         root = partitions.store.path if partitions.store.is_local else partitions.url
         files = file_list([f"{root}/{name}" for name in partitions.file_names])
-        names = ", ".join(f"{_quoted(name)} AS {_quoted(headings.get(name, name))}" for name in rows.columns)
+        names = ", ".join(f"{column_name(name)} AS {column_name(headings.get(name, name))}" for name in rows.columns)
         with duckdb_errors(partitions.url, folder):
             workspace.run(
                 f"COPY (SELECT {names} FROM read_parquet({files}, hive_partitioning = false) ORDER BY row) "  # noqa: S608
@@ -51,7 +51,3 @@ def write_ordered_csv(path: Path, rows: OrderedRows, headings: Mapping[str, str]
             )
     finally:
         workspace.close()
-
-
-def _quoted(column: str) -> str:
-    return '"' + column.replace('"', '""') + '"'
