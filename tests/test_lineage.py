@@ -80,21 +80,34 @@ def test_layers_follow_each_other(partitions: int | None) -> None:
         assert nx.is_directed_acyclic_graph(layers), f"{name}: {list(nx.simple_cycles(layers))}"
 
 
-def test_everything_in_the_catalog_has_a_layer() -> None:
-    pipelines, catalog = project()
+def test_partitions_leave_no_pipeline_and_no_result_out() -> None:
+    """But for the tables of products to be predicted, which are not in memory, and the files that are sorted on the disk."""
+    (alone, _), (partitioned, _) = project(), project(3)
+    assert set(alone) == set(partitioned)
+    for name, pipeline in alone.items():
+        lacking = {output.split(".")[-1] for output in pipeline.all_outputs() - partitioned[name].all_outputs()}
+        assert lacking <= {"test_samples", "test_table", "test_data_checks", "predictions", "price_intervals"}, name
+
+
+@pytest.mark.parametrize("partitions", [None, 3])
+def test_everything_in_the_catalog_has_a_layer(partitions: int | None) -> None:
+    pipelines, catalog = project(partitions)
     names = {name for pipeline in pipelines.values() for name in pipeline.datasets() if not name.startswith("params:")}
     without = sorted(name for name in names if name in catalog and layer_of(name) is None)
     assert not without
 
 
-def test_everything_that_pipelines_read_is_in_the_catalog() -> None:
-    pipelines, catalog = project()
+@pytest.mark.parametrize("partitions", [None, 3])
+def test_everything_that_pipelines_read_is_in_the_catalog(partitions: int | None) -> None:
+    pipelines, catalog = project(partitions)
     read = {name for pipeline in pipelines.values() for name in pipeline.inputs() if not name.startswith("params:")}
-    assert not sorted(name for name in read if name not in catalog)
+    derived = {"train_product_files", "test_product_files"} if partitions else set()  # by hooks/product_files.py
+    assert {name for name in read if name not in catalog} == derived
 
 
-def test_each_variant_collapses_into_one_node() -> None:
-    pipelines, _ = project()
+@pytest.mark.parametrize("partitions", [None, 3])
+def test_each_variant_collapses_into_one_node(partitions: int | None) -> None:
+    pipelines, _ = project(partitions)
     spaces = {node.namespace for node in pipelines["compare"].nodes if node.namespace}
     assert {"moe", "two_branch", "four_branch", "hierarchical", "ingestion", "ingestion.qwen_text"} <= spaces
     alone = [node.name for node in pipelines["compare"].nodes if not node.namespace]

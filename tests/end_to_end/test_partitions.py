@@ -71,6 +71,8 @@ def test_with_all_rows_in_memory_everything_is_as_without_partitions(
     for name in ("checkpoint.safetensors", "final/checkpoint.safetensors"):
         one, two = (tensors(folder / "06_models/moe" / name) for folder in (alone, other))
         assert one == two
+    headers = [load_checkpoint(folder / "06_models/moe/checkpoint.safetensors").header for folder in (alone, other)]
+    assert headers[0].data == headers[1].data
     same = (
         "metrics.json",
         "evaluation_results.csv",
