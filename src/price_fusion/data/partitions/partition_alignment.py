@@ -49,6 +49,7 @@ class PartitionAlignment:
         """The samples of a partition, and how its products and these sources fit together."""
         labels = LABELS if self.products.metadata["labelled"] else ()
         products = frame_of(self.products, partition, ["sample_id", "row", "group_key", *labels])
+        products = products.sort_values("row")  # messages and reports list products in the order of their file
         tables = {name: table.partition(partition) for name, table in self.tables.items()}
         for table in tables.values():
             _refuse_repeats(table)
@@ -59,10 +60,15 @@ class PartitionAlignment:
             refuse_missing(missing, tables, self.origin)
         present = presence(rows, tables)
         kept = kept_products(ids, present, self.policy, self.unknown_products, self.origin, counting(tables))
-        samples = products[kept]
+        samples = products[kept].sort_index()
+        places = products["row"].to_numpy()
         summary = {
             "report": presence_report(kept, present),
-            "sources": {name: _source_report(table, ids, missing[name]) for name, table in tables.items()},
+            "sources": {
+                name: _source_report(table, ids, missing[name])
+                | {"_missing_places": places[rows[name] < 0][:EXAMPLES].tolist()}
+                for name, table in tables.items()
+            },
             **(label_summary(samples) if labels else {}),
         }
         return {partition: pa.Table.from_pandas(samples, preserve_index=False)}, summary
@@ -90,7 +96,7 @@ def alignment_plan(alignment: PartitionAlignment) -> PartitionPlan:
         "unknown_products": alignment.unknown_products,
     }
     metadata = {"labelled": products.metadata["labelled"], "sources": list(alignment.tables), "origin": products.origin}
-    return PartitionPlan(alignment, products.count, products.count, recipe("samples 3", described), metadata)
+    return PartitionPlan(alignment, products.count, products.count, recipe("samples 4", described), metadata)
 
 
 def merged_alignment(samples: Partitions, policy: Policy, origin: str) -> dict[str, Any]:
@@ -118,8 +124,11 @@ def _source_report(table: PartitionTable, ids: Ids, missing: Ids) -> dict[str, A
 
 def _merged_source(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     total: dict[str, Any] = {key: sum(part[key] for part in parts) for key in ("rows", "matched", "missing", "extra")}
-    for key in ("missing_examples", "extra_examples"):
-        total[key] = [one for part in parts for one in part[key]][:EXAMPLES]
+    in_order = sorted(
+        pair for part in parts for pair in zip(part["_missing_places"], part["missing_examples"], strict=True)
+    )
+    total["missing_examples"] = [one for _, one in in_order[:EXAMPLES]]
+    total["extra_examples"] = [one for part in parts for one in part["extra_examples"]][:EXAMPLES]
     for key in ("_missing", "_extra", "_ids", "_of_table"):
         total[key] = [one for part in parts for one in part[key]]
     return total
