@@ -5,17 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from price_fusion.data.alignment import sample_table
 from price_fusion.data.partitions.scatter import frame_of
+from price_fusion.data.table import EmbeddingTable, draft_table, write_table
+from price_fusion.models.build import build_model
 from price_fusion.models.checkpoint import Checkpoint
-from price_fusion.parameters import ComputeParameters
+from price_fusion.parameters import ComputeParameters, ModelParameters
+from price_fusion.prediction.partition_scoring import PartitionPrediction, packed
+from price_fusion.prediction.predictor import Predictor
 from price_fusion.storage.partitions.drafts import PartitionDraft, write_draft
 from price_fusion.storage.partitions.ordered import OrderedRows, write_ordered_csv
 from price_fusion.storage.partitions.parts import PartitionPlan, Partitions
-from support.partitions import COMPUTE, COUNT, Case, make_case
+from support.partitions import (
+    COMPUTE,
+    COUNT,
+    EMBEDDED,
+    SOURCES,
+    Case,
+    make_case,
+    product_frame,
+    raw_embeddings,
+    write_products,
+    write_samples,
+    write_tables,
+)
 
 
 @pytest.fixture
@@ -48,6 +66,36 @@ def test_several_processes_give_the_same_bytes(case: Case, tmp_path: Path) -> No
         COMPUTE.model_copy(update={"workers": 2}),
     )
     assert one.fingerprint == two.fingerprint
+
+
+def test_prices_are_the_same_bits_for_every_number_of_partitions_order_and_executor(
+    tmp_path: Path, make_checkpoint: Callable[..., Checkpoint]
+) -> None:
+    frame = product_frame(80, labelled=False)
+    raws = {name: raw_embeddings(frame, SOURCES[name], seed=seed) for seed, name in enumerate(EMBEDDED)}
+    parameters = ModelParameters.model_validate({"branch": {"width": 16}, "head": {"kind": "mlp", "hidden": [16]}})
+    header = make_checkpoint(sources={name: SOURCES[name] for name in EMBEDDED}).header
+    network = build_model(header.sources, parameters)
+    network.head.start_at(2.7)
+    checkpoint = Checkpoint(header.model_copy(update={"model": parameters}), dict(network.state_dict()))
+    in_memory = {}
+    for name in EMBEDDED:
+        write_table(tmp_path / name, name, draft_table(raws[name], SOURCES[name]))
+        in_memory[name] = EmbeddingTable(tmp_path / name)
+    samples = sample_table(frame, "products")
+    expected = Predictor(checkpoint).price_samples(samples, in_memory, ())["price"].set_axis(samples["sample_id"])
+    for partitions, workers in ((1, 1), (4, 2), (64, 1)):
+        compute, folder = ComputeParameters(partitions=partitions, workers=workers), tmp_path / str(partitions)
+        shuffled = frame.sample(frac=1, random_state=partitions).assign(row=np.arange(len(frame)))
+        products = write_products(folder / "products", shuffled, compute)
+        every = write_tables(folder, products, raws, compute)
+        tables = {name: every[name] for name in EMBEDDED}
+        chosen = write_samples(folder / "samples", products, tables, compute)
+        plan = PartitionPrediction(packed(checkpoint), chosen, tables, ()).plan()
+        priced = written(folder / "priced", plan, compute)
+        found = pd.concat(frame_of(priced, partition) for partition in range(partitions)).set_index("sample_id")
+        assert found["row"].tolist() == shuffled.set_index("sample_id").loc[found.index, "row"].tolist()
+        pd.testing.assert_series_equal(found["price"], expected.loc[found.index], check_exact=True, check_names=False)
 
 
 def test_threads_of_torch_are_given_back(case: Case) -> None:

@@ -41,10 +41,11 @@ class _Products:
     """Deals a frame out, as ``product_plan`` does a file."""
 
     frame: pd.DataFrame
+    count: int
 
     def __call__(self, partition: int) -> tuple[Tables, Summary]:
         ordered = self.frame.iloc[canonical_order(self.frame["sample_id"].to_numpy())]
-        chosen = ordered[partitions_of(ordered["sample_id"].to_numpy(), COUNT) == partition]
+        chosen = ordered[partitions_of(ordered["sample_id"].to_numpy(), self.count) == partition]
         return {partition: pa.Table.from_pandas(chosen, preserve_index=False)}, {"rows": len(chosen)}
 
 
@@ -81,21 +82,24 @@ def raw_embeddings(products: pd.DataFrame, source: SourceParameters, *, seed: in
     return RawEmbeddings(ids, vectors, f"embeddings {seed}")
 
 
-def write_products(folder: Path, products: pd.DataFrame) -> Partitions:
+def write_products(folder: Path, products: pd.DataFrame, compute: ComputeParameters = COMPUTE) -> Partitions:
     metadata = {"labelled": "price" in products, "origin": "products.csv"}
     recipe = str(pd.util.hash_pandas_object(products).sum())
-    plan = PartitionPlan(_Products(products), COUNT, COUNT, recipe, metadata, here=True)
-    return write_draft(str(folder), PartitionDraft(plan, COMPUTE))
+    count = compute.partition_count
+    plan = PartitionPlan(_Products(products, count), count, count, recipe, metadata, here=True)
+    return write_draft(str(folder), PartitionDraft(plan, compute))
 
 
-def write_tables(folder: Path, products: Partitions, raws: dict[str, RawEmbeddings]) -> dict[str, TablePartitions]:
+def write_tables(
+    folder: Path, products: Partitions, raws: dict[str, RawEmbeddings], compute: ComputeParameters = COMPUTE
+) -> dict[str, TablePartitions]:
     """Each source of ``SOURCES`` that is among ``raws`` or of columns."""
     tables = {}
     for name, source in SOURCES.items():
         if isinstance(source, ColumnSourceParameters):
-            draft = draft_column_partitions(products, source, "products", compute=COMPUTE)
+            draft = draft_column_partitions(products, source, "products", compute=compute)
         elif name in raws:
-            draft = draft_table_partitions(raws[name], source, dtype="float16", compute=COMPUTE)
+            draft = draft_table_partitions(raws[name], source, dtype="float16", compute=compute)
         else:
             continue
         tables[name] = write_table_partitions(str(folder / name), name, draft)

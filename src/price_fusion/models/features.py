@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -158,12 +159,17 @@ def source_features(
         DataError: if the table's widths are not the expected ones.
     """
     check_widths(name, table, source)
-    vectors = [torch.from_numpy(shard) for shard in table.vectors]
+    vectors = [torch.from_numpy(_at_least_a_row(shard)) for shard in table.vectors]
     return SourceFeatures(
         vectors=vectors[0] if len(vectors) == 1 else Shards(vectors),
-        structural=torch.from_numpy(_structural(table, source)),
+        structural=torch.from_numpy(_at_least_a_row(_structural(table, source))),
         rows=torch.from_numpy(table.rows_of(ids) if rows is None else rows),
     )
+
+
+def _at_least_a_row(matrix: NDArray[Any]) -> NDArray[Any]:
+    """A matrix that row 0 can be taken of, in the place of products that a source lacks: a partition may know none."""
+    return matrix if len(matrix) else np.zeros((1, matrix.shape[1]), matrix.dtype)
 
 
 def features_from_arrays(

@@ -84,7 +84,7 @@ class PartitionPrediction:
 
     def __call__(self, partition: int) -> tuple[Tables, Summary]:
         """The products of a partition with predicted prices."""
-        samples = frame_of(self.samples, partition)
+        samples = frame_of(self.samples, partition, ["sample_id", "row"])
         prices = self.predicted(samples, partition)
         prices.insert(0, "row", samples["row"].to_numpy())
         prices.insert(0, "sample_id", samples["sample_id"].to_numpy())
