@@ -53,6 +53,7 @@ DRAWN = {
     "moe": "#56b4e9",
     "four_branch": "#0072b2",
     "kernel_ridge": "#009e73",
+    "neighbours": "#cc79a7",
     ENSEMBLE: "#000000",
 }
 """Models of the picture, with colours that colour-blind readers tell apart (Okabe and Ito 2008)."""
