@@ -273,7 +273,7 @@ def test_another_version(table: Partitions, log: Path) -> None:
     del manifest[SEAL]
     path.write_text(sealed({**manifest, "format_version": 1}))
     with pytest.raises(
-        DataError, match=r"manifest\.json: table in partitions of format 1; this program reads format 3"
+        DataError, match=r"manifest\.json: table in partitions of format 1; this program reads format 4"
     ):
         Partitions(table.url)
     assert not is_finished(table.url)
