@@ -84,6 +84,25 @@ def test_the_currency_is_that_of_the_name(column: str, currency: str, *, sure: b
     assert (found.value, found.sure) == (currency, sure)
 
 
+@pytest.mark.parametrize("column", ["cena_pln", "Cena (PLN)", "preis_chf", "prezzo_eur", "pris_sek", "cenaBrutto"])
+@pytest.mark.parametrize("other", ["weight_g", "cost", "koszt_pln", "marza_eur", "amount_left"])
+def test_a_word_for_prices_in_any_language_leaves_no_doubt(column: str, other: str) -> None:
+    found = guess_roles({"sku": IDS, other: NUMBERS[::-1], column: NUMBERS}).price
+    assert (found.value, found.sure) == (column, True)
+
+
+@pytest.mark.parametrize("column", ["label_size", "koszt_pln", "amount_left"])
+def test_a_name_of_something_near_a_price_is_a_question(column: str) -> None:
+    found = guess_roles({"sku": IDS, column: NUMBERS}).price
+    assert (found.value, found.sure) == (column, False)
+
+
+@pytest.mark.parametrize("code", "EUR USD GBP CHF JPY PLN CZK SEK NOK DKK HUF RON INR BRL IDR THB UAH SAR".split())
+def test_codes_of_currencies(code: str) -> None:
+    found = guess_roles({"sku": IDS, f"cena_{code.lower()}": NUMBERS}).currency
+    assert (found.value, found.sure) == (code, True)
+
+
 def test_two_prices_are_a_question() -> None:
     found = guess_roles(table(sku=IDS, shop_price=NUMBERS, web_price=NUMBERS[::-1])).price
     assert not found.sure

@@ -13,7 +13,8 @@ from importlib.resources import files
 import yaml
 
 _NAMES = yaml.safe_load(files(__package__).joinpath("headings.yml").read_text(encoding="utf-8"))
-ID, PRICE, TITLE, PROSE, IMAGE = (tuple(_NAMES[role].split()) for role in ("id", "price", "title", "prose", "image"))
+_ROLES = ("id", "price", "price_like", "title", "prose", "image")
+ID, PRICE, PRICE_LIKE, TITLE, PROSE, IMAGE = (tuple(_NAMES[role].split()) for role in _ROLES)
 ABOUT_PRICE = frozenset(_NAMES["about_price"].split())
 """Words of columns that may tell the price."""
 CURRENCIES = frozenset(_NAMES["currency"].upper().split())

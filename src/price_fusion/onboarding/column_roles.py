@@ -14,6 +14,7 @@ from price_fusion.onboarding.column_headings import (
     ID,
     IMAGE,
     PRICE,
+    PRICE_LIKE,
     PROSE,
     TITLE,
     currency_in,
@@ -23,7 +24,7 @@ from price_fusion.onboarding.column_headings import (
 from price_fusion.onboarding.column_values import Columns, ColumnValues, NumberLayout, rank_correlation
 
 _NAMED_CURRENCY = 0.6
-"""How well a name of a currency names a price: as ``match``."""
+"""How well a name of a currency names a price: as ``_names_price``."""
 _TOLD_ROWS, _TOLD_CORRELATION = 20, 0.95
 """From how many products and from which rank correlation on a column tells the price."""
 _MOST_CATEGORIES = 1_000
@@ -121,13 +122,23 @@ def guess_price(columns: Columns, identity: str | None, unpriced: Collection[str
             continue
         known = column.numbers(column.layout)
         if 0 < known.min() < known.max():
-            numbers[name] = match(name, PRICE) or (_NAMED_CURRENCY if currency_in(name) else 0.0)
+            numbers[name] = _names_price(name)
     named = {name: score for name, score in numbers.items() if score > 0}
     if named:
         return _best(named, "its name, and numbers above 0", sure_from=0.5)
     if unpriced and len(numbers) == 1:
         return Guess(next(iter(numbers)), "numbers above 0 that the products to be predicted lack")
     return Guess(next(iter(numbers), None), "numbers above 0", sure=False, others=tuple(numbers)[1:])
+
+
+def _names_price(name: str) -> float:
+    """How well a name is that of prices: above 1 with a word for them, in whatever language; to 0.5 it may be another thing."""
+    if named := match(name, PRICE):
+        return 1 + named
+    if alike := match(name, PRICE_LIKE):
+        return alike / 2
+    is_about_price = bool(ABOUT_PRICE & set(words_of(name)))  # such as a margin in EUR
+    return _NAMED_CURRENCY if currency_in(name) and not is_about_price else 0.0
 
 
 def _guess_image(columns: Columns, taken: Collection[str | None]) -> Guess:
