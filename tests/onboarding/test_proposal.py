@@ -169,6 +169,51 @@ def test_parts_of_one_table_are_one_source(tmp_path: Path) -> None:
     assert (source.train.path.name, source.known) == ("emb", 1.0)
 
 
+def save_parts(folder: Path, vectors: pd.DataFrame) -> None:
+    folder.mkdir()
+    for part in range(2):
+        vectors[part * 30 : part * 30 + 30].to_parquet(folder / f"part-0000{part}.parquet", index=False)
+
+
+@pytest.mark.parametrize("form", ["parts", "frame"])
+def test_ids_called_as_the_products_call_them_in_parts_and_in_a_pickled_frame(tmp_path: Path, form: str) -> None:
+    products().rename(columns={"sku": "artikelnummer"}).to_csv(tmp_path / "shop.csv", index=False)
+    vectors = pd.DataFrame({"artikelnummer": IDS[::-1], "vektor": list(np.ones((ROWS, 5), np.float32))})
+    if form == "parts":
+        save_parts(tmp_path / "words", vectors)
+    else:
+        vectors.to_pickle(tmp_path / "words.pkl")
+    found = proposal_for(tmp_path, {}, best)
+    (source,) = found.sources
+    assert (source.train.entry, source.train.width, source.known) == ({"ids": "artikelnummer"}, 5, 1.0)
+    assert source.train.ids.tolist() == IDS[::-1]
+    assert found.left_out == {}
+    assert "  ids: artikelnummer\n" in files_of(found, "shop", "data")["catalog.yml"]
+
+
+def test_files_that_a_source_takes_its_ids_from_are_not_left_out(tmp_path: Path) -> None:
+    products().to_csv(tmp_path / "shop.csv", index=False)
+    for name in ("img_emb", "metadata", "words"):
+        (tmp_path / "clip" / name).mkdir(parents=True)
+    for part, rows in enumerate((IDS[:30], IDS[30:])):
+        np.save(tmp_path / f"clip/img_emb/img_emb_{part}.npy", np.ones((30, 4), np.float32))
+        metadata = pd.DataFrame({"image_path": rows, "caption": "tea"})
+        metadata.to_parquet(tmp_path / f"clip/metadata/metadata_{part}.parquet", index=False)
+    np.save(tmp_path / "clip/words/vectors.npy", np.ones((ROWS, 3), np.float32))
+    pd.DataFrame({"colour": "red", "sku": IDS}).to_csv(tmp_path / "clip/words/order.csv", index=False)
+    found = proposal_for(tmp_path, {}, best)
+    assert sorted(source.train.width for source in found.sources) == [3, 4]
+    assert found.left_out == {}
+
+
+def test_a_folder_of_nothing_but_embeddings_is_refused(tmp_path: Path) -> None:
+    pd.DataFrame({"sku": IDS, "vektor": [[1.0, 2.0]] * ROWS}).to_parquet(tmp_path / "words.parquet", index=False)
+    with pytest.raises(
+        DataError, match="found neither a CSV file nor parquet without vectors, expected a table of prod"
+    ):
+        proposal_for(tmp_path, {}, best)
+
+
 def test_a_table_in_the_encoding_and_numbers_of_a_german_excel(tmp_path: Path) -> None:
     table = products().rename(columns={"sku": "Artikelnummer", "title": "Bezeichnung", "price_eur": "Verkaufspreis"})
     table["kind"] = table["kind"].replace("tea", "Öl")

@@ -42,11 +42,9 @@ def _labelled(folder: Path, by_name: Mapping[str, FoundTable], answers: Answers)
     rest = [name for name in with_prices if not set(words_of(name)) & _TEST or len(with_prices) == 1]
     candidates = named or rest
     if not candidates:
-        found = ", ".join(by_name) or "no CSV file"
-        raise DataError(
-            f"{folder}: found {found}, expected a table of products with a column of prices. Say which it is (--train FILE, "
-            "--price COLUMN)."
-        )
+        found = ", ".join(by_name) or "neither a CSV file nor parquet without vectors"
+        advice = "Say which it is (--train FILE, --price COLUMN)" if by_name else "Put it into the folder"
+        raise DataError(f"{folder}: found {found}, expected a table of products with a column of prices. {advice}.")
     ranked = sorted(candidates, key=lambda name: -by_name[name].rows)
     guess = Guess(ranked[0], "it has prices", sure=len(ranked) == 1, others=tuple(ranked[1:]))
     return str(guess.value if guess.sure else answers.ask("train", guess, ranked))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from price_fusion.data.ids import Ids, are_among
-from price_fusion.data.readers.embedding_files import read_embeddings
+from price_fusion.data.readers.embedding_files import locate_embeddings, read_embeddings
 from price_fusion.data.readers.file_kinds import kind_of
 from price_fusion.data.readers.formats.arrow_files import is_saved_dataset
 from price_fusion.data.readers.formats.npy_parts import are_parts
@@ -44,12 +44,14 @@ class FoundEmbeddings:
         ids: (N,) of their products.
         width: columns.
         entry: what its catalog entry says beside the path.
+        files: that they are read from, those with the ids among them.
     """
 
     path: Path
     ids: Ids
     width: int
     entry: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,21 +86,20 @@ def found_embeddings(
     kinds = {path: kind for path in files if (kind := _kind_inside(path))}
     found: list[FoundEmbeddings] = []
     left_out: dict[Path, str] = {}
+    own = [Asked(), *(Asked(ids=name) for name in (identity, f"{identity}s") if identity)]
     for folder in dict.fromkeys(path.parent for path in kinds):
         arrays = [path for path, kind in kinds.items() if path.parent == folder and kind == "npy"]
         others = [path for path, kind in kinds.items() if path.parent == folder and kind in _KINDS]
         if _is_one(folder, others):
-            _take(folder, Asked(), found, left_out)
+            _take(folder, own, found, left_out)
             continue
         lists = [path for path in files if path.parent == folder and path not in arrays and path not in others]
         beside = [one for name in lists for one in _of_a_list(name, identity)]
         for path in others:
-            _take(path, Asked(), found, left_out)
-            ways = [*(Asked(ids=name) for name in (identity, f"{identity}s") if identity), *beside]
-            if path in left_out and any(_takes(path, asked, found) for asked in ways):
-                del left_out[path]
+            _take(path, [*own, *beside], found, left_out)
         _take_arrays(folder, arrays, beside, tables, found, left_out)
-    return found, left_out
+    read = {path for one in found for path in one.files}
+    return found, {path: why for path, why in left_out.items() if path not in read}
 
 
 def _kind_inside(path: Path) -> str:
@@ -118,20 +119,25 @@ def _is_one(folder: Path, files: Sequence[Path]) -> bool:
 
 def _take(
     path: Path,
-    asked: Asked,
+    ways: Sequence[Asked],
     found: list[FoundEmbeddings],
     left_out: dict[Path, str],
     ids: tuple[Ids, str] | None = None,
 ) -> None:
-    """Read embeddings, or note why they cannot be read."""
-    try:
-        raw = read_embeddings(path, asked=asked, products=None if ids is None else lambda: ids)
-    except PriceFusionError as error:
-        left_out[path] = str(error).removeprefix(f"{path}: ")
+    """Read embeddings in the first way that succeeds, or note why the very first does not."""
+    reasons = []
+    for asked in ways:
+        try:
+            raw = read_embeddings(path, asked=asked, products=None if ids is None else lambda: ids)
+            files = locate_embeddings(path, asked=asked).files
+        except PriceFusionError as error:
+            reasons.append(str(error).removeprefix(f"{path}: "))
+            continue
+        said = (("embeddings", asked.embeddings), ("ids", asked.ids), ("id_column", asked.id_column))
+        entry = {name: value for name, value in said if value}
+        found.append(FoundEmbeddings(path, raw.ids, raw.vectors.shape[1], entry, tuple(files)))
         return
-    said = (("embeddings", asked.embeddings), ("ids", asked.ids), ("id_column", asked.id_column))
-    entry = {name: value for name, value in said if value}
-    found.append(FoundEmbeddings(path, raw.ids, raw.vectors.shape[1], entry))
+    left_out[path] = reasons[0]
 
 
 def found_sources(
@@ -186,12 +192,12 @@ def _take_arrays(
         in_order = [(table, of_table) for table, of_table in tables.items() if len(of_table) == len(matrix)]
         if ids:
             own = max(ids, key=lambda one: len(set(_words(one.stem)) & set(_words(path.stem))))
-            _take(folder, Asked(embeddings=path.name, ids=own.name), found, left_out)
+            _take(folder, [Asked(embeddings=path.name, ids=own.name)], found, left_out)
         elif any(_takes(folder, replace(asked, embeddings=path.name), found) for asked in beside):
             continue
         elif len(in_order) == 1:
             table, of_table = in_order[0]
-            _take(path, Asked(ids=OF_PRODUCTS), found, left_out, (of_table, str(table)))
+            _take(path, [Asked(ids=OF_PRODUCTS)], found, left_out, (of_table, str(table)))
         else:
             left_out[path] = (
                 f"there are no ids beside it: a .npy, JSON, CSV or parquet file of {len(matrix):,} ids in the same folder"
@@ -201,7 +207,7 @@ def _take_arrays(
 def _takes(path: Path, asked: Asked, found: list[FoundEmbeddings]) -> bool:
     """Whether embeddings can be read so; then they are found."""
     left_out: dict[Path, str] = {}
-    _take(path, asked, found, left_out)
+    _take(path, [asked], found, left_out)
     return not left_out
 
 

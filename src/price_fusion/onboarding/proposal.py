@@ -106,8 +106,9 @@ def proposal_for(folder: Path, said: Mapping[str, str], ask: Ask) -> Proposal:
     both = set(labelled.columns) & set(unlabelled.columns if unlabelled else labelled.columns)
     missing = [name for name in (*roles.numeric, *roles.categorical, *roles.text) if name not in both]
     roles = replace(roles, text=tuple(name for name in roles.text if name in both))
-    left_out = {str(path.relative_to(folder)): why for path, why in {**odd_tables, **odd_files, **odd_sources}.items()}
-    used |= {file.path for one in sources for file in (one.train, one.test) if file}
+    used |= {path for one in sources for part in (one.train, one.test) if part for path in part.files}
+    odd = {path: why for path, why in odd_tables.items() if path not in used} | odd_files | odd_sources
+    left_out = {str(path.relative_to(folder)): why for path, why in odd.items()}
     spare = (str(one.path.relative_to(folder)) for one in tables if one.path not in used)
     left_out |= {name: "not needed" for name in spare if name not in left_out}
     left_out |= {f"column {name}": why for name, why in roles.left_out.items()}

@@ -136,9 +136,17 @@ def _in_frame(frame: PickledFrame, asked: Asked, origin: str) -> FoundRows:
     if not asked.of_products:
         ids = frame.column(id_column) if id_column is not None else _row_labels(frame, asked, origin)
     vectors = chosen(asked.embeddings, VECTOR_NAMES, labels)
+    if vectors is None and asked.embeddings is None:
+        of_vectors = [label for label in labels if label != id_column and _has_vectors(frame.column(label))]
+        vectors = of_vectors[0] if len(of_vectors) == 1 else None
     if vectors is not None:
         return _found(ids, list(frame.column(vectors)), f"{origin}, column {vectors!r}")
     return _side_by_side(frame, ids, id_column, asked, origin)
+
+
+def _has_vectors(column: NDArray[Any]) -> bool:
+    """Whether the first value of a column that is there is a vector."""
+    return column.dtype.kind == "O" and _is_vector(next((value for value in column if not _is_null(value)), None))
 
 
 def _row_labels(frame: PickledFrame, asked: Asked, origin: str) -> NDArray[Any]:
