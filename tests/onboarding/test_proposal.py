@@ -206,6 +206,18 @@ def test_files_that_a_source_takes_its_ids_from_are_not_left_out(tmp_path: Path)
     assert found.left_out == {}
 
 
+def test_ids_of_which_some_are_repeated_are_named(tmp_path: Path) -> None:
+    table = products().rename(columns={"sku": "artikelnummer"})
+    table.loc[3:5, "artikelnummer"] = IDS[0]
+    table.to_csv(tmp_path / "shop.csv", index=False)
+    with pytest.raises(DataError, match=r"'artikelnummer' is the likeliest, but has 'A-0000' 4 times\).*\(--id NAME\)"):
+        proposal_for(tmp_path, {}, best)
+    table.loc[3:5, "artikelnummer"] = ["", IDS[3], IDS[4]]
+    table.to_csv(tmp_path / "shop.csv", index=False)
+    with pytest.raises(DataError, match=r"'artikelnummer' is the likeliest, but has 1 empty\)"):
+        proposal_for(tmp_path, {}, best)
+
+
 def test_a_folder_of_nothing_but_embeddings_is_refused(tmp_path: Path) -> None:
     pd.DataFrame({"sku": IDS, "vektor": [[1.0, 2.0]] * ROWS}).to_parquet(tmp_path / "words.parquet", index=False)
     with pytest.raises(

@@ -151,13 +151,14 @@ def _asker(*, yes: bool) -> Ask:
     def ask(what: str, guess: Guess, choices: Sequence[str]) -> str | None:
         if yes:
             return guess.value
+        candidates = ", ".join([*([guess.value] if guess.value else []), *guess.others])
         if not _is_terminal():
-            options = ", ".join([*([guess.value] if guess.value else []), *guess.others]) or "none found"
+            options = candidates or "none found"
             raise UsageError(
                 f"{what}: not sure ({guess.why}; candidates: {options}). Say it (--{what} ...), or take the best guess (--yes)."
             )
         if guess.others:
-            click.echo(f"Candidates: {', '.join([str(guess.value), *guess.others])}")
+            click.echo(f"Candidates: {candidates}")
         with _ended_by_ctrl_c():
             return str(click.prompt(_ASKED[what], default=guess.value, value_proc=partial(_chosen, what, choices)))
 

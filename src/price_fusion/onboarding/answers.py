@@ -17,7 +17,8 @@ Ask = Callable[[str, Guess, Sequence[str]], str | None]
 """Gives what a guess that is not sure shall be: takes what it is of (``id``, ``price``, ...), the guess, and what it may be;
 nothing of the last where it may be anything."""
 _NONE = {
-    "id": "no column whose values are all there and all different, expected the ids of the products. Add one, or remove repeated products",
+    "id": "no column whose values are all there and all different ({why}), expected the ids of the products. Keep one row of each product, add a "
+    "column, or say which it is (--id NAME)",
     "price": "no column of numbers above 0, expected the prices of the products. Add one, or say which it is (--price COLUMN)",
 }
 
@@ -48,7 +49,7 @@ class Answers:
                 return guess
             answer = self.ask(role, guess, () if role == "currency" else list(table.columns))
             if answer is None:
-                raise DataError(f"{table.path}: found {_NONE[role]}.")
+                raise DataError(f"{table.path}: found {_NONE[role].format(why=guess.why)}.")
             value = self._existing(table, role, answer)
             return replace(guess, why=f"{guess.why}; a guess") if value == guess.value else Guess(value, "as you said")
 

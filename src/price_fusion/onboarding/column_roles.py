@@ -30,6 +30,10 @@ _TOLD_ROWS, _TOLD_CORRELATION = 20, 0.95
 _MOST_CATEGORIES = 1_000
 _CATEGORY_SHARE = 0.2
 """Different values over products above which a column is text or an id."""
+_SHOWN = 3
+"""Values that a message names."""
+_NEARLY_ONCE = 0.9
+"""Different values over products from which on a column may hold ids of which some are repeated."""
 _PROSE_WORDS = 4.0
 """Words that a column's values have on average from which on it is prose whatever its name."""
 
@@ -108,10 +112,35 @@ def guess_id(columns: Columns) -> Guess:
     named = {name: score for name, score in unique.items() if score > 0}
     if named:
         return _best(named, "its name, and each value occurs once")
-    # Without a telling name, prose is no id.
-    short = {name: 1.0 / (1 + columns[name].words) for name in unique if columns[name].words < 2}
+    # Without a telling name, neither prose nor an amount is an id.
+    short = {name: 1.0 / (1 + columns[name].words) for name in unique if _may_be_id(name, columns[name])}
+    if not short:
+        return _near_miss(columns)
     found = _best(short, "each value occurs once")
     return Guess(found.value, found.why, sure=False, others=found.others)
+
+
+def _may_be_id(name: str, column: ColumnValues) -> bool:
+    amounts = column.layout is not None and (match(name, PRICE) > 0 or column.has_fractions)
+    return column.words < 2 and not column.are_links and not amounts
+
+
+def _near_miss(columns: Columns) -> Guess:
+    """No column, and which one is the likeliest although some of its values are repeated or missing."""
+    nearly = {
+        name: match(name, ID) + column.different / len(column.texts)
+        for name, column in columns.items()
+        if _may_be_id(name, column) and column.different >= max(1, _NEARLY_ONCE * len(column.texts))
+    }
+    if not nearly:
+        return Guess(None, "no column looks like it", sure=False)
+    name = max(nearly, key=lambda one: nearly[one])
+    column = columns[name]
+    wrong = [f"{value!r} {count} times" for value, count in column.repeated.items()]
+    if empty := len(column.texts) - len(column.known):
+        wrong.insert(0, f"{empty:,} empty")
+    shown = f"{', '.join(wrong[:_SHOWN])}{', ...' if len(wrong) > _SHOWN else ''}"
+    return Guess(None, f"{name!r} is the likeliest, but has {shown}", sure=False, others=(name,))
 
 
 def guess_price(columns: Columns, identity: str | None, unpriced: Collection[str] = ()) -> Guess:

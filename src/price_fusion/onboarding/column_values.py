@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -51,6 +52,11 @@ class ColumnValues:
         """How many different ones there are."""
         return len(set(self.known))
 
+    @cached_property
+    def repeated(self) -> dict[str, int]:
+        """How often there is each value that is there more than once."""
+        return {value: count for value, count in Counter(self.known).items() if count > 1}
+
     @property
     def each_once(self) -> bool:
         """Whether there is one for each product, none of them twice."""
@@ -74,6 +80,11 @@ class ColumnValues:
         if layout not in self._numbers:
             self._numbers[layout] = np.array(parse_numbers(self.known, layout.decimal, layout.thousands))
         return self._numbers[layout]
+
+    @cached_property
+    def has_fractions(self) -> bool:
+        """Whether they are numbers of which some are not whole."""
+        return self.layout is not None and bool(np.any(self.numbers(self.layout) % 1))
 
     @cached_property
     def words(self) -> float:
