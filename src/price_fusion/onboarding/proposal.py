@@ -14,7 +14,8 @@ from price_fusion.errors import DataError
 from price_fusion.onboarding.answers import Answers, Ask
 from price_fusion.onboarding.chosen_tables import chosen_tables
 from price_fusion.onboarding.column_roles import Roles, guess_roles
-from price_fusion.onboarding.found_embeddings import FoundSource, found_embeddings, found_sources
+from price_fusion.onboarding.found_embeddings import found_embeddings
+from price_fusion.onboarding.found_sources import FoundSource, found_sources
 from price_fusion.onboarding.found_tables import FoundTable, files_below, found_tables
 
 ATTRIBUTES, QUANTITY = "attributes", "quantity"
