@@ -54,7 +54,7 @@ def test_models_of_the_same_products_share_a_table_of_sources() -> None:
     (alone,) = alignment_tables({"moe": report(8, "picture", "words")})
     assert alone.row_count == 2
     assert "9 products" in str(alone.title)
-    assert "8 kept" in str(alone.title)
+    assert "8 kept, 7 in all sources, 1 in no source of embeddings" in str(alone.title)
     sources, models = alignment_tables({"moe": report(8, "picture", "words"), "plain": report(6, "words")})
     assert list(sources.columns[0].cells) == ["picture", "words"]
     assert list(models.columns[0].cells) == ["moe", "plain"]

@@ -342,6 +342,22 @@ def test_products_beside_arrays_are_those_rows(with_columns: Predictor, arrays: 
         with_columns.predict(arrays, frame.assign(weight="heavy"))
 
 
+def test_products_that_are_no_table_are_described(with_columns: Predictor) -> None:
+    frame = pd.DataFrame({"weight": ["2", ""], "colour": ["blue", "mauve"]})
+    wrong: dict[str, Any] = {
+        r"products: found a Series of 2 value\(s\), expected a frame, .*frame\.iloc\[\[0\]\]\.$": frame.iloc[0],
+        r"products: found columns \{'weight': '2', 'colour': 'blue'\}, expected": frame.iloc[0].to_dict(),
+        r"products: found columns \{'weight': 2 value\(s\), 'colour': 1 value\(s\)\}, expected": {
+            "weight": ["2", ""],
+            "colour": ["blue"],
+        },
+        r"products: found int 7, expected": 7,
+    }
+    for message, products in wrong.items():
+        with pytest.raises(DataError, match=message):
+            with_columns.predict({}, products)
+
+
 def test_a_model_without_a_price_for_a_product_says_so(make_checkpoint: MakeCheckpoint, arrays: Arrays) -> None:
     checkpoint = make_checkpoint("concat")
     for weight in checkpoint.weights.values():

@@ -124,12 +124,13 @@ def test_the_leaderboard_keeps_its_order() -> None:
     figures_of_both = {name: [0.0, 1.0] for name in names}
     facts = {"parameters": [5, None], "seconds_per_epoch": [1.0, None], "epochs": [2, None]}
     facts |= {"sources": ["picture, words"] * 2, "own_ridge": ["ridge", None]}
-    smape = {"smape": [50.0, 60.0], "smape_low": [49.0, 59.0], "smape_high": [51.0, 61.0]}
+    smape = {"smape": [30.98502, 60.0], "smape_low": [29.0, 59.0], "smape_high": [32.0, 61.0]}
     board = pd.DataFrame(
         {"model": ["moe", "ridge"], "split": "holdout", "rows": 9, "currency": "USD"} | smape | figures_of_both | facts
     )
     figure = leaderboard_figure(board)
     assert table_of(figure)["model"].tolist() == ["moe", "ridge"]
+    assert table_of(figure)["SMAPE, %"].tolist() == [30.98502, 60.0]  # the page rounds, once
     assert json.loads(figure.to_json())["layout"]["meta"]["rows"][0][-3] == 5
     assert isinstance(figure.layout.meta["rows"][0][-3], int)
     assert json.loads(figure.to_json())["data"][0]["y"] == ["ridge", "moe"]  # plotly draws upwards

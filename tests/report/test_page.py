@@ -13,7 +13,16 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from price_fusion.report.described import described, empty
-from price_fusion.report.page import Headline, Product, Section, Table, UnitPrices, render
+from price_fusion.report.page import (
+    ENVIRONMENT,
+    Headline,
+    Product,
+    Section,
+    Table,
+    UnitPrices,
+    render,
+    with_environment_note,
+)
 
 ATTACK = '</script><script>alert("x")</script><img src=x onerror=alert(1)>'
 
@@ -64,6 +73,11 @@ def test_text_of_others_stays_text() -> None:
     innocent, attacked = Elements(page("harmless")), Elements(page(ATTACK))
     assert [tag for tag, _ in attacked.tags] == [tag for tag, _ in innocent.tags]
     assert not any(name.startswith("on") for _, attributes in attacked.tags for name in attributes)
+
+
+def test_commands_are_followed_by_what_they_may_need() -> None:
+    assert with_environment_note(["Next: kedro run --pipelines compare"])[1:] == [ENVIRONMENT]
+    assert with_environment_note(["all is done."]) == ["all is done."]
 
 
 def test_only_our_own_scripts_may_run() -> None:

@@ -46,9 +46,8 @@ def _products_of(report: Mapping[str, Any]) -> str:
 
 def _kept_of(report: Mapping[str, Any]) -> str:
     """What became of the products of the only report."""
-    text = (
-        f"{report['rows_kept']:,} kept, {report['rows_in_all_sources']:,} in all sources, "
-        f"{report['rows_in_no_source']:,} in none"
+    text = f"{report['rows_kept']:,} kept, {report['rows_in_all_sources']:,} in all sources, " + _in_none_of(
+        report["rows_in_no_source"]
     )
     if report["groups_of_several"] is not None:  # in partitions nobody counts them
         text += f", {report['groups_of_several']:,} groups that share an image or text"
@@ -57,10 +56,15 @@ def _kept_of(report: Mapping[str, Any]) -> str:
     return text
 
 
+def _in_none_of(products: int) -> str:
+    """Products that are in none; sources of columns have all products, and so there are others where this is not 0."""
+    return f"{products:,} in no source of embeddings" if products else "0 in none"
+
+
 def _models_table(reports: Mapping[str, Mapping[str, Any]]) -> Table:
     """Which of the same products each model uses."""
     title = f"Models and {next(iter(reports.values()))['products']}"
-    table = titled(title, ["model"], ("kept", "in all of its sources", "in none", "likely mistakes"))
+    table = titled(title, ["model"], ("kept", "in all of its sources", "in no source of embeddings", "likely mistakes"))
     for model, report in reports.items():
         numbers = [report[key] for key in ("rows_kept", "rows_in_all_sources", "rows_in_no_source", "suspicions")]
         # Nobody looks for mistakes in products to be predicted that are in partitions.

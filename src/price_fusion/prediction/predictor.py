@@ -258,8 +258,8 @@ class Predictor:
         except (TypeError, ValueError) as error:
             name = next((name for names in self.columns.values() for name in names), "column")
             raise DataError(
-                f"products: found {products!r:.80} ({error}), expected a frame, or columns of one length by name, such as "
-                f"{{{name!r}: [...]}}"
+                f"products: found {_described(products)}, expected a frame, or columns of one length by name, such as "
+                f"{{{name!r}: [...]}}. Give one product as a frame of one row, such as frame.iloc[[0]]."
             ) from error
 
     def _refuse_unknown(self, arrays: Mapping[str, Any], *, empty: bool = True) -> None:
@@ -297,6 +297,19 @@ class Predictor:
                 f"source {name!r}: {len(wrong)} row(s) with values that are {values}, first "
                 f"row {wrong[0]}. Fix them, or predict those products without this source."
             )
+
+
+def _described(products: Any) -> str:
+    """What was given as products and is none, without the products themselves."""
+    if isinstance(products, pd.Series):
+        return f"a Series of {len(products)} value(s)"
+    if not isinstance(products, Mapping):
+        return f"{type(products).__name__} {products!r:.80}"
+    sizes = (
+        f"{name!r}: {f'{len(one)} value(s)' if pd.api.types.is_list_like(one) else f'{one!r:.40}'}"
+        for name, one in products.items()
+    )
+    return f"columns {{{', '.join(sizes)}}}"
 
 
 def _usable(array: NDArray[np.floating], source: Source) -> NDArray[np.bool_]:

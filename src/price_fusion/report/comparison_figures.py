@@ -66,7 +66,7 @@ def leaderboard_figure(leaderboard: pd.DataFrame) -> go.Figure:
     }
     amounts = {name: leaderboard[name].map(rounded) for name in ("mae", "rmse")}
     counts = dict.fromkeys(("parameters", "epochs"), "Int64")  # floats, as a CSV gives columns with gaps
-    shown = leaderboard[list(columns)].round(3).astype(counts).assign(**amounts).astype(object)
+    shown = leaderboard[list(columns)].astype(counts).assign(**amounts).astype(object)
     shown = shown.where(shown.notna(), None).rename(columns=columns)
     return described(
         figure,

@@ -12,12 +12,9 @@ from numpy.typing import NDArray
 from price_fusion.metrics.price_groups import PriceGroups
 from price_fusion.report.comparison_figures import smape_by_price
 from price_fusion.report.model_page import DEFINITIONS
-from price_fusion.report.page import Headline, Section, Table, render
+from price_fusion.report.page import COMMAND, Headline, Section, Table, render, with_environment_note
 
 HEADLINES = 4
-COMMAND = "kedro run "
-ENVIRONMENT = "If the run that made this page had an environment (--env NAME), these commands need it, too."
-"""A page does not know it."""
 
 
 def comparison_page(
@@ -79,5 +76,4 @@ def _against_ridges(leaderboard: pd.DataFrame) -> Table:
 
 def _said(verdict: Sequence[str]) -> list[str]:
     """The sentences of a verdict; one that ends with a command has no full stop, so that it can be copied."""
-    text = [f"{one[0].upper()}{one[1:]}{'' if COMMAND in one else '.'}" for one in verdict]
-    return [*text, ENVIRONMENT] if any(COMMAND in one for one in verdict) else text
+    return with_environment_note([f"{one[0].upper()}{one[1:]}{'' if COMMAND in one else '.'}" for one in verdict])

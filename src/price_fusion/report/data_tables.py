@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from price_fusion.data.checks.suspicions import Suspicion
-from price_fusion.report.page import Section, Table
+from price_fusion.report.page import Section, Table, with_environment_note
 
 SHOWN = 5
 """Ids that a cell spells out."""
@@ -104,4 +104,4 @@ def data_section(
         tables.append(informed_sources_table(informed_sources))
     looked = overlaps is not None and informed_sources is not None
     text = [] if looked else ["Leaks have not been checked: kedro run --pipelines check_leaks does."]
-    return Section("Data", text=text, warnings=suspicions(checks), tables=tables)
+    return Section("Data", text=with_environment_note(text), warnings=suspicions(checks), tables=tables)

@@ -15,7 +15,7 @@ from price_fusion.models.checkpoint import CheckpointHeader
 from price_fusion.parameters.base import fields_of
 from price_fusion.prediction.ensemble import EnsembleManifest
 from price_fusion.report.figures import importance
-from price_fusion.report.page import Section, Table
+from price_fusion.report.page import Section, Table, with_environment_note
 from price_fusion.version import __version__
 
 PACKAGES = ("torch", "numpy", "pandas", "kedro", "plotly")
@@ -45,7 +45,9 @@ def inside_variant(
     }
     return Section(
         "Inside the model",
-        text=[] if found else [f"Which sources matter: kedro run --pipelines ablate_{name} finds out."],
+        text=[]
+        if found
+        else with_environment_note([f"Which sources matter: kedro run --pipelines ablate_{name} finds out."]),
         warnings=[f"the gate has collapsed: {problem}." for problem in gate_collapse(dict(gate))],
         figures=[*([importance(found)] if found else []), gate_figure, curves],
     )

@@ -27,6 +27,9 @@ from price_fusion.report.described import is_empty
 
 COMPRESSION = 6
 """Of gzip: a higher level takes a second more and saves 1 %."""
+COMMAND = "kedro run "
+ENVIRONMENT = "If the run that made this page had an environment (--env NAME), its commands need it, too."
+"""A page does not know it."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,11 @@ class Headline:
     name: str
     value: str
     note: str
+
+
+def with_environment_note(text: Sequence[str]) -> list[str]:
+    """Paragraphs, and after any with a command, what that may need."""
+    return [*text, ENVIRONMENT] if any(COMMAND in one for one in text) else [*text]
 
 
 def render(title: str, subtitle: str, currency: str, headlines: Sequence[Headline], sections: Sequence[Section]) -> str:
