@@ -46,9 +46,7 @@ def _products_of(report: Mapping[str, Any]) -> str:
 
 def _kept_of(report: Mapping[str, Any]) -> str:
     """What became of the products of the only report."""
-    text = f"{report['rows_kept']:,} kept, {report['rows_in_all_sources']:,} in all sources, " + _in_none_of(
-        report["rows_in_no_source"]
-    )
+    text = f"{report['rows_kept']:,} kept, {report['rows_in_all_sources']:,} in all sources, {_unknown_of(report)}"
     if report["groups_of_several"] is not None:  # in partitions nobody counts them
         text += f", {report['groups_of_several']:,} groups that share an image or text"
     if report["suspicions"] is not None:
@@ -56,8 +54,9 @@ def _kept_of(report: Mapping[str, Any]) -> str:
     return text
 
 
-def _in_none_of(products: int) -> str:
-    """Products that are in none; sources of columns have all products, and so there are others where this is not 0."""
+def _unknown_of(report: Mapping[str, Any]) -> str:
+    """Products in no source. Columns know all, so where these are not 0, there are sources of embeddings."""
+    products = report["rows_in_no_source"]
     return f"{products:,} in no source of embeddings" if products else "0 in none"
 
 

@@ -300,7 +300,7 @@ class Predictor:
 
 
 def _described(products: Any) -> str:
-    """What was given as products and is none, without the products themselves."""
+    """What was given as products although it is no table, in short."""
     if isinstance(products, pd.Series):
         return f"a Series of {len(products)} value(s)"
     if not isinstance(products, Mapping):

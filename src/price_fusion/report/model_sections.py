@@ -43,11 +43,10 @@ def inside_variant(
         for how, table in importances.items()
         if table is not None and table["importance_points"].notna().any()
     }
+    text = [] if found else [f"Which sources matter: kedro run --pipelines ablate_{name} finds out."]
     return Section(
         "Inside the model",
-        text=[]
-        if found
-        else with_environment_note([f"Which sources matter: kedro run --pipelines ablate_{name} finds out."]),
+        text=with_environment_note(text),
         warnings=[f"the gate has collapsed: {problem}." for problem in gate_collapse(dict(gate))],
         figures=[*([importance(found)] if found else []), gate_figure, curves],
     )

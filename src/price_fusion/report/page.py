@@ -28,7 +28,7 @@ from price_fusion.report.described import is_empty
 COMPRESSION = 6
 """Of gzip: a higher level takes a second more and saves 1 %."""
 COMMAND = "kedro run "
-ENVIRONMENT = "If the run that made this page had an environment (--env NAME), its commands need it, too."
+ENVIRONMENT = "If the run that made this page had an environment (--env NAME), the commands on this page need it, too."
 """A page does not know it."""
 
 
