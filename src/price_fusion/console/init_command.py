@@ -138,8 +138,10 @@ def _told_of_embeddings(proposal: Proposal) -> list[str]:
             f"  source {source.name}: {files}, {source.train.width} columns, knows {100 * source.known:.0f} % of the products with prices"
         )
     if proposal.without_embeddings:
-        share = f"{proposal.without_embeddings:,} products with prices are in no file of embeddings"
-        lines.append(f"  unknown products: {share}; models are made without them")
+        lines.append(
+            f"  unknown products: {proposal.without_embeddings:,} with prices are in no file of embeddings; models are trained "
+            "without them"
+        )
     return lines
 
 

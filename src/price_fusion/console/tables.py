@@ -55,7 +55,7 @@ def _kept_of(report: Mapping[str, Any]) -> str:
 
 
 def _unknown_of(report: Mapping[str, Any]) -> str:
-    """Products in no source. Columns know all, so where these are not 0, there are sources of embeddings."""
+    """How many products no source of embeddings knows; 0 as well where all sources are columns."""
     products = report["rows_in_no_source"]
     return f"{products:,} in no source of embeddings" if products else "0 in none"
 
@@ -66,7 +66,7 @@ def _models_table(reports: Mapping[str, Mapping[str, Any]]) -> Table:
     table = titled(title, ["model"], ("kept", "in all of its sources", "in no source of embeddings", "likely mistakes"))
     for model, report in reports.items():
         numbers = [report[key] for key in ("rows_kept", "rows_in_all_sources", "rows_in_no_source", "suspicions")]
-        # Nobody looks for mistakes in products to be predicted that are in partitions.
+        # Products to be predicted that are in partitions are not checked for likely mistakes.
         table.add_row(model or "all sources", *("" if number is None else f"{number:,}" for number in numbers))
     return table
 

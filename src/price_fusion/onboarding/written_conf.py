@@ -138,7 +138,7 @@ def _parameters(proposal: Proposal) -> str:
         text += f"{variant}: {{sources: {flow(list(proposal.source_names))}}}\n"
     if proposal.without_embeddings:
         text += (
-            f"\n# {proposal.without_embeddings:,} products with prices are in no file of embeddings: models are made without them\n"
+            f"\n# {proposal.without_embeddings:,} products with prices are in no file of embeddings: models are trained without them\n"
             "# (docs/missing-sources.md).\ningestion: {unknown_products: drop}\n"
         )
     members = flow([proposal.variants[-1], "kernel_ridge", "neighbours"])
