@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Literal
 
@@ -11,21 +10,18 @@ import torch
 from numpy.typing import NDArray
 
 from price_fusion.errors import CheckpointError
-from price_fusion.metrics.intervals import Calibration
-from price_fusion.metrics.price_scale import PriceScale
 from price_fusion.models.build import build_model
 from price_fusion.models.checkpoint import Checkpoint
 from price_fusion.models.device import one_thread, uses_bf16
 from price_fusion.models.features import Features
 from price_fusion.models.scoring import gate_weights, score
-from price_fusion.parameters import Source
 
 FEW_PRODUCTS = 64
 """Up to so many, one thread scores: several would wait for each other longer than they compute."""
 
 
 class Network:
-    """The model of a checkpoint.
+    """The model of a checkpoint, with what its header says of prices and sources as attributes.
 
     Args:
         checkpoint: what to load.
@@ -36,47 +32,17 @@ class Network:
     """
 
     def __init__(self, checkpoint: Checkpoint, precision: Literal["float32", "bf16", "auto"] = "float32") -> None:
-        self.header = checkpoint.header
-        self.calibration: Calibration | None = checkpoint.calibration
+        self.header = header = checkpoint.header
+        self.calibration = checkpoint.calibration
+        self.name, self.sources, self.dtypes = header.variant, header.sources, header.dtypes
+        self.median_price, self.currency, self.price_scale = header.median_price, header.currency, header.price_scale
         self._bf16 = uses_bf16(precision, torch.device("cpu"))
-        self._model = build_model(self.header.sources, self.header.model)
+        self._model = build_model(header.sources, header.model)
         try:
             self._model.load_state_dict(checkpoint.weights)
         except RuntimeError as error:
-            raise CheckpointError(
-                f"checkpoint of {self.header.variant!r}: weights do not fit its header ({error})"
-            ) from error
+            raise CheckpointError(f"checkpoint of {self.name!r}: weights do not fit its header ({error})") from error
         self._model.eval()
-
-    @property
-    def name(self) -> str:
-        """The variant."""
-        return self.header.variant
-
-    @property
-    def sources(self) -> Mapping[str, Source]:
-        """What it fuses, in the order of its tokens."""
-        return self.header.sources
-
-    @property
-    def dtypes(self) -> Mapping[str, str]:
-        """Type in which each source was stored for training."""
-        return self.header.dtypes
-
-    @property
-    def median_price(self) -> float:
-        """Of its train rows, in currency units."""
-        return self.header.median_price
-
-    @property
-    def currency(self) -> str:
-        """Of the prices."""
-        return self.header.currency
-
-    @property
-    def price_scale(self) -> PriceScale:
-        """Of its log prices."""
-        return self.header.price_scale
 
     def log_prices(self, features: Features, *, whole_blocks: bool = False) -> NDArray[np.float64]:
         """Log prices of N products, (N,), within ``price_scale``; a warning counts those that were not.

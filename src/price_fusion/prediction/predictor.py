@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,8 +14,7 @@ from price_fusion.data.columns import column_matrix
 from price_fusion.data.view import TableView
 from price_fusion.errors import CheckpointError, DataError
 from price_fusion.evaluation.amount_effect import TWICE, twice_the_amount
-from price_fusion.metrics.intervals import Calibration, interval_columns, marginal_interval, price_intervals
-from price_fusion.metrics.price_scale import PriceScale
+from price_fusion.metrics.intervals import interval_columns, marginal_interval, price_intervals
 from price_fusion.models.checkpoint import Checkpoint, load_checkpoint
 from price_fusion.models.features import Features, features_from_arrays, features_from_tables
 from price_fusion.models.network import Network
@@ -23,42 +22,10 @@ from price_fusion.models.unit_prices import with_unit_prices
 from price_fusion.parameters import ColumnSourceParameters, Source
 from price_fusion.prediction.given_vectors import vectors_of
 
+if TYPE_CHECKING:
+    from price_fusion.prediction.ensemble import Ensemble
+
 Precision = Literal["float32", "bf16", "auto"]
-
-
-class FittedModel(Protocol):
-    """What gives log prices: a network, or an ensemble."""
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-
-    @property
-    def sources(self) -> Mapping[str, Source]:
-        """What it reads."""
-
-    @property
-    def dtypes(self) -> Mapping[str, str]:
-        """Type in which each source was stored for training."""
-
-    @property
-    def median_price(self) -> float:
-        """Of its train rows, in currency units."""
-
-    @property
-    def currency(self) -> str:
-        """Of the prices."""
-
-    @property
-    def price_scale(self) -> PriceScale:
-        """Of its log prices."""
-
-    @property
-    def calibration(self) -> Calibration | None:
-        """Its errors on rows that it was not fitted on; None where there were too few of them."""
-
-    def log_prices(self, features: Features, *, whole_blocks: bool = False) -> NDArray[np.float64]:
-        """Log prices of N products, (N,); ``whole_blocks`` as of ``models.scoring.score``."""
 
 
 class Predictor:
@@ -72,8 +39,8 @@ class Predictor:
         array([12.81, 4.07])
     """
 
-    def __init__(self, model: Checkpoint | FittedModel, precision: Precision = "float32") -> None:
-        self.model: FittedModel = Network(model, precision) if isinstance(model, Checkpoint) else model
+    def __init__(self, model: Checkpoint | Ensemble, precision: Precision = "float32") -> None:
+        self.model: Network | Ensemble = Network(model, precision) if isinstance(model, Checkpoint) else model
 
     @classmethod
     def load(cls, path: str | Path, precision: Precision = "float32") -> Predictor:
