@@ -11,6 +11,7 @@ import torch
 
 from price_fusion.errors import TrainingError
 from price_fusion.parameters import VariantParameters
+from price_fusion.parameters.base import fields_of
 from price_fusion.training.code_digest import code_digest
 from price_fusion.version import __version__
 
@@ -39,7 +40,7 @@ def describe_run(
         configuration["train"]["epochs"] = parameters.train.epochs  # they shape the schedule
     on_cpu = device.type == "cpu"
     return {
-        **_flattened(configuration),
+        **fields_of(configuration),
         "seed": seed,
         **{f"data.{name}": digest for name, digest in data.items()},
         "price_fusion": __version__,
@@ -78,11 +79,3 @@ def check_fingerprint(
         f"stopped; go on all the same with {name}.train.resume=anyway; or start afresh with {name}.train.resume=false, "
         "which replaces that run's files."
     )
-
-
-def _flattened(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        flat |= _flattened(value, f"{name}.") if isinstance(value, dict) else {name: value}
-    return flat
