@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from price_fusion.data.readers.layout import Layout
 from price_fusion.onboarding.column_headings import words_of
 from price_fusion.onboarding.column_roles import Guess, Roles
 from price_fusion.onboarding.column_roles import guess_roles as guess_roles_of
-from price_fusion.onboarding.column_values import ColumnValues, NumberLayout
+from price_fusion.onboarding.column_values import ColumnValues
 
 ROWS = 40
 NUMBERS = [f"{3 + number * 1.25:.2f}" for number in range(ROWS)]
@@ -145,15 +146,15 @@ def test_what_was_said_is_not_guessed() -> None:
 @pytest.mark.parametrize(
     ("values", "layout"),
     [
-        (["1.50", "", "1299"], NumberLayout()),
-        (["1,50", "12,99"], NumberLayout(",")),
-        (["1,299.50", "3.00"], NumberLayout(".", ",")),
-        (["1.299,50", "3,00"], NumberLayout(",", ".")),
+        (["1.50", "", "1299"], Layout()),
+        (["1,50", "12,99"], Layout(decimal=",")),
+        (["1,299.50", "3.00"], Layout(thousands=",")),
+        (["1.299,50", "3,00"], Layout(decimal=",", thousands=".")),
         (["1.50 EUR"], None),
         (["", ""], None),
     ],
 )
-def test_separators_of_numbers(values: list[str], layout: NumberLayout | None) -> None:
+def test_separators_of_numbers(values: list[str], layout: Layout | None) -> None:
     assert ColumnValues(values).layout == layout
 
 

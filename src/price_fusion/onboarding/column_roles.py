@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
+from price_fusion.data.readers.layout import Layout
 from price_fusion.onboarding.column_headings import (
     ABOUT_PRICE,
     ID,
@@ -21,7 +22,7 @@ from price_fusion.onboarding.column_headings import (
     match,
     words_of,
 )
-from price_fusion.onboarding.column_values import Columns, ColumnValues, NumberLayout, rank_correlation
+from price_fusion.onboarding.column_values import Columns, ColumnValues, rank_correlation
 
 _NAMED_CURRENCY = 0.6
 """How well a name of a currency names a price: as ``_names_price``."""
@@ -64,7 +65,7 @@ class Roles:
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
     currency: Guess
-    layout: NumberLayout
+    layout: Layout
     """Of the prices and the other numbers."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Why, by column."""
@@ -88,7 +89,7 @@ def guess_roles(columns: Columns, settle: Settle = as_guessed, unpriced: Collect
     image = settle("image", _guess_image(columns, {identity.value, price.value}))
     currency = settle("currency", _guess_currency(price.value))
     prices = columns[price.value] if price.value else None
-    layout = (prices and prices.layout) or NumberLayout()
+    layout = (prices and prices.layout) or Layout()
     kinds: dict[str, list[str]] = {"text": [], "number": [], "category": []}
     left_out: dict[str, str] = {}
     for name, column in columns.items():
@@ -197,12 +198,12 @@ def _best(scores: Mapping[str, float], why: str, *, sure_from: float = 0.0) -> G
     return Guess(best, why, sure=alone and scores[best] > sure_from, others=others)
 
 
-def _tells(column: ColumnValues, prices: ColumnValues, layout: NumberLayout) -> bool:
+def _tells(column: ColumnValues, prices: ColumnValues, layout: Layout) -> bool:
     """Whether numbers put products into nearly the order of their prices, as costs do."""
     return rank_correlation(column, prices, layout, _TOLD_ROWS) >= _TOLD_CORRELATION
 
 
-def _kind_of(name: str, column: ColumnValues, layout: NumberLayout) -> tuple[str, str]:
+def _kind_of(name: str, column: ColumnValues, layout: Layout) -> tuple[str, str]:
     """``text``, ``number``, ``category``, or "" and why it is left out."""
     known, different = len(column.known), column.different
     if different < 2:

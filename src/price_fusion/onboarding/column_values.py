@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -13,21 +12,14 @@ from numpy.typing import NDArray
 
 from price_fusion.data.placeholders import without_placeholders
 from price_fusion.data.prices import parse_numbers
+from price_fusion.data.readers.layout import Layout
 
-_LAYOUTS: tuple[tuple[str, str | None], ...] = ((".", None), (",", None), (".", ","), (",", "."))
-"""Decimal and thousands separators that are tried, in this order."""
+_LAYOUTS = (Layout(), Layout(decimal=","), Layout(thousands=","), Layout(decimal=",", thousands="."))
+"""Of numbers, that are tried in this order."""
 _FIRST = 100
 _LINK = re.compile(r"(?:https?://|www\.)\S+$|\S+\.(?:jpe?g|png|webp|gif)$", re.IGNORECASE)
 _PICTURE = re.compile(r"\.(?:jpe?g|png|webp|gif)(?:$|\?)", re.IGNORECASE)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2}[./]\d{1,2}[./]\d{2,4}")
-
-
-@dataclass(frozen=True)
-class NumberLayout:
-    """Separators under which numbers are read."""
-
-    decimal: str = "."
-    thousands: str | None = None
 
 
 class ColumnValues:
@@ -40,7 +32,7 @@ class ColumnValues:
     def __init__(self, texts: Sequence[str]) -> None:
         self.texts = without_placeholders(texts)
         """(N,), empty where there is none."""
-        self._numbers: dict[NumberLayout, NDArray[np.float64]] = {}
+        self._numbers: dict[Layout, NDArray[np.float64]] = {}
 
     @cached_property
     def known(self) -> list[str]:
@@ -63,19 +55,18 @@ class ColumnValues:
         return len(self.texts) == len(self.known) == self.different
 
     @cached_property
-    def layout(self) -> NumberLayout | None:
+    def layout(self) -> Layout | None:
         """The separators under which all known ones are numbers; None: there are none, or no values."""
-        layouts = [NumberLayout(*separators) for separators in _LAYOUTS] if self.known else []
-        return next((layout for layout in layouts if self.are_numbers(layout)), None)
+        return next((layout for layout in _LAYOUTS if self.known and self.are_numbers(layout)), None)
 
-    def are_numbers(self, layout: NumberLayout) -> bool:
+    def are_numbers(self, layout: Layout) -> bool:
         """Whether all known ones are numbers."""
         first = parse_numbers(
             self.known[:_FIRST], layout.decimal, layout.thousands
         )  # most texts are none from the start
         return not np.isnan(first).any() and not np.isnan(self.numbers(layout)).any()
 
-    def numbers(self, layout: NumberLayout) -> NDArray[np.float64]:
+    def numbers(self, layout: Layout) -> NDArray[np.float64]:
         """The known ones as numbers, NaN where one is none."""
         if layout not in self._numbers:
             self._numbers[layout] = np.array(parse_numbers(self.known, layout.decimal, layout.thousands))
@@ -114,7 +105,7 @@ Columns = Mapping[str, ColumnValues]
 """By name."""
 
 
-def rank_correlation(column: ColumnValues, other: ColumnValues, layout: NumberLayout, least: int) -> float:
+def rank_correlation(column: ColumnValues, other: ColumnValues, layout: Layout, least: int) -> float:
     """How nearly two columns of numbers put products in the same order, or the opposite one: 0 to 1.
 
     Args:
@@ -130,6 +121,6 @@ def rank_correlation(column: ColumnValues, other: ColumnValues, layout: NumberLa
     return 0.0 if min(one.max() for one in ranks) == 0 else float(abs(np.corrcoef(ranks[0], ranks[1])[0, 1]))
 
 
-def _ranks(column: ColumnValues, wanted: NDArray[np.bool_], layout: NumberLayout) -> NDArray[np.intp]:
+def _ranks(column: ColumnValues, wanted: NDArray[np.bool_], layout: Layout) -> NDArray[np.intp]:
     has = np.array([bool(one) for one in column.texts])
     return np.unique(column.numbers(layout)[wanted[has]], return_inverse=True)[1]

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
+from price_fusion.data.readers.layout import Layout
 from price_fusion.errors import UsageError
-from price_fusion.onboarding.column_values import NumberLayout
 from price_fusion.onboarding.found_embeddings import FoundEmbeddings
 from price_fusion.onboarding.found_tables import FoundTable
 from price_fusion.onboarding.proposal import ATTRIBUTES, Proposal
@@ -104,7 +104,7 @@ def _products(proposal: Proposal, part: str, table: FoundTable) -> str:
         more["rows"] = "labelled" if labelled else "unlabelled"
     if table.encoding:
         more["encoding"] = table.encoding
-    if layout != NumberLayout():
+    if layout != Layout():
         more |= {"decimal": layout.decimal} | ({"thousands": layout.thousands} if layout.thousands else {})
     return (
         f"{part}_products:\n  type: price_fusion.datasets.ProductTableDataset\n  filepath: {_raw(proposal, table.path)}\n"
