@@ -108,7 +108,7 @@ class EmbeddingFilesDataset(RawFiles[RawEmbeddings | ParquetEmbeddings]):
 
     @property
     def _parquet(self) -> ParquetEmbeddings:
-        return ParquetEmbeddings(self._filepath, self._asked.embeddings, self._asked.ids, self._asked.binary_dtype)
+        return ParquetEmbeddings(self._filepath, self._asked)
 
     def _product_ids(self) -> tuple[Ids, str]:
         assert self._products is not None  # noqa: S101 - for the type checker

@@ -16,6 +16,7 @@ from price_fusion.data.partitions.parquet_embeddings import ParquetEmbeddings
 from price_fusion.data.partitions.scatter import draft_table_partitions, write_table_partitions
 from price_fusion.data.partitions.table_partitions import TablePartitions
 from price_fusion.data.readers.raw import RawEmbeddings
+from price_fusion.data.readers.rows import Asked
 from price_fusion.data.table import EmbeddingTable, draft_table, write_table
 from price_fusion.errors import AlignmentError, DataError
 from price_fusion.parameters import ComputeParameters, SourceParameters
@@ -127,7 +128,7 @@ def test_parquet_files_of_others_are_dealt_out(tmp_path: Path, kind: str) -> Non
         folder = tmp_path / f"raw/day={number}"
         folder.mkdir(parents=True)
         pq.write_table(table.slice(start, 50), folder / "part.parquet", row_group_size=20)
-    files = ParquetEmbeddings(str(tmp_path / "raw"), embeddings="v", ids="id")
+    files = ParquetEmbeddings(str(tmp_path / "raw"), Asked(embeddings="v", ids="id"))
     assert contents(dealt(tmp_path / "partitions", files)) == contents(in_memory(tmp_path / "table", raw))
 
 
@@ -137,7 +138,7 @@ def test_parquet_files_that_duckdb_wrote_are_dealt_out(tmp_path: Path) -> None:
     with duckdb.connect() as connection:
         connection.register("rows", rows)
         connection.execute("COPY rows TO ? (FORMAT parquet, PARTITION_BY (day))", [str(tmp_path / "raw")])
-    files = ParquetEmbeddings(str(tmp_path / "raw"), embeddings="v", ids="id")
+    files = ParquetEmbeddings(str(tmp_path / "raw"), Asked(embeddings="v", ids="id"))
     assert contents(dealt(tmp_path / "partitions", files)) == contents(in_memory(tmp_path / "table", raw))
 
 

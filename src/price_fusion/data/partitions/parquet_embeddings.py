@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from price_fusion.data.readers.formats.arrow_columns import ColumnReader, find_columns
 from price_fusion.data.readers.raw import RawEmbeddings
-from price_fusion.data.readers.rows import Asked, BinaryDtype
+from price_fusion.data.readers.rows import Asked
 from price_fusion.errors import DataError
 from price_fusion.storage.store import Store
 
@@ -24,12 +24,8 @@ class ParquetEmbeddings:
 
     url: str
     """The folder; all its ``.parquet`` files count, those of its own folders, too."""
-    embeddings: str | None = None
-    """Column of the vectors, where it is not a usual one and not the only one; ``emb_*`` for a column a dimension."""
-    ids: str | None = None
-    """Column of the ids, where it is not a usual one."""
-    binary_dtype: BinaryDtype = "float32"
-    """Type of the numbers in a binary column."""
+    asked: Asked = field(default_factory=Asked)
+    """Which columns, where they have no usual names, and the type of the numbers in a binary one."""
 
     @property
     def origin(self) -> str:
@@ -47,7 +43,7 @@ class ParquetEmbeddings:
         found: list[Block] = []
         for name in self._files(store):
             with store.parquet(name) as file:
-                find_columns(file.schema_arrow, self._asked, f"{self.url}/{name}")
+                find_columns(file.schema_arrow, self.asked, f"{self.url}/{name}")
                 found += [(name, group) for group in range(file.num_row_groups)]
         if not found:
             raise DataError(f"{self.url}: parquet files without rows. Write them again.")
@@ -63,19 +59,15 @@ class ParquetEmbeddings:
         name, group = block
         place = f"{self.url}/{name}, row group {group}"
         with Store(self.url).parquet(name) as file:
-            columns = find_columns(file.schema_arrow, self._asked, place)
+            columns = find_columns(file.schema_arrow, self.asked, place)
             table = file.read_row_group(group, columns=columns.names, use_threads=False)
-        found = ColumnReader(columns, self.binary_dtype, place).found(table.combine_chunks().to_batches())
+        found = ColumnReader(columns, self.asked.binary_dtype, place).found(table.combine_chunks().to_batches())
         return RawEmbeddings.from_arrays(found.ids, found.vectors, place, nulls=found.nulls)
 
     def version(self) -> list[Any]:
         """What tells these files from others: names, sizes, and times or tags of change."""
         store = Store(self.url)
         return [[name, *store.version(name)] for name in self._files(store)]
-
-    @property
-    def _asked(self) -> Asked:
-        return Asked(self.embeddings, self.ids, binary_dtype=self.binary_dtype)
 
     def _files(self, store: Store) -> list[str]:
         names = [name for name in store.names() if name.endswith(".parquet")]
