@@ -30,12 +30,8 @@ class Store:
         self.url = str(url).removesuffix("/")
         self.is_local = "://" not in self.url or self.url.startswith("file://")
         self.path = Path(self.url.removeprefix("file://"))
-        self._filesystem: Any = None if self.is_local else _filesystem(self.url)
-
-    @property
-    def filesystem(self) -> Any:
+        self.filesystem: Any = None if self.is_local else _filesystem(self.url)
         """Of fsspec, where the folder is not local."""
-        return self._filesystem
 
     def __truediv__(self, name: str) -> Store:
         return Store(f"{self.url}/{name}")
@@ -56,7 +52,7 @@ class Store:
             write_whole(self.path / name, bytes(contents) if isinstance(contents, memoryview) else contents)
             return
         with self._errors(name, "written"):
-            self._filesystem.pipe_file(self._at(name), bytes(contents))
+            self.filesystem.pipe_file(self._at(name), bytes(contents))
 
     def read(self, name: str) -> bytes:
         """The contents of a file.
@@ -68,7 +64,7 @@ class Store:
         with self._errors(name, "read"):
             if self.is_local:
                 return (self.path / name).read_bytes()
-            contents: bytes = self._filesystem.cat_file(self._at(name))
+            contents: bytes = self.filesystem.cat_file(self._at(name))
             return contents
 
     def size(self, name: str) -> int | None:
@@ -81,7 +77,7 @@ class Store:
             try:
                 if self.is_local:
                     return (self.path / name).stat().st_size
-                return int(self._filesystem.info(self._at(name))["size"])
+                return int(self.filesystem.info(self._at(name))["size"])
             except FileNotFoundError:
                 return None
 
@@ -95,7 +91,7 @@ class Store:
             if self.is_local:
                 found = (self.path / name).stat()
                 return [str(found.st_size), str(found.st_mtime_ns)]
-            told = self._filesystem.info(self._at(name))
+            told = self.filesystem.info(self._at(name))
             return [str(told.get(key, "")) for key in ("size", "ETag", "etag", "mtime", "LastModified", "updated")]
 
     def names(self) -> list[str]:
@@ -127,7 +123,7 @@ class Store:
                 (self.path / name).unlink(missing_ok=True)
                 return
             try:
-                self._filesystem.rm_file(self._at(name))
+                self.filesystem.rm_file(self._at(name))
             except FileNotFoundError:
                 return
 
@@ -145,7 +141,7 @@ class Store:
                     yield file
                 return
             with (
-                self._filesystem.open(self._at(name), "rb", cache_type="readahead") as stream,
+                self.filesystem.open(self._at(name), "rb", cache_type="readahead") as stream,
                 pq.ParquetFile(stream, page_checksum_verification=True, pre_buffer=True) as file,
             ):
                 yield file
@@ -158,7 +154,7 @@ class Store:
     def _remote_sizes(self) -> Iterator[tuple[str, int]]:
         root = self._at("")
         try:
-            found = self._filesystem.find(root, detail=True)
+            found = self.filesystem.find(root, detail=True)
         except FileNotFoundError:
             return
         for path, about in found.items():
@@ -168,14 +164,14 @@ class Store:
         return f"{self.url}/{name}" if name else self.url
 
     def _at(self, name: str) -> str:
-        path: str = self._filesystem._strip_protocol(self.url)
+        path: str = self.filesystem._strip_protocol(self.url)
         return f"{path}/{name}" if name else path
 
     @contextmanager
     def _errors(self, name: str, what: str) -> Iterator[None]:
         """Turn errors of disks and object stores into one that names the file."""
         local = storage_errors(self.path / name) if self.is_local and what in ("written", "removed") else nullcontext()
-        kinds: tuple[type[Exception], ...] = (OSError, *_store_exceptions(self._filesystem))
+        kinds: tuple[type[Exception], ...] = (OSError, *_store_exceptions(self.filesystem))
         try:
             with local:
                 yield
