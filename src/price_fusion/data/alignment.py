@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,45 +99,61 @@ def align_samples(
     """
     place = np.argsort(samples["place"].to_numpy())  # messages and reports list products in the order of their file
     ids = ids_of(samples["sample_id"])[place]
-    rows = {source: table.rows_of(ids) for source, table in tables.items()}
-    missing = {source: ids[row < 0] for source, row in rows.items()}
-    if policy == "strict":
-        refuse_missing(missing, tables, origin)
-    present = presence(rows, tables)
-    kept = kept_products(ids, present, policy, unknown_products, origin, counting(tables))
-    if policy == "intersect" and not kept.any():
-        raise AlignmentError(f"{origin}: no product is in all sources. Set ingestion.policy to 'keep'.")
-    in_order = np.empty_like(kept)
-    in_order[place] = kept
+    chosen = choose_products(ids, tables, policy, unknown_products, origin)
+    refuse_none_kept(policy, chosen.counts["rows_kept"], origin)
+    in_order = np.empty_like(chosen.kept)
+    in_order[place] = chosen.kept
     report = {
         "products": origin,
         "policy": policy,
-        **presence_report(kept, present),
+        **chosen.counts,
         "groups_of_several": int((samples.loc[in_order, "group_key"].value_counts() > 1).sum()),
-        "sources": {source: source_report(table, ids, missing[source]) for source, table in tables.items()},
+        "sources": {name: source_report(table, ids, ids[chosen.lacks[name]]) for name, table in tables.items()},
     }
     return Alignment(in_order, report)
 
 
-def presence(rows: Mapping[str, NDArray[np.int64]], tables: Mapping[str, TableView]) -> NDArray[np.bool_]:
-    """(S, N) whether each source that counts knows each product."""
-    return np.stack([rows[source] >= 0 for source in counting(tables)])
+class Choice(NamedTuple):
+    """Which of N products a model may use, and what its sources know of them."""
 
-
-def counting(tables: Mapping[str, TableView]) -> list[str]:
-    """Sources that decide whether a product is known. Column sources know all, and count only where there are no others."""
-    return [source for source, table in tables.items() if table.width] or list(tables)
-
-
-def presence_report(kept: NDArray[np.bool_], present: NDArray[np.bool_]) -> dict[str, int]:
+    kept: NDArray[np.bool_]
+    """(N,)."""
+    lacks: dict[str, NDArray[np.bool_]]
+    """(N,) whether each source lacks each product."""
+    counts: dict[str, int]
     """How many products there are, are kept, and are in all sources and in none."""
-    return {
-        "rows": len(kept),
+
+
+def choose_products(
+    ids: Ids, tables: Mapping[str, TableView], policy: Policy, unknown_products: Unknown, origin: str
+) -> Choice:
+    """Choose products by their ids, (N,), all or those of a partition; arguments and errors as of ``align_samples``."""
+    lacks = {source: table.rows_of(ids) < 0 for source, table in tables.items()}
+    if policy == "strict":
+        _refuse_missing({source: ids[absent] for source, absent in lacks.items()}, tables, origin)
+    # Column sources know all, and count only where there are no others.
+    counting = [source for source, table in tables.items() if table.width] or list(tables)
+    lacking_it = np.sum([lacks[source] for source in counting], axis=0)
+    incomplete, unknown = lacking_it > 0, lacking_it == len(counting)
+    kept = ~incomplete if policy == "intersect" else _without_unknown(ids, unknown, unknown_products, origin, counting)
+    counts = {
+        "rows": len(ids),
         "rows_kept": int(kept.sum()),
-        "rows_in_all_sources": int(present.all(axis=0).sum()),
-        "rows_in_no_source": int((~present.any(axis=0)).sum()),
+        "rows_in_all_sources": int((~incomplete).sum()),
+        "rows_in_no_source": int(unknown.sum()),
         "duplicate_ids": 0,  # refused on reading, in products and in sources
     }
+    return Choice(kept, lacks, counts)
+
+
+def refuse_none_kept(policy: Policy, rows_kept: int, origin: str) -> None:
+    """Refuse sources that have no product in common, where products must be in all of them.
+
+    Raises:
+        AlignmentError: with what to set.
+    """
+    if policy == "intersect" and not rows_kept:
+        raise AlignmentError(f"{origin}: no product is in all sources. Set ingestion.policy to 'keep'.")
 
 
 def refuse_unrelated(
@@ -168,7 +184,7 @@ def refuse_unrelated(
             logger.warning("%s and source %r (%s): %s", origin, source, table.origin, described_lookalikes(alike))
 
 
-def refuse_missing(missing: Mapping[str, Ids], tables: Mapping[str, TableView], origin: str) -> None:
+def _refuse_missing(missing: Mapping[str, Ids], tables: Mapping[str, TableView], origin: str) -> None:
     """Refuse products that a source lacks, under the policy ``strict``.
 
     Raises:
@@ -185,29 +201,16 @@ def refuse_missing(missing: Mapping[str, Ids], tables: Mapping[str, TableView], 
         )
 
 
-def kept_products(
-    ids: Ids,
-    present: NDArray[np.bool_],
-    policy: Policy,
-    unknown_products: Unknown,
-    origin: str,
-    sources: Sequence[str],
+def _without_unknown(
+    ids: Ids, unknown: NDArray[np.bool_], wanted: Unknown, origin: str, sources: Sequence[str]
 ) -> NDArray[np.bool_]:
-    """(N,) whether each product is kept; arguments as of ``align_samples``, and ``presence`` (S, N) in these sources.
-
-    Raises:
-        AlignmentError: if there are products that no source knows, and that is an error.
-    """
-    everywhere, somewhere = present.all(axis=0), present.any(axis=0)
-    if policy == "intersect":
-        return np.asarray(everywhere)
-    unknown = ids[~somewhere]
-    if len(unknown) and unknown_products == "error":
+    """(N,) whether each product is kept, of which these sources do not know some."""
+    if unknown.any() and wanted == "error":
         raise AlignmentError(
-            f"{origin}: {len(unknown)} product(s) are in none of the sources read ({', '.join(sources)}): {listed(unknown)}. "
-            "Embed them, or set ingestion.unknown_products to 'drop' to train without them."
+            f"{origin}: {int(unknown.sum())} product(s) are in none of the sources read ({', '.join(sources)}): "
+            f"{listed(ids[unknown])}. Embed them, or set ingestion.unknown_products to 'drop' to train without them."
         )
-    return np.asarray(somewhere) if unknown_products == "drop" else np.ones(len(ids), dtype=bool)
+    return ~unknown if wanted == "drop" else np.ones(len(ids), dtype=bool)
 
 
 def source_report(table: TableView, ids: Ids, missing: Ids) -> dict[str, Any]:

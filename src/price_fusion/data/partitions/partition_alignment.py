@@ -14,11 +14,8 @@ from price_fusion.data.alignment import (
     EXAMPLES,
     Policy,
     Unknown,
-    counting,
-    kept_products,
-    presence,
-    presence_report,
-    refuse_missing,
+    choose_products,
+    refuse_none_kept,
     source_report,
 )
 from price_fusion.data.ids import Ids, described_lookalikes, ids_of, lacking, listed, lookalikes, repeated_ids
@@ -54,19 +51,14 @@ class PartitionAlignment:
         for table in tables.values():
             _refuse_repeats(table)
         ids = ids_of(products["sample_id"])
-        rows = {name: table.rows_of(ids) for name, table in tables.items()}
-        missing = {name: ids[row < 0] for name, row in rows.items()}
-        if self.policy == "strict":
-            refuse_missing(missing, tables, self.origin)
-        present = presence(rows, tables)
-        kept = kept_products(ids, present, self.policy, self.unknown_products, self.origin, counting(tables))
-        samples = products[kept].sort_index()
+        chosen = choose_products(ids, tables, self.policy, self.unknown_products, self.origin)
+        samples = products[chosen.kept].sort_index()
         places = products["row"].to_numpy()
         summary = {
-            "report": presence_report(kept, present),
+            "report": chosen.counts,
             "sources": {
-                name: _source_report(table, ids, missing[name])
-                | {"_missing_places": places[rows[name] < 0][:EXAMPLES].tolist()}
+                name: _source_report(table, ids, ids[chosen.lacks[name]])
+                | {"_missing_places": places[chosen.lacks[name]][:EXAMPLES].tolist()}
                 for name, table in tables.items()
             },
             **(label_summary(samples) if labels else {}),
@@ -110,8 +102,7 @@ def merged_alignment(samples: Partitions, policy: Policy, origin: str) -> dict[s
     sources = {name: _merged_source([part["sources"][name] for part in parts]) for name in samples.metadata["sources"]}
     for name, found in sources.items():
         _refuse_unrelated(name, found, report["rows"], origin)
-    if policy == "intersect" and not report["rows_kept"]:
-        raise AlignmentError(f"{origin}: no product is in all sources. Set ingestion.policy to 'keep'.")
+    refuse_none_kept(policy, report["rows_kept"], origin)
     shown = {name: {key: found[key] for key in found if not key.startswith("_")} for name, found in sources.items()}
     return {"products": origin, "policy": policy, **report, "groups_of_several": None, "sources": shown}
 
