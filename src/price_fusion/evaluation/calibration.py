@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from price_fusion.data.partitions.table_partitions import TablePartitions
 from price_fusion.data.roles import Rows
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.metrics.intervals import MIN_ROWS, calibrate, rows_needed
 from price_fusion.models.checkpoint import Checkpoint
-from price_fusion.models.features import features_from_tables
+from price_fusion.models.features import Features, features_from_tables
 from price_fusion.models.network import Network
+from price_fusion.storage.partitions.parts import Partitions
+from price_fusion.training.loader.row_samples import drawn_rows
 
 logger = logging.getLogger(__name__)
+
+MOST_ROWS = 50_000
+"""Calibration rows of products in partitions: more make intervals no better, and a checkpoint larger."""
 
 
 def calibrated(
@@ -35,16 +43,46 @@ def calibrated(
         tables: one per source.
         levels: of the intervals that will be asked for.
     """
-    if not has_enough_rows(checkpoint.header.variant, len(rows), levels):
-        return checkpoint
     chosen = samples.iloc[rows]
-    network = Network(checkpoint)
-    log_prices = network.log_prices(features_from_tables(chosen, tables, network.sources))
+    sources = checkpoint.header.sources
     true = chosen["price"].to_numpy(np.float64)
-    return replace(checkpoint, calibration=calibrate(log_prices, true, network.price_scale))
+    return _calibrated(checkpoint, true, lambda: features_from_tables(chosen, tables, sources), levels)
 
 
-def has_enough_rows(name: str, rows: int, levels: Sequence[float]) -> bool:
+def calibrated_on_partitions(
+    checkpoint: Checkpoint,
+    samples: Partitions,
+    tables: Mapping[str, TablePartitions],
+    *,
+    half: int | None,
+    levels: Sequence[float],
+    seed: int,
+) -> Checkpoint:
+    """As ``calibrated``, on a random sample of the validation rows of products in partitions.
+
+    Args:
+        checkpoint: of a model that was neither fitted on these rows nor selected on them.
+        samples: labelled.
+        tables: one per source.
+        half: of the validation rows, where training selected on the other; None: all of them.
+        levels: of the intervals that will be asked for.
+        seed: of the sample.
+    """
+    sources = checkpoint.header.sources
+    rows = drawn_rows(samples, tables, sources, split="validation", half=half, most=MOST_ROWS, seed=seed)
+    return _calibrated(checkpoint, rows.prices, rows.features, levels)
+
+
+def _calibrated(
+    checkpoint: Checkpoint, prices: NDArray[np.floating[Any]], features: Callable[[], Features], levels: Sequence[float]
+) -> Checkpoint:
+    if not _has_enough_rows(checkpoint.header.variant, len(prices), levels):
+        return checkpoint
+    network = Network(checkpoint)
+    return replace(checkpoint, calibration=calibrate(network.log_prices(features()), prices, network.price_scale))
+
+
+def _has_enough_rows(name: str, rows: int, levels: Sequence[float]) -> bool:
     """Whether there are rows enough to calibrate intervals of these levels on; says so if not.
 
     Args:

@@ -47,7 +47,7 @@ def train_partitioned(
     whole, gathered = halves(tables)
     if all_in_memory(samples, partitions, compute):
         return train(samples, split_table, variant, intervals, currency, seed, folder, *gathered.values())
-    from price_fusion.evaluation.partition_calibration import calibrated_on_partitions
+    from price_fusion.evaluation.calibration import calibrated_on_partitions
     from price_fusion.training.loader.partition_data import StreamedRows, calibration_half
     from price_fusion.training.processes.partition_training import train_partitions
     from price_fusion.training.recipe import data_fingerprints
