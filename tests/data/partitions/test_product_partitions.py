@@ -457,7 +457,7 @@ def test_a_file_that_is_not_there(tmp_path):
 def test_a_digest_is_compared(tmp_path, file):
     path = file(HEADER + "1,x,y,2\n")
     plan = plan_of(tmp_path, path)
-    plan.task._files = replace(plan.task._files, sha256="0" * 64)
+    plan.task.files = replace(plan.task.files, sha256="0" * 64)
     with pytest.raises(DataError, match="found the sha256"):
         write_partitions(str(tmp_path / "out"), plan, executor_of(ComputeParameters(workers=1)))
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,11 +85,14 @@ def product_plan(
     """
     if files.labelled and splitting is None:
         raise ParameterError(f"{files.url}: labelled products without 'splitting', expected how they are divided.")
+    splitting = splitting if files.labelled else None
     partitions = compute.partition_count
     made_by = _recipe(files, partitions, splitting, tuned_on, seed)
     folder = spill / f"products-{made_by[:12]}"
     return PartitionPlan(
-        task=_Products(files, partitions, compute.memory_bytes, folder, splitting, tuned_on, seed),
+        task=_Products(
+            files, partitions, compute.memory_bytes, folder, splitting, tuned_on if files.labelled else {}, seed
+        ),
         parts=partitions,
         partitions=partitions,
         recipe=made_by,
@@ -115,7 +119,7 @@ def _recipe(
         "rows": files.rows,
         "layout": [layout.delimiter, layout.encoding, layout.decimal, layout.thousands],
         "partitions": partitions,
-        "splitting": splitting.model_dump(mode="json") if splitting and files.labelled else None,
+        "splitting": splitting.model_dump(mode="json") if splitting else None,
         "seed": seed,
         "tuned_on": {source: _digest(ids) for source, ids in sorted(tuned_on.items())},
     }
@@ -126,33 +130,26 @@ def _digest(ids: Ids) -> str:
     return hashlib.sha256("\n".join(sorted(set(map(str, ids.tolist())))).encode()).hexdigest()
 
 
+@dataclass
 class _Products:
     """Makes the parts of a product table; what DuckDB has found is kept from one to the next."""
 
-    def __init__(
-        self,
-        files: ProductFiles,
-        partitions: int,
-        memory_bytes: int,
-        folder: Path,
-        splitting: SplittingParameters | None,
-        tuned_on: Mapping[str, Ids],
-        seed: int,
-    ) -> None:
-        self._files = files
-        self._partitions = partitions
-        self._memory_bytes = memory_bytes
-        self._folder = folder
-        self._splitting = splitting if files.labelled else None
-        self._tuned_on = tuned_on if files.labelled else {}
-        self._seed = seed
-        self._workspace: Workspace | None = None
-        self._source: ProductSource
+    files: ProductFiles
+    partitions: int
+    memory_bytes: int
+    folder: Path
+    splitting: SplittingParameters | None
+    """None where products are not labelled."""
+    tuned_on: Mapping[str, Ids]
+    seed: int
+    _workspace: Workspace | None = field(default=None, init=False)
+    _source: ProductSource = field(init=False)
+    _whole_numbers: bool = field(init=False)
 
     def __call__(self, part: int) -> tuple[Tables, Summary]:
-        with self._closing(last=part == self._partitions - 1):
+        with self._closing(last=part == self.partitions - 1):
             if self._workspace is None:
-                self._workspace = Workspace(self._folder, self._memory_bytes, SPILL_LIMIT)
+                self._workspace = Workspace(self.folder, self.memory_bytes, SPILL_LIMIT)
                 self._prepare(self._workspace)
             table = self._partition(self._workspace, part)
         return {part: table}, self._summary(table)
@@ -161,7 +158,7 @@ class _Products:
     def _closing(self, last: bool) -> Iterator[None]:
         done = False
         try:
-            with duckdb_errors(self._files.url, self._folder):
+            with duckdb_errors(self.files.url, self.folder):
                 yield
                 done = not last
         finally:
@@ -170,21 +167,21 @@ class _Products:
                 self._workspace = None
 
     def _prepare(self, workspace: Workspace) -> None:
-        self._source = opened(self._files, workspace)
+        self._source = opened(self.files, workspace)
         self._deal_out(workspace)
         if not self._paths():
             raise DataError(
-                f"{self._files.url}: found a header and no products, expected at least one. Write the file again."
+                f"{self.files.url}: found a header and no products, expected at least one. Write the file again."
             )
         products = self._all_products()
         whole = "coalesce(CAST(TRY_CAST(c0 AS BIGINT) AS VARCHAR) = c0, false)"
         self._whole_numbers = bool(workspace.value(f"SELECT bool_and({whole}) FROM {products}"))
         if not self._whole_numbers:
-            refuse_twins(workspace, products, self._files.url)
+            refuse_twins(workspace, products, self.files.url)
         find_groups(workspace, products, ["c2", "c1"])
         self._warn_of_large_group(workspace, products)
         self._find_tuned(workspace, products)
-        price = "price, " if self._splitting is not None else ""
+        price = "price, " if self.splitting is not None else ""
         workspace.run(
             f"CREATE TABLE keyed AS SELECT row, partition, {key_sql('c0')} AS name, {price}coalesce(label, row) AS group_key, "
             f"c0 IN (SELECT id FROM tuned_ids) AS tuned_on FROM {products} LEFT JOIN labels USING (row)"
@@ -194,11 +191,11 @@ class _Products:
 
     def _deal_out(self, workspace: Workspace) -> None:
         """Read the file, once, into a parquet file a partition."""
-        rows = min(max(self._memory_bytes // _BYTES_A_ROW, 2_048), 500_000)
+        rows = min(max(self.memory_bytes // _BYTES_A_ROW, 2_048), 500_000)
         workspace.run(f"SET partitioned_write_flush_threshold = {rows}")
-        workspace.run(f"SET partitioned_write_max_open_files = {max(self._partitions, 100)}")
+        workspace.run(f"SET partitioned_write_max_open_files = {max(self.partitions, 100)}")
         workspace.run(
-            f"COPY (SELECT *, {self._price_sql(workspace)}{partition_sql('c0', self._partitions)} AS partition "
+            f"COPY (SELECT *, {self._price_sql(workspace)}{partition_sql('c0', self.partitions)} AS partition "
             f"FROM ({self._source.sql})) TO {quoted(str(workspace.folder / 'dealt'))} (FORMAT parquet, PARTITION_BY (partition))"
         )
         if self._source.temporary is not None:
@@ -208,7 +205,7 @@ class _Products:
 
     def _price_sql(self, workspace: Workspace) -> str:
         """The price of a row as a number, which decides the stratum of its group, where that is wanted."""
-        if self._splitting is None:
+        if self.splitting is None:
             return ""
         from duckdb.func import PythonUDFType
 
@@ -218,7 +215,7 @@ class _Products:
         return f"price_of(c{self._source.names.index(PRICE)}) AS price, "
 
     def _paths(self, partition: int | None = None) -> list[str]:
-        folder = self._folder / "dealt"
+        folder = self.folder / "dealt"
         found = (folder if partition is None else folder / f"partition={partition}").rglob("*.parquet")
         return sorted(map(str, found))
 
@@ -243,11 +240,11 @@ class _Products:
             f"SELECT name, value, count(*) AS size FROM ({of_column}) GROUP BY name, value ORDER BY size DESC, name DESC LIMIT 1"
         ).fetchone()
         if most is not None:
-            warn_of_group(self._files.url, largest[1], rows, *most)
+            warn_of_group(self.files.url, largest[1], rows, *most)
 
     def _find_tuned(self, workspace: Workspace, products: str) -> None:
         workspace.run("CREATE TABLE tuned_ids (id VARCHAR)")
-        for source, ids in self._tuned_on.items():
+        for source, ids in self.tuned_on.items():
             refuse_lookalikes(workspace, products, ids, source)
             table = pa.table({"id": pa.array(ids)})
             workspace.connection.register("ids_of_source", table)
@@ -257,17 +254,17 @@ class _Products:
     def _draw_splits(self, workspace: Workspace) -> None:
         """Make the table ``facts``: what is known of each row, in canonical order, which is that of the partitions, too."""
         kept = "row, partition, name, group_key, tuned_on"
-        if self._splitting is None:
+        if self.splitting is None:
             workspace.run(f"CREATE TABLE facts AS SELECT {kept} FROM keyed ORDER BY name; DROP TABLE keyed")
             return
-        self._deal_groups(workspace, self._splitting)
+        self._deal_groups(workspace, self.splitting)
         workspace.run(
             f"CREATE TABLE facts AS SELECT {kept}, split, fold, half FROM keyed JOIN dealt USING (group_key) ORDER BY name; "
             "DROP TABLE keyed; DROP TABLE dealt"
         )
         rows = dict(workspace.connection.execute("SELECT split, count(*) FROM facts GROUP BY split").fetchall())
         tuned = workspace.value("SELECT count(*) FROM facts WHERE tuned_on")
-        refuse_empty_splits(rows, self._splitting.fractions, tuned, self._files.url)
+        refuse_empty_splits(rows, self.splitting.fractions, tuned, self.files.url)
 
     def _deal_groups(self, workspace: Workspace, splitting: SplittingParameters) -> None:
         """Make the table ``dealt``: split, fold and half of each group."""
@@ -283,11 +280,11 @@ class _Products:
             fractions=splitting.fractions,
             price_quantiles=splitting.price_quantiles,
             folds=splitting.folds,
-            seed=self._seed,
+            seed=self.seed,
         )
         half = np.full(len(groups), -1, np.int8)
         validation = dealt.split == SPLITS.index("validation")
-        half[validation] = halves(groups.where(validation), self._seed)
+        half[validation] = halves(groups.where(validation), self.seed)
         split = pa.DictionaryArray.from_arrays(dealt.split, pa.array(SPLITS)).cast(pa.string())
         table = pa.table({"group_key": found["group_key"], "split": split, "fold": dealt.fold, "half": half})
         workspace.connection.register("dealt_groups", table)
@@ -300,17 +297,17 @@ class _Products:
         if not paths:
             return pa.table({})
         columns = [f"c{place}" for place in range(len(self._source.names))]
-        known = ["group_key", *(["split", "fold", "half", "tuned_on"] if self._splitting is not None else [])]
+        known = ["group_key", *(["split", "fold", "half", "tuned_on"] if self.splitting is not None else [])]
         table: pa.Table = workspace.connection.sql(
             f"SELECT {', '.join([columns[0], 'row', *columns[1:], *known])} "
             f"FROM read_parquet({file_list(paths)}, hive_partitioning = false) "
             f"JOIN (SELECT * EXCLUDE (partition) FROM facts WHERE partition = {partition}) USING (row) ORDER BY name"
         ).to_arrow_table(BATCH)
         names = [self._source.names[0], "row", *self._source.names[1:], *known]
-        return checked(table.rename_columns(names), self._files, self._source, self._whole_numbers)
+        return checked(table.rename_columns(names), self.files, self._source, self._whole_numbers)
 
     def _summary(self, table: pa.Table) -> Summary:
-        if not self._files.labelled:
+        if not self.files.labelled:
             return {"rows": len(table)}
         known = ["row", "group_key", *LABELS]
         products = table.select(known).to_pandas() if len(table) else pd.DataFrame(columns=known)
