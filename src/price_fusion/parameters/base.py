@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -34,6 +34,17 @@ class Parameters(BaseModel):
     """Base of all parameter models: unknown fields are errors, values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def no_repeats(what: str) -> AfterValidator:
+    """The check of a field that none of its values, each of which is ``what``, is there twice."""
+
+    def check(value: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError(f"names {what} twice: {', '.join(map(str, value))}")
+        return value
+
+    return AfterValidator(check)
 
 
 def fields_of(section: BaseModel | Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

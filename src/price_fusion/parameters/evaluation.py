@@ -8,7 +8,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from price_fusion.parameters.base import Gigabytes, Name, Parameters, Positive
+from price_fusion.parameters.base import Gigabytes, Name, Parameters, Positive, no_repeats
 
 EstimatorKind = Literal["ridge", "kernel_ridge", "neighbours", "lightgbm", "catboost", "tabicl"]
 ESTIMATOR_KINDS: tuple[EstimatorKind, ...] = get_args(EstimatorKind)
@@ -64,16 +64,11 @@ class InferenceParameters(Parameters):
 class IntervalParameters(Parameters):
     """Intervals around predicted prices."""
 
-    levels: Annotated[tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...], Field(min_length=1)] = (0.8, 0.9)
+    levels: Annotated[
+        tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...], Field(min_length=1), no_repeats("a level")
+    ] = (0.8, 0.9)
     """How often the true price shall be inside. The first level has the columns ``price_low`` and ``price_high``, the
     others a percentage behind it: ``price_low_90``."""
-
-    @field_validator("levels")
-    @classmethod
-    def _no_repeats(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if len(set(value)) < len(value):
-            raise ValueError("names a level twice")
-        return value
 
 
 class PriceGroupParameters(Parameters):
@@ -105,20 +100,13 @@ class CrossValidationParameters(Parameters):
 class EnsemblePreset(Parameters):
     """What an ensemble is made of."""
 
-    members: Annotated[tuple[Name, ...], Field(min_length=1)]
+    members: Annotated[tuple[Name, ...], Field(min_length=1), no_repeats("a member")]
     """Variants, and estimators: ridge, kernel_ridge, neighbours, lightgbm, catboost, tabicl."""
     seeds: PositiveInt = 1
     """Models of each variant per fold: they give weights and intervals."""
     refits: Annotated[int, Field(ge=0)] = 5
     """Models of each variant on all rows but the holdout (of an estimator, which draws nothing, one): they give prices. 0:
     the folds' models do."""
-
-    @field_validator("members")
-    @classmethod
-    def _no_repeats(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(value)) < len(value):
-            raise ValueError(f"names a member twice: {', '.join(value)}")
-        return value
 
 
 class EnsembleParameters(Parameters):

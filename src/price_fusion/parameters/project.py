@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from price_fusion.errors import ParameterError
-from price_fusion.parameters.base import NAMES_OF_MODULES, Name, Parameters, fields_of
+from price_fusion.parameters.base import NAMES_OF_MODULES, Name, Parameters, fields_of, no_repeats
 from price_fusion.parameters.compute import ComputeParameters
 from price_fusion.parameters.data import (
     ColumnSourceParameters,
@@ -41,17 +41,10 @@ from price_fusion.parameters.tuning import TuningParameters, refusals
 class VariantParameters(Parameters):
     """A named model configuration."""
 
-    sources: Annotated[tuple[str, ...], Field(min_length=1)]
+    sources: Annotated[tuple[str, ...], Field(min_length=1), no_repeats("a source")]
     """Names of the sources that it fuses, as declared under ``sources``."""
     model: ModelParameters
     train: TrainParameters
-
-    @field_validator("sources")
-    @classmethod
-    def _no_repeats(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(value)) < len(value):
-            raise ValueError(f"names a source twice: {', '.join(value)}")
-        return value
 
     @model_validator(mode="after")
     def _something_to_attend_to(self) -> VariantParameters:
