@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from price_fusion.data.ids import Ids
 from price_fusion.data.readers.formats.spooled import spooled
+from price_fusion.data.readers.rows import first_rows
 from price_fusion.errors import DataError, ParameterError
 
 logger = logging.getLogger(__name__)
@@ -19,7 +20,6 @@ logger = logging.getLogger(__name__)
 Missing = Literal["refuse", "null", "nan", "zero"]
 Several = Literal["refuse", "mean"]
 BLOCK_ROWS = 2_048
-_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class RowRules:
         """
         if len(nulls) and self.missing not in ("null", "nan"):
             raise DataError(
-                f"{origin}: {len(nulls):,} of {len(vectors):,} rows are null ({_first(nulls)}), expected a vector in each. Leave "
+                f"{origin}: {len(nulls):,} of {len(vectors):,} rows are null ({first_rows(nulls)}), expected a vector in each. Leave "
                 "these rows out of the file (frame.dropna), or set 'missing: null' in its catalog entry: a source may lack products."
             )
         missing = np.zeros(len(vectors), dtype=bool)
@@ -122,8 +122,3 @@ def _means(
 
 def _blocks(rows: int) -> Iterator[slice]:
     return (slice(start, min(start + BLOCK_ROWS, rows)) for start in range(0, rows, BLOCK_ROWS))
-
-
-def _first(rows: NDArray[Any]) -> str:
-    shown = ", ".join(map(str, rows[:_SHOWN]))
-    return f"row {shown}" if len(rows) == 1 else f"rows {shown}{', ...' if len(rows) > _SHOWN else ''}"

@@ -80,3 +80,9 @@ def widened(bits: NDArray[Any]) -> NDArray[np.float32]:
         bits: 16 bits a value, of any 2-byte type and shape.
     """
     return (np.ascontiguousarray(bits).view("<u2").astype("<u4") << 16).view("<f4")
+
+
+def first_rows(rows: Sequence[int] | NDArray[np.int64]) -> str:
+    """The numbers of some rows for a message, the first five of them."""
+    shown = ", ".join(map(str, rows[:5]))
+    return f"row {shown}" if len(rows) == 1 else f"rows {shown}{', ...' if len(rows) > 5 else ''}"

@@ -5,7 +5,7 @@ Shape letters: ``N`` rows, ``D`` width, ``B`` rows of a batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from price_fusion.data.readers.formats.arrow_vectors import floats_of, holds_vec
 from price_fusion.data.readers.formats.dimensions import dimensions
 from price_fusion.data.readers.formats.spooled import spooled
 from price_fusion.data.readers.names import absent, chosen
-from price_fusion.data.readers.rows import ID_NAMES, VECTOR_NAMES, Asked, BinaryDtype, FoundRows
+from price_fusion.data.readers.rows import ID_NAMES, VECTOR_NAMES, Asked, BinaryDtype, FoundRows, first_rows
 from price_fusion.errors import DataError
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class ColumnReader:
         if ids.null_count:
             rows = np.flatnonzero(ids.is_null().to_numpy(zero_copy_only=False)) + self.rows
             raise DataError(
-                f"{self.origin}, column {self.columns.ids!r}: {len(rows):,} rows are null ({_first(rows)}), expected an id in each. Leave "
+                f"{self.origin}, column {self.columns.ids!r}: {len(rows):,} rows are null ({first_rows(rows)}), expected an id in each. Leave "
                 "these rows out of the file (frame.dropna)."
             )
         return ids
@@ -149,8 +149,3 @@ class ColumnReader:
             return matrix, np.flatnonzero(np.logical_and.reduce(masks))
         where = f"{self.origin}, column {self.columns.vectors[0]!r}"
         return matrix_of(batch.column(self.columns.vectors[0]), where, np.dtype(self.binary_dtype), self.rows)
-
-
-def _first(rows: Sequence[int] | NDArray[Any]) -> str:
-    shown = ", ".join(map(str, rows[:5]))
-    return f"row {shown}" if len(rows) == 1 else f"rows {shown}{', ...' if len(rows) > 5 else ''}"
