@@ -10,7 +10,10 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from price_fusion.datasets.recorded import RecordedOutput
 
 PARAMETERS = "params:"
 """What names of parameters begin with in Kedro."""
@@ -19,17 +22,6 @@ FILES, SETTINGS = "files", "read with"
 
 Facts = Mapping[str, tuple[Any, ...]]
 """Values that JSON can hold, by the name of a parameter (``params:seed``) or of a raw dataset (``train_products``)."""
-
-
-class Recorded(Protocol):
-    """An output whose record can be read."""
-
-    @property
-    def origin_file(self) -> Path | None:
-        """The file whose digest stands for it in records; None: its own record says enough."""
-
-    def made_from(self) -> Facts | None:
-        """What it was made from; None where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +34,7 @@ class Origins:
     """
 
     own: Facts = field(default_factory=dict)
-    inputs: Mapping[str, Recorded] = field(default_factory=dict)
+    inputs: Mapping[str, RecordedOutput] = field(default_factory=dict)
 
     def facts(self) -> Facts:
         """What an output is made from that is saved now."""

@@ -17,7 +17,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel
 
-from price_fusion.datasets.made_from import PARAMETERS, Facts, Origins, Recorded, differences, merged, not_known
+from price_fusion.datasets.made_from import PARAMETERS, Facts, Origins, differences, merged, not_known
 from price_fusion.datasets.raw_facts import RawDigests, raw_facts
 from price_fusion.datasets.recorded import RecordedOutput
 from price_fusion.datasets.sidecar import Fate, fate
@@ -63,7 +63,7 @@ def outputs_of(pipeline: Pipeline, catalog: Catalog, digests: RawDigests) -> dic
     for node in pipeline.nodes:
         reads = [name for name in node.inputs if name in facts]
         through = [passed[name] for name in node.inputs if name in passed]
-        saved: dict[str, Recorded] = {
+        saved: dict[str, RecordedOutput] = {
             name: dataset for name in node.inputs if isinstance(dataset := catalog.get(name), RecordedOutput)
         }
         own = merged({name: facts[name] for name in reads}, _bound(node), *(origins.own for origins, _ in through))
