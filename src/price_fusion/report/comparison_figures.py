@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from price_fusion.data.money import rounded
 from price_fusion.metrics.price_groups import PriceGroups
 from price_fusion.metrics.price_metrics import metrics_by_price
-from price_fusion.report.described import BLUE, COLOURS, VERMILLION, described, empty
+from price_fusion.report.described import BLUE, COLOURS, VERMILLION, described, empty, error_bars
 
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star", "pentagon")
 """Beside colours, which are fewer than models may be."""
@@ -26,12 +26,7 @@ def leaderboard_figure(leaderboard: pd.DataFrame) -> go.Figure:
         leaderboard: as ``compare`` gives it.
     """
     upwards = leaderboard.iloc[::-1]
-    spread = {
-        "type": "data",
-        "symmetric": False,
-        "array": upwards["smape_high"] - upwards["smape"],
-        "arrayminus": upwards["smape"] - upwards["smape_low"],
-    }
+    spread = error_bars(upwards["smape_high"] - upwards["smape"], upwards["smape"] - upwards["smape_low"])
     figure = go.Figure(
         go.Scatter(
             x=upwards["smape"],
@@ -91,12 +86,9 @@ def label_curve_figure(curve: Mapping[str, Any]) -> go.Figure:
         return empty(title, "There are too few train rows to fit models on a quarter of them.")
     sizes, twice, model = curve["sizes"], curve["twice"], curve["model"]
     rows, smape = ([size[key] for size in sizes] for key in ("rows", "smape"))
-    spread = {
-        "type": "data",
-        "symmetric": False,
-        "array": [size["smape_high"] - size["smape"] for size in sizes],
-        "arrayminus": [size["smape"] - size["smape_low"] for size in sizes],
-    }
+    spread = error_bars(
+        [size["smape_high"] - size["smape"] for size in sizes], [size["smape"] - size["smape_low"] for size in sizes]
+    )
     figure = go.Figure(
         go.Scatter(x=rows, y=smape, name="measured", mode="lines+markers", marker_color=BLUE, error_y=spread)
     )

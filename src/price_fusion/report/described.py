@@ -49,6 +49,11 @@ def described(
     return figure
 
 
+def error_bars(above: Any, below: Any) -> dict[str, Any]:
+    """How far intervals of N points reach to either side."""
+    return {"type": "data", "symmetric": False, "array": above, "arrayminus": below}
+
+
 def empty(title: str, reason: str) -> go.Figure:
     """A figure of something that this model does not have; pages leave it out."""
     figure = go.Figure()

@@ -14,7 +14,7 @@ from plotly.subplots import make_subplots
 
 from price_fusion.data.money import rounded
 from price_fusion.metrics.price_groups import PriceGroups
-from price_fusion.report.described import BLUE, COLOURS, GREY, VERMILLION, described, empty
+from price_fusion.report.described import BLUE, COLOURS, GREY, VERMILLION, described, empty, error_bars
 
 DENSITY_BINS = 60
 """Of true and of predicted prices, each."""
@@ -333,12 +333,7 @@ def importance(tables: Mapping[str, pd.DataFrame]) -> go.Figure:
         skipped += [f"{part} ({how})" for part in table.loc[~is_known, "part"]]
         known = table[is_known].iloc[::-1]
         points = known["importance_points"]
-        spread = {
-            "type": "data",
-            "symmetric": False,
-            "array": known["importance_points_high"] - points,
-            "arrayminus": points - known["importance_points_low"],
-        }
+        spread = error_bars(known["importance_points_high"] - points, points - known["importance_points_low"])
         figure.add_trace(
             go.Bar(x=points, y=known["part"], orientation="h", name=how, marker_color=colour, error_x=spread)
         )
