@@ -6,7 +6,7 @@ By default the groups follow from the train prices: their quantiles, rounded to 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -44,7 +44,7 @@ class PriceGroups(Parameters):
             currency: of the prices.
             chosen: what is configured.
         """
-        edges = chosen.bins or tuple(_distinct([rounded_edge(quantile(share)) for share in BIN_SHARES]))
+        edges = chosen.bins or tuple(sorted({rounded_edge(quantile(share)) for share in BIN_SHARES}))
         return cls(currency=currency, edges=edges, ranges=chosen.ranges or _ranges(quantile))
 
     @classmethod
@@ -94,10 +94,6 @@ def _ranges(quantile: Callable[[float], float]) -> dict[str, float]:
         if edge > max(found.values()):
             found[name] = edge
     return found
-
-
-def _distinct(edges: Sequence[float]) -> list[float]:
-    return sorted(set(edges))
 
 
 def _shown(edge: float) -> str:

@@ -21,7 +21,6 @@ from price_fusion.parameters import ColumnSourceParameters, Source
 from price_fusion.prediction.export.formats import (
     OPSET,
     Run,
-    as_inputs,
     onnx_bytes,
     program_bytes,
     require_onnx,
@@ -121,7 +120,7 @@ def graph_inputs(features: Features) -> list[NDArray[np.generic]]:
     inputs = []
     for batch in features.batch(index).values():
         inputs += [torch.cat([batch.vectors.float(), batch.structural.float()], dim=1).contiguous(), batch.present]
-    return as_inputs(inputs)
+    return [tensor.numpy() for tensor in inputs]
 
 
 def _cases(features: Features) -> list[Features]:

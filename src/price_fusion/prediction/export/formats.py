@@ -11,7 +11,6 @@ from importlib.util import find_spec
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from price_fusion.errors import MissingPackageError
 from price_fusion.prediction.export.graph import PriceGraph
@@ -106,8 +105,3 @@ def _program(graph: PriceGraph) -> torch.export.ExportedProgram:
     )
     shapes = (tuple({0: batch} for _ in inputs),)
     return torch.export.export(graph, inputs, dynamic_shapes=shapes)
-
-
-def as_inputs(values: Sequence[Tensor]) -> list[NDArray[np.generic]]:
-    """Tensors as both runtimes take them."""
-    return [tensor.numpy() for tensor in values]
