@@ -241,8 +241,11 @@ def _write_files(folder: Path, source: str, draft: TableDraft, dtype: np.dtype[A
     rows, width = raw.vectors.shape[0], raw.vectors.shape[1] - structural
     digests = {"ids.npy": _write_npy(folder / "ids.npy", (rows,), raw.ids.dtype, iter([raw.ids]))}
     if structural:
-        numbers = _finite if width else _as_they_are
-        blocks = (numbers(raw, block, slice(width, None)).astype(np.float32) for block in _blocks(0, rows))
+        own = slice(width, None)
+        blocks = (  # of a column source as they are: NaN stands for an empty field
+            (_finite(raw, block, own) if width else raw.vectors[block, own]).astype(np.float32)
+            for block in _blocks(0, rows)
+        )
         shape = (rows, structural)
         digests["structural.npy"] = _write_npy(folder / "structural.npy", shape, np.dtype(np.float32), blocks)
     shards = []
@@ -297,11 +300,6 @@ def _finite(raw: RawEmbeddings, rows: slice | NDArray[np.int64], columns: slice)
     if unusable(block).any():
         refuse_unusable(raw)
     return block
-
-
-def _as_they_are(raw: RawEmbeddings, rows: slice, columns: slice) -> NDArray[Any]:
-    """A block of the columns of a column source, where NaN stands for an empty field."""
-    return raw.vectors[rows, columns]
 
 
 def _forget_pages(array: NDArray[Any]) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -103,11 +103,6 @@ def rows_of_split(samples: Partitions, partition: int, split: str | None) -> int
     return samples.rows_in(partition) if split is None else int(samples.summaries[partition]["splits"].get(split, 0))
 
 
-class _Wanted(NamedTuple):
-    column: str
-    value: object
-
-
 def sample_rows(samples: Partitions, partition: int, *, split: str | None, half: int | None = None) -> pd.DataFrame:
     """Rows of a partition of the sample table: ``sample_id`` and ``price``.
 
@@ -117,22 +112,19 @@ def sample_rows(samples: Partitions, partition: int, *, split: str | None, half:
         split: of the rows; None: all.
         half: of the rows; None: both.
     """
-    wanted = [_Wanted(column, value) for column, value in (("split", split), ("half", half)) if value is not None]
+    wanted = {column: value for column, value in (("split", split), ("half", half)) if value is not None}
     columns = ["sample_id", "price"]
-    parts = [
-        _where(part, wanted).select(columns)
-        for part in samples.read(partition, [*columns, *(one.column for one in wanted)])
-    ]
+    parts = [_where(part, wanted).select(columns) for part in samples.read(partition, [*columns, *wanted])]
     if not parts:
         return pd.DataFrame({name: np.empty(0, np.int64) for name in columns})
     frame: pd.DataFrame = pa.concat_tables(parts).to_pandas()
     return frame
 
 
-def _where(table: pa.Table, wanted: Sequence[_Wanted]) -> pa.Table:
+def _where(table: pa.Table, wanted: Mapping[str, object]) -> pa.Table:
     import pyarrow.compute as pc
 
-    for column, value in wanted:
+    for column, value in wanted.items():
         table = table.filter(pc.equal(table[column], pa.scalar(value, table[column].type)))
     return table
 
