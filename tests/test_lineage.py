@@ -11,6 +11,7 @@ import pytest
 from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
+from kedro.pipeline.pipeline import OutputNotUniqueError
 from kedro_viz.constants import ROOT_MODULAR_PIPELINE_ID
 from kedro_viz.data_access.managers import DataAccessManager
 from kedro_viz.models.flowchart.model_utils import GraphNodeType
@@ -70,6 +71,26 @@ def test_a_variant_reads_its_own_sources_alone(stage: str, partitions: int | Non
     assert not [name for name in pipelines["split"].inputs() if name.endswith("_embeddings")]
     everything = {name.split(".")[0] for name in pipelines["compare"].inputs() if name.endswith("_embeddings")}
     assert {"siglip_image", "siglip_text"} <= everything
+
+
+@pytest.mark.parametrize("partitions", [None, 3])
+def test_any_two_pipelines_can_be_run_together(partitions: int | None) -> None:
+    """But for ``ensemble`` and those that cross-validate a member on products of its own.
+
+    What sums all at once sums in pairs, too.
+    """
+    pipelines, _ = project(partitions)
+    by_name = {node.name: node for pipeline in pipelines.values() for node in pipeline.nodes}
+    for pipeline in pipelines.values():
+        for node in pipeline.nodes:  # Kedro does not compare functions and tags
+            same = by_name[node.name]
+            assert (node, node.func, node.tags) == (same, same.func, same.tags)
+    apart = ["cross_validate_four_branch", "predict_kernel_ridge", "predict_neighbours"]
+    for left_out in (["ensemble"], apart):
+        sum((pipeline for name, pipeline in pipelines.items() if name not in left_out), Pipeline([]))
+    for name in apart:
+        with pytest.raises(OutputNotUniqueError, match="fold_models"):
+            pipelines["ensemble"] + pipelines[name]
 
 
 @pytest.mark.parametrize("partitions", [None, 3])

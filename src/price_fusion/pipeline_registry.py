@@ -172,30 +172,27 @@ def _of_variant(parameters: ProjectParameters, variant: str) -> dict[str, Pipeli
         f"ablate_{variant}": train + of_variant(ablation.create_pipeline(variant, sources)),
         f"evaluate_{variant}": chosen + evaluate,
         f"leak_effect_{variant}": chosen + of_variant(leaks.create_effect_pipeline(variant)),
-        f"predict_{variant}": _ingested(parameters, sources, "test", alone=True) + to_predict + predict,
+        f"predict_{variant}": _ingested(parameters, sources, "test") + to_predict + predict,
         f"report_{variant}": chosen + report,
         f"export_{variant}": chosen + final + exported,
         variant: train + evaluate + report + _ingested(parameters, sources, "test") + to_predict + predict,
     }
 
 
-def _ingested(
-    parameters: ProjectParameters, sources: Sequence[str], part: str, *, alone: bool = False, gathered: bool = False
-) -> Pipeline:
+def _ingested(parameters: ProjectParameters, sources: Sequence[str], part: str, *, gathered: bool = False) -> Pipeline:
     """Products and these sources, from raw files.
 
     Args:
         parameters: of the project.
         sources: their names.
         part: ``train`` or ``test``.
-        alone: as of the stage.
         gathered: whether products to be predicted are brought into memory, too, from partitions.
     """
     declared = {name: parameters.sources[name] for name in sources}
     if parameters.compute.is_partitioned:
         gathered = gathered or part == "train"
         return ingestion.create_partitioned(declared, part, _tuned_sources(parameters), gathered=gathered)
-    return ingestion.create_pipeline(declared, part, alone=alone)
+    return ingestion.create_pipeline(declared, part)
 
 
 def _split(parameters: ProjectParameters) -> Pipeline:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 from kedro.io import DatasetNotFoundError
+from kedro.pipeline import node, pipeline
+from kedro.pipeline.pipeline import OutputNotUniqueError
 
 from price_fusion.console.misspelt import explained
 
@@ -94,3 +96,18 @@ def test_a_version_of_a_dataset_that_there_is_not(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("price_fusion.console.misspelt._datasets", lambda: {"moe.checkpoint"})
     error = DatasetNotFoundError("'load_versions' keys [moe.chekpoint] are not found in the catalog.")
     assert str(explained(error)).startswith("there is no dataset 'moe.chekpoint'; did you mean 'moe.checkpoint'?")
+
+
+def test_pipelines_that_make_the_same_are_run_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone, joint = (pipeline([node(len, inputs=name, outputs="folds", name=name)]) for name in ("own", "shared"))
+    monkeypatch.setattr(
+        "price_fusion.console.misspelt.pipelines", {"alone": alone, "joint": joint, "split": pipeline([])}
+    )
+    monkeypatch.setattr("sys.argv", ["kedro", "run", "--pipelines", "split,joint,alone"])
+    with pytest.raises(OutputNotUniqueError) as raised:
+        alone + joint
+    found = str(explained(raised.value))
+    assert found.startswith("--pipelines: joint and alone each make folds, ")
+    assert found.endswith("kedro run --pipelines joint, then kedro run --pipelines alone")
+    monkeypatch.setattr("sys.argv", ["kedro", "run"])
+    assert explained(raised.value) is None

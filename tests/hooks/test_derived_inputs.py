@@ -1,13 +1,14 @@
 """Products in partitions and optional inputs follow from other entries of the catalog."""
 
 import pytest
-from kedro.io import DataCatalog, MemoryDataset
+from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.pipeline import node, pipeline
 
 from price_fusion.data.readers.layout import Layout
 from price_fusion.datasets.product_table import ProductTableDataset
 from price_fusion.errors import DataError, ParameterError
 from price_fusion.hooks.derived_inputs import DerivedInputsHooks
+from price_fusion.pipelines.ingestion.nodes import check_unlabelled
 from support.whole import whole
 
 READS = pipeline([node(lambda files: files, inputs="train_product_files", outputs="out", name="read")])
@@ -43,17 +44,33 @@ def test_products_of_which_no_file_is_known():
         derived(train_products=MemoryDataset())
 
 
-def test_an_optional_input_is_none_until_it_is_there(tmp_path):
-    reads = pipeline([node(lambda report: report, inputs="report_if_there", outputs="out", name="read")])
-    report = whole(tmp_path / "a.json")
+@pytest.fixture
+def comparing():
+    """A node that compares products with labelled ones."""
+    inputs = ["test_products", "params:ingestion", "train_samples"]
+    return node(check_unlabelled, inputs=inputs, outputs="checks", name="check")
+
+
+def test_what_is_only_compared_with_is_none_until_it_is_there(tmp_path, comparing):
+    labelled = whole(tmp_path / "a.json")
 
     def loaded():
-        catalog = DataCatalog({"report": report})
-        DerivedInputsHooks().before_pipeline_run(reads, catalog)
-        return catalog.load("report_if_there")
+        catalog = DataCatalog({"train_samples": labelled})
+        DerivedInputsHooks().before_pipeline_run(pipeline([comparing]), catalog)
+        return catalog.load("train_samples")
 
     assert loaded() is None
-    report.save({"a": 1})
+    labelled.save({"a": 1})
     assert loaded() == {"a": 1}
     (tmp_path / ".a.json.sha256").unlink()
     assert loaded() is None
+
+
+def test_what_another_node_needs_or_makes_is_never_none(tmp_path, comparing):
+    needs = node(lambda samples: samples, inputs="train_samples", outputs="out", name="needs")
+    makes = node(lambda samples: samples, inputs="in", outputs="train_samples", name="makes")
+    for other in (needs, makes):
+        catalog = DataCatalog({"train_samples": whole(tmp_path / "a.json")})
+        DerivedInputsHooks().before_pipeline_run(pipeline([comparing, other]), catalog)
+        with pytest.raises(DatasetError):
+            catalog.load("train_samples")

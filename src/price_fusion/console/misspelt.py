@@ -1,4 +1,4 @@
-"""Names in a command that there are not: what they probably should have been.
+"""Names in a command that there are not, or not together: what they probably should have been.
 
 Kedro says which name it does not know, in words of its own version, and with a traceback. Here these words are recognised;
 where another version of Kedro says it otherwise, its own message is shown.
@@ -17,6 +17,7 @@ from kedro.config import MissingConfigException
 from kedro.framework.project import pipelines
 from kedro.io import DatasetNotFoundError
 from kedro.pipeline.node import Node
+from kedro.pipeline.pipeline import OutputNotUniqueError
 
 from price_fusion.errors import UsageError
 
@@ -29,6 +30,7 @@ _NAMESPACES = re.compile(rf"nodes with the following namespaces: {_LIST}")
 _DATASETS = re.compile(rf"Pipeline does not contain datasets named {_LIST}")
 _VERSIONS = re.compile(r"'load_versions' keys \[(?P<names>[^\]]*)\]")
 _NOT_FOUND = re.compile(r"^Dataset '(?P<name>[^']+)' not found in the catalog")
+_OUTPUTS = re.compile(rf"^Output\(s\) {_LIST} are returned by more than one nodes")
 _INPUTS = re.compile(r"^Pipeline input\(s\) \{(?P<names>.*)\} not found in the ")
 _RUNNER_PARAMS = re.compile(r"^(?P<runner>\w*Runner)\.__init__\(\) got an unexpected keyword argument '(?P<name>\w+)'")
 _NOTHING_LEFT = "Pipeline contains no nodes after applying all provided filters"
@@ -53,6 +55,8 @@ def explained(error: BaseException) -> UsageError | None:
     if isinstance(error, DatasetNotFoundError) and (match := _VERSIONS.search(str(error))):
         names = match["names"].split(", ")
         return UsageError(unknown("dataset", names, _datasets(), "kedro catalog describe-datasets"))
+    if isinstance(error, OutputNotUniqueError) and (match := _OUTPUTS.search(str(error))):
+        return _joined(ast.literal_eval(match["names"]))
     return _of_pipelines(str(error)) if isinstance(error, ValueError) else None
 
 
@@ -74,6 +78,19 @@ def _pipeline(name: str) -> UsageError:
             "ensemble.preset. Add them to 'variants', or choose a preset of those that are there."
         )
     return UsageError(unknown("pipeline", [name], [str(one) for one in pipelines], "kedro registry list"))
+
+
+def _joined(outputs: list[str]) -> UsageError | None:
+    """Which of the pipelines that are to run together make the same outputs; None where that is not what was asked."""
+    asked = dict.fromkeys(name for name in _option("--pipelines") if name in pipelines)
+    makers = [name for name in asked if pipelines[name].all_outputs().intersection(outputs)]
+    if len(makers) < 2:
+        return None
+    commands = ", then ".join(f"kedro run --pipelines {name}" for name in makers)
+    return UsageError(
+        f"--pipelines: {' and '.join(makers)} each make {', '.join(outputs)}, of products and settings of their own, and one run "
+        f"makes an output once. Run them one after the other: {commands}"
+    )
 
 
 def _input(name: str) -> str:

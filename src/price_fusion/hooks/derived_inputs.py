@@ -12,13 +12,14 @@ from kedro.pipeline import Pipeline
 from price_fusion.datasets.embedding_files import EmbeddingFilesDataset
 from price_fusion.datasets.product_table import ProductTableDataset
 from price_fusion.errors import ParameterError
+from price_fusion.pipelines.ingestion.pipeline import COMPARING
 
-_FILES, _IF_THERE = "_product_files", "_if_there"
+_FILES = "_product_files"
 _EMBEDDINGS = re.compile(r".+\.(?P<part>train|test)_embeddings")
 
 
 class DerivedInputsHooks:
-    """Derives ``<part>_product_files`` from ``<part>_products``, and ``<name>_if_there`` from ``<name>``.
+    """Derives ``<part>_product_files`` from ``<part>_products``, and None for what a run can do without and that is not there.
 
     An entry ``<part>_product_files`` in the catalog goes before. Embeddings are told which products they follow, should they have
     no ids of their own.
@@ -34,11 +35,17 @@ class DerivedInputsHooks:
         for name in sorted(pipeline.inputs()):
             if name.endswith(_FILES) and name not in catalog:
                 catalog[name] = _files(catalog, f"{name.removesuffix(_FILES)}_products", name)
-            if name.endswith(_IF_THERE):
-                other = name.removesuffix(_IF_THERE)
-                catalog[name] = catalog.get(other) if catalog.exists(other) else MemoryDataset(None)
             if match := _EMBEDDINGS.fullmatch(name):
                 _let_follow(catalog.get(name), catalog.get(f"{match['part']}_products"))
+        for name in sorted(_dispensable(pipeline)):
+            if not catalog.exists(name):
+                catalog[name] = MemoryDataset(None)
+
+
+def _dispensable(pipeline: Pipeline) -> set[str]:
+    """What earlier runs made, and only nodes read that merely compare with it."""
+    needed = (node.inputs[:-1] if node.func in COMPARING else node.inputs for node in pipeline.nodes)
+    return pipeline.inputs() - {name for names in needed for name in names}
 
 
 def _files(catalog: CatalogProtocol[Any, Any], products: str, name: str) -> ProductTableDataset:

@@ -168,7 +168,9 @@ def test_pipeline_has_a_node_of_each_member() -> None:
     pipeline = create_pipeline({"moe": ["words"], "ridge": ["words", "picture"]}, ["words", "picture"])
     names = {node.name for node in pipeline.nodes}
     assert names == {"blend_members", "list_members"} | {
-        f"{member}.{name}" for member in ("moe", "ridge") for name in ("cross_validate", "predict_out_of_fold")
+        f"{member}.{name}_for_ensemble"
+        for member in ("moe", "ridge")
+        for name in ("cross_validate", "predict_out_of_fold")
     }
     assert pipeline.outputs() == {"ensemble.members"}
     assert "params:moe" in pipeline.inputs()

@@ -49,7 +49,8 @@ def create_pipeline(members: Mapping[str, Sequence[str]], sources: Sequence[str]
             name="list_members",
         ),
     ]
-    return sum((_member(*member) for member in members.items()), Pipeline(nodes, tags=["ensemble"]))
+    fitted = (_member(*member, ending="_for_ensemble") for member in members.items())
+    return sum(fitted, Pipeline(nodes, tags=["ensemble"]))
 
 
 def create_alone(estimator: str, sources: Sequence[str]) -> Pipeline:
@@ -72,8 +73,15 @@ def create_alone(estimator: str, sources: Sequence[str]) -> Pipeline:
     return _member(estimator, sources) + alone
 
 
-def _member(name: str, sources: Sequence[str]) -> Pipeline:
-    """Cross-validation of one member, which may be allowed to fail."""
+def _member(name: str, sources: Sequence[str], *, ending: str = "") -> Pipeline:
+    """Cross-validation of one member, which may be allowed to fail.
+
+    Args:
+        name: of the member.
+        sources: that it reads.
+        ending: of the nodes' names. A member's nodes read the products of the ensemble, so they are not those that the model
+            has by itself.
+    """
     tables = [f"{source}.train_table" for source in sources]
     settings = {"params:ensemble": "params:ensemble", "params:seed": "params:seed"}
     estimator = name in ESTIMATOR_KINDS
@@ -83,13 +91,13 @@ def _member(name: str, sources: Sequence[str]) -> Pipeline:
             cross_validate_estimator if estimator else cross_validate_variant,
             inputs=[*SHARED, own, *settings, "params:folder", *tables],
             outputs="fold_models",
-            name="cross_validate",
+            name=f"cross_validate{ending}",
         ),
         Node(
             predict_out_of_fold,
             inputs=["fold_models", *SHARED, *tables],
             outputs="out_of_fold",
-            name="predict_out_of_fold",
+            name=f"predict_out_of_fold{ending}",
         ),
     ]
     mapped = {own: "params:comparison" if estimator else f"params:{name}"}

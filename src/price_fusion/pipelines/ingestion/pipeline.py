@@ -26,25 +26,25 @@ NAMESPACE = "ingestion"
 """Of all nodes from raw files to the products of a model, so that Kedro-Viz shows them as one."""
 ALIGNING = (check_labelled_table, check_unlabelled_table)
 """Functions of the nodes that join products (first input) with the table of a source (second input)."""
+COMPARING = (check_unlabelled, check_unlabelled_table)
+"""Functions of the nodes that compare with what is labelled (last input): None where no run has made that yet."""
 
 
-def create_pipeline(sources: Mapping[str, Source], part: str, *, alone: bool = False) -> Pipeline:
+def create_pipeline(sources: Mapping[str, Source], part: str) -> Pipeline:
     """Tables of these sources and the sample table.
 
     Args:
         sources: by name; none: the sample table alone.
         part: ``train`` (labelled) or ``test`` (to be predicted).
-        alone: whether what ``test`` is compared with (train tables, labelled products) is of an earlier run, if any: inputs of
-            the form ``<name>_if_there``, which ``hooks/derived_inputs.py`` gives.
     """
-    products, ending = f"{part}_products", "_if_there" if alone else ""
+    products = f"{part}_products"
     sample = sample_labelled if part == "train" else sample_unlabelled
     nodes = [
-        _check(part, products, ending),
+        _check(part, products),
         _node(sample, inputs=products, outputs=f"{part}_samples", name=f"sample_{part}"),
     ]
     for name, source in sources.items():
-        nodes += [_table(name, source, part), _check_table(name, part, products, ending)]
+        nodes += [_table(name, source, part), _check_table(name, part, products)]
     return Pipeline(nodes)
 
 
@@ -62,9 +62,9 @@ def create_partitioned(
     """
     nodes = [_deal_out_products(part, tuned_sources), *(_deal_out(*source, part) for source in sources.items())]
     if gathered:
-        nodes += [*_gather_products(part), _check(part, _gathered(part), "")]
+        nodes += [*_gather_products(part), _check(part, _gathered(part))]
         for name in sources:
-            nodes += [_gather_table(name, part), _check_table(name, part, _gathered(part), "")]
+            nodes += [_gather_table(name, part), _check_table(name, part, _gathered(part))]
     return Pipeline(nodes)
 
 
@@ -74,21 +74,21 @@ def reading_gathered(pipeline: Pipeline) -> Pipeline:
     return Pipeline(pipeline, inputs={name: files[name] for name in files if name in pipeline.inputs()})
 
 
-def _check(part: str, products: str, ending: str) -> Node:
-    """Checks of products; ``ending`` of the name of the labelled ones that those to be predicted are compared with."""
+def _check(part: str, products: str) -> Node:
+    """Checks of products; those to be predicted are compared with the labelled ones."""
     labelled = part == "train"
     return _node(
         check_labelled if labelled else check_unlabelled,
-        inputs=[products, "params:ingestion", *([] if labelled else [f"train_samples{ending}"])],
+        inputs=[products, "params:ingestion", *([] if labelled else ["train_samples"])],
         outputs=f"{part}_data_checks",
         name=f"check_{part}",
     )
 
 
-def _check_table(source: str, part: str, products: str, ending: str) -> Node:
+def _check_table(source: str, part: str, products: str) -> Node:
     """Likewise of the table of a source, which is compared with its train table."""
     labelled = part == "train"
-    compared = [] if labelled else [f"{source}.train_table{ending}"]
+    compared = [] if labelled else [f"{source}.train_table"]
     return _node(
         check_labelled_table if labelled else check_unlabelled_table,
         inputs=[products, f"{source}.{part}_table", "params:ingestion", *compared],
