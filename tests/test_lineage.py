@@ -135,16 +135,17 @@ def test_each_variant_collapses_into_one_node(partitions: int | None) -> None:
     assert len(alone) <= 7, alone
 
 
-def test_a_variant_opens_readable_and_in_layers_from_raw_to_reporting() -> None:
+@pytest.mark.parametrize(("partitions", "most"), [(None, 27), (3, 32)])
+def test_a_variant_opens_readable_and_in_layers_from_raw_to_reporting(partitions: int | None, most: int) -> None:
     """What Kedro-Viz shows before a click, as its own program works it out; parameters are hidden there at first."""
-    pipelines, catalog = project()
+    pipelines, catalog = project(partitions)
     viz = DataAccessManager()
     viz.add_catalog(catalog, {"moe": pipelines["moe"]})
     viz.add_pipelines({"moe": pipelines["moe"]})
     opened = viz.create_modular_pipelines_tree_for_registered_pipeline("moe")[ROOT_MODULAR_PIPELINE_ID].children
     shown = [viz.nodes.get_node_by_id(child.id) for child in opened]
     names = {element.name for element in shown if element.type != GraphNodeType.PARAMETERS}
-    assert {"ingestion", "moe", "train_products", "moe.report"} <= names
-    assert len(names) <= 27, sorted(names)
+    assert {"ingestion", "moe", "train_product_files" if partitions else "train_products", "moe.report"} <= names
+    assert len(names) <= most, sorted(names)
     layers = ["raw", "primary", "model_input", "models", "model_output", "reporting"]
     assert viz.get_sorted_layers_for_registered_pipeline("moe") == layers
