@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["compared_project", "copy_of", "sample_project", "trained_project"]
 """Fixtures that are defined elsewhere."""
+
+os.fsync = lambda _descriptor: None  # type: ignore[assignment]  # tests kill processes, never the machine
 
 settings.register_profile("price_fusion", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("price_fusion")

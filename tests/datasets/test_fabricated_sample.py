@@ -64,12 +64,6 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.fixture(autouse=True)
-def disk_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Syncs change nothing that these tests look at, and hundreds of them take seconds."""
-    monkeypatch.setattr("os.fsync", lambda _descriptor: None)
-
-
 @pytest.fixture
 def dataset(tmp_path: Path) -> FabricatedSampleDataset:
     return FabricatedSampleDataset(filepath=str(tmp_path / "raw"))

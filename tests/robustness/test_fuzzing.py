@@ -30,11 +30,6 @@ COUNT = 16
 SEED = 3
 
 
-@pytest.fixture(autouse=True)
-def _disks_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.fsync", lambda _descriptor: None)
-
-
 @pytest.mark.parametrize(
     ("count", "seed"), [(COUNT, SEED), *(pytest.param(100, seed, marks=pytest.mark.slow) for seed in (11, 12))]
 )

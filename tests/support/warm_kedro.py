@@ -167,6 +167,7 @@ if __name__ == "__main__":
         importlib.import_module(name)
     # Dynaconf asks for file names alone; looking for source lines among all that is imported takes 0.2 s of each command.
     inspect.stack = partial(inspect.stack, 0)
+    os.fsync = lambda _descriptor: None  # type: ignore[assignment]  # 300 in a small run; tests never cut the machine's power
     gc.freeze()  # or each child's collections copy all that was imported
     if (mine := serve()) is not None:
         become(mine)
