@@ -38,7 +38,7 @@ BUSY = 0.25
 """Load per core from which a machine counts as busy."""
 MEASURED = ("src", "conf", "benchmarks/*.py", "tests/robustness/*.py")
 """Code that decides figures."""
-NOT_SHOWN = ("--output", "--scratch", "--revision")
+NOT_SHOWN = ("--data", "--output", "--scratch", "--revision")
 POOL_ROWS = 16_384
 """Different rows of a fabricated matrix; longer ones repeat them, which no kernel and no disk notices."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import training_speed
-from common import Section
+from common import Section, command_line
 from price_fusion.training.loop import TrainingLoop
 from timing import ImpossibleFigureError, Timings, timed
 
@@ -78,3 +78,10 @@ def test_epochs_that_train_nothing_fail_the_benchmark(tmp_path: Path, monkeypatc
     with pytest.raises(ImpossibleFigureError, match="an epoch of two_branch: 0 of 396 rows"):
         training_speed.main()
     assert not list(tmp_path.iterdir())
+
+
+def test_the_command_shown_names_no_folder_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ["--data", "/some/data", "--seeds", "2", "--scratch=/some/scratch", "--output", "/some/results"]
+    monkeypatch.setattr(sys, "argv", ["benchmarks/some.py", *options])
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    assert command_line() == "python benchmarks/some.py --seeds 2"
