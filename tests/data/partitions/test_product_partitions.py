@@ -22,7 +22,7 @@ from price_fusion.data.partitions import product_partitions as products
 from price_fusion.data.partitions.labels import merged_split
 from price_fusion.data.partitions.partition_groups import find_groups
 from price_fusion.data.partitions.product_files import ProductFiles
-from price_fusion.data.partitions.scatter import draft_column_partitions, frame_of
+from price_fusion.data.partitions.scatter import draft_column_partitions, frame_of, write_table_partitions
 from price_fusion.data.products import read_products
 from price_fusion.data.readers.column_names import ColumnNames
 from price_fusion.data.readers.layout import Layout
@@ -525,5 +525,7 @@ def test_messages_have_the_names_of_the_shop(refusal, file, tmp_path):
     assert "did you mean 'titel' for 'title'?" in refusal(file("sku,titel,price_eur\nA-1,x,1\n"), names=names)
     written = write(tmp_path, file("sku,title,price_eur\nA-1,x,1\n"), names=names, partitions=1)
     declared = ColumnSourceParameters(kind="columns", group="facts", numeric=("titles",))
+    compute = ComputeParameters(workers=1, partitions=1)
+    draft = draft_column_partitions(written, declared, "train_products", compute=compute)
     with pytest.raises(DataError, match=r"\(did you mean 'title' for 'titles'\?\); found sku, title, price_eur\."):
-        draft_column_partitions(written, declared, "train_products", compute=ComputeParameters(workers=1, partitions=1))
+        write_table_partitions(str(tmp_path / "facts"), "facts", draft)

@@ -12,6 +12,7 @@ import pytest
 
 from price_fusion.data.columns import draft_columns
 from price_fusion.data.order import partitions_of
+from price_fusion.data.partitions import scatter
 from price_fusion.data.partitions.parquet_embeddings import ParquetEmbeddings
 from price_fusion.data.partitions.scatter import draft_table_partitions, write_table_partitions
 from price_fusion.data.partitions.table_partitions import TablePartitions
@@ -112,6 +113,19 @@ def test_column_sources_hold_what_their_tables_hold(tmp_path: Path) -> None:
     expected = EmbeddingTable(tmp_path / "in_memory")
     assert table.declaration == expected.declaration
     assert contents(table) == contents(expected)
+
+
+def test_columns_that_are_there_are_known_without_reading_products(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = product_frame(100)
+    products = write_products(tmp_path / "products", frame)
+    before = write_tables(tmp_path, products, {})["facts"]
+    with monkeypatch.context() as patched:
+        patched.setattr(scatter, "_completed", None)
+        assert write_tables(tmp_path, products, {})["facts"].fingerprint == before.fingerprint
+    changed = write_products(tmp_path / "products", frame.assign(brand=frame["brand"].replace("zenith", "other")))
+    assert write_tables(tmp_path, changed, {})["facts"].declaration.vocabulary == {"brand": ("acme", "other")}
 
 
 @pytest.mark.parametrize("kind", ["list", "fixed list", "binary", "fixed binary"])

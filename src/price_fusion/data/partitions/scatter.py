@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from price_fusion.compute import executor_of
+from price_fusion.compute import Executor, executor_of
 from price_fusion.compute.progress import tracked
 from price_fusion.data.columns import NUMBER_FORMAT, column_matrix, completed
 from price_fusion.data.ids import ids_of
@@ -78,19 +78,19 @@ def draft_table_partitions(
 def draft_column_partitions(
     products: Partitions, declaration: ColumnSourceParameters, origin: str, *, compute: ComputeParameters
 ) -> PartitionDraft:
-    """A column source of products that are in partitions. The categories of all of them are found first.
+    """A column source of products that are in partitions. Writing it finds the categories of all of them first.
 
-    Raises:
-        DataError: as of ``data.columns``.
+    Its recipe has the declaration as configured: categories follow from it and the products, so that a table which is there
+    is known without reading them.
     """
-    whole = _completed(products, declaration, origin, compute)
-    described = {"products": products.fingerprint, "declaration": whole.model_dump(mode="json")}
+    described = {"products": products.fingerprint, "declaration": declaration.model_dump(mode="json")}
     plan = PartitionPlan(
-        partial(_columns_of_partition, products, whole, origin),
+        partial(_columns_of_partition, products, declaration, origin),
         parts=products.count,
         partitions=products.count,
-        recipe=recipe("columns 2", described),
-        metadata=table_metadata("", whole, "float32", origin),
+        recipe=recipe("columns 3", described),
+        metadata=table_metadata("", declaration, "float32", origin),
+        complete=partial(_with_categories, products, declaration, origin),
     )
     return PartitionDraft(plan, compute)
 
@@ -179,13 +179,26 @@ def frame_of(partitions: Partitions, partition: int, columns: list[str] | None =
     return frame
 
 
+def _with_categories(
+    products: Partitions, declaration: ColumnSourceParameters, origin: str, plan: PartitionPlan, executor: Executor
+) -> PartitionPlan:
+    """The plan by a complete declaration, which says the categories of all partitions."""
+    whole = _completed(products, declaration, origin, executor)
+    metadata = {**plan.metadata, "declaration": whole.model_dump(mode="json")}
+    return replace(plan, task=partial(_columns_of_partition, products, whole, origin), metadata=metadata)
+
+
 def _completed(
-    products: Partitions, declaration: ColumnSourceParameters, origin: str, compute: ComputeParameters
+    products: Partitions, declaration: ColumnSourceParameters, origin: str, executor: Executor
 ) -> ColumnSourceParameters:
-    """The declaration with the categories of all partitions."""
+    """The declaration with the categories of all partitions.
+
+    Raises:
+        DataError: as of ``data.columns``.
+    """
     categories = partial(_categories_of_partition, products, declaration, origin)
     partitions = [partition for partition in range(products.count) if products.rows_in(partition)]
-    found = list(executor_of(compute).map(categories, partitions, f"categories of {origin}", "partitions"))
+    found = list(executor.map(categories, partitions, f"categories of {origin}", "partitions"))
     if not found:
         raise DataError(f"{products.url}: no products. Bring some.")
     vocabulary = {

@@ -62,6 +62,9 @@ class PartitionPlan:
     """What readers must know of the table; what JSON can hold."""
     here: bool = False
     """Whether parts are made by this process: of data that workers do not have."""
+    complete: Callable[[PartitionPlan, Executor], PartitionPlan] | None = None
+    """Finds what ``task`` and ``metadata`` still lack, where that takes a pass over the inputs; called only if the table, or
+    a part of it, has to be written. The recipe says it already: it must follow from what the recipe describes."""
 
 
 class Partitions:
@@ -180,9 +183,12 @@ def write_partitions(url: str, plan: PartitionPlan, executor: Executor) -> Parti
     store = Store(url)
     finished = _finished_parts(store, plan)
     missing = [part for part in range(plan.parts) if part not in finished]
-    if missing or not _is_of(store, plan):
-        # Without its manifest the table counts as missing, whatever happens from here on.
-        store.remove(MANIFEST)
+    if not missing and _is_of(store, plan):
+        return Partitions(url)
+    if plan.complete:
+        plan = plan.complete(plan, executor)
+    # Without its manifest the table counts as missing, whatever happens from here on.
+    store.remove(MANIFEST)
     if finished and missing:
         logger.info("%s: %d of %d parts are there already", url, len(finished), plan.parts)
     write = partial(_write_part, store, plan)
@@ -190,8 +196,7 @@ def write_partitions(url: str, plan: PartitionPlan, executor: Executor) -> Parti
     here = tracked(map(write, missing), label, "parts", total=len(missing))
     for record in here if plan.here else executor.map(write, missing, label, "parts"):
         finished[record["part"]] = record
-    if missing or not _is_of(store, plan):
-        _write_manifest(store, plan, finished)
+    _write_manifest(store, plan, finished)
     return Partitions(url)
 
 
