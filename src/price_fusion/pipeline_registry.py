@@ -129,53 +129,61 @@ def build_pipelines(parameters: ProjectParameters) -> dict[str, Pipeline]:
     used = parameters.used_sources
     split = _split(parameters)
     pipelines = {"fabricate": fabrication.create_pipeline(parameters.fabrication.kind)}
-    pipelines |= {"split": split, "ingest": _ingest(parameters), "check_leaks": _check_leaks(parameters)}
-    compare = comparison.create_pipeline({name: parameters.variant(name).sources for name in parameters.variants}, used)
+    pipelines |= {"split": split, "ingest": _ingest(parameters), "check_leaks": _check_leaks(parameters, split)}
+    compared = [
+        comparison.create_pipeline({name: parameters.variant(name).sources for name in parameters.variants}, used)
+    ]
     for variant in parameters.variants:
         sources = parameters.variant(variant).sources
-        own = _of_variant(parameters, variant)
+        own = _of_variant(parameters, variant, split)
         _refuse_taken(variant, own.keys() & {*pipelines, *_JOINT})
         pipelines |= own
         described = _of_model(parameters, variant, comparison.create_contender_pipeline(variant, sources))
-        compare += own[f"train_{variant}"] + own[f"evaluate_{variant}"] + own[f"report_{variant}"] + described
-    pipelines["compare"] = compare
+        compared += [own[f"train_{variant}"], own[f"evaluate_{variant}"], own[f"report_{variant}"], described]
+    pipelines["compare"] = _joined(*compared)
     for estimator in parameters.estimators_alone:
-        pipelines[f"predict_{estimator}"] = split + _estimator(parameters, estimator)
+        pipelines[f"predict_{estimator}"] = _joined(split, *_estimator(parameters, estimator))
     if parameters.has_ensemble:
-        pipelines["ensemble"] = split + _ensemble(parameters)
+        pipelines["ensemble"] = _joined(split, *_ensemble(parameters))
         chosen = _choice(parameters, ensembling.ENSEMBLE, parameters.ensemble_sources, "train")
         effect = leaks.create_effect_pipeline(ensembling.ENSEMBLE)
-        pipelines["report_ensemble"] = chosen + _report_of_ensemble(parameters)
-        pipelines["leak_effect_ensemble"] = chosen + _of_model(parameters, ensembling.ENSEMBLE, effect)
+        pipelines["report_ensemble"] = _joined(chosen, _report_of_ensemble(parameters))
+        pipelines["leak_effect_ensemble"] = _joined(chosen, _of_model(parameters, ensembling.ENSEMBLE, effect))
     pipelines["__default__"] = pipelines["moe" if "moe" in parameters.variants else parameters.variants[0]]
     return pipelines
 
 
-def _of_variant(parameters: ProjectParameters, variant: str) -> dict[str, Pipeline]:
+def _joined(*parts: Pipeline) -> Pipeline:
+    """All nodes of these, checked and sorted once; a chain of ``+`` does so at each one, which each command waits for."""
+    return Pipeline({node for part in parts for node in part.nodes})
+
+
+def _of_variant(parameters: ProjectParameters, variant: str, split: Pipeline) -> dict[str, Pipeline]:
     """The pipelines of one variant."""
     sources, final_fit_wanted = parameters.variant(variant).sources, parameters.final_fit
     partitioned = parameters.compute.is_partitioned
     of_variant = partial(_of_model, parameters, variant)
     chosen, to_predict = (_choice(parameters, variant, sources, part) for part in ("train", "test"))
-    products = _split(parameters) + _ingested(parameters, sources, "train") + chosen
-    train = products + of_variant(training.create_pipeline(variant, sources, partitioned=partitioned))
+    products = _joined(split, _ingested(parameters, sources, "train"), chosen)
+    train = _joined(products, of_variant(training.create_pipeline(variant, sources, partitioned=partitioned)))
     evaluate = of_variant(evaluation.create_pipeline(variant, sources))
     fitted = of_variant(final_fit.create_pipeline(variant, sources, partitioned=partitioned))
-    final = chosen + fitted if final_fit_wanted else Pipeline([])
-    predict = final + _inference(parameters, variant, sources, final=final_fit_wanted)
+    final = [chosen, fitted] if final_fit_wanted else []
+    priced = _inference(parameters, variant, sources, final=final_fit_wanted)
+    predict = [_ingested(parameters, sources, "test"), to_predict, *final, priced]
     report = of_variant(reporting.create_pipeline(variant, is_variant=True))
     exported = of_variant(export.create_pipeline(variant, sources, final_fit=final_fit_wanted))
     return {
         f"train_{variant}": train,
-        f"cross_validate_{variant}": products + of_variant(cross_validation.create_pipeline(variant, sources)),
-        f"tune_{variant}": products + of_variant(tuning.create_pipeline(variant, sources)),
-        f"ablate_{variant}": train + of_variant(ablation.create_pipeline(variant, sources)),
-        f"evaluate_{variant}": chosen + evaluate,
-        f"leak_effect_{variant}": chosen + of_variant(leaks.create_effect_pipeline(variant)),
-        f"predict_{variant}": _ingested(parameters, sources, "test") + to_predict + predict,
-        f"report_{variant}": chosen + report,
-        f"export_{variant}": chosen + final + exported,
-        variant: train + evaluate + report + _ingested(parameters, sources, "test") + to_predict + predict,
+        f"cross_validate_{variant}": _joined(products, of_variant(cross_validation.create_pipeline(variant, sources))),
+        f"tune_{variant}": _joined(products, of_variant(tuning.create_pipeline(variant, sources))),
+        f"ablate_{variant}": _joined(train, of_variant(ablation.create_pipeline(variant, sources))),
+        f"evaluate_{variant}": _joined(chosen, evaluate),
+        f"leak_effect_{variant}": _joined(chosen, of_variant(leaks.create_effect_pipeline(variant))),
+        f"predict_{variant}": _joined(*predict),
+        f"report_{variant}": _joined(chosen, report),
+        f"export_{variant}": _joined(chosen, *final, exported),
+        variant: _joined(train, evaluate, report, *predict),
     }
 
 
@@ -198,20 +206,21 @@ def _ingested(parameters: ProjectParameters, sources: Sequence[str], part: str, 
 def _split(parameters: ProjectParameters) -> Pipeline:
     """From raw files to the labelled products, split."""
     drawn = splitting.create_pipeline(_tuned_sources(parameters), partitioned=parameters.compute.is_partitioned)
-    return _ingested(parameters, (), "train") + drawn
+    return _joined(_ingested(parameters, (), "train"), drawn)
 
 
 def _ingest(parameters: ProjectParameters) -> Pipeline:
     """From raw files to products and all sources in use, checked."""
     used, partitioned = parameters.used_sources, parameters.compute.is_partitioned
-    reports = (alignment.create_report_pipeline(used, part, partitioned=partitioned) for part in ("train", "test"))
-    return sum(reports, _ingested(parameters, used, "train") + _ingested(parameters, used, "test"))
+    parts = ("train", "test")
+    reports = (alignment.create_report_pipeline(used, part, partitioned=partitioned) for part in parts)
+    return _joined(*(_ingested(parameters, used, part) for part in parts), *reports)
 
 
-def _check_leaks(parameters: ProjectParameters) -> Pipeline:
+def _check_leaks(parameters: ProjectParameters, split: Pipeline) -> Pipeline:
     used = parameters.used_sources
-    products = _ingested(parameters, used, "train") + _ingested(parameters, used, "test", gathered=True)
-    return _split(parameters) + products + _on_gathered(parameters, leaks.create_pipeline(used))
+    products = [_ingested(parameters, used, "train"), _ingested(parameters, used, "test", gathered=True)]
+    return _joined(split, *products, _on_gathered(parameters, leaks.create_pipeline(used)))
 
 
 def _tuned_sources(parameters: ProjectParameters) -> list[str]:
@@ -253,36 +262,41 @@ def _refuse_taken(variant: str, taken: Set[str]) -> None:
         )
 
 
-def _ensemble(parameters: ProjectParameters) -> Pipeline:
+def _ensemble(parameters: ProjectParameters) -> list[Pipeline]:
     """Products and members of the chosen preset, their blend, its evaluation and its prices."""
     sources = parameters.ensemble_sources
     members = {
         name: sources if name in ESTIMATOR_KINDS else parameters.variant(name).sources
         for name in parameters.ensemble.chosen.members
     }
-    fitted = ensembling.create_pipeline(members, sources)
-    fitted += evaluation.create_pipeline(ensembling.ENSEMBLE, sources, has_gate=False)
+    fitted = [
+        ensembling.create_pipeline(members, sources),
+        evaluation.create_pipeline(ensembling.ENSEMBLE, sources, has_gate=False),
+    ]
     predicting = _predicting(parameters, ensembling.ENSEMBLE, list(members), sources, fitted)
-    return predicting + _report_of_ensemble(parameters)
+    return [*predicting, _report_of_ensemble(parameters)]
 
 
-def _estimator(parameters: ProjectParameters, estimator: str) -> Pipeline:
+def _estimator(parameters: ProjectParameters, estimator: str) -> list[Pipeline]:
     """Products of all sources in use, an estimator of them, as the leaderboard has it, and its prices."""
     sources = parameters.used_sources
-    return _predicting(parameters, estimator, [estimator], sources, ensembling.create_alone(estimator, sources))
+    return _predicting(parameters, estimator, [estimator], sources, [ensembling.create_alone(estimator, sources)])
 
 
 def _predicting(
-    parameters: ProjectParameters, model: str, members: Sequence[str], sources: Sequence[str], fitted: Pipeline
-) -> Pipeline:
+    parameters: ProjectParameters, model: str, members: Sequence[str], sources: Sequence[str], fitted: list[Pipeline]
+) -> list[Pipeline]:
     """The products of a model of these members, how it is fitted, its final fit, if there is one, and its prices."""
     final = parameters.ensemble.has_final_fit(wanted=parameters.final_fit)
     if final:
-        fitted += final_fit.create_ensemble_pipeline(model, members, sources)
-    parts = ("train", "test")
-    products = (_ingested(parameters, sources, part) + _choice(parameters, model, sources, part) for part in parts)
+        fitted = [*fitted, final_fit.create_ensemble_pipeline(model, members, sources)]
+    products = [
+        made
+        for part in ("train", "test")
+        for made in (_ingested(parameters, sources, part), _choice(parameters, model, sources, part))
+    ]
     priced = _inference(parameters, model, sources, final=final)
-    return sum(products, _of_model(parameters, model, fitted)) + priced
+    return [*products, _of_model(parameters, model, _joined(*fitted)), priced]
 
 
 def _report_of_ensemble(parameters: ProjectParameters) -> Pipeline:

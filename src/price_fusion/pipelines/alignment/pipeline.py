@@ -73,9 +73,8 @@ def create_report_pipeline(sources: Sequence[str], part: str, *, partitioned: bo
 
 def of_model(model: str, pipeline: Pipeline) -> Pipeline:
     """A pipeline that reads the products chosen for a model instead of all."""
-    return Pipeline(
-        pipeline, inputs={name: f"{model}.{own}" for name, own in CHOSEN.items() if name in pipeline.inputs()}
-    )
+    read = pipeline.inputs()
+    return Pipeline(pipeline, inputs={name: f"{model}.{own}" for name, own in CHOSEN.items() if name in read})
 
 
 def _align(rows: str, sources: Sequence[str], part: str, name: str) -> Node:

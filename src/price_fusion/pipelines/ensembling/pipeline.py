@@ -50,7 +50,7 @@ def create_pipeline(members: Mapping[str, Sequence[str]], sources: Sequence[str]
         ),
     ]
     fitted = (_member(*member, ending="_for_ensemble") for member in members.items())
-    return sum(fitted, Pipeline(nodes, tags=["ensemble"]))
+    return Pipeline([*nodes, *fitted], tags=["ensemble"])
 
 
 def create_alone(estimator: str, sources: Sequence[str]) -> Pipeline:
@@ -70,7 +70,7 @@ def create_alone(estimator: str, sources: Sequence[str]) -> Pipeline:
         tags=["ensemble"],
     )
     alone = Pipeline([blend], namespace=estimator, inputs={*SHARED, *tables}, parameters=settings)
-    return _member(estimator, sources) + alone
+    return Pipeline([_member(estimator, sources), alone])
 
 
 def _member(name: str, sources: Sequence[str], *, ending: str = "") -> Pipeline:
