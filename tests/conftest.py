@@ -195,10 +195,10 @@ def checkpoint_path(make_checkpoint: Callable[..., Checkpoint], tmp_path: Path) 
 
 @pytest.fixture(scope="session")
 def modules_after() -> Callable[[str], set[str]]:
-    """A function that runs a statement in a fresh interpreter and gives the top-level modules then loaded."""
+    """A function that runs a statement in a fresh interpreter and gives the modules then loaded."""
 
     def run(statement: str) -> set[str]:
-        code = f"{statement}\nimport sys\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+        code = f"{statement}\nimport sys\nprint(*sorted(sys.modules))"
         result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
         return set(result.stdout.split())
 

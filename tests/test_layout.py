@@ -84,8 +84,12 @@ def test_predictor_is_imported_from_the_package_and_torch_only_with_it(
 
 def test_settings_and_pipelines_are_built_without_large_packages(modules_after: Callable[[str], set[str]]) -> None:
     """``kedro registry list`` and the start of each run wait for what is imported here."""
-    loaded = modules_after("import price_fusion.settings, price_fusion.pipeline_registry")
+    loaded = modules_after("import price_fusion.settings, price_fusion.cli, price_fusion.pipeline_registry")
     assert not {"torch", "pandas", "pyarrow", "scipy", "sklearn", "plotly", "matplotlib", "duckdb"} & loaded
+    assert not {"filelock", "rich.progress"} & loaded
+    own = ["data.readers.delimited", "data.readers.embedding_files", "onboarding", "pipelines.fabrication.shop"]
+    own += ["selection.leaks", "selection.study"]
+    assert not {f"price_fusion.{name}" for name in own} & loaded
 
 
 def test_a_lazy_module_is_imported_when_it_is_used(modules_after: Callable[[str], set[str]]) -> None:

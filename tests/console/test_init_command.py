@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from price_fusion.console import init_command
 from price_fusion.errors import UsageError
+from price_fusion.onboarding import proposal
 from price_fusion.onboarding.proposal import proposal_for
 
 ROWS = 30
@@ -85,7 +86,7 @@ def test_ctrl_c_elsewhere_ends_it_with_the_status_of_that_signal(folder: Path, m
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(init_command, "proposal_for", interrupted)
+    monkeypatch.setattr(proposal, "proposal_for", interrupted)
     monkeypatch.chdir(folder)
     result = CliRunner().invoke(init_command.init_command(), [str(folder), "--env", "shop"])
     assert result.exit_code == 130

@@ -9,10 +9,12 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from time import perf_counter
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import rich
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +78,8 @@ class LoopProgress:
 
     def _draw(self, now: float) -> None:
         if self._bar is None:
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[counts]}"))
             self._bar = Progress(
                 *columns, TimeRemainingColumn(), TextColumn("left"), transient=True, speed_estimate_period=60

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from kedro.framework.project import settings
@@ -19,11 +20,12 @@ from price_fusion.console.commands import with_environment
 from price_fusion.console.run_command import run_command
 from price_fusion.data.readers.names import nearest
 from price_fusion.errors import UsageError
-from price_fusion.onboarding.answers import Ask
-from price_fusion.onboarding.column_roles import Guess
-from price_fusion.onboarding.proposal import Proposal, proposal_for
-from price_fusion.onboarding.written_conf import files_of, refuse_taken, write_conf
 from price_fusion.parameters.project import CURRENCY
+
+if TYPE_CHECKING:
+    from price_fusion.onboarding.answers import Ask
+    from price_fusion.onboarding.column_roles import Guess
+    from price_fusion.onboarding.proposal import Proposal
 
 _ENV = re.compile(r"[a-z][a-z0-9_-]*")
 _TAKEN = ("base", "local", "ray", "reference")
@@ -79,6 +81,9 @@ def make_environment(folder: Path, env: str, said: Mapping[str, str], ask: Ask) 
         UsageError: if the environment cannot have that name, or is there already.
         DataError: if nothing can be made of the folder.
     """
+    from price_fusion.onboarding.proposal import proposal_for
+    from price_fusion.onboarding.written_conf import files_of, refuse_taken, write_conf
+
     project = Path.cwd()
     conf = project / settings.CONF_SOURCE / env
     if not _ENV.fullmatch(env) or env in _TAKEN:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol, MemoryDataset
 from kedro.pipeline import Pipeline
 
-from price_fusion.datasets.embedding_files import EmbeddingFilesDataset
-from price_fusion.datasets.product_table import ProductTableDataset
 from price_fusion.errors import ParameterError
 from price_fusion.pipelines.ingestion.pipeline import COMPARING
+
+if TYPE_CHECKING:
+    from price_fusion.datasets.product_table import ProductTableDataset
 
 _FILES = "_product_files"
 _EMBEDDINGS = re.compile(r".+\.(?P<part>train|test)_embeddings")
@@ -49,6 +50,8 @@ def _dispensable(pipeline: Pipeline) -> set[str]:
 
 
 def _files(catalog: CatalogProtocol[Any, Any], products: str, name: str) -> ProductTableDataset:
+    from price_fusion.datasets.product_table import ProductTableDataset
+
     dataset = catalog.get(products)
     if not isinstance(dataset, ProductTableDataset):
         raise ParameterError(
@@ -60,5 +63,8 @@ def _files(catalog: CatalogProtocol[Any, Any], products: str, name: str) -> Prod
 
 
 def _let_follow(embeddings: object, products: object) -> None:
+    from price_fusion.datasets.embedding_files import EmbeddingFilesDataset
+    from price_fusion.datasets.product_table import ProductTableDataset
+
     if isinstance(embeddings, EmbeddingFilesDataset) and isinstance(products, ProductTableDataset):
         embeddings.follow(products)

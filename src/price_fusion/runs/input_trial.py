@@ -16,7 +16,6 @@ from price_fusion.data.alignment import refuse_unrelated
 from price_fusion.data.checks.values import refuse_unusable
 from price_fusion.data.ids import are_among, ids_of
 from price_fusion.data.readers.raw import RawEmbeddings
-from price_fusion.datasets.product_table import ProductTableDataset
 from price_fusion.datasets.raw_files import RawFiles
 from price_fusion.errors import DataError, PriceFusionError
 from price_fusion.pipelines.ingestion.pipeline import ALIGNING, TAG
@@ -62,6 +61,8 @@ class InputTrial:
 
     def problems(self) -> list[Problem]:
         """All that is wrong, product tables first."""
+        from price_fusion.datasets.product_table import ProductTableDataset
+
         order = sorted(self._inputs, key=lambda name: not isinstance(self._inputs[name], ProductTableDataset))
         found = [problem for name in order for problem in self._problems_of(name)]
         found += [problem for node in self._nodes if node.func in ALIGNING for problem in self._unrelated(node)]

@@ -15,8 +15,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from price_fusion.errors import BusyError
 from price_fusion.storage.disks import can_lock
 from price_fusion.storage.files import storage_errors, write_whole
@@ -77,6 +75,8 @@ def writer_of(folder: Path) -> str | None:
     """
     if not (folder / LOCK).exists():
         return None
+    from filelock import FileLock, Timeout
+
     lock = FileLock(folder / LOCK, thread_local=False)
     try:
         lock.acquire(timeout=0)
@@ -90,6 +90,8 @@ def writer_of(folder: Path) -> str | None:
 
 @contextmanager
 def _held(folder: Path, run: str) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK, thread_local=False)

@@ -4,8 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from price_fusion.parameters import FabricationKind
 
-from .nodes import fabricate_sample
-from .shop import fabricate_shop
+from .nodes import fabricate_sample, fabricate_shop
 
 
 def create_pipeline(kind: FabricationKind = "reference") -> Pipeline:

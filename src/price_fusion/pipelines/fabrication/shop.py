@@ -22,7 +22,7 @@ _GRAMS = {"Ounce": 28, "Fl Oz": 30}
 """A unit weighs about as much; of what is counted, the weight is not stated."""
 
 
-def fabricate_shop(fabrication: FabricationParameters, seed: int) -> FabricatedShop:
+def make_shop(fabrication: FabricationParameters, seed: int) -> FabricatedShop:
     """Make up a shop: one file of all products, and embeddings of their texts.
 
     Args:

@@ -9,8 +9,6 @@ from price_fusion.data.ids import ids_of
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.lazy import pd
 from price_fusion.parameters import ComparisonParameters, LeakParameters
-from price_fusion.selection.leaks.effect import leak_effect
-from price_fusion.selection.leaks.overlaps import find_overlaps, sides, warn_of_overlaps
 
 
 def check_overlaps(
@@ -33,6 +31,8 @@ def check_overlaps(
         leaks: what is near-identical.
         tables: of each source that of the labelled products, then in the same order those of ``test.csv``.
     """
+    from price_fusion.selection.leaks.overlaps import find_overlaps, sides, warn_of_overlaps
+
     page = sides((train_products, train_samples), split_table, (test_products, test_samples))
     half = len(tables) // 2
     found = find_overlaps(page, _paired(tables[:half], tables[half:], train_samples, test_samples), near=leaks.near)
@@ -59,6 +59,8 @@ def measure_effect(
     comparison: ComparisonParameters,
 ) -> dict[str, Any]:
     """What duplicates across splits do to the SMAPE of a model."""
+    from price_fusion.selection.leaks.effect import leak_effect
+
     return leak_effect(results, overlapping, samples, split_table, resamples=comparison.resamples)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.lazy import pd
 from price_fusion.parameters import TuningParameters, VariantParameters
-from price_fusion.selection.study import TuningFolder
 
 
 def tune(
@@ -26,6 +25,7 @@ def tune(
         the best parameters as ``parameters.yml`` has them, a table of the trials, and a summary.
     """
     from price_fusion.selection.cross_validation import LabelledData
+    from price_fusion.selection.study import TuningFolder
     from price_fusion.selection.tuning import tune_variant
 
     labelled = LabelledData(samples, split_table, {table.source: table for table in tables})
