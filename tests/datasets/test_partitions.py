@@ -16,10 +16,21 @@ from price_fusion.datasets.embedding_files import EmbeddingFilesDataset
 from price_fusion.datasets.errors import DatasetFileError
 from price_fusion.datasets.partitions import PartitionsDataset
 from price_fusion.datasets.product_table import ProductTableDataset
+from price_fusion.errors import AlignmentError, DataError
+from price_fusion.parameters import ComputeParameters
 from price_fusion.storage.partitions.drafts import PartitionDraft
 from price_fusion.storage.partitions.ordered import OrderedRows
 from price_fusion.storage.partitions.parts import PartitionPlan
-from support.partitions import COMPUTE, COUNT, SOURCES, product_frame, raw_embeddings
+from support.partitions import (
+    COMPUTE,
+    COUNT,
+    SOURCES,
+    product_frame,
+    raw_embeddings,
+    write_products,
+    write_samples,
+    write_tables,
+)
 from support.whole import whole
 
 
@@ -52,6 +63,33 @@ def test_an_embedding_table_has_its_source(tmp_path: Path) -> None:
     table = dataset.load()
     assert (table.source, table.declaration, table.origin) == ("words", SOURCES["words"], "embeddings 1")
     assert dataset.exists()
+
+
+def test_products_of_a_model_lead_to_the_tables_of_its_sources(tmp_path: Path) -> None:
+    frame = product_frame(40)
+    products = write_products(tmp_path / "products", frame)
+    raws = {name: raw_embeddings(frame, SOURCES[name], seed=1) for name in ("picture", "words")}
+    tables = write_tables(tmp_path / "tables", products, raws)
+    write_samples(tmp_path / "chosen", products, tables)
+    dataset = PartitionsDataset(filepath=str(tmp_path / "chosen"), tables={"filepath": f"{tmp_path}/tables/<source>"})
+    chosen = dataset.load()
+    assert chosen.sources == list(tables)
+    opened = chosen.tables_of(["words", "picture"])
+    assert [(name, table.source) for name, table in opened.items()] == [("words", "words"), ("picture", "picture")]
+    assert opened["words"].fingerprint == tables["words"].fingerprint
+    with pytest.raises(DataError, match=r"tables/siglip: no table in partitions here"):
+        chosen.tables_of(["siglip"])
+
+    several = ComputeParameters(partitions=COUNT + 1, workers=1)
+    write_tables(tmp_path / "tables", write_products(tmp_path / "others", frame, several), raws, several)
+    with pytest.raises(AlignmentError, match=r"tables/words: 5 partitions, the products \(.*chosen\) have 4"):
+        chosen.tables_of(["words"])
+
+
+@pytest.mark.parametrize("tables", [{}, {"filepath": "tables/words"}, {"filepath": "<source>", "source": "words"}])
+def test_an_address_of_tables_says_where_the_source_is(tables: dict[str, str]) -> None:
+    with pytest.raises(DatasetFileError, match=r"expected \{filepath: <folder>/<source>/<part>\}"):
+        PartitionsDataset(filepath="chosen", tables=tables)
 
 
 def test_rows_are_written_in_order_and_whole(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 from kedro.io import AbstractDataset
 
+from price_fusion.data.partitions.partition_alignment import SOURCE, ChosenProducts
 from price_fusion.data.partitions.scatter import write_table_partitions
 from price_fusion.data.partitions.table_partitions import TablePartitions
-from price_fusion.datasets.errors import kedro_errors
+from price_fusion.datasets.errors import DatasetFileError, kedro_errors
 from price_fusion.datasets.made_from import Facts, as_text, from_text
 from price_fusion.datasets.recorded import RecordedOutput
 from price_fusion.errors import PriceFusionError
@@ -20,9 +21,10 @@ from price_fusion.storage.store import Store
 
 RECORD = "_made_from.json"
 """Beside the manifest: the recipe of the table, and what it was made from."""
+Loaded = Partitions | TablePartitions
 
 
-class PartitionsDataset(RecordedOutput, AbstractDataset[PartitionDraft, Partitions | TablePartitions]):
+class PartitionsDataset(RecordedOutput, AbstractDataset[PartitionDraft, Loaded]):
     """A table in partitions. Loading gives its manifest; no rows are read.
 
     Saving takes a ``PartitionDraft`` and has its executor compute and write what is missing of it. The record of what the
@@ -31,17 +33,28 @@ class PartitionsDataset(RecordedOutput, AbstractDataset[PartitionDraft, Partitio
     Args:
         filepath: the folder, or the address of one in an object store (``s3://bucket/folder``).
         source: name of the source whose embeddings they are, if they are embeddings.
+        tables: of the products of a model, ``filepath`` of the tables of its sources, with ``<source>`` for their names.
         metadata: for plugins.
     """
 
-    def __init__(self, *, filepath: str, source: str | None = None, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        source: str | None = None,
+        tables: dict[str, str] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
         self._filepath = filepath
         self._source = source
+        self._tables = _address(tables) if tables is not None else None
         self.metadata = metadata
 
-    def load(self) -> Partitions | TablePartitions:
-        """Open the table."""
+    def load(self) -> Loaded:
+        """Open the table; of the products of a model, ``ChosenProducts``."""
         with kedro_errors():
+            if self._tables:
+                return ChosenProducts(self._filepath, self._tables)
             partitions = Partitions(self._filepath)
             return TablePartitions(partitions) if self._source else partitions
 
@@ -82,4 +95,17 @@ class PartitionsDataset(RecordedOutput, AbstractDataset[PartitionDraft, Partitio
             return not self.is_stale and is_finished(self._filepath)
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._filepath} | ({"source": self._source} if self._source else {})
+        more = {"source": self._source, "tables": self._tables}
+        return {"filepath": self._filepath} | {name: value for name, value in more.items() if value}
+
+
+def _address(tables: dict[str, str]) -> str:
+    """Of the tables of the sources.
+
+    Raises:
+        DatasetFileError: if it does not say where the name of a source is.
+    """
+    address = tables.get("filepath", "")
+    if SOURCE not in address or len(tables) > 1:
+        raise DatasetFileError(f"tables is {tables}, expected {{filepath: <folder>/{SOURCE}/<part>}}")
+    return address

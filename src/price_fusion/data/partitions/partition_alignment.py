@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,42 @@ logger = logging.getLogger(__name__)
 
 TRIED = 20
 """Ids of a partition that are compared for likeness where they were not found."""
+SOURCE = "<source>"
+"""Stands for the name of a source in the address of its table."""
+
+
+class ChosenProducts(Partitions):
+    """The products that a model may use, and the way to the tables of its sources.
+
+    One handle on all that is streamed: what reads it needs no input a source.
+
+    Args:
+        url: of the folder of the products.
+        tables: address of the tables, with ``SOURCE`` in it.
+
+    Raises:
+        DataError, StorageError: as of ``Partitions``.
+    """
+
+    def __init__(self, url: str, tables: str) -> None:
+        super().__init__(url)
+        self._tables = tables
+
+    @property
+    def sources(self) -> list[str]:
+        """That the products were aligned with."""
+        return list(self.metadata["sources"])
+
+    def tables_of(self, sources: Iterable[str]) -> dict[str, TablePartitions]:
+        """Open the tables of these sources, in this order.
+
+        Raises:
+            DataError: if one is not there, or is damaged.
+            AlignmentError: if one has another number of partitions than the products.
+        """
+        tables = {name: TablePartitions(Partitions(self._tables.replace(SOURCE, name))) for name in sources}
+        _refuse_other_counts(self, tables)
+        return tables
 
 
 @dataclass(frozen=True)
@@ -75,12 +111,7 @@ def alignment_plan(alignment: PartitionAlignment) -> PartitionPlan:
         AlignmentError: if a table has another number of partitions than the products.
     """
     products = alignment.products
-    for table in alignment.tables.values():
-        if table.partitions.count != products.count:
-            raise AlignmentError(
-                f"{table.partitions.url}: {table.partitions.count} partitions, the products ({products.url}) have {products.count}. "
-                "Ingest both with one compute.partitions."
-            )
+    _refuse_other_counts(products, alignment.tables)
     described = {
         "products": products.fingerprint,
         "tables": {name: table.fingerprint for name, table in alignment.tables.items()},
@@ -105,6 +136,15 @@ def merged_alignment(samples: Partitions, policy: Policy, origin: str) -> dict[s
     refuse_none_kept(policy, report["rows_kept"], origin)
     shown = {name: {key: found[key] for key in found if not key.startswith("_")} for name, found in sources.items()}
     return {"products": origin, "policy": policy, **report, "groups_of_several": None, "sources": shown}
+
+
+def _refuse_other_counts(products: Partitions, tables: Mapping[str, TablePartitions]) -> None:
+    for table in tables.values():
+        if table.partitions.count != products.count:
+            raise AlignmentError(
+                f"{table.partitions.url}: {table.partitions.count} partitions, the products ({products.url}) have {products.count}. "
+                "Ingest both with one compute.partitions."
+            )
 
 
 def _source_report(table: PartitionTable, ids: Ids, missing: Ids) -> dict[str, Any]:

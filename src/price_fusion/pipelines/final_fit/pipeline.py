@@ -24,7 +24,6 @@ def create_pipeline(variant: str, sources: Sequence[str], *, partitioned: bool =
         from price_fusion.pipelines.final_fit.partition_nodes import fit_final_partitioned as function  # needs pyarrow
 
         whole = ["train_sample_partitions", "params:compute"]
-        tables = [*(f"{source}.train_partitions" for source in sources), *tables]
     node = Node(
         function,
         inputs=[*whole, "checkpoint", *SHARED, "params:variant", "params:folder", *tables],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from price_fusion.data.partitions.table_partitions import TablePartitions
+from price_fusion.data.partitions.partition_alignment import ChosenProducts
 from price_fusion.metrics.intervals import interval_columns
 from price_fusion.parameters import ComputeParameters, InferenceParameters, IntervalParameters
 from price_fusion.pipelines.inference.nodes import log_who_predicts
@@ -17,18 +17,17 @@ from price_fusion.storage.partitions.parts import Partitions
 
 def price_partitions(
     checkpoint: Any,
-    samples: Partitions,
+    samples: ChosenProducts,
     inference: InferenceParameters,
     intervals: IntervalParameters,
     final_fit: bool,
     compute: ComputeParameters,
-    *tables: TablePartitions,
 ) -> PartitionDraft:
     """Predict each product, partition by partition, with a ``Checkpoint`` or an ``Ensemble``."""
     log_who_predicts(checkpoint, final_fit=final_fit)
     levels = tuple(intervals.levels) if checkpoint.calibration is not None else ()
-    by_source = {table.source: table for table in tables}
-    task = PartitionPrediction(packed(checkpoint, inference.precision), samples, by_source, levels)
+    tables = samples.tables_of(samples.sources)
+    task = PartitionPrediction(packed(checkpoint, inference.precision), samples, tables, levels)
     return PartitionDraft(task.plan(), compute)
 
 

@@ -22,12 +22,12 @@ def create_pipeline(variant: str, sources: Sequence[str], *, final_fit: bool, pa
         partitioned: whether products are in partitions.
     """
     model = "final_checkpoint" if final_fit else "checkpoint"
-    tables = [f"{source}.test_{'partitions' if partitioned else 'table'}" for source in sources]
+    tables = [] if partitioned else [f"{source}.test_table" for source in sources]
     samples, settings = "test_samples", list(SETTINGS)
     if partitioned:
         samples = "test_sample_partitions"
         settings += ["params:compute", "params:spill_folder"]
-        nodes = _partition_nodes([model, samples, *settings[:-1], *tables])
+        nodes = _partition_nodes([model, samples, *settings[:-1]])
     else:
         node = Node(
             price_products,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from price_fusion.data.partitions.table_partitions import TablePartitions
+from price_fusion.data.partitions.partition_alignment import ChosenProducts
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.lazy import pd
 from price_fusion.parameters import ComputeParameters, IntervalParameters, VariantParameters
@@ -16,7 +15,7 @@ from price_fusion.training.run_folder import RUN, RunFolder
 
 
 def train_partitioned(
-    partitions: Partitions,
+    partitions: ChosenProducts,
     compute: ComputeParameters,
     samples: pd.DataFrame,
     split_table: pd.DataFrame,
@@ -25,12 +24,12 @@ def train_partitioned(
     currency: str,
     seed: int,
     folder: Path,
-    *tables: TablePartitions | EmbeddingTable,
+    *tables: EmbeddingTable,
 ) -> tuple[Any, list[dict[str, Any]]]:
     """Train a variant: in memory where all of its labelled products are there, else on train rows that are streamed.
 
     Args:
-        partitions: all labelled products that it may use.
+        partitions: all labelled products that it may use, with the tables of its sources.
         compute: who trains.
         samples: those of them that are in memory.
         split_table: likewise.
@@ -39,20 +38,20 @@ def train_partitioned(
         currency: of the prices.
         seed: of the training.
         folder: of the variant's models, called as it is; ``run`` in it takes the state.
-        tables: of each source in partitions, then in the same order those in memory.
+        tables: those in memory, one per source.
 
     Returns:
         the checkpoint, calibrated where there are enough rows for it, and one record per epoch.
     """
-    whole, gathered = halves(tables)
     if all_in_memory(samples, partitions, compute):
-        return train(samples, split_table, variant, intervals, currency, seed, folder, *gathered.values())
+        return train(samples, split_table, variant, intervals, currency, seed, folder, *tables)
     from price_fusion.evaluation.calibration import calibrated_on_partitions
     from price_fusion.training.loader.partition_data import StreamedRows, calibration_half
     from price_fusion.training.processes.partition_training import train_partitions
     from price_fusion.training.recipe import data_fingerprints
 
-    rows = StreamedRows(data_fingerprints(samples, split_table, gathered))
+    whole = partitions.tables_of(table.source for table in tables)
+    rows = StreamedRows(data_fingerprints(samples, split_table, {table.source: table for table in tables}))
     name, half = folder.name, calibration_half(variant)
     run = RunFolder(name, folder / RUN)
     trained = train_partitions(name, variant, partitions, whole, rows, seed=seed, run=run, compute=compute)
@@ -65,11 +64,3 @@ def train_partitioned(
 def all_in_memory(samples: pd.DataFrame, partitions: Partitions, compute: ComputeParameters) -> bool:
     """Whether a training needs no streaming. Several processes share the rows of partitions."""
     return compute.training_processes == 1 and len(samples) == partitions.rows
-
-
-def halves(
-    tables: Sequence[TablePartitions | EmbeddingTable],
-) -> tuple[dict[str, TablePartitions], dict[str, EmbeddingTable]]:
-    """Tables in partitions and tables in memory, by source."""
-    whole = {table.source: table for table in tables if isinstance(table, TablePartitions)}
-    return whole, {table.source: table for table in tables if isinstance(table, EmbeddingTable)}

@@ -28,7 +28,6 @@ def create_pipeline(variant: str, sources: Sequence[str], *, partitioned: bool =
         from price_fusion.pipelines.training.partition_nodes import train_partitioned as function  # needs pyarrow
 
         whole = ["train_sample_partitions", "params:compute"]
-        tables = [*(f"{source}.train_partitions" for source in sources), *tables]
     node = Node(
         function,
         inputs=[*whole, *SHARED, "params:variant", *SETTINGS, "params:folder", *tables],
