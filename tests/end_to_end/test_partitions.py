@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -127,6 +128,22 @@ def test_missing_files_are_made_again_and_nothing_else(
         if path.stat().st_mtime_ns != time
     }
     assert made == {f"priced/moe/{name}"}
+
+
+def test_new_embeddings_are_noticed_by_what_reads_them_through_the_products_of_a_model(
+    partitioned_project: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    project = copy_of(partitioned_project)
+    path = next((project.path / "data/01_raw/embeddings/clip/test").glob("*embeddings*.npy"))
+    np.save(path, np.roll(np.load(path), 1, axis=0))
+    changed = ("tables/clip_image/test", "priced/moe")
+    kept = ("tables/clip_image/train", "tables/qwen_text/test", "chosen/moe/train")
+    before = {table: parts(project, table) for table in (*changed, *kept)}
+    models = {path: path.stat().st_mtime_ns for path in (project.path / "data/06_models").rglob("*.safetensors")}
+    project.kedro("run", "--params", LOCAL, "--only-missing-outputs")
+    same = {table for table in before if parts(project, table) == before[table]}
+    assert same == set(kept)
+    assert {path: path.stat().st_mtime_ns for path in models} == models
 
 
 @pytest.mark.slow
