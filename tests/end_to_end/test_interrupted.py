@@ -5,23 +5,27 @@ from __future__ import annotations
 import os
 import platform
 import random
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import cycle
 from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
 
-from robustness.killing import AIMS, SAVES, SETTINGS, Ordeal, digests, train, train_command, train_under_fire
-from support.projects import Project
+from robustness import killing
+from robustness.killing import AIMS, SAVES, SETTINGS, Ordeal, Start, digests, train, train_arguments, train_under_fire
+from support.projects import VARIABLES, Project
+from support.warm_kedro import WarmProcess
 
 SHORT_FORM, LONG_FORM = 4, 30
 """Kills."""
 RUN = "data/06_models/moe/run"
+WIDE = {"COLUMNS": "500"}
 UNSHARE = ["unshare", "--map-root-user", "--mount", "sh", "-ec"]
 
 
@@ -36,12 +40,20 @@ def tables(trained_project: Project, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="module")
 def undisturbed(tables: Project) -> tuple[dict[str, str], float]:
     """What a training leaves that nobody disturbs, and the seconds that it takes."""
-    return train(tables.path)
+    return train(tables.path, start=warm)
 
 
-def endured(tables: Project, undisturbed: tuple[dict[str, str], float], seed: int, most: int) -> Ordeal:
+def warm(project: Path, arguments: Sequence[str]) -> WarmProcess:
+    """A command in lines that are not wrapped; it waits for the disk, so that there are writes to interrupt."""
+    return Project(project).start(*arguments, environment=WIDE, synchronise=True)
+
+
+def endured(
+    tables: Project, undisturbed: tuple[dict[str, str], float], seed: int, most: int, start: Start = warm
+) -> Ordeal:
     expected, seconds = undisturbed
-    ordeal = train_under_fire(tables.path, cycle(reversed(AIMS)), random.Random(seed), seconds, most=most)  # noqa: S311
+    chance = random.Random(seed)  # noqa: S311
+    ordeal = train_under_fire(tables.path, cycle(reversed(AIMS)), chance, seconds, most=most, start=start)
     assert ordeal.digests == expected, ordeal.kills
     return ordeal
 
@@ -57,7 +69,7 @@ def test_a_training_that_is_killed_again_and_again_ends_the_same(
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_a_hundred_kills_and_more(tables: Project, undisturbed: tuple[dict[str, str], float], seed: int) -> None:
-    endured(tables, undisturbed, seed, LONG_FORM)
+    endured(tables, undisturbed, seed, LONG_FORM, killing.started)
 
 
 @pytest.mark.slow
@@ -65,23 +77,20 @@ def test_a_final_fit_that_is_killed_again_and_again_ends_the_same(trained_projec
     project, chance = trained_project.fresh_copy(tmp_path / "project"), random.Random(3)  # noqa: S311
     models = project.path / "data/06_models/moe"
     train(project.path)  # a training long enough to be hit
-    command = predict_command()
+    arguments = ["run", "--pipelines", "predict_moe", "--params", ",".join([*SETTINGS, SAVES])]
     state, left = models / "final/run/state.bin", []
     for kills in (0, 3):
         shutil.rmtree(models / "final", ignore_errors=True)
         for _ in range(kills):
             before = stamp(state)
-            with started(project, command) as process:
+            with warm(project.path, arguments) as process:
                 wait_for(process, lambda before=before: stamp(state) != before)
                 sleep(chance.uniform(0, 0.3))
                 assert process.poll() is None, "the final fit was over before it was killed"
                 process.send_signal(signal.SIGKILL)
-                process.communicate(timeout=120)
+                process.wait(120)
             assert not (models / "final/checkpoint.safetensors").exists()
-        said = subprocess.run(
-            command, cwd=project.path, env=environment(), check=True, capture_output=True, text=True
-        ).stdout
-        assert ("going on from" in said) == bool(kills)
+        assert ("going on from" in project.kedro(*arguments).stdout) == bool(kills)
         left.append(
             [
                 (project.path / path).read_bytes()
@@ -96,33 +105,33 @@ def test_told_to_stop_it_saves_its_state_and_says_how_to_go_on(
     tables: Project, undisturbed: tuple[dict[str, str], float], number: signal.Signals, status: int
 ) -> None:
     shutil.rmtree(tables.path / "data/06_models", ignore_errors=True)
-    with started(tables, train_command(resume=False)) as process:
+    with warm(tables.path, train_arguments(resume=False)) as process:
         wait_for(process, lambda: (tables.path / RUN / "state.bin").exists())
         process.send_signal(number)
-        said, _ = process.communicate(timeout=120)
+        said = "".join(process.communicate(timeout=120))
     assert process.returncode == status, said[-3000:]
     assert f"{number.name}: stopping after this training step" in said
     assert f"stopped by {number.name} in epoch" in said
     assert "--pipelines train_moe --nodes moe.train" in said.split("Go on with")[1]
     assert "moe.train.resume=true" in said.split("Go on with")[1].replace("\n", "")
     if number == signal.SIGINT:  # the state is the same after either
-        subprocess.run(train_command(resume=True), cwd=tables.path, env=environment(), check=True, capture_output=True)
+        tables.kedro(*train_arguments(resume=True))
         assert digests(tables.path) == undisturbed[0]
 
 
 def test_told_to_stop_outside_training_it_stops_at_once(tables: Project) -> None:
     # Neighbours and the like have no state to save; a start-up has none either.
-    with started(tables, [sys.executable, "-m", "kedro", "run", "--pipelines", "compare"]) as process:
+    with warm(tables.path, ["run", "--pipelines", "compare"]) as process:
         wait_for(process, lambda: holds(tables, process))
         process.send_signal(signal.SIGTERM)
-        said, _ = process.communicate(timeout=120)
+        said = "".join(process.communicate(timeout=120))
     assert process.returncode == 143, said[-3000:]
     assert "SIGTERM: stopp" in said
     assert "kedro run --pipelines compare" in said
 
 
 def test_a_second_run_in_the_same_data_folder_is_refused(tables: Project) -> None:
-    with started(tables, train_command(resume=False)) as first:
+    with warm(tables.path, train_arguments(resume=False)) as first:
         wait_for(first, lambda: holds(tables, first))
         first.send_signal(signal.SIGSTOP)  # or it may be done before the second one begins
         refused = tables.kedro("run", "--pipelines", "split", fails=True)
@@ -156,11 +165,11 @@ def test_a_disk_that_takes_nothing_more_is_named(tables: Project, options: str, 
     models = tables.path / "data/06_models"
     shutil.rmtree(models, ignore_errors=True)
     models.mkdir()
-    command = " ".join(f"'{word}'" for word in train_command(resume=False))
+    command = shlex.join([sys.executable, "-m", "kedro", *train_arguments(resume=False)])
     result = subprocess.run(
         [*UNSHARE, f"mount -t tmpfs -o {options} tmpfs '{models}'; {command}"],
         cwd=tables.path,
-        env=environment(),
+        env=os.environ | VARIABLES | WIDE,
         capture_output=True,
         text=True,
         check=False,
@@ -171,46 +180,20 @@ def test_a_disk_that_takes_nothing_more_is_named(tables: Project, options: str, 
     assert "give the same command again" in result.stderr
 
 
-class started:  # noqa: N801 - used as a function
-    """A command of the project that goes on while the test does."""
-
-    def __init__(self, project: Project, command: list[str]) -> None:
-        self.process = subprocess.Popen(
-            command, cwd=project.path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-
-    def __enter__(self) -> subprocess.Popen[str]:
-        return self.process
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-
-def predict_command() -> list[str]:
-    """What fits the final model and predicts; the state is saved as often as in the killed trainings."""
-    parameters = ",".join([*SETTINGS, SAVES])
-    return [sys.executable, "-m", "kedro", "run", "--pipelines", "predict_moe", "--params", parameters]
-
-
 def stamp(path: Path) -> int:
     """When a file was last written; 0 where it is not there."""
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
-def environment() -> dict[str, str]:
-    return os.environ | {"DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1", "COLUMNS": "500"}
-
-
-def holds(project: Project, process: subprocess.Popen[str]) -> bool:
+def holds(project: Project, process: WarmProcess) -> bool:
     """Whether a process is the one that may write into the project's data folder."""
     path = project.path / "data/.run.json"
     return path.exists() and f'"process": {process.pid}' in path.read_text()
 
 
-def wait_for(process: subprocess.Popen[str], until: Callable[[], bool]) -> None:
+def wait_for(process: WarmProcess, until: Callable[[], bool]) -> None:
     end = monotonic() + 120
     while not until():
-        assert process.poll() is None, process.communicate()[0][-3000:]
+        assert process.poll() is None, process.communicate(timeout=60)[0][-3000:]
         assert monotonic() < end
         sleep(0.001)

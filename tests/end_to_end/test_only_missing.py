@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from support.projects import SHORT, Project
 
-DYING_KEDRO = """
-import os, signal, sys
+DIES = """
+import os, signal
 from pathlib import Path
 
-name, moment, *arguments = sys.argv[1:]
 rename = Path.replace
 
 
 def replace(temporary, target):
-    if Path(target).name != name:
+    if Path(target).name != {name!r}:
         return rename(temporary, target)
-    if moment == "half written":
+    if {moment!r} == "half written":
         os.truncate(temporary, temporary.stat().st_size // 2)
     else:
         rename(temporary, target)
@@ -30,26 +26,15 @@ def replace(temporary, target):
 
 
 Path.replace = replace
-sys.argv = ["kedro", *arguments]
-from kedro.framework.cli import main
-
-main()
 """
-"""The command ``kedro``, killed before or after a file of a given name takes that name."""
+"""What lets a command be killed before or after a file of a given name takes that name."""
 GO_ON = ("run", "--only-missing-outputs", "--params", SHORT)
 
 
 def kedro_killed(project: Project, name: str, moment: str) -> None:
-    result = subprocess.run(
-        [sys.executable, "-c", DYING_KEDRO, name, moment, *GO_ON],
-        cwd=project.path,
-        env=os.environ | {"DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert result.returncode == -signal.SIGKILL, result.stdout[-4000:] + result.stderr[-4000:]
+    with project.start(*GO_ON, first=DIES.format(name=name, moment=moment)) as process:
+        printed = process.communicate(300)
+    assert process.returncode == -signal.SIGKILL, "".join(printed)[-4000:]
 
 
 def saved(project: Project) -> dict[str, bytes]:

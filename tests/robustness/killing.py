@@ -14,14 +14,34 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from price_fusion.errors import TrainingError
 
+
+class Process(Protocol):
+    """What ``subprocess.Popen`` and forks of a warm ``kedro`` have in common."""
+
+    pid: int
+    returncode: int | None
+
+    def poll(self) -> int | None:
+        """Its exit status; None as long as it runs."""
+
+    def wait(self, timeout: float) -> int:
+        """Its exit status, once it has one."""
+
+    def communicate(self, *, timeout: float) -> tuple[str, str]:
+        """What it printed, once it has ended."""
+
+
+Start = Callable[[Path, Sequence[str]], AbstractContextManager[Any]]
+"""What starts ``kedro`` with some arguments in a project: a ``Process``."""
 Aim = Literal["anywhere", "while it trains", "inside a write"]
 AIMS: tuple[Aim, ...] = ("anywhere", "while it trains", "inside a write")
 POLL = 0.0005
@@ -65,28 +85,19 @@ class Ordeal:
     kills: list[Kill] = field(default_factory=list)
 
 
-def train_command(*, resume: bool, settings: Sequence[str] = SETTINGS) -> list[str]:
-    """The training alone, on tables that are there."""
+def train_arguments(*, resume: bool, settings: Sequence[str] = SETTINGS) -> list[str]:
+    """The training alone, on tables that are there: arguments of ``kedro``."""
     parameters = ",".join([*settings, SAVES, f"moe.train.resume={str(resume).lower()}"])
-    return [
-        sys.executable,
-        "-m",
-        "kedro",
-        "run",
-        "--pipelines",
-        "train_moe",
-        "--nodes",
-        "moe.train",
-        "--params",
-        parameters,
-    ]
+    return ["run", "--pipelines", "train_moe", "--nodes", "moe.train", "--params", parameters]
 
 
-def train(project: Path, *, settings: Sequence[str] = SETTINGS) -> tuple[dict[str, str], float]:
+def train(
+    project: Path, *, settings: Sequence[str] = SETTINGS, start: Start | None = None
+) -> tuple[dict[str, str], float]:
     """Train without a kill; digests of what it left, and the seconds that it took."""
     shutil.rmtree(project / "data/06_models/moe", ignore_errors=True)
     began = monotonic()
-    with _started(project, train_command(resume=False, settings=settings)) as process:
+    with (start or started)(project, train_arguments(resume=False, settings=settings)) as process:
         _, errors = process.communicate(timeout=600)
     if process.returncode:
         raise RuntimeError(f"training failed: {errors[-2000:]!r}")
@@ -101,6 +112,7 @@ def train_under_fire(
     *,
     most: int,
     settings: Sequence[str] = SETTINGS,
+    start: Start | None = None,
 ) -> Ordeal:
     """Train, killed as long as kills are left and the training is not done.
 
@@ -111,13 +123,14 @@ def train_under_fire(
         usual: seconds that a training without kills takes.
         most: kills at most; then the training is left alone.
         settings: parameters of the training.
+        start: what starts it; an interpreter of its own by default.
     """
     shutil.rmtree(project / "data/06_models/moe", ignore_errors=True)
     kills: list[Kill] = []
     while True:
         # The very first start is a fresh one; if it was killed before it had a state, so is the next.
-        command = train_command(resume=bool(kills), settings=settings)
-        with _started(project, command) as process:
+        arguments = train_arguments(resume=bool(kills), settings=settings)
+        with (start or started)(project, arguments) as process:
             kill = _shoot(process, project, next(aims), chance, usual) if len(kills) < most else None
             _, errors = process.communicate(timeout=600)
         if kill is None:
@@ -182,21 +195,22 @@ def _digest(value: object) -> str:
     return digest.hexdigest()
 
 
-class _started:  # noqa: N801 - used as a function
-    """A started command, in a process group of its own."""
+class started:  # noqa: N801 - used as a function
+    """``kedro`` in an interpreter of its own, in a process group of its own."""
 
-    def __init__(self, project: Path, command: Sequence[str]) -> None:
+    def __init__(self, project: Path, arguments: Sequence[str]) -> None:
         environment = os.environ | {"DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
         self.process = subprocess.Popen(
-            command,
+            [sys.executable, "-m", "kedro", *arguments],
             cwd=project,
             env=environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            text=True,
             start_new_session=True,
         )
 
-    def __enter__(self) -> subprocess.Popen[bytes]:
+    def __enter__(self) -> subprocess.Popen[str]:
         return self.process
 
     def __exit__(self, *_: object) -> None:
@@ -207,9 +221,7 @@ class _started:  # noqa: N801 - used as a function
             self.process.stderr.close()
 
 
-def _shoot(
-    process: subprocess.Popen[bytes], project: Path, aim: Aim, chance: random.Random, usual: float
-) -> Kill | None:
+def _shoot(process: Process, project: Path, aim: Aim, chance: random.Random, usual: float) -> Kill | None:
     """Kill a process at a random moment of the wanted kind; None if it was done before."""
     run = project / "data/06_models/moe/run"
     began = monotonic()
@@ -229,7 +241,7 @@ def _shoot(
         return None
     writing = _writing(run)
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.wait(60)
     if process.returncode != -signal.SIGKILL:
         return None
     return _described(aim, monotonic() - began, writing, run)
@@ -245,7 +257,7 @@ def _described(aim: Aim, seconds: float, writing: tuple[str, ...], run: Path) ->
     return Kill(aim, seconds, writing, progress["step"], progress["epoch"], parts["schedule"]["factor"])
 
 
-def _wait(process: subprocess.Popen[bytes], until: Any) -> bool:
+def _wait(process: Process, until: Any) -> bool:
     """Wait for a moment; False if the process ended first."""
     while not until():
         if process.poll() is not None:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from support.warm_kedro import WarmKedro
+from support.warm_kedro import WarmKedro, WarmProcess
 
 REPOSITORY = Path(__file__).parents[2]
 SAMPLE = "fabrication.labelled=300,fabrication.unlabelled=60"
@@ -72,6 +73,16 @@ class Project:
             )
         assert (result.returncode != 0) == fails, result.stdout[-4000:] + result.stderr[-4000:]
         return result
+
+    def start(self, *arguments: str, environment: Mapping[str, str] | None = None, **options: Any) -> WarmProcess:
+        """Start the real command, which goes on while the test does.
+
+        Args:
+            arguments: of ``kedro``.
+            environment: variables beside those of all commands.
+            options: of ``WarmKedro.start``.
+        """
+        return warm_kedro().start(arguments, self.path, os.environ | VARIABLES | dict(environment or {}), **options)
 
     def fresh_copy(self, path: Path) -> Project:
         """The same project with its raw data, elsewhere."""
