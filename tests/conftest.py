@@ -28,13 +28,13 @@ from price_fusion.parameters import (
     TrainParameters,
     VariantParameters,
 )
-from support.projects import compared_project, copy_of, sample_project, trained_project
+from support.projects import compared_project, copy_of, sample_project, shared_project, trained_project
 
 if TYPE_CHECKING:
     from price_fusion.models.checkpoint import Checkpoint
     from price_fusion.selection.cross_validation import LabelledData
 
-__all__ = ["compared_project", "copy_of", "sample_project", "trained_project"]
+__all__ = ["compared_project", "copy_of", "sample_project", "shared_project", "trained_project"]
 """Fixtures that are defined elsewhere."""
 
 os.fsync = lambda _descriptor: None  # type: ignore[assignment]  # tests kill processes, never the machine
@@ -69,7 +69,6 @@ TINY_MODELS = {
         head=MixtureHead(hidden=(16, 8), gate_hidden=0),
     ),
 }
-
 
 LIBRARY = (
     "compute",

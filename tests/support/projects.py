@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from support.warm_kedro import WarmKedro, WarmProcess
 
@@ -100,29 +101,50 @@ def make_project(path: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def sample_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def shared_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Project]:
+    """A function that gives a project of a name: made by the first test process that wants it, copied by each."""
+    own = tmp_path_factory.getbasetemp()
+    common = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def share(name: str, make: Callable[[Path], object]) -> Project:
+        made, partial = common / f"{name}-project", common / f"{name}-project.partial"
+        with FileLock(common / f"{name}-project.lock"):
+            if not made.exists():
+                shutil.rmtree(partial, ignore_errors=True)  # of a process that failed
+                make(partial)
+                partial.rename(made)
+        return Project(made).fresh_copy(tmp_path_factory.mktemp(name) / "project")
+
+    return share
+
+
+@pytest.fixture(scope="session")
+def sample_project(shared_project: Callable[..., Project]) -> Project:
     """A project with a small fabricated sample, and nothing run yet. Not to be changed: copy it."""
-    project = make_project(tmp_path_factory.mktemp("sample") / "project")
-    project.kedro("run", "--pipelines", "fabricate", "--params", SAMPLE, warm=False)
-    return project
+
+    def make(path: Path) -> None:
+        make_project(path).kedro("run", "--pipelines", "fabricate", "--params", SAMPLE, warm=False)
+
+    return shared_project("sample", make)
 
 
 @pytest.fixture(scope="session")
-def trained_project(sample_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def trained_project(sample_project: Project, shared_project: Callable[..., Project]) -> Project:
     """A project in which ``moe`` ran from raw files to a submission. Not to be changed: copy it."""
-    project = sample_project.fresh_copy(tmp_path_factory.mktemp("trained") / "project")
-    project.kedro("run", "--params", SHORT)
-    return project
+    return shared_project("trained", lambda path: sample_project.fresh_copy(path).kedro("run", "--params", SHORT))
 
 
 @pytest.fixture(scope="session")
-def compared_project(trained_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def compared_project(trained_project: Project, shared_project: Callable[..., Project]) -> Project:
     """A project in which two variants have been compared. Not to be changed: copy it."""
-    project = trained_project.fresh_copy(tmp_path_factory.mktemp("compared") / "project")
-    (project.path / "conf/local").mkdir(exist_ok=True)
-    (project.path / "conf/local/parameters.yml").write_text("variants: [two_branch, moe]\n")
-    project.kedro("run", "--pipelines", "compare", "--params", f"{SHORT},{FEW}")
-    return project
+
+    def make(path: Path) -> None:
+        project = trained_project.fresh_copy(path)
+        (path / "conf/local").mkdir(exist_ok=True)
+        (path / "conf/local/parameters.yml").write_text("variants: [two_branch, moe]\n")
+        project.kedro("run", "--pipelines", "compare", "--params", f"{SHORT},{FEW}")
+
+    return shared_project("compared", make)
 
 
 @pytest.fixture
