@@ -15,6 +15,8 @@ DEV_STAMP := $(VENV)/installed-dev
 
 export DO_NOT_TRACK = 1
 export NO_MKDOCS_2_WARNING = 1
+# With it, each of the hundred interpreters that the tests start would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test lint audit lock docs docs-serve pictures viz viz-build clean
@@ -41,7 +43,7 @@ run: $(STAMP) ## prices from raw files; fabricates sample data where there is no
 	$(BIN)/kedro run --env $(ENV) --pipelines $(PIPELINE)
 
 test: $(DEV_STAMP) ## all tests but the slow ones and those for GPUs, PROCESSES=2 at a time
-	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 lint: $(DEV_STAMP) ## style, types, the direction of imports, and packages that fit each other
 	$(BIN)/ruff check

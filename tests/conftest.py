@@ -70,6 +70,15 @@ TINY_MODELS = {
     ),
 }
 
+LONGEST = ("benchmarks", "browser", "docs", "end_to_end", "notebooks", "robustness")
+"""Folders here whose modules take longest."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first: else one of several test processes is left with it when the others are done."""
+    items.sort(key=lambda item: item.path.relative_to(Path(__file__).parent).parts[0] not in LONGEST)
+
+
 LIBRARY = (
     "compute",
     "data",
