@@ -64,12 +64,12 @@ def test_accuracy_is_of_finite_numbers_and_measured_once(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("script", ["losses", "accuracy"])
 def test_a_benchmark_says_how_to_make_tables_that_are_not_there(script: str, tmp_path: Path) -> None:
-    shown = run(script, "--data", str(tmp_path), "--output", str(tmp_path), fails=True)
+    shown = run(script, "--data", str(tmp_path), "--output", str(tmp_path), fails=True, warm=True)
     assert "PRICE_FUSION_RAW" in shown
     assert "kedro run --env amazon_subset --pipelines ingest" in shown
     assert "Traceback" not in shown
 
 
 def test_a_report_of_nothing_is_refused(tmp_path: Path) -> None:
-    assert "no results" in run("report", "--results", str(tmp_path), "--output", str(tmp_path), fails=True)
+    assert "no results" in run("report", "--results", str(tmp_path), "--output", str(tmp_path), fails=True, warm=True)
     assert not list(tmp_path.iterdir())

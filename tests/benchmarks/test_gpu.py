@@ -27,7 +27,7 @@ def test_all_parts_are_rehearsed(parts: str, tmp_path: Path) -> None:
         for table in section["tables"]:
             assert table["rows"], (part, table["title"])
         assert (results / f"logs/gpu_{part}.log").stat().st_size
-    run("report", "--results", str(results), "--output", str(pages))
+    run("report", "--results", str(results), "--output", str(pages), warm=True)
     text = (pages / "benchmarks.md").read_text(encoding="utf-8")
     assert all(f"## {section['title']}" in text for section in sections.values())
     assert str(tmp_path) not in text
@@ -36,12 +36,14 @@ def test_all_parts_are_rehearsed(parts: str, tmp_path: Path) -> None:
 def test_figures_without_a_gpu_are_refused(tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is one")
-    assert "no CUDA device" in run("gpu_speed", "--output", str(tmp_path), fails=True)
+    assert "no CUDA device" in run("gpu_speed", "--output", str(tmp_path), fails=True, warm=True)
     assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_part_is_named(tmp_path: Path) -> None:
-    assert "no part 'sped'; there are speed" in run("gpu", "--parts", "sped", "--output", str(tmp_path), fails=True)
+    assert "no part 'sped'; there are speed" in run(
+        "gpu", "--parts", "sped", "--output", str(tmp_path), fails=True, warm=True
+    )
 
 
 def test_wheels_are_those_of_the_lock_file(tmp_path: Path) -> None:

@@ -134,14 +134,11 @@ def test_compare_ranks_variants_and_baselines_on_the_same_rows(
 
 
 def test_compare_trains_only_what_is_missing_or_stale(
-    sample_project: Project, copy_of: Callable[[Project], Project]
+    compared_project: Project, copy_of: Callable[[Project], Project]
 ) -> None:
-    project = copy_of(sample_project)
-    (project.path / "conf/local").mkdir(exist_ok=True)
-    (project.path / "conf/local/parameters.yml").write_text("variants: [two_branch, moe]\n")
+    project = copy_of(compared_project)
     models, reports = project.path / "data/06_models", project.path / "data/08_reporting"
     compare = ("run", "--pipelines", "compare", "--only-missing-outputs", "--params")
-    project.kedro(*compare, f"{SHORT},{FEW}")
     leaderboard = reports / "leaderboard.csv"
     made = [models / "moe/checkpoint.safetensors", reports / "moe/evaluation_results.csv", reports / "moe/metrics.json"]
     kept = [models / "two_branch/checkpoint.safetensors", reports / "two_branch/metrics.json"]

@@ -133,7 +133,7 @@ class WarmKedro:
             arguments: of the command.
             folder: that it runs in.
             environment: all its variables.
-            program: the module that is run.
+            program: the module or, with ``.py`` at its end, the script that is run.
             first: code that is run before it.
             synchronise: whether it waits for the disk where it says so: a write then takes as long as usual.
         """
@@ -282,9 +282,13 @@ def become(command: Mapping[str, object]) -> None:
         os.fsync = lambda _descriptor: None  # type: ignore[assignment]  # 300 in a small run; tests never cut the machine's power
     program = str(command["program"])
     sys.argv = [program, *command["arguments"]]  # type: ignore[misc]
-    sys.path[0] = str(command["folder"])
+    is_script = program.endswith(".py")
+    sys.path[0] = str(Path(program).resolve().parent) if is_script else str(command["folder"])
     exec(str(command["first"]), {"__name__": "first"})  # noqa: S102 - a test's
-    runpy.run_module(program, run_name="__main__", alter_sys=True)
+    if is_script:
+        runpy.run_path(program, run_name="__main__")
+    else:
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
