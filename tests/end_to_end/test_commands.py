@@ -20,7 +20,7 @@ from price_fusion import Predictor
 from price_fusion.data.products import read_products
 from price_fusion.data.readers.embedding_files import read_embeddings
 from price_fusion.parameters import ESTIMATOR_KINDS
-from support.projects import FEW, REPOSITORY, SHORT, VARIABLES, VARIANTS, Project
+from support.projects import FEW, REPOSITORY, SHORT, TIMEOUT, VARIABLES, VARIANTS, Project
 
 BASELINES = ("lightgbm", "catboost", "neighbours", "kernel_ridge", "ridge", "median")
 
@@ -260,25 +260,24 @@ def test_installed_package_prices_with_an_archive_of_conf_and_no_project(
         archive.add(REPOSITORY / "conf", "conf", filter=lambda found: None if "/local/" in found.name else found)
     shutil.copytree(trained_project.path / "data", tmp_path / "data", symlinks=True)
 
-    def price_fusion(*options: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "price_fusion", "--conf-source", "conf.tar.gz", *options],
-            cwd=tmp_path,
-            env=os.environ | VARIABLES,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
+    options = ("--conf-source", "conf.tar.gz", "--pipelines")
     submission = tmp_path / "data/07_model_output/moe/test_out.csv"
     before = submission.read_bytes()
     submission.unlink()
-    run = price_fusion("--pipelines", "predict_moe")
+    run = subprocess.run(
+        [sys.executable, "-m", "price_fusion", *options, "predict_moe"],
+        cwd=tmp_path,
+        env=os.environ | VARIABLES,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert run.returncode == 0, run.stderr[-4000:]
     assert submission.read_bytes() == before
-    misspelt = price_fusion("--pipelines", "predict_mo")
+    with Project(tmp_path).start(*options, "predict_mo", program="price_fusion") as misspelt:
+        _, errors = misspelt.communicate(TIMEOUT)
     assert misspelt.returncode == 1
-    assert misspelt.stderr.splitlines()[-2].startswith(
+    assert errors.splitlines()[-2].startswith(
         "UsageError: there is no pipeline 'predict_mo'; did you mean 'predict_moe'"
     )
 
