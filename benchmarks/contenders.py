@@ -6,8 +6,8 @@ RealMLP and TabM are pytabkit's: pip install pytabkit. AutoGluon: pip install "a
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -31,7 +31,7 @@ from price_fusion.data.table import EmbeddingTable
 from price_fusion.models.estimators import ESTIMATORS
 from price_fusion.models.folds import FoldFolder, FoldModels
 from price_fusion.parameters import EnsemblePreset, VariantParameters
-from price_fusion.prediction.ensemble import OutOfFold, build_ensemble, load_ensemble, save_ensemble
+from price_fusion.prediction.ensemble import Ensemble, OutOfFold, build_ensemble, load_ensemble, save_ensemble
 from price_fusion.prediction.predictor import Predictor
 from price_fusion.selection.cross_validation import (
     LabelledData,
@@ -206,38 +206,43 @@ def predicted_by(models: FoldModels, labelled: LabelledData, outer: OuterFold) -
 
 def predict_with_ensemble(bench: Bench, preset: EnsemblePreset, outer: OuterFold, seed: int) -> Predicted:
     """Members cross-validated and weighed on the inner folds, then blended as users blend them: from disk."""
-    folder = bench.models_folder(outer.number)
-    members = [cross_validated(bench, member, preset, outer, seed, folder) for member in preset.members]
-    draft = build_ensemble(
-        members,
-        method=bench.configuration.ensemble.weights,
-        sources={name: table.declaration for name, table in bench.tables.items()},
-        dtypes={name: table.dtype for name, table in bench.tables.items()},
-        data=data_fingerprints(bench.samples, outer.split_table, bench.tables),
-    )
+    labelled, folder = LabelledData(bench.samples, outer.split_table, bench.tables), bench.models_folder(outer.number)
+    members = [cross_validated(bench, member, preset, labelled, seed, folder) for member in preset.members]
     with tempfile.TemporaryDirectory(prefix="price_fusion_") as place:
-        save_ensemble(Path(place) / "ensemble", draft)
-        ensemble = load_ensemble(Path(place) / "ensemble")
+        ensemble = blended(bench, members, labelled, Path(place) / "ensemble")
         prices = Predictor(ensemble).predict_samples(bench.samples.iloc[outer.scored], bench.tables)
     details = {
-        "weights": {member.name: member.weight for member in draft.manifest.members},
+        "weights": {member.name: member.weight for member in ensemble.manifest.members},
         "models": sum(len(one.models.final) for one in members),
-        "out_of_fold_smape": draft.manifest.out_of_fold_smape,
+        "out_of_fold_smape": ensemble.manifest.out_of_fold_smape,
     }
     return Predicted(prices, sum(one.models.seconds for one in members), details)
 
 
 def cross_validated(
-    bench: Bench, member: str, preset: EnsemblePreset, outer: OuterFold, seed: int, folder: Path
+    bench: Bench, member: str, preset: EnsemblePreset, labelled: LabelledData, seed: int, folder: Path
 ) -> OutOfFold:
     """A member's models, and what they say of rows that they did not see."""
     variant = bench.configuration.variants.get(member)
-    tables = bench.sources(variant.sources) if variant else bench.tables
-    labelled = LabelledData(bench.samples, outer.split_table, tables)
     place = FoldFolder(member, folder / member)
     if variant:
+        labelled = replace(labelled, tables=bench.sources(variant.sources))
         models = cross_validate_variant(variant, labelled, place, seeds=preset.seeds, seed=seed, refits=preset.refits)
     else:
         options = bench.estimator_options
         models = cross_validate_estimator(member, labelled, place, options=options, seed=seed, refit=preset.refits > 0)
     return OutOfFold(models, out_of_fold(models, labelled))
+
+
+def blended(bench: Bench, members: Sequence[OutOfFold], labelled: LabelledData, folder: Path) -> Ensemble:
+    """The ensemble of members, written and read."""
+    draft = build_ensemble(
+        members,
+        method=bench.configuration.ensemble.weights,
+        sources={name: table.declaration for name, table in labelled.tables.items()},
+        dtypes={name: table.dtype for name, table in labelled.tables.items()},
+        data=data_fingerprints(labelled.samples, labelled.split_table, labelled.tables),
+        rows=int((labelled.split_table["split"] != "holdout").sum()),
+    )
+    save_ensemble(folder, draft)
+    return load_ensemble(folder)

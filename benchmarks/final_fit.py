@@ -4,10 +4,11 @@
     python benchmarks/final_fit.py
     python benchmarks/final_fit.py --outer-folds 0 1
 
-The outer folds are those of benchmarks/accuracy.py. The products of each are predicted twice: by a variant that was
-trained on 70 % of the other four folds and calibrated on 10 %, as ``splitting.proportions`` has it, and by its final fit
-on all of them. What was measured is kept in <data>/benchmarks/final_fit and not measured again, unless the data or the
-settings are others; the JSON is of all that is there.
+The outer folds are those of benchmarks/accuracy.py. The products of each are predicted twice: by a model that was evaluated
+as a user's is, with a split of the other four folds by ``splitting.proportions``, and by its final fit on all of them. A
+variant is trained on 70 % of them and calibrated on 10 %; an ensemble is cross-validated and fitted on all but the holdout.
+What was measured is kept in <data>/benchmarks/final_fit and not measured again, unless the data or the settings are others;
+the JSON is of all that is there.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -34,7 +36,7 @@ from common import (
     revision,
     start,
 )
-from contenders import variant_model
+from contenders import blended, cross_validated, known_models
 from outer_folds import OUTER_FOLDS, SEED, OuterFold
 from price_fusion.data.roles import roles_of_split
 from price_fusion.data.splits import split_samples
@@ -43,10 +45,12 @@ from price_fusion.metrics.bootstrap import mean_interval, paired_difference
 from price_fusion.metrics.intervals import interval_columns
 from price_fusion.metrics.price_metrics import smape_per_product
 from price_fusion.models.checkpoint import Checkpoint
-from price_fusion.parameters import VariantParameters
+from price_fusion.models.folds import FoldFolder
+from price_fusion.parameters import EnsemblePreset, VariantParameters
+from price_fusion.prediction.ensemble import Ensemble, load_ensemble, save_ensemble
 from price_fusion.prediction.predictor import Predictor
 from price_fusion.selection.cross_validation import LabelledData
-from price_fusion.selection.final_fit import final_checkpoint
+from price_fusion.selection.final_fit import final_checkpoint, fit_ensemble
 from price_fusion.storage.files import whole_file
 from price_fusion.training.loader.training_data import training_data
 from price_fusion.training.run_folder import RunFolder
@@ -55,7 +59,7 @@ from price_fusion.training.trainer import train_variant
 LEVELS = (0.8, 0.9)
 WAYS = ("evaluated", "final")
 GAIN = (
-    Column("variant", "variant"),
+    Column("model", "model"),
     Column("folds", "outer folds"),
     Column("rows", "rows", ",d"),
     Column("evaluated_rows", "evaluated: train rows", ",.0f"),
@@ -70,7 +74,7 @@ GAIN = (
     Column("final_seconds", "final: s", ",.1f"),
 )
 COVERAGE = (
-    Column("variant", "variant"),
+    Column("model", "model"),
     Column("level", "level, %", ".0f"),
     Column("evaluated", "evaluated: true price inside, %", ".1f"),
     Column("evaluated_width", "median width / price", ".2f"),
@@ -79,14 +83,28 @@ COVERAGE = (
     Column("high", "to", ".1f"),
     Column("final_width", "median width / price", ".2f"),
 )
-SMOKE = {"variants": ["two_branch"], "outer_folds": [0, 1], "epochs": 1}
+ENSEMBLE = "ensemble quick"
+MODELS = (*VARIANTS, ENSEMBLE)
+SMOKE = {"models": ["two_branch", ENSEMBLE], "outer_folds": [0, 1], "epochs": 1}
 
 Record = dict[str, Any]
 
 
-def measure(bench: Bench, name: str, variant: VariantParameters, outer: OuterFold) -> Record:
+@dataclass(frozen=True)
+class Fits:
+    """An evaluated model and its final fit."""
+
+    evaluated: Checkpoint | Ensemble
+    final: Checkpoint | Ensemble
+    seconds: Mapping[str, float]
+    """Of training, by way."""
+    steps: int | None = None
+    """Of a network."""
+
+
+def measure(bench: Bench, name: str, outer: OuterFold) -> Record:
     """Predictions of an outer fold by the evaluated model and by its final fit."""
-    samples, tables = bench.samples.iloc[outer.others].reset_index(drop=True), bench.sources(variant.sources)
+    samples = bench.samples.iloc[outer.others].reset_index(drop=True)
     splitting = bench.configuration.splitting
     split_table = split_samples(
         samples,
@@ -96,21 +114,50 @@ def measure(bench: Bench, name: str, variant: VariantParameters, outer: OuterFol
         tuned_on={},
         seed=SEED + 1 + outer.number,
     )
-    labelled = LabelledData(samples, split_table, tables)
+    variant = bench.configuration.variants.get(name)
+    labelled = LabelledData(samples, split_table, bench.sources(variant.sources) if variant else bench.tables)
+    with tempfile.TemporaryDirectory(prefix="price_fusion_") as folder:
+        fits = (
+            variant_fits(name, variant, labelled, Path(folder))
+            if variant
+            else ensemble_fits(bench, bench.configuration.ensemble.presets["quick"], labelled, Path(folder))
+        )
+        scored = bench.samples.iloc[outer.scored]
+        return {
+            "model": name, "fold": outer.number, "revision": revision(), "seconds": dict(fits.seconds), "steps": fits.steps,
+            "train_rows": {"evaluated": fits.evaluated.rows, "final": fits.final.rows},
+            **{way: Predictor(one).price_samples(scored, labelled.tables, LEVELS).to_dict("list")
+               for way, one in zip(WAYS, (fits.evaluated, fits.final), strict=True)},
+        }  # fmt: skip
+
+
+def variant_fits(name: str, variant: VariantParameters, labelled: LabelledData, folder: Path) -> Fits:
+    """As the stages ``training`` and ``final_fit`` do it."""
     began = perf_counter()
     evaluated = trained(name, variant, labelled)
     between = perf_counter()
-    with tempfile.TemporaryDirectory(prefix="price_fusion_") as folder:
-        final = final_checkpoint(evaluated, labelled, variant.train, RunFolder(name, Path(folder)))
+    final = final_checkpoint(evaluated, labelled, variant.train, RunFolder(name, folder))
     seconds = {"evaluated": between - began, "final": perf_counter() - between}
-    scored = bench.samples.iloc[outer.scored]
-    return {
-        "model": name, "fold": outer.number, "revision": revision(), "seconds": seconds,
-        "steps": final.header.training.steps if final.header.training else 0,
-        "train_rows": {"evaluated": evaluated.rows, "final": final.rows},
-        **{way: Predictor(one).price_samples(scored, tables, LEVELS).to_dict("list")
-           for way, one in zip(WAYS, (evaluated, final), strict=True)},
-    }  # fmt: skip
+    return Fits(evaluated, final, seconds, final.header.training.steps if final.header.training else None)
+
+
+def ensemble_fits(bench: Bench, preset: EnsemblePreset, labelled: LabelledData, folder: Path) -> Fits:
+    """As the pipelines ``ensemble`` and ``predict_ensemble`` do it."""
+    members = [cross_validated(bench, member, preset, labelled, SEED, folder / "folds") for member in preset.members]
+    evaluated = blended(bench, members, labelled, folder / "evaluated")
+    draft = fit_ensemble(
+        evaluated,
+        labelled,
+        {member: FoldFolder(member, folder / "refits" / member) for member in preset.members},
+        {name: variant.train for name, variant in bench.configuration.variants.items()},
+        bench.estimator_options,
+    )
+    save_ensemble(folder / "final", draft)
+    seconds = {
+        "evaluated": sum(one.models.seconds for one in members),
+        "final": sum(member.seconds for member in draft.manifest.members if member.weight > 0),
+    }
+    return Fits(evaluated, load_ensemble(folder / "final"), seconds)
 
 
 def trained(name: str, variant: VariantParameters, labelled: LabelledData) -> Checkpoint:
@@ -128,12 +175,12 @@ def gain_row(bench: Bench, name: str, records: Sequence[Record]) -> dict[str, An
     smape = {way: smape_per_product(found[way]["price"].to_numpy(), true) for way in WAYS}
     difference = paired_difference(smape["final"], smape["evaluated"], groups)
     return {
-        "variant": name, "folds": " ".join(str(one["fold"]) for one in records), "rows": len(true),
+        "model": name, "folds": " ".join(str(one["fold"]) for one in records), "rows": len(true),
         **{way: float(smape[way].mean()) for way in WAYS},
         **{f"{way}_rows": float(np.mean([one["train_rows"][way] for one in records])) for way in WAYS},
         **{f"{way}_seconds": float(np.median([one["seconds"][way] for one in records])) for way in WAYS},
         "difference": difference.mean, "low": difference.low, "high": difference.high,
-        "steps": max(one["steps"] for one in records),
+        "steps": records[0]["steps"],
     }  # fmt: skip
 
 
@@ -146,7 +193,7 @@ def coverage_rows(bench: Bench, name: str, records: Sequence[Record]) -> list[di
         width = {way: ((found[way][high] - found[way][low]) / found[way]["price"]).median() for way in WAYS}
         bounds = mean_interval(inside["final"], groups)
         rows.append(
-            {"variant": name, "level": 100 * level, **{way: float(inside[way].mean()) for way in WAYS},
+            {"model": name, "level": 100 * level, **{way: float(inside[way].mean()) for way in WAYS},
              **{f"{way}_width": float(width[way]) for way in WAYS}, "low": bounds.low, "high": bounds.high}
         )  # fmt: skip
     return rows
@@ -171,7 +218,7 @@ def make_what_is_missing(
     missing = [one for one in wanted if not path_of[one].exists()]
     console.print(f"{len(wanted) - len(missing)} of {len(wanted)} records are there; {len(missing)} to go")
     for name, fold in missing:
-        record = measure(bench, name, bench.configuration.variants[name], bench.outer_folds[fold])
+        record = measure(bench, name, bench.outer_folds[fold])
         with whole_file(path_of[name, fold]) as temporary:
             temporary.write_text(json.dumps(record) + "\n", encoding="utf-8")
         row = gain_row(bench, name, [record])
@@ -184,7 +231,7 @@ def make_what_is_missing(
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="VARIANT")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS), metavar="MODEL")
     parser.add_argument("--outer-folds", nargs="+", type=int, choices=range(OUTER_FOLDS), default=range(OUTER_FOLDS))
     add_bench_arguments(parser)
     return parse_arguments(parser, SMOKE)
@@ -194,20 +241,20 @@ def main() -> None:
     options = parse()
     start("final fit")
     with opened_bench(options, "final_fit", "The final fit") as (bench, section):
-        path_of = {}
-        for name, variant in bench.configuration.variants.items():
-            digest = settings_digest(bench, variant_model(bench, name, "variants", variant, 1))
-            path_of |= {
-                (name, fold): bench.records / f"{name}-fold-{fold}-{digest}.json" for fold in range(OUTER_FOLDS)
-            }
-        make_what_is_missing(
-            bench, [(name, fold) for fold in options.outer_folds for name in options.variants], path_of
-        )
-        there = {name: [one for fold in range(OUTER_FOLDS) if (one := read(path_of[name, fold]))] for name in VARIANTS}
+        digests = {one.name: settings_digest(bench, one) for one in known_models(bench, 1) if one.name in MODELS}
+        path_of = {
+            (name, fold): bench.records / f"{name.replace(' ', '-')}-fold-{fold}-{digest}.json"
+            for name, digest in digests.items()
+            for fold in range(OUTER_FOLDS)
+        }
+        make_what_is_missing(bench, [(name, fold) for fold in options.outer_folds for name in options.models], path_of)
+        there = {name: [one for fold in range(OUTER_FOLDS) if (one := read(path_of[name, fold]))] for name in MODELS}
         there = {name: found for name, found in there.items() if found}
         notes = [
             f"{OUTER_FOLDS} outer folds; of the other four, {bench.configuration.splitting.proportions} are train, validation "
             "and holdout of the evaluated model; the final fit takes as many steps on all of them",
+            "an evaluated ensemble is cross-validated on all but the holdout, and its models are fitted on those; the final fit "
+            "repeats these fits on all and keeps weights and intervals",
             "95 % intervals: bootstrap of groups of products; differences are paired",
             f"runs of commit(s) {', '.join(sorted({one['revision'] for found in there.values() for one in found}))}",
         ]
