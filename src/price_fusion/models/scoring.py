@@ -14,7 +14,7 @@ from price_fusion.models.device import autocast
 from price_fusion.models.features import Features
 from price_fusion.models.layers.heads import Mixture
 
-BLOCK_PRODUCTS = 512
+BLOCK_PRODUCTS = 1_024
 """Products scored at a time: more were no faster on two cores, and the last block is filled up to it."""
 
 

@@ -174,7 +174,7 @@ class Ensemble:
         return [member for member in self.manifest.members if member.weight > 0]
 
     def log_prices(self, features: Features, *, whole_blocks: bool = False) -> Values:
-        """Log prices of N products, (N,); ``whole_blocks`` as of ``score``, of the networks."""
+        """Log prices of N products, (N,); ``whole_blocks`` as of ``score`` and ``Estimator.log_prices``."""
         return blend(
             self.member_log_prices(features, whole_blocks=whole_blocks), [member.weight for member in self.members]
         )
@@ -443,4 +443,5 @@ def model_file(member: str, file: str) -> str:
 def _log_prices(model: Network | Estimator, features: Features, unit: float, *, whole_blocks: bool) -> Values:
     if isinstance(model, Network):
         return in_unit(model.log_prices(features, whole_blocks=whole_blocks), model.price_scale.unit, unit)
-    return in_unit(model.log_prices(features, np.arange(len(features))), model.price_scale.unit, unit)
+    logs = model.log_prices(features, np.arange(len(features)), whole_blocks=whole_blocks)
+    return in_unit(logs, model.price_scale.unit, unit)

@@ -179,6 +179,21 @@ def test_blocks_of_rows_do_not_matter(made: Any, fitted: Fitted, monkeypatch: py
     np.testing.assert_allclose(fitted("ridge", made).log_prices(made.features, rows), whole, rtol=1e-4)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_whole_blocks_a_price_is_the_same_bits_in_any_order_and_company(
+    kind: str, made: Any, fitted: Fitted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    estimator, rows = fitted(kind, made), np.arange(260)
+    together = estimator.log_prices(made.features, rows, whole_blocks=True)
+    shuffled = np.random.default_rng(5).permutation(260)
+    assert np.array_equal(estimator.log_prices(made.features, shuffled, whole_blocks=True), together[shuffled])
+    for some in (rows[:1], rows[7:40], shuffled[:201]):
+        assert np.array_equal(estimator.log_prices(made.features, some, whole_blocks=True), together[some])
+    monkeypatch.setattr("price_fusion.models.estimators.design.blocks.__defaults__", (512,))
+    many = np.tile(shuffled, 5)
+    assert np.array_equal(estimator.log_prices(made.features, many, whole_blocks=True), together[many])
+
+
 @pytest.mark.parametrize("kind", ["lightgbm", "catboost"])
 def test_without_its_package_a_message_says_how_to_get_it(
     kind: str, made: Any, fitted: Fitted, monkeypatch: pytest.MonkeyPatch

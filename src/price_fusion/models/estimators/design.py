@@ -19,6 +19,8 @@ from price_fusion.parameters.base import Parameters
 
 BLOCK_ROWS = 8_192
 """Rows brought to float32 or multiplied at a time: about 130 MB at the reference's widths."""
+QUERY_ROWS = 512
+"""Products compared with all fit rows at a time: four matrices of 140 MB for 70,000 fit rows."""
 
 Rows = NDArray[np.int64]
 

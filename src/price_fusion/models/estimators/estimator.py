@@ -21,7 +21,7 @@ from price_fusion.errors import DataError
 from price_fusion.metrics.price_metrics import smape_per_product
 from price_fusion.metrics.price_scale import PriceScale
 from price_fusion.models.estimators.contribution import Matrix
-from price_fusion.models.estimators.design import Design, Rows, blocks, fit_design
+from price_fusion.models.estimators.design import QUERY_ROWS, Design, Rows, blocks, fit_design
 from price_fusion.models.estimators.folder import Description, write_folder
 from price_fusion.models.estimators.pretrained.tabicl_checkpoint import TabICLCheckpoint
 from price_fusion.models.features import Features
@@ -215,20 +215,25 @@ class Estimator(ABC):
     def predict(self, matrix: Matrix) -> Values:
         """Log prices of rows of the design, (M, D) to (M,)."""
 
-    def log_prices(self, features: Features, rows: Rows) -> Values:
+    def log_prices(self, features: Features, rows: Rows, *, whole_blocks: bool = False) -> Values:
         """Log prices of products, (M,); of one that no source knows, the median of the fit rows.
 
         Args:
             features: of the estimator's sources.
             rows: (M,) places among the features' products, in any order.
+            whole_blocks: fill up the last block with copies of the first product: a product then gets the same bits in any order
+                and company (but by ``tabicl``).
 
         Raises:
             AlignmentError, DataError: as ``Design.matrix``.
         """
+        products, short = len(rows), -len(rows) % QUERY_ROWS
+        if whole_blocks and short:
+            rows = np.concatenate([rows, np.repeat(rows[:1], short)])
         logs = np.empty(len(rows))
         for block in blocks(len(rows)):
             logs[block] = self._predicted(self.design.matrix(features, rows[block]))
-        return self.price_scale.bounded(logs, self.kind)
+        return self.price_scale.bounded(logs[:products], self.kind)
 
     def of_matrix(self, matrix: Matrix) -> Values:
         """As ``log_prices``, of rows of the design, (M, D)."""

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from price_fusion.models.estimators.contribution import Matrix
@@ -103,7 +104,7 @@ class _Distance:
         queries, absent = self._centred(_taken(matrix, self._parts).astype(np.float16))
         squared: Matrix = self._summed(self._squared_lengths(queries, absent))[:, None] + self._lengths
         for rows in blocks(len(self.stored), STORED_ROWS):
-            squared[:, rows] -= 2 * (queries @ self._centred(self.stored[rows])[0].T)
+            squared[:, rows] -= 2 * _product(queries, self._centred(self.stored[rows])[0])
         np.maximum(squared, 0, out=squared)
         squared /= np.float32(self._scale)
         return squared
@@ -147,6 +148,14 @@ class _Distance:
         """Squared lengths of rows over all parts, (M,)."""
         summed: Matrix = np.where(np.isnan(lengths), self._spread, lengths).sum(axis=1).astype(np.float32)
         return summed
+
+
+def _product(queries: Matrix, stored: Matrix) -> Matrix:
+    """Scalar products of rows, (M, F).
+
+    By torch: among as many others, it gives a row the same bits in any place, which OpenBLAS does not.
+    """
+    return (torch.from_numpy(queries) @ torch.from_numpy(stored).T).numpy()  # type: ignore[no-any-return]
 
 
 def _taken(matrix: Matrix, parts: Sequence[slice]) -> Matrix:

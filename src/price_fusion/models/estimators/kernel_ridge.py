@@ -16,7 +16,7 @@ from scipy import linalg
 from price_fusion.errors import TrainingError
 from price_fusion.models.estimators.choice import chosen
 from price_fusion.models.estimators.contribution import Matrix
-from price_fusion.models.estimators.design import Rows, blocks, drawn
+from price_fusion.models.estimators.design import QUERY_ROWS, Rows, blocks, drawn
 from price_fusion.models.estimators.estimator import Estimator, EstimatorOptions, FitData, Settings, Values
 from price_fusion.models.estimators.folder import Description, read_arrays, write_arrays
 from price_fusion.models.estimators.geometry import Geometry
@@ -46,8 +46,6 @@ FACTORS = 3
 """Cholesky factors and inverses of them that fitting takes."""
 JITTER = 1e-4
 """Added to the normal equations of centres: without it, those of two equal centres would have no single solution."""
-QUERY_ROWS = 512
-"""Products compared with all centres at a time."""
 
 
 class Setting(NamedTuple):
@@ -136,7 +134,8 @@ class KernelRidge(Estimator):
         prices = np.empty(len(matrix))
         for rows in blocks(len(matrix), QUERY_ROWS):
             kernel = matern(self.centres.squared(matrix[rows]).both, self.setting.length)
-            prices[rows] = self.level + kernel @ self.weights
+            # Not by BLAS, which rounds a row by its place among the others.
+            prices[rows] = self.level + (kernel * self.weights).sum(axis=1)
         return prices
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from price_fusion.models.estimators.choice import chosen
 from price_fusion.models.estimators.contribution import Amounts, Matrix
-from price_fusion.models.estimators.design import Design, Rows, blocks
+from price_fusion.models.estimators.design import QUERY_ROWS, Design, Rows, blocks
 from price_fusion.models.estimators.estimator import Estimator, EstimatorOptions, FitData, Settings, Values
 from price_fusion.models.estimators.folder import Description, read_arrays, write_arrays
 from price_fusion.models.estimators.geometry import Geometry, Squared
@@ -33,8 +33,6 @@ FARTHEST_MOVE = 3.0
 """Difference of log amounts that counts at most."""
 INCOMPARABLE = 0.5
 """Weight of a neighbour whose amount cannot be compared with the product's, where others are moved."""
-QUERY_ROWS = 512
-"""Products compared with all fit rows at a time: four matrices of 140 MB for 70,000 fit rows."""
 
 
 class Setting(NamedTuple):
