@@ -155,7 +155,7 @@ def _product(queries: Matrix, stored: Matrix) -> Matrix:
 
     By torch: among as many others, it gives a row the same bits in any place, which OpenBLAS does not.
     """
-    return (torch.from_numpy(queries) @ torch.from_numpy(stored).T).numpy()  # type: ignore[no-any-return]
+    return (torch.from_numpy(queries) @ torch.from_numpy(stored).T).numpy()
 
 
 def _taken(matrix: Matrix, parts: Sequence[slice]) -> Matrix:
