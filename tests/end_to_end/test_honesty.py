@@ -27,8 +27,10 @@ SMALL = {
     "model": {"branch": {"width": 32}, "head": {"hidden": [16]}},
     "train": {"epochs": 2},
 }
+FOLDS = 3
 PARAMETERS: dict[str, Any] = {
     "variants": ["two_branch", "moe"],
+    "splitting": {"folds": FOLDS},
     "two_branch": SMALL,
     # This one selects its epoch, too.
     "moe": SMALL | {"train": {"epochs": 2, "keep": "best"}},
@@ -125,9 +127,9 @@ def test_models_and_what_they_say_of_other_rows_are_the_same_to_the_byte(both: t
         *(
             f"06_models/{name}/folds/fold-{fold}-seed-41.safetensors"
             for name in ("moe", "two_branch")
-            for fold in range(5)
+            for fold in range(FOLDS)
         ),
-        *(f"06_models/ridge/folds/fold-{fold}/weights.safetensors" for fold in range(5)),
+        *(f"06_models/ridge/folds/fold-{fold}/weights.safetensors" for fold in range(FOLDS)),
     ):
         assert name in compared
 
