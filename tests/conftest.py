@@ -76,7 +76,7 @@ LONGEST = ("benchmarks", "browser", "docs", "end_to_end", "notebooks", "robustne
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest comes first: else one of several test processes is left with it when the others are done."""
-    items.sort(key=lambda item: item.path.relative_to(Path(__file__).parent).parts[0] not in LONGEST)
+    items.sort(key=lambda item: item.path.parent.name not in LONGEST)
 
 
 LIBRARY = (

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
+from pathlib import Path
 
-from support.projects import VARIABLES, Project
+from support.projects import TIMEOUT, Project
 
 REQUESTS = """
 import json, threading
@@ -48,20 +46,16 @@ print("ANSWERS" + json.dumps(answers))
 
 
 def test_requests_of_one_session_do_not_see_each_other(
-    sample_project: Project, copy_of: Callable[[Project], Project]
+    sample_project: Project, copy_of: Callable[[Project], Project], tmp_path: Path
 ) -> None:
     project = copy_of(sample_project)
-    done = subprocess.run(
-        [sys.executable, "-c", REQUESTS],
-        cwd=project.path,
-        env=os.environ | VARIABLES,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=True,
-    )
-    answers = json.loads(done.stdout.rpartition("ANSWERS")[2])
-    assert [answers[name] for name in ("one", "two", "split")] == ["success"] * 3, done.stdout + done.stderr
+    script = tmp_path / "several.py"
+    script.write_text(REQUESTS)
+    with project.start(program=str(script)) as process:
+        out, errors = process.communicate(TIMEOUT)
+    assert process.returncode == 0, out + errors
+    answers = json.loads(out.rpartition("ANSWERS")[2])
+    assert [answers[name] for name in ("one", "two", "split")] == ["success"] * 3, out + errors
     assert answers["other pipelines"].startswith(
         "ParameterError: the parameters of this request would change pipelines ("
     )
