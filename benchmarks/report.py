@@ -31,6 +31,7 @@ ORDER = (
     "curve",
     "curve_fabricated",
     "accuracy",
+    "accuracy_full",
     "final_fit",
     "choices",
     "gpu_speed",
