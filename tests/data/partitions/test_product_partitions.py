@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from price_fusion.compute import executor_of
@@ -247,34 +247,38 @@ def test_what_a_killed_run_left_is_not_used(tmp_path):
     assert write(tmp_path, path).rows == 400
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    """One for all groups: to open a database takes longer than to find a few of them."""
+    found = Workspace(tmp_path_factory.mktemp("work"), 500_000_000)
+    yield found
+    found.close()
+
+
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), min_size=1, max_size=40))
-def test_groups_are_those_found_in_memory(tmp_path, pairs):
+def test_groups_are_those_found_in_memory(workspace, pairs):
     frame = pd.DataFrame({"row": range(len(pairs))})
     frame["image_link"] = [f"a{one}" if one else "" for one, _ in pairs]
     frame["catalog_content"] = [f"a{other}" if other else "" for _, other in pairs]
-    assert found_groups(tmp_path, frame)[0] == smallest_rows(group_keys(frame))
+    assert found_groups(workspace, frame)[0] == smallest_rows(group_keys(frame))
 
 
-def test_a_long_chain_takes_few_rounds(tmp_path):
+def test_a_long_chain_takes_few_rounds(workspace):
     count = 3_000
     order = np.random.default_rng(0).permutation(count)
     frame = pd.DataFrame({"row": range(count)})
     frame["image_link"] = [f"a{place // 2}" for place in order]
     frame["catalog_content"] = [f"b{(place + 1) // 2}" for place in order]
-    groups, rounds = found_groups(tmp_path, frame)
+    groups, rounds = found_groups(workspace, frame)
     assert set(groups) == {0}
     assert rounds < 25
 
 
-def found_groups(folder, frame):
-    workspace = Workspace(folder / "work", 500_000_000)
-    try:
-        workspace.connection.register("products", frame)
-        rounds = find_groups(workspace, "products", ["image_link", "catalog_content"])
-        labels = dict(workspace.connection.execute("FROM labels").fetchall())
-    finally:
-        workspace.close()
+def found_groups(workspace, frame):
+    workspace.connection.register("products", frame)
+    rounds = find_groups(workspace, "products", ["image_link", "catalog_content"])
+    labels = dict(workspace.connection.execute("FROM labels").fetchall())
     return [labels.get(row, row) for row in frame["row"].tolist()], rounds
 
 
