@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,8 +76,9 @@ LONGEST = ("benchmarks", "browser", "docs", "end_to_end", "notebooks", "robustne
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest comes first: else one of several test processes is left with it when the others are done."""
-    items.sort(key=lambda item: item.path.parent.name not in LONGEST)
+    """What takes longest comes first, then modules of many tests: else one of several processes is left with it in the end."""
+    count = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path.parent.name not in LONGEST, -count[item.path]))
 
 
 LIBRARY = (
