@@ -259,7 +259,7 @@ def test_a_checkpoint_of_version_0_1_is_not_repeated(
 ) -> None:
     evaluated = evaluate(labelled)
     old = replace(evaluated, header=evaluated.header.model_copy(update={"training": None}))
-    with pytest.raises(CheckpointError, match=r"did not note how many steps.*train_tiny.*final_fit=false"):
+    with pytest.raises(CheckpointError, match=r"does not note how many steps.*train_tiny.*final_fit=false"):
         final_checkpoint(old, labelled, WHERE, RunFolder("tiny", tmp_path))
 
 

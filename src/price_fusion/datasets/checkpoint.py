@@ -10,8 +10,8 @@ from price_fusion.data.roles import refuse_stale
 from price_fusion.datasets.errors import DatasetFileError
 from price_fusion.datasets.local_path import local_path
 from price_fusion.datasets.saved_output import SavedOutput
-from price_fusion.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, saved_digest
-from price_fusion.storage.digests import digest_of
+from price_fusion.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from price_fusion.prediction.stale_final_fits import model_digest
 
 if TYPE_CHECKING:
     from price_fusion.prediction.ensemble import Ensemble, EnsembleDraft
@@ -38,7 +38,7 @@ class CheckpointDataset(SavedOutput["Checkpoint | EnsembleDraft", "Checkpoint | 
         self, *, filepath: str, evaluated: Mapping[str, str] | None = None, metadata: dict[str, Any] | None = None
     ) -> None:
         super().__init__(filepath=filepath, metadata=metadata)
-        self._evaluated = evaluated and self._identifying(local_path(evaluated["filepath"]))
+        self._evaluated = evaluated and local_path(evaluated["filepath"])
 
     @property
     def recorded_file(self) -> Path:
@@ -55,9 +55,8 @@ class CheckpointDataset(SavedOutput["Checkpoint | EnsembleDraft", "Checkpoint | 
 
     def _read(self, path: Path) -> Checkpoint | Ensemble:
         model = load_checkpoint(path) if path.suffix == _SUFFIX else _load_ensemble(path)
-        if self._evaluated and self._evaluated.is_file():
-            is_checkpoint = self._evaluated.suffix == _SUFFIX
-            refuse_stale(model, saved_digest(self._evaluated) if is_checkpoint else digest_of(self._evaluated))
+        if self._evaluated and self._identifying(self._evaluated).is_file():
+            refuse_stale(model, model_digest(self._evaluated))
         return model
 
     def _write(self, path: Path, data: Checkpoint | EnsembleDraft) -> None:

@@ -78,12 +78,12 @@ class CheckpointHeader(BaseModel):
     price_scale: PriceScale = BEFORE
     """Unit of the log prices, and range of the prices."""
     currency: str = DOLLARS
-    """Of the prices; price-fusion 0.1 noted none and knew USD alone."""
+    """Of the prices; files written before currencies were noted are in USD."""
     median_price: float
     """Median price of the train rows: the prediction for a product that no source knows."""
     epoch: int
     training: TrainingRecord | None = None
-    """None: of version 0.1, which did not note it."""
+    """None: written before final fits existed, which need it."""
     validation: dict[str, float]
     """Metrics on the validation rows, which selected the epoch: not an honest estimate. None of a final fit."""
     data: dict[str, str]

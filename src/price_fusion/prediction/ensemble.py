@@ -85,7 +85,7 @@ class EnsembleManifest(BaseModel):
     price_scale: PriceScale = BEFORE
     """Of the blended log prices."""
     currency: str = DOLLARS
-    """Of the prices; price-fusion 0.1 noted none and knew USD alone."""
+    """Of the prices; files written before currencies were noted are in USD."""
     median_price: float
     """Of the rows that were not held out, in currency units."""
     out_of_fold_smape: float
@@ -93,7 +93,7 @@ class EnsembleManifest(BaseModel):
     data: dict[str, str]
     """Fingerprints of the data it was trained on."""
     rows: int | None = None
-    """Labelled rows that its models were fitted on; None: of version 0.1, which did not note it."""
+    """Labelled rows that its models were fitted on; None: written before final fits existed, which note it."""
     sha256: dict[str, str] = {}
     """Of each file in the folder."""
 

@@ -21,6 +21,7 @@ from price_fusion.models.network import Network
 from price_fusion.models.unit_prices import with_unit_prices
 from price_fusion.parameters import ColumnSourceParameters, Source
 from price_fusion.prediction.given_vectors import vectors_of
+from price_fusion.prediction.stale_final_fits import warn_if_stale
 
 if TYPE_CHECKING:
     from price_fusion.prediction.ensemble import Ensemble
@@ -44,7 +45,7 @@ class Predictor:
 
     @classmethod
     def load(cls, path: str | Path, precision: Precision = "float32") -> Predictor:
-        """Read a checkpoint file, or the folder of an ensemble.
+        """Read a checkpoint file, or the folder of an ensemble. A final fit that is stale is warned of.
 
         Args:
             path: the file or folder.
@@ -57,8 +58,11 @@ class Predictor:
         if path.is_dir():
             from price_fusion.prediction.ensemble import load_ensemble
 
-            return cls(load_ensemble(path, precision))
+            ensemble = load_ensemble(path, precision)
+            warn_if_stale(path, ensemble)
+            return cls(ensemble)
         checkpoint = load_checkpoint(path)
+        warn_if_stale(path, checkpoint)
         try:
             return cls(checkpoint, precision)
         except CheckpointError as error:

@@ -229,8 +229,8 @@ def _training_of(evaluated: Checkpoint) -> TrainingRecord:
     header, training = evaluated.header, evaluated.header.training
     if header.train is None or training is None:
         raise CheckpointError(
-            f"{header.variant}: its checkpoint was made by price-fusion {header.package_version}, which did not note how many steps "
-            f"it trained for. Train it again (kedro run --pipelines train_{header.variant}), or have it predict as it is "
+            f"{header.variant}: its checkpoint does not note how many steps it was trained for, as it was written before there "
+            f"were final fits. Train it again (kedro run --pipelines train_{header.variant}), or have it predict as it is "
             "(--params final_fit=false)."
         )
     return training
