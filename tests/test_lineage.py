@@ -8,7 +8,6 @@ from pathlib import Path
 
 import networkx as nx
 import pytest
-from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.pipeline import OutputNotUniqueError
@@ -18,7 +17,7 @@ from kedro_viz.models.flowchart.model_utils import GraphNodeType
 
 from price_fusion.parameters import parse_project_parameters
 from price_fusion.pipeline_registry import build_pipelines
-from price_fusion.settings import CONFIG_LOADER_ARGS
+from price_fusion.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
 
 pytestmark = pytest.mark.filterwarnings("ignore:One or more dataset names contain")
 CONF = Path(__file__).parents[1] / "conf"
@@ -27,7 +26,7 @@ CONF = Path(__file__).parents[1] / "conf"
 @cache
 def project(partitions: int | None = None) -> tuple[dict[str, Pipeline], DataCatalog]:
     compute = {"compute": {"partitions": partitions}}
-    loader = OmegaConfigLoader(conf_source=str(CONF), env="local", runtime_params=compute, **CONFIG_LOADER_ARGS)
+    loader = CONFIG_LOADER_CLASS(conf_source=str(CONF), env="local", runtime_params=compute, **CONFIG_LOADER_ARGS)
     catalog = DataCatalog.from_config(loader["catalog"])
     return build_pipelines(parse_project_parameters(loader["parameters"])), catalog
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import pytest
 from price_fusion.configuration import loader as loader_module
 from price_fusion.configuration.loader import ProjectConfigLoader
 from price_fusion.errors import ParameterError
-from price_fusion.settings import CONFIG_LOADER_ARGS
+from price_fusion.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
 
+CONF = Path(__file__).parents[2] / "conf"
 GLOBALS = "raw: data/01_raw\ndata: data\n"
 Load = Callable[..., dict[str, Any]]
 
@@ -150,6 +152,7 @@ x:
         ("data: s3://bucket/out\n", "the address of a store, expected a local folder"),
         ("data: null\n", "'data' is missing"),
         ("raw: 3\n", "'raw' is 3, expected the name of a folder"),
+        ("partitions: 4\n", "partitions is 4, expected a folder or the address of one in a store"),
         ("buckets: s3://shop/tables\n", "'buckets' has become 'partitions'. Write partitions: s3://shop/tables"),
     ],
 )
@@ -157,6 +160,24 @@ def test_folders_of_a_run(text: str, said: str, load: Load) -> None:
     with pytest.raises(ParameterError) as raised:
         load("globals", local__globals=text)
     assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "folder"),
+    [
+        ("", "data/03_primary/partitions"),
+        ("data: data/shop\n", "data/shop/03_primary/partitions"),
+        ("data: file:///srv/other/\npartitions:\n", "/srv/other/03_primary/partitions"),
+        ("data: data/shop\npartitions: s3://shop/tables\n", "s3://shop/tables"),
+    ],
+)
+def test_each_environment_has_its_own_folder_of_partitions(text: str, folder: str, tmp_path: Path) -> None:
+    shutil.copytree(CONF / "base", tmp_path / "base")
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop/globals.yml").write_text(text)
+    loader = CONFIG_LOADER_CLASS(str(tmp_path), env="shop", **CONFIG_LOADER_ARGS)
+    assert loader["globals"]["partitions"] == folder
+    assert loader["catalog"]["{part}_product_partitions"]["filepath"] == f"{folder}/products/{{part}}"
 
 
 def test_a_folder_without_configuration_says_how_to_name_it(tmp_path: Path) -> None:

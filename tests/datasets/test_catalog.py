@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog
 from kedro.io.core import AbstractDataset
 
@@ -19,7 +18,7 @@ from price_fusion.datasets.partitions import PartitionsDataset
 from price_fusion.datasets.whole_file import WholeFileDataset
 from price_fusion.parameters import parse_project_parameters
 from price_fusion.pipeline_registry import build_pipelines
-from price_fusion.settings import CONFIG_LOADER_ARGS
+from price_fusion.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
 
 CONF = Path(__file__).parents[2] / "conf"
 WHOLE = (
@@ -36,7 +35,7 @@ WHOLE = (
 
 def saved_datasets(environment: str) -> Iterator[tuple[str, AbstractDataset[object, object]]]:
     """Name and dataset of each output of a node that the catalog keeps."""
-    loader = OmegaConfigLoader(conf_source=str(CONF), env=environment, **CONFIG_LOADER_ARGS)
+    loader = CONFIG_LOADER_CLASS(conf_source=str(CONF), env=environment, **CONFIG_LOADER_ARGS)
     pipelines = build_pipelines(parse_project_parameters(loader["parameters"]))
     catalog = DataCatalog.from_config(loader["catalog"])
     for name in sorted({name for pipeline in pipelines.values() for name in pipeline.all_outputs()}):

@@ -35,7 +35,6 @@ from benchmarks.common import REPOSITORY, Column, Goal, ResultTable, Section, pa
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as hypothesis_seed
 from hypothesis import strategies as st
-from kedro.config import OmegaConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks.manager import _create_hook_manager, _register_hooks
 from kedro.io import CatalogProtocol, DatasetError
@@ -54,7 +53,7 @@ from price_fusion.parameters import ProjectParameters, VariantParameters, parse_
 from price_fusion.pipeline_registry import build_pipelines
 from price_fusion.runs.journal import JOURNAL, Journal
 from price_fusion.runs.project_facts import ProjectFacts
-from price_fusion.settings import CONFIG_LOADER_ARGS
+from price_fusion.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
 
 from .random_parameters import EXTRAS, Spoilt, projects, spoilt_projects
 from .random_products import inputs, write_inputs
@@ -126,7 +125,7 @@ class _Context(KedroContext):  # type: ignore[misc]
 @cache
 def _catalog_text() -> str:
     """The catalog of ``conf/base`` as JSON, in a folder of no example."""
-    loader = OmegaConfigLoader(conf_source=str(REPOSITORY / "conf"), env="base", **CONFIG_LOADER_ARGS)
+    loader = CONFIG_LOADER_CLASS(conf_source=str(REPOSITORY / "conf"), env="base", **CONFIG_LOADER_ARGS)
     folders = {"raw": f"{HOME}/raw", "data": f"{HOME}/data", "partitions": f"{HOME}/partitions"}
     loader["globals"] = {**loader["globals"], **folders, "seed": 0}
     return json.dumps(loader["catalog"])

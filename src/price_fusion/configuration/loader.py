@@ -24,6 +24,8 @@ CONF_VARIABLE = "PRICE_FUSION_CONF"
 _SUFFIXES = (".yml", ".yaml", ".json")
 _FOLDERS = ("raw", "data")
 """Globals that every run needs."""
+_PARTITIONS = "03_primary/partitions"
+"""Where tables in partitions are, below ``data``."""
 _PATH = "filepath"
 """Of a catalog entry, of a dataset within it, and of the files that it is made from."""
 _said: set[Path] = set()
@@ -54,7 +56,10 @@ class ProjectConfigLoader(OmegaConfigLoader):
         return self._with_folders(found) if key == "globals" else found
 
     def _with_folders(self, found: dict[str, Any]) -> dict[str, Any]:
-        """Globals with ``~`` and ``file://`` in the names of folders spelt out."""
+        """Globals with ``~`` and ``file://`` in the names of folders spelt out, and the folder of partitions where none is named.
+
+        It is here, as Kedro resolves a ``${data}`` in conf/base before an environment names its own: all would share one folder.
+        """
         self._warn_of_unread_files()
         if "buckets" in found:
             raise ParameterError(
@@ -74,7 +79,13 @@ class ProjectConfigLoader(OmegaConfigLoader):
                 f"globals.yml: data is {data!r}, the address of a store, expected a local folder: runs write there. Tables in "
                 "partitions may be in a store: name it as 'partitions' (docs/scale.md)."
             )
+        if not isinstance(found.get("partitions"), str | None):
+            raise ParameterError(
+                f"globals.yml: partitions is {found['partitions']!r}, expected a folder or the address of one in a store. How many "
+                "there are is compute.partitions, a parameter."
+            )
         changed = {name: _local(value) for name, value in found.items() if isinstance(value, str)}
+        changed["partitions"] = changed.get("partitions") or f"{changed['data'].rstrip('/')}/{_PARTITIONS}"
         return {**found, **changed}
 
     def _explanation(self, key: str, error: Exception) -> ParameterError | None:

@@ -5,19 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from kedro.config import OmegaConfigLoader
 from kedro.pipeline import Pipeline
 
 from price_fusion.parameters import parse_project_parameters
 from price_fusion.pipeline_registry import build_pipelines
-from price_fusion.settings import CONFIG_LOADER_ARGS
+from price_fusion.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
 
 pytestmark = pytest.mark.filterwarnings("ignore:One or more dataset names contain")
 CONF = Path(__file__).parents[3] / "conf"
 
 
 def pipelines(**changed: object) -> dict[str, Pipeline]:
-    loader = OmegaConfigLoader(conf_source=str(CONF), env="local", runtime_params=changed or None, **CONFIG_LOADER_ARGS)
+    loader = CONFIG_LOADER_CLASS(
+        conf_source=str(CONF), env="local", runtime_params=changed or None, **CONFIG_LOADER_ARGS
+    )
     return build_pipelines(parse_project_parameters(loader["parameters"]))
 
 
