@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from price_fusion.compute import progress
 from price_fusion.errors import CheckpointError, DataError, MissingPackageError, ParameterError, TrainingError
 from price_fusion.models.estimators import (
     ESTIMATORS,
@@ -201,6 +204,25 @@ def test_without_its_package_a_message_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, kind, None)
     with pytest.raises(MissingPackageError, match=rf'{kind} is not installed: pip install --editable "\.\[{kind}\]"'):
         fitted(kind, made)
+
+
+@pytest.mark.parametrize("kind", [param for param in KINDS if param.values[0] in ("lightgbm", "catboost")])
+def test_boosting_that_takes_long_says_how_far_it_is(
+    kind: str, made: Any, fitted: Fitted, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger=progress.logger.name)
+    estimator = fitted(kind, made)
+    assert not [line for line in caplog.messages if "left" in line]
+
+    monkeypatch.setattr(progress, "perf_counter", itertools.count().__next__)
+    slow = fitted(kind, made)
+    assert f"fitting {kind}: 10 of 60 rounds at most, 50 s left" in caplog.messages
+    assert slow.description.settings == estimator.description.settings
+
+    caplog.clear()
+    refit_estimator(estimator, made.features, made.log_prices, made.fit_rows, options=EstimatorOptions(threads=1))
+    rounds = estimator.description.settings["rounds"]
+    assert f"fitting {kind}: 10 of {rounds} rounds, {rounds - 10} s left" in caplog.messages
 
 
 def test_an_unknown_kind_is_refused(made: Any, fitted: Fitted) -> None:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from pydantic import JsonValue
 
+from price_fusion.compute.progress import LoopProgress
 from price_fusion.errors import MissingPackageError, TrainingError
 from price_fusion.models.estimators.contribution import Matrix
 from price_fusion.models.estimators.estimator import Estimator, EstimatorOptions, FitData, Settings, Values
@@ -80,13 +81,17 @@ class LightGBM(_Boosted):
         started = perf_counter()
         fit = lightgbm.Dataset(data.fit, data.fit_log_prices)
         stop = lightgbm.Dataset(data.stop, data.stop_log_prices, reference=fit)
-        booster = lightgbm.train(
-            {**LIGHTGBM_PARAMETERS, "num_threads": options.threads, "seed": seed},
-            fit,
-            num_boost_round=options.rounds,
-            valid_sets=[stop],
-            callbacks=[lightgbm.early_stopping(EARLY_STOPPING_ROUNDS, verbose=False)],
-        )
+        with _progress(cls.kind, options.rounds, at_most=True) as progress:
+            booster = lightgbm.train(
+                {**LIGHTGBM_PARAMETERS, "num_threads": options.threads, "seed": seed},
+                fit,
+                num_boost_round=options.rounds,
+                valid_sets=[stop],
+                callbacks=[
+                    lambda _: progress.advance(),
+                    lightgbm.early_stopping(EARLY_STOPPING_ROUNDS, verbose=False),
+                ],
+            )
         _log(cls.kind, booster.best_iteration, options, started)
         best = lightgbm.Booster(model_str=booster.model_to_string(num_iteration=booster.best_iteration))
         return cls(
@@ -100,7 +105,13 @@ class LightGBM(_Boosted):
         given = dict(settings)
         rounds = int(given.pop("rounds"))  # type: ignore[arg-type]
         fit = lightgbm.Dataset(data.fit, data.fit_log_prices)
-        booster = lightgbm.train({**given, "num_threads": options.threads}, fit, num_boost_round=rounds)
+        with _progress(cls.kind, rounds) as progress:
+            booster = lightgbm.train(
+                {**given, "num_threads": options.threads},
+                fit,
+                num_boost_round=rounds,
+                callbacks=[lambda _: progress.advance()],
+            )
         return cls(data.described(**settings), booster, options.threads)
 
     @classmethod
@@ -141,8 +152,14 @@ class CatBoost(_Boosted):
             random_seed=seed,
             thread_count=options.threads or -1,
         )
-        with _catboost_errors(data):
-            model.fit(data.fit, data.fit_log_prices, eval_set=(data.stop, data.stop_log_prices), use_best_model=True)
+        with _catboost_errors(data), _progress(cls.kind, options.rounds, at_most=True) as progress:
+            model.fit(
+                data.fit,
+                data.fit_log_prices,
+                eval_set=(data.stop, data.stop_log_prices),
+                use_best_model=True,
+                callbacks=[_CatBoostRounds(progress)],
+            )
         _log(cls.kind, model.tree_count_, options, started)
         return cls(data.described(**CATBOOST_PARAMETERS, rounds=model.tree_count_, seed=seed), model, options.threads)
 
@@ -151,12 +168,12 @@ class CatBoost(_Boosted):
         """Boost for the rounds of the settings."""
         catboost = optional_package("catboost")
         given = dict(settings)
-        rounds, seed = given.pop("rounds"), given.pop("seed")
+        rounds, seed = int(given.pop("rounds")), given.pop("seed")  # type: ignore[arg-type]
         model = catboost.CatBoostRegressor(
             **given, iterations=rounds, random_seed=seed, thread_count=options.threads or -1
         )
-        with _catboost_errors(data):
-            model.fit(data.fit, data.fit_log_prices)
+        with _catboost_errors(data), _progress(cls.kind, rounds) as progress:
+            model.fit(data.fit, data.fit_log_prices, callbacks=[_CatBoostRounds(progress)])
         return cls(data.described(**settings), model, options.threads)
 
     @classmethod
@@ -176,6 +193,27 @@ class CatBoost(_Boosted):
     def predict(self, matrix: Matrix) -> Values:
         """Log prices of rows of the design, (M, D) to (M,)."""
         return np.asarray(self._model.predict(matrix, thread_count=self._threads or -1), np.float64)
+
+
+class _CatBoostRounds:
+    """A callback of CatBoost that counts its rounds.
+
+    Args:
+        progress: that shows them.
+    """
+
+    def __init__(self, progress: LoopProgress) -> None:
+        self._progress = progress
+
+    def after_iteration(self, info: Any) -> bool:
+        """Count one more, and go on."""
+        self._progress.advance()
+        return True
+
+
+def _progress(kind: str, rounds: int, *, at_most: bool = False) -> LoopProgress:
+    """Of boosting, whose stop rows may end it before all rounds are over: then the time left is the most it can take."""
+    return LoopProgress(f"fitting {kind}", rounds, "rounds at most" if at_most else "rounds")
 
 
 @contextmanager
