@@ -49,10 +49,13 @@ def test_too_few_rows_are_warned_of_and_leave_it_uncalibrated(
 ) -> None:
     checkpoint = make_checkpoint()
     with caplog.at_level(logging.WARNING):
-        assert calibrated(checkpoint, labelled.samples, np.arange(rows), labelled.tables, levels) is checkpoint
+        without = calibrated(checkpoint, labelled.samples, np.arange(rows), labelled.tables, levels)
+    assert without.calibration is None
+    assert without.header.calibration_rows == rows
     assert f"tiny: {rows} rows to calibrate intervals on, {needed} are needed" in caplog.text
     assert "splitting.proportions" in caplog.text
     caplog.clear()
     more = calibrated(checkpoint, labelled.samples, np.arange(needed), labelled.tables, levels)
     assert "rows to calibrate" not in caplog.text
+    assert more.header.calibration_rows is None
     assert len(Predictor(more).price_samples(labelled.samples, labelled.tables, levels)) == 90

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from price_fusion.data.partitions.table_partitions import TablePartitions
 from price_fusion.data.roles import Rows
 from price_fusion.data.table import EmbeddingTable
-from price_fusion.metrics.intervals import MIN_ROWS, calibrate, rows_needed
+from price_fusion.metrics.intervals import calibrate, rows_to_calibrate
 from price_fusion.models.checkpoint import Checkpoint
 from price_fusion.models.features import Features, features_from_tables
 from price_fusion.models.network import Network
@@ -34,7 +34,7 @@ def calibrated(
     tables: Mapping[str, EmbeddingTable],
     levels: Sequence[float],
 ) -> Checkpoint:
-    """The checkpoint with its errors on some rows; as it was, with a warning, if they are too few for the levels.
+    """The checkpoint with its errors on some rows; with their number alone, and a warning, if they are too few for the levels.
 
     Args:
         checkpoint: of a model that was neither fitted on these rows nor selected on them.
@@ -77,7 +77,7 @@ def _calibrated(
     checkpoint: Checkpoint, prices: NDArray[np.floating[Any]], features: Callable[[], Features], levels: Sequence[float]
 ) -> Checkpoint:
     if not _has_enough_rows(checkpoint.header.variant, len(prices), levels):
-        return checkpoint
+        return replace(checkpoint, header=checkpoint.header.model_copy(update={"calibration_rows": len(prices)}))
     network = Network(checkpoint)
     return replace(checkpoint, calibration=calibrate(network.log_prices(features()), prices, network.price_scale))
 
@@ -90,7 +90,7 @@ def _has_enough_rows(name: str, rows: int, levels: Sequence[float]) -> bool:
         rows: to calibrate on.
         levels: of the intervals.
     """
-    needed = max(MIN_ROWS, *(rows_needed(level) for level in levels))
+    needed = rows_to_calibrate(levels)
     if rows < needed:
         logger.warning(
             "%s: %d rows to calibrate intervals on, %d are needed for a level of %g %%: predictions will have none. Give "

@@ -174,6 +174,11 @@ def rows_needed(level: float) -> int:
     return math.ceil(round(2 / (1 - level), 6)) - 1
 
 
+def rows_to_calibrate(levels: Sequence[float]) -> int:
+    """Calibration rows that a model must have to give intervals of such levels at all."""
+    return max(MIN_ROWS, *(rows_needed(level) for level in levels))
+
+
 def coverage_table(
     predicted: ArrayLike,
     true: ArrayLike,

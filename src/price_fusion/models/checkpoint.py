@@ -88,6 +88,8 @@ class CheckpointHeader(BaseModel):
     """Metrics on the validation rows, which selected the epoch: not an honest estimate. None of a final fit."""
     data: dict[str, str]
     """Fingerprints of the data it was trained on; of a final fit also of the evaluated model (``roles.EVALUATED``)."""
+    calibration_rows: int | None = None
+    """Rows that there were to calibrate intervals on, noted where they were too few."""
     parameter_counts: dict[str, int] = {}
     """Trained parameters of each component and in total, as ``parameter_counts`` gives them."""
 
@@ -124,6 +126,11 @@ class Checkpoint:
     def in_currency(self, currency: str) -> Checkpoint:
         """The same, of prices in that currency."""
         return replace(self, header=self.header.model_copy(update={"currency": currency}))
+
+    def with_intervals_of(self, evaluated: Checkpoint) -> Checkpoint:
+        """The same, calibrated as another is, or not at all as that is not."""
+        header = self.header.model_copy(update={"calibration_rows": evaluated.header.calibration_rows})
+        return replace(self, header=header, calibration=evaluated.calibration)
 
     @property
     def rows(self) -> int | None:

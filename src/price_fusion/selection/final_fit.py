@@ -67,7 +67,7 @@ def final_checkpoint(
     refuse_other_data(evaluated, labelled)
     train = _train_of(evaluated, where)
     fitted = _repeated(evaluated, train, _data_of(evaluated, labelled, train), run)
-    return replace(fitted.in_currency(evaluated.currency), calibration=evaluated.calibration)
+    return fitted.in_currency(evaluated.currency).with_intervals_of(evaluated)
 
 
 def streamed_final_checkpoint(
@@ -107,7 +107,7 @@ def streamed_final_checkpoint(
         run=run,
         compute=compute,
     )
-    return replace(fitted.checkpoint.in_currency(evaluated.currency), calibration=evaluated.calibration)
+    return fitted.checkpoint.in_currency(evaluated.currency).with_intervals_of(evaluated)
 
 
 def fit_ensemble(

@@ -9,6 +9,7 @@ import numpy as np
 
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.lazy import pd
+from price_fusion.metrics.intervals import rows_to_calibrate
 from price_fusion.models.unit_prices import UNIT, UNIT_PRICE
 from price_fusion.parameters import InferenceParameters, IntervalParameters
 
@@ -39,7 +40,7 @@ def price_products(
     """
     from price_fusion.prediction.predictor import Predictor
 
-    log_who_predicts(checkpoint, final_fit=final_fit)
+    log_who_predicts(checkpoint, intervals, final_fit=final_fit)
     predictor = Predictor(checkpoint, inference.precision)
     prices = predictor.price_samples(samples, {table.source: table for table in tables}, intervals.levels)
     prices.insert(0, "sample_id", samples["sample_id"].to_numpy())
@@ -48,8 +49,14 @@ def price_products(
     return bounded if inference.intervals_in_submission else prices[["sample_id", "price"]], prices
 
 
-def log_who_predicts(model: Any, *, final_fit: bool) -> None:
-    """Say whether the evaluated model or its final fit predicts new products, and on how many rows it was fitted."""
+def log_who_predicts(model: Any, intervals: IntervalParameters, *, final_fit: bool) -> None:
+    """Say which model predicts new products, on how many rows it was fitted, and why it gives no intervals, if so.
+
+    Args:
+        model: that predicts.
+        intervals: levels that were asked for.
+        final_fit: whether it is the final fit, or else the evaluated model.
+    """
     logger.info(
         "%s: new products are predicted by the %s, fitted on %s labelled rows%s",
         model.name,
@@ -57,3 +64,13 @@ def log_who_predicts(model: Any, *, final_fit: bool) -> None:
         "an unknown number of" if model.rows is None else f"{model.rows:,}",
         "; the published error is of the evaluated model" if final_fit else "",
     )
+    if model.calibration is None:
+        rows = model.header.calibration_rows
+        logger.warning(
+            "%s: price_intervals.csv has no intervals: %s products were there to calibrate them on, %d are needed. The pipelines "
+            "predict_kernel_ridge and ensemble give intervals: theirs are calibrated on out-of-fold predictions, of all labelled "
+            "products but the holdout.",
+            model.name,
+            "too few" if rows is None else rows,
+            rows_to_calibrate(intervals.levels),
+        )

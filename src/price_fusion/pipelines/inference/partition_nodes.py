@@ -24,7 +24,7 @@ def price_partitions(
     compute: ComputeParameters,
 ) -> PartitionDraft:
     """Predict each product, partition by partition, with a ``Checkpoint`` or an ``Ensemble``."""
-    log_who_predicts(checkpoint, final_fit=final_fit)
+    log_who_predicts(checkpoint, intervals, final_fit=final_fit)
     levels = tuple(intervals.levels) if checkpoint.calibration is not None else ()
     tables = samples.tables_of(samples.sources)
     task = PartitionPrediction(packed(checkpoint, inference.precision), samples, tables, levels)
