@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 from time import perf_counter
 
@@ -12,7 +11,7 @@ from kedro.pipeline.node import Node
 
 from price_fusion.compute.interruption import command_with, remembered_command
 from price_fusion.console.errors import NODE_NOTE
-from price_fusion.runs.journal import Catalog, Journal, NodeTime, journal_of
+from price_fusion.runs.journal import Catalog, Journal, NodeTime, journal_of, peak_memory
 
 logger = logging.getLogger(__name__)
 
@@ -99,13 +98,3 @@ def _finish(node: Node) -> None:
     number = journal.add(NodeTime(node.name, node.outputs, seconds, peak_memory()))
     of = "" if journal.expected is None else f"/{journal.expected}"
     logger.info("%s%s: %.1f s", "" if number is None else f"{number}{of} ", node.name, seconds)
-
-
-def peak_memory() -> int | None:
-    """Most memory that this process has held, bytes; None where the system does not say."""
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -6,6 +6,7 @@ Threads and processes of a run append to the same file. The catalog, which the r
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -106,3 +107,13 @@ def path_of(catalog: Catalog, name: str) -> Path | None:
     """Where the catalog keeps a dataset; None for one that is in no file or folder."""
     path = getattr(catalog.get(name), "_filepath", None)
     return None if path is None else Path(str(path))
+
+
+def peak_memory() -> int | None:
+    """Most memory that this process has held, bytes; None where the system does not say."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

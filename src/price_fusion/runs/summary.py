@@ -87,14 +87,14 @@ class RunSummary:
             if name.endswith(("report", ".report")) and path.suffix == ".html"
         }
         chosen = reports.get("comparison_report") or next(iter(reversed(reports.values())), None)
-        if chosen is not None:
-            return f"Next: open {shown_path(chosen)} in a browser."
         prices = next(
             (path for name, path in self._paths.items() if name.endswith((".ordered_predictions", ".predictions"))),
             None,
         )
-        if prices is not None:
-            return f"Next: the prices are in {shown_path(prices)}."
+        made = [] if chosen is None else [f"open {shown_path(chosen)} in a browser"]
+        made += [] if prices is None else [f"the prices are in {shown_path(prices)}"]
+        if made:
+            return f"Next: {'; '.join(made)}."
         if "fabricated_sample" in self._paths:
             return with_environment("Next: kedro run", self._env)
         if "fabricated_shop" in self._paths:
