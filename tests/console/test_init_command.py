@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -91,3 +92,52 @@ def test_ctrl_c_elsewhere_ends_it_with_the_status_of_that_signal(folder: Path, m
     result = CliRunner().invoke(init_command.init_command(), [str(folder), "--env", "shop"])
     assert result.exit_code == 130
     assert not (folder / "conf").exists()
+
+
+def told(folder: Path, order: str | None = None) -> str:
+    said = {"price": "shop_price", "currency": "EUR"} | ({"order": order} if order else {})
+    return "\n".join(init_command.told(proposal_for(folder, said, init_command._asker(yes=True))))
+
+
+def test_rows_without_ids_are_said_to_be_assumed_in_the_order_of_the_products(folder: Path) -> None:
+    np.save(folder / "image_vectors.npy", np.ones((ROWS, 4), np.float32))
+    assert "source image: image_vectors.npy, 4 columns" in told(folder)
+    assert "row n of image_vectors.npy is taken for product n of shop.csv: nothing in the files says so" in told(folder)
+    np.save(folder / "skus.npy", np.array([f"A-{row}" for row in range(ROWS)]))
+    assert "source image: image_vectors.npy with ids in skus.npy, 4 columns" in told(folder)
+    assert "taken for product n" not in told(folder)
+
+
+def test_the_order_is_asked_for_with_the_counts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(folder / "image_vectors.npy", np.ones((ROWS, 4), np.float32))
+    result = answer(folder, "\n\nnone\n", monkeypatch)
+    assert (
+        "image_vectors.npy has 30 rows and no ids, shop.csv as many products. Row n for product n (products), or leave it out (none)? "
+        "[products]: "
+    ) in result.output
+    assert result.exit_code == 0
+
+
+def test_the_order_is_not_guessed_without_a_terminal(folder: Path) -> None:
+    np.save(folder / "image_vectors.npy", np.ones((ROWS, 4), np.float32))
+    said = {"price": "shop_price", "currency": "EUR"}
+    with pytest.raises(
+        UsageError, match=r"order: not sure \(image_vectors.npy has 30 rows .*Say it \(--order \.\.\.\)"
+    ):
+        proposal_for(folder, said, init_command._asker(yes=False))
+
+
+def warned(folder: Path) -> str:
+    return init_command._warned_of_columns_alone(proposal_for(folder, {}, init_command._asker(yes=True)))
+
+
+def test_without_embeddings_a_warning_names_what_was_left_out(folder: Path) -> None:
+    assert warned(folder) == (
+        "Warning: no embeddings are used; models see columns of the products alone (attributes).\n"
+        f"There are none in {folder.name} (docs/your-own-embeddings.md)."
+    )
+    np.save(folder / "image_vectors.npy", np.ones((ROWS - 1, 4), np.float32))
+    assert (
+        "Left out:\n  image_vectors.npy: it has 29 rows and no ids, and there are 30 products in shop.csv."
+        in warned(folder)
+    )

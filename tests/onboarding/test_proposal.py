@@ -82,8 +82,12 @@ def test_two_files_and_embeddings_in_two(tmp_path: Path) -> None:
     assert not found.one_file
     (source,) = found.sources
     assert source.test is not None
-    assert (source.train.path.name, source.test.path.name) == ("train", "test")
-    assert found.left_out["other"].startswith("none of its ids is a product's; they begin with 'x'")
+    assert (source.name, source.train.path, source.test.path) == (
+        "text",
+        tmp_path / "text/train/vectors.npy",
+        tmp_path / "text/test/vectors.npy",
+    )
+    assert found.left_out["other/vectors.npy"].startswith("none of its ids is a product's; they begin with 'x'")
 
 
 def test_columns_alone_are_one_source_and_one_variant(tmp_path: Path) -> None:
@@ -152,7 +156,7 @@ def test_parquet_and_vectors_in_the_order_of_the_products(tmp_path: Path) -> Non
     )
     np.save(tmp_path / "bert_train.npy", np.random.default_rng(0).normal(size=(ROWS, 4)))
     np.save(tmp_path / "bert_test.npy", np.random.default_rng(1).normal(size=(20, 4)))
-    found = proposal_for(tmp_path, {}, never)
+    found = proposal_for(tmp_path, {}, best)
     (source,) = found.sources
     assert (source.name, source.group, source.train.entry) == ("bert", "text", {"ids": "products"})
     assert source.test is not None
@@ -284,7 +288,7 @@ def test_ids_in_json_and_ids_called_as_the_products_call_them(tmp_path: Path) ->
     np.savez(tmp_path / "labels.npz", skus=np.array(IDS), clip=np.ones((ROWS, 3)))
     found = proposal_for(tmp_path, {}, best)
     assert {source.train.path.name: source.train.width for source in found.sources} == {
-        "pictures": 5,
+        "vectors.npy": 5,
         "words.parquet": 4,
         "labels.npz": 3,
     }
@@ -340,3 +344,139 @@ def test_vectors_in_safetensors_and_their_ids_in_a_csv(tmp_path: Path, columns: 
     (source,) = proposal_for(tmp_path, {}, best).sources
     assert source.train.entry == {"ids": "order.csv"} | ({"id_column": "sku"} if len(columns) > 1 else {})
     assert source.train.ids.tolist() == IDS[::-1]
+
+
+def matrix(path: Path, rows: int = ROWS) -> None:
+    np.save(path, np.random.default_rng(0).normal(size=(rows, 6)).astype(np.float32))
+
+
+def shop_of_both(folder: Path) -> None:
+    """One file, whose last ten products have no price."""
+    table = products()
+    table.loc[50:, "price_eur"] = ""
+    table.to_csv(folder / "shop.csv", index=False)
+
+
+def test_a_matrix_without_ids_is_assumed_to_be_in_the_order_of_the_file_of_all_products(tmp_path: Path) -> None:
+    shop_of_both(tmp_path)
+    matrix(tmp_path / "image_vectors.npy")
+    asked: list[tuple[str, str]] = []
+
+    def ask(what: str, guess: Guess, choices: Sequence[str]) -> str | None:
+        asked.append((what, guess.why))
+        return guess.value
+
+    found = proposal_for(tmp_path, {"currency": "EUR"}, ask)
+    assert asked == [("order", "image_vectors.npy has 60 rows and no ids, shop.csv as many products")]
+    (source,) = found.sources
+    assert (source.name, source.group, source.known) == ("image", "image", 1.0)
+    assert source.test is source.train
+    assert source.train.ids.tolist() == IDS
+    catalog = files_of(found, "shop", "data")["catalog.yml"]
+    assert "# Assumed, as there are as many: row n belongs to product n of the product file.\n" in catalog
+    assert 'filepath: "${globals:raw}/image_vectors.npy"\n  ids: products\n' in catalog
+
+
+def test_the_order_may_be_said(tmp_path: Path) -> None:
+    shop_of_both(tmp_path)
+    matrix(tmp_path / "image_vectors.npy")
+    assert proposal_for(tmp_path, {"order": "products", "currency": "EUR"}, never).sources
+    found = proposal_for(tmp_path, {"order": "none", "currency": "EUR"}, never)
+    assert found.sources == ()
+    assert found.left_out_embeddings == ("image_vectors.npy",)
+    assert "not in the order of shop.csv, as you said" in found.left_out["image_vectors.npy"]
+    with pytest.raises(UsageError, match="--order: found 'rows', expected products or none"):
+        proposal_for(tmp_path, {"order": "rows"}, never)
+
+
+def test_a_matrix_of_another_number_of_rows_is_left_out_with_the_counts(tmp_path: Path) -> None:
+    shop_of_both(tmp_path)
+    matrix(tmp_path / "image_vectors.npy", 50)  # as many as have a price; runs count the file
+    found = proposal_for(tmp_path, {}, best)
+    assert found.sources == ()
+    assert found.left_out["image_vectors.npy"].startswith(
+        "it has 50 rows and no ids, and there are 60 products in shop.csv. Save the ids of its rows beside it"
+    )
+
+
+def test_of_two_files_with_as_many_products_the_name_decides(tmp_path: Path) -> None:
+    products(0, 30).to_csv(tmp_path / "train.csv", index=False)
+    products(30).drop(columns="price_eur").to_csv(tmp_path / "test.csv", index=False)
+    for name in ("bert_train", "bert_test", "clip"):
+        matrix(tmp_path / f"{name}.npy", 30)
+    found = proposal_for(tmp_path, {}, best)
+    (source,) = found.sources
+    assert source.test is not None
+    assert (source.train.path.name, source.test.path.name) == ("bert_train.npy", "bert_test.npy")
+    assert "30 products in train.csv and 30 products in test.csv" in found.left_out["clip.npy"]
+
+
+def test_a_matrix_in_the_order_of_one_file_is_not_read_for_the_other(tmp_path: Path) -> None:
+    products(0, 30).to_csv(tmp_path / "train.csv", index=False)
+    products().drop(columns="price_eur").to_csv(tmp_path / "test.csv", index=False)  # those with a price, too
+    matrix(tmp_path / "bert_train.npy", 30)
+    matrix(tmp_path / "bert_test.npy", ROWS)
+    (source,) = proposal_for(tmp_path, {}, best).sources
+    assert source.test is not None
+    assert (source.train.path.name, source.test.path.name) == ("bert_train.npy", "bert_test.npy")
+
+
+def test_a_file_of_ids_that_will_not_do_is_not_taken_for_absent(tmp_path: Path) -> None:
+    shop_of_both(tmp_path)
+    matrix(tmp_path / "image_vectors.npy")
+    (tmp_path / "ids.npy").write_bytes(b"\x93NUMPY damaged")
+    found = proposal_for(tmp_path, {"currency": "EUR"}, never)
+    assert found.sources == ()
+    assert "ids.npy" in found.left_out["image_vectors.npy"]
+
+
+def test_an_array_of_objects_may_be_the_ids(tmp_path: Path) -> None:
+    shop_of_both(tmp_path)
+    matrix(tmp_path / "image_vectors.npy")
+    np.save(tmp_path / "skus.npy", np.array(IDS, dtype=object), allow_pickle=True)
+    found = proposal_for(tmp_path, {"currency": "EUR"}, never)
+    assert found.sources == ()
+    assert found.left_out["image_vectors.npy"].startswith("found vectors without ids")
+    assert "Python objects" in found.left_out["skus.npy"]
+
+
+def test_arrays_that_are_neither_vectors_nor_ids_are_left_out_with_their_shape(tmp_path: Path) -> None:
+    shop_of_both(tmp_path)
+    matrix(tmp_path / "image_vectors.npy")
+    np.save(tmp_path / "labels.npy", np.ones(ROWS))
+    found = proposal_for(tmp_path, {}, best)
+    assert [source.name for source in found.sources] == ["image"]
+    assert found.left_out["labels.npy"].startswith("found an array of shape (60,), expected a matrix")
+
+
+@pytest.mark.parametrize(("place", "name"), [("", "image"), ("clip", "clip_image"), ("embeddings/new", "image")])
+def test_vectors_and_ids_in_two_files_are_named_after_the_file(tmp_path: Path, place: str, name: str) -> None:
+    folder = tmp_path / "new9_shop"
+    (folder / place).mkdir(parents=True)
+    shop_of_both(folder)
+    matrix(folder / place / "image_vectors.npy")
+    np.save(folder / place / "skus.npy", np.array(IDS))
+    found = proposal_for(folder, {"currency": "EUR"}, never)
+    (source,) = found.sources
+    assert (source.name, source.train.path.name, source.train.entry) == (name, "image_vectors.npy", {"ids": "skus.npy"})
+    assert source.train.ids_file == folder / place / "skus.npy"
+    written = f"${{globals:raw}}/{place}/image_vectors.npy".replace("//", "/")
+    assert f'filepath: "{written}"\n' in files_of(found, "shop", "data")["catalog.yml"]
+
+
+def test_vectors_that_only_the_folder_could_name_are_not_called_as_the_shop(tmp_path: Path) -> None:
+    folder = tmp_path / "new9_shop"
+    folder.mkdir()
+    shop_of_both(folder)
+    matrix(folder / "vectors.npy")
+    assert [source.name for source in proposal_for(folder, {}, best).sources] == ["vectors"]
+
+
+def test_parts_directly_in_the_folder(tmp_path: Path) -> None:
+    products().to_csv(tmp_path / "shop.csv", index=False)
+    for part, rows in enumerate((IDS[:30], IDS[30:])):
+        matrix(tmp_path / f"img_emb_{part}.npy", 30)
+        pd.DataFrame({"sku": rows}).to_parquet(tmp_path / f"metadata_{part}.parquet", index=False)
+    found = proposal_for(tmp_path, {"train": "shop.csv"}, best)
+    assert [(source.name, source.train.path, source.known) for source in found.sources] == [("img_0", tmp_path, 1.0)]
+    assert 'filepath: "${globals:raw}"\n' in files_of(found, "shop", "data")["catalog.yml"]

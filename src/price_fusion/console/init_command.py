@@ -25,6 +25,7 @@ from price_fusion.parameters.project import CURRENCY
 if TYPE_CHECKING:
     from price_fusion.onboarding.answers import Ask
     from price_fusion.onboarding.column_roles import Guess
+    from price_fusion.onboarding.found_embeddings import FoundEmbeddings
     from price_fusion.onboarding.proposal import Proposal
 
 _ENV = re.compile(r"[a-z][a-z0-9_-]*")
@@ -37,6 +38,7 @@ _OPTIONS = {
     "currency": "Of the prices, such as EUR.",
     "train": "File of the products with prices.",
     "test": "File of the products to be predicted.",
+    "order": "Of vectors without ids: 'products' (row n belongs to product n), or 'none' (they are left out).",
 }
 """What need not be guessed."""
 _ASKED = {
@@ -45,6 +47,7 @@ _ASKED = {
     "currency": "Which currency are the prices in?",
     "train": "Which file has the products with prices?",
     "test": "Which file has the products to be predicted?",
+    "order": "{why}. Row n for product n (products), or leave it out (none)?",
 }
 
 
@@ -103,6 +106,8 @@ def make_environment(folder: Path, env: str, said: Mapping[str, str], ask: Ask) 
     options = ["--pipelines", stage, "--env", env]
     sys.argv = ["kedro", "run", *options]  # what messages and records say that was run, and can be run again
     run_command().main(options, standalone_mode=False)
+    if not proposal.sources:
+        click.echo(_warned_of_columns_alone(proposal))
     click.echo(with_environment(f"Next: kedro run{' --pipelines compare' * (proposal.unlabelled is None)}", env))
 
 
@@ -138,16 +143,41 @@ def _told_of_embeddings(proposal: Proposal) -> list[str]:
     lines = []
     for source in proposal.sources:
         paths = [source.train, *([source.test] if source.test not in (None, source.train) else [])]
-        files = " and ".join(_file(proposal, one.path) for one in paths if one)
+        files = " and ".join(_files(proposal, one) for one in paths if one)
         lines.append(
             f"  source {source.name}: {files}, {source.train.width} columns, knows {100 * source.known:.0f} % of the products with prices"
         )
+        lines += [
+            f"    row n of {one.path.name} is taken for product n of {one.table.name}: nothing in the files says so, only that there are "
+            "as many"
+            for one in paths
+            if one and one.table
+        ]
     if proposal.without_embeddings:
         lines.append(
             f"  unknown products: {proposal.without_embeddings:,} with prices are in no file of embeddings; models are trained "
             "without them"
         )
     return lines
+
+
+def _warned_of_columns_alone(proposal: Proposal) -> str:
+    """That no embeddings are used, and why."""
+    columns = ", ".join(proposal.source_names)
+    found = [f"  {name}: {proposal.left_out[name]}" for name in proposal.left_out_embeddings]
+    why = (
+        ["Left out:", *found] if found else [f"There are none in {proposal.folder.name} (docs/your-own-embeddings.md)."]
+    )
+    return "\n".join([f"Warning: no embeddings are used; models see columns of the products alone ({columns}).", *why])
+
+
+def _files(proposal: Proposal, embeddings: FoundEmbeddings) -> str:
+    """What embeddings are read from."""
+    if embeddings.path == proposal.folder:  # named by what is in it
+        inside = dict.fromkeys(one.relative_to(embeddings.path).parts[0] for one in embeddings.files)
+        return " with ".join(inside)
+    ids = f" with ids in {embeddings.ids_file.name}" if embeddings.ids_file else ""
+    return f"{_file(proposal, embeddings.path)}{ids}"
 
 
 def _file(proposal: Proposal, path: Path) -> str:
@@ -167,7 +197,11 @@ def _asker(*, yes: bool) -> Ask:
         if guess.others:
             click.echo(f"Candidates: {candidates}")
         with _ended_by_ctrl_c():
-            return str(click.prompt(_ASKED[what], default=guess.value, value_proc=partial(_chosen, what, choices)))
+            return str(
+                click.prompt(
+                    _ASKED[what].format(why=guess.why), default=guess.value, value_proc=partial(_chosen, what, choices)
+                )
+            )
 
     return ask
 

@@ -10,12 +10,15 @@ from pathlib import Path
 from price_fusion.data.readers.names import absent
 from price_fusion.errors import DataError, UsageError
 from price_fusion.onboarding.column_roles import Guess, Settle
+from price_fusion.onboarding.found_embeddings import ProductsOfFile
 from price_fusion.onboarding.found_tables import FoundTable
 from price_fusion.parameters.project import CURRENCY
 
 Ask = Callable[[str, Guess, Sequence[str]], str | None]
 """Gives what a guess that is not sure shall be: takes what it is of (``id``, ``price``, ...), the guess, and what it may be;
 nothing of the last where it may be anything."""
+_ORDERS = ("products", "none")
+"""What rows of vectors without ids may be in the order of."""
 _NONE = {
     "id": "no column whose values are all there and all different ({why}), expected the ids of the products. Keep one row of each product, add a "
     "column, or say which it is (--id NAME)",
@@ -28,12 +31,20 @@ class Answers:
     """What was said, and who is asked for the rest.
 
     Attributes:
-        said: columns by ``id``, ``price``, ``text`` (several by commas), ``image``; ``currency``; files by ``train`` and ``test``.
+        said: columns by ``id``, ``price``, ``text`` (several by commas), ``image``; ``currency``; files by ``train`` and
+            ``test``; the ``order`` of vectors without ids: ``products`` or ``none``.
         ask: is asked where a guess is not sure.
+
+    Raises:
+        UsageError: if the order is neither.
     """
 
     said: Mapping[str, str]
     ask: Ask
+
+    def __post_init__(self) -> None:
+        if self.said.get("order") not in (None, *_ORDERS):
+            raise UsageError(f"--order: found {self.said['order']!r}, expected {' or '.join(_ORDERS)}.")
 
     def about(self, table: FoundTable) -> Settle:
         """Settles what the columns of a table are.
@@ -79,6 +90,12 @@ class Answers:
         if name and name not in known:
             raise absent(folder, "table of products", name, known, f"Correct --{role}")
         return name
+
+    def are_in_order(self, vectors: Path, products: ProductsOfFile) -> bool:
+        """Whether row n of vectors without ids belongs to product n of a file with as many."""
+        why = f"{vectors.name} has {len(products.ids):,} rows and no ids, {products.path.name} as many products"
+        guess = Guess(_ORDERS[0], why, sure=False, others=_ORDERS[1:])
+        return (self.said.get("order") or self.ask("order", guess, _ORDERS)) == _ORDERS[0]
 
     def _existing(self, table: FoundTable, role: str, name: str) -> str:
         if role == "currency":

@@ -33,6 +33,12 @@ def chosen_tables(folder: Path, tables: Sequence[FoundTable], answers: Answers) 
     return train, by_name[str(guess.value if guess.sure else answers.ask("test", guess, named))]
 
 
+def words_of_either(labelled: Path, unlabelled: Path) -> tuple[frozenset[str], frozenset[str]]:
+    """Words that names of files have if they belong to one of two tables, and not to the other."""
+    train, test = _TRAIN | set(words_of(labelled.stem)), _TEST | set(words_of(unlabelled.stem))
+    return train - test, test - train
+
+
 def _labelled(folder: Path, by_name: Mapping[str, FoundTable], answers: Answers) -> str:
     """The name of the table with prices."""
     if said := answers.file("train", folder, by_name):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,32 @@ from price_fusion.data.readers.embedding_files import locate_embeddings, read_em
 from price_fusion.data.readers.file_kinds import kind_of
 from price_fusion.data.readers.formats.arrow_files import is_saved_dataset
 from price_fusion.data.readers.formats.npy_parts import are_parts
-from price_fusion.data.readers.gzip_files import head_inside
+from price_fusion.data.readers.gzip_files import head_inside, unpacked
 from price_fusion.data.readers.rows import OF_PRODUCTS, Asked
 from price_fusion.errors import PriceFusionError
 
 _KINDS = ("npz", "pickle", "torch", "safetensors", "parquet", "arrow", "arrow stream")
 """Formats of single files that may hold embeddings."""
+_ADVICE = "Save the ids of its rows beside it (numpy.save('ids.npy', ids))"
+
+
+@dataclass(frozen=True)
+class ProductsOfFile:
+    """Products of a file.
+
+    Attributes:
+        path: of the file.
+        ids: in its order.
+        words: of names of files that belong to it and not to the other file of products.
+    """
+
+    path: Path
+    ids: Ids
+    words: frozenset[str] = frozenset()
+
+
+Agrees = Callable[[Path, ProductsOfFile], bool]
+"""Whether row n of a matrix without ids is product n of a file with as many products; takes both files."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +54,7 @@ class FoundEmbeddings:
         width: columns.
         entry: what its catalog entry says beside the path.
         files: that they are read from, those with the ids among them.
+        table: of the products whose order its rows are assumed to be in, because there are as many; None where it has ids.
     """
 
     path: Path
@@ -41,33 +62,45 @@ class FoundEmbeddings:
     width: int
     entry: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
+    table: Path | None = None
+
+    @property
+    def ids_file(self) -> Path | None:
+        """The file beside it that has its ids, if there is one."""
+        return next((one for one in self.files if one != self.path), None) if self.path in self.files else None
 
 
 def found_embeddings(
-    files: Sequence[Path], tables: Mapping[Path, Ids], identity: str = ""
+    folder: Path, files: Sequence[Path], tables: Sequence[ProductsOfFile], agrees: Agrees, identity: str = ""
 ) -> tuple[list[FoundEmbeddings], dict[Path, str]]:
     """Embeddings among files, and why other files of their formats are left out.
 
     Args:
+        folder: that all of them are in, somewhere below it.
         files: that may hold some; folders of parts are found by their files.
-        tables: ids of products in the order of their file, for vectors without ids.
+        tables: files of products, for matrices without ids.
+        agrees: is asked whether such a matrix is in the order of one of them.
         identity: what the products' tables call an id; files of embeddings may do so, too, also in the plural.
     """
     kinds = {path: kind for path in files if (kind := _kind_inside(path))}
     found: list[FoundEmbeddings] = []
     left_out: dict[Path, str] = {}
     own = [Asked(), *(Asked(ids=name) for name in (identity, f"{identity}s") if identity)]
-    for folder in dict.fromkeys(path.parent for path in kinds):
-        arrays = [path for path, kind in kinds.items() if path.parent == folder and kind == "npy"]
-        others = [path for path, kind in kinds.items() if path.parent == folder and kind in _KINDS]
-        if _is_one(folder, others):
-            _take(folder, own, found, left_out)
+    for parent in dict.fromkeys(path.parent for path in kinds):
+        arrays = [path for path, kind in kinds.items() if path.parent == parent and kind == "npy"]
+        others = [path for path, kind in kinds.items() if path.parent == parent and kind in _KINDS]
+        if _is_one(parent, others):
+            _take(parent, own, found, left_out)
             continue
-        lists = [path for path in files if path.parent == folder and path not in arrays and path not in others]
+        lists = [path for path in files if path.parent == parent and path not in arrays and path not in others]
         beside = [one for name in lists for one in _of_a_list(name, identity)]
         for path in others:
             _take(path, [*own, *beside], found, left_out)
-        _take_arrays(folder, arrays, beside, tables, found, left_out)
+        rest = _take_arrays(arrays, beside, found, left_out)
+        for path, rows in rest.items():
+            _take_in_order(
+                path, rows, _fitting(path.relative_to(folder), rows, tables), tables, agrees, found, left_out
+            )
     read = {path for one in found for path in one.files}
     return found, {path: why for path, why in left_out.items() if path not in read}
 
@@ -92,58 +125,92 @@ def _take(
     ways: Sequence[Asked],
     found: list[FoundEmbeddings],
     left_out: dict[Path, str],
-    ids: tuple[Ids, str] | None = None,
-) -> None:
+    table: ProductsOfFile | None = None,
+) -> bool:
     """Read embeddings in the first way that succeeds, or note why the very first does not."""
     reasons = []
     for asked in ways:
         try:
-            raw = read_embeddings(path, asked=asked, products=None if ids is None else lambda: ids)
+            raw = read_embeddings(
+                path, asked=asked, products=None if table is None else lambda: (table.ids, table.path.name)
+            )
             files = locate_embeddings(path, asked=asked).files
         except PriceFusionError as error:
             reasons.append(str(error).removeprefix(f"{path}: "))
             continue
-        said = (("embeddings", asked.embeddings), ("ids", asked.ids), ("id_column", asked.id_column))
+        said = (("ids", asked.ids), ("id_column", asked.id_column))
         entry = {name: value for name, value in said if value}
-        found.append(FoundEmbeddings(path, raw.ids, raw.vectors.shape[1], entry, tuple(files)))
-        return
+        of = None if table is None else table.path
+        found.append(FoundEmbeddings(path, raw.ids, raw.vectors.shape[1], entry, tuple(files), of))
+        return True
     left_out[path] = reasons[0]
+    return False
 
 
 def _take_arrays(
-    folder: Path,
-    paths: Sequence[Path],
-    beside: Sequence[Asked],
-    tables: Mapping[Path, Ids],
+    paths: Sequence[Path], beside: Sequence[Asked], found: list[FoundEmbeddings], left_out: dict[Path, str]
+) -> dict[Path, int]:
+    """Matrices of a folder, each with the ids of as many rows whose name is most alike.
+
+    Returns:
+        Those that have no ids, with the number of their rows.
+    """
+    arrays = {path: _array(path) for path in paths}
+    without: dict[Path, int] = {}
+    for path, matrix in arrays.items():
+        if matrix is not None and len(matrix.shape) != 2:
+            left_out[path] = f"found an array of shape {matrix.shape}, expected a matrix: one row for each product"
+            continue
+        rows = matrix.shape[:1] if matrix else None
+        ids = [one for one, array in arrays.items() if array and array.dtype.kind != "f" and array.shape == rows]
+        ids.sort(key=lambda one: -len(set(words_in(one.stem)) & set(words_in(path.stem))))
+        taken = _take(path, [*(Asked(ids=one.name) for one in ids), Asked(), *beside], found, left_out)
+        # An array that cannot be read may be the ids.
+        if not taken and matrix and not ids and all(arrays.values()) and _has_no_ids(path):
+            without[path] = matrix.shape[0]
+    return without
+
+
+def _has_no_ids(path: Path) -> bool:
+    """Whether no file beside a matrix says by its name that it holds ids: a damaged one is not taken for absent."""
+    try:
+        return locate_embeddings(path).needs_products
+    except PriceFusionError:
+        return False
+
+
+def _fitting(path: Path, rows: int, tables: Sequence[ProductsOfFile]) -> list[ProductsOfFile]:
+    """The tables with as many products as a matrix has rows; where its name speaks of one of them, that alone."""
+    words = {word for part in (*path.parts[:-1], path.stem) for word in words_in(part)}
+    named = [table for table in tables if words & table.words]
+    return [table for table in (named if len(named) == 1 else tables) if len(table.ids) == rows]
+
+
+def _take_in_order(
+    path: Path,
+    rows: int,
+    fitting: Sequence[ProductsOfFile],
+    tables: Sequence[ProductsOfFile],
+    agrees: Agrees,
     found: list[FoundEmbeddings],
     left_out: dict[Path, str],
 ) -> None:
-    """Matrices of a folder, each with the ids of as many rows whose name is most alike; or in the order of the products."""
-    loaded = {path: _array(path) for path in paths}
-    for path, matrix in loaded.items():
-        if matrix is None or matrix.ndim != 2:
-            continue
-        ids = [one for one, array in loaded.items() if array is not None and array.shape == (len(matrix),)]
-        in_order = [(table, of_table) for table, of_table in tables.items() if len(of_table) == len(matrix)]
-        if ids:
-            own = max(ids, key=lambda one: len(set(words_in(one.stem)) & set(words_in(path.stem))))
-            _take(folder, [Asked(embeddings=path.name, ids=own.name)], found, left_out)
-        elif any(_takes(folder, replace(asked, embeddings=path.name), found) for asked in beside):
-            continue
-        elif len(in_order) == 1:
-            table, of_table = in_order[0]
-            _take(path, [Asked(ids=OF_PRODUCTS)], found, left_out, (of_table, str(table)))
-        else:
-            left_out[path] = (
-                f"there are no ids beside it: a .npy, JSON, CSV or parquet file of {len(matrix):,} ids in the same folder"
-            )
-
-
-def _takes(path: Path, asked: Asked, found: list[FoundEmbeddings]) -> bool:
-    """Whether embeddings can be read so; then they are found."""
-    left_out: dict[Path, str] = {}
-    _take(path, [asked], found, left_out)
-    return not left_out
+    """A matrix without ids, if it may be in the order of exactly one file of products."""
+    counted = " and ".join(f"{len(table.ids):,} products in {table.path.name}" for table in tables)
+    if len(fitting) > 1:
+        left_out[path] = (
+            f"it has {rows:,} rows and no ids, and there are {counted}. {_ADVICE}, or name it after one of them."
+        )
+    elif not fitting:
+        left_out[path] = (
+            f"it has {rows:,} rows and no ids, and there are {counted}. {_ADVICE}, or make it of all products of a file."
+        )
+    elif agrees(path, fitting[0]):
+        _take(path, [Asked(ids=OF_PRODUCTS)], found, left_out, fitting[0])
+    else:
+        left_out[path] = (
+            f"it has no ids, and its rows are not in the order of {fitting[0].path.name}, as you said. {_ADVICE}."
+        )
 
 
 def _of_a_list(path: Path, identity: str) -> list[Asked]:
@@ -151,12 +218,21 @@ def _of_a_list(path: Path, identity: str) -> list[Asked]:
     return [Asked(ids=path.name), *([Asked(ids=path.name, id_column=identity)] if identity else [])]
 
 
-def _array(path: Path) -> NDArray[Any] | None:
+@dataclass(frozen=True)
+class _Array:
+    """What the header of an array says."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+def _array(path: Path) -> _Array | None:
     try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
+        with unpacked(path) as file:
+            array: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+            return _Array(array.shape, array.dtype)
+    except (OSError, ValueError, PriceFusionError):
         return None
-    return array
 
 
 def words_in(text: str) -> Iterator[str]:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from price_fusion.data.ids import Ids, are_among
-from price_fusion.onboarding.found_embeddings import FoundEmbeddings, words_in
+from price_fusion.data.ids import are_among
+from price_fusion.onboarding.found_embeddings import FoundEmbeddings, ProductsOfFile, words_in
 from price_fusion.parameters.base import NAMES_OF_MODULES
 
 KNOWN_SHARE = 0.01
@@ -45,14 +45,19 @@ class FoundSource:
 
 
 def found_sources(
-    embeddings: Sequence[FoundEmbeddings], labelled: Ids, unlabelled: Ids | None, taken: Sequence[str] = ()
+    folder: Path,
+    embeddings: Sequence[FoundEmbeddings],
+    labelled: ProductsOfFile,
+    unlabelled: ProductsOfFile | None,
+    taken: Sequence[str] = (),
 ) -> tuple[list[FoundSource], dict[Path, str]]:
     """Embeddings as sources, and why others are none.
 
     Args:
+        folder: that all of it is in.
         embeddings: what was found.
-        labelled: ids of the labelled products.
-        unlabelled: of those to be predicted; None where there are none.
+        labelled: the labelled products.
+        unlabelled: those to be predicted; None where there are none.
         taken: names that a source cannot have.
     """
     train = [one for one in embeddings if _share(labelled, one) >= KNOWN_SHARE]
@@ -68,7 +73,7 @@ def found_sources(
         if unlabelled is not None and partner is None:
             left_out[one.path] = "there is no such file for the products to be predicted"
             continue
-        name = _name_of(one, [*taken, *(source.name for source in sources)])
+        name = _name_of(folder, one, [*taken, *(source.name for source in sources)])
         sources.append(FoundSource(name, _group_of(name), one, partner, _share(labelled, one)))
     used = [source.test for source in sources]
     left_out |= {
@@ -79,8 +84,11 @@ def found_sources(
     return sources, left_out
 
 
-def _share(ids: Ids, embeddings: FoundEmbeddings) -> float:
-    return float(np.mean(are_among(ids, embeddings.ids))) if len(ids) else 0.0
+def _share(products: ProductsOfFile, embeddings: FoundEmbeddings) -> float:
+    """The share of products that embeddings know; in the order of one file, they are of that file alone."""
+    if not len(products.ids) or embeddings.table not in (None, products.path):
+        return 0.0
+    return float(np.mean(are_among(products.ids, embeddings.ids)))
 
 
 def _partner(one: FoundEmbeddings, others: Sequence[FoundEmbeddings]) -> FoundEmbeddings | None:
@@ -90,21 +98,22 @@ def _partner(one: FoundEmbeddings, others: Sequence[FoundEmbeddings]) -> FoundEm
     return named[0] if len(named) == 1 else alike[0] if len(alike) == 1 else None
 
 
-def _label(one: FoundEmbeddings) -> str:
-    """The part of its path that tells it from others."""
-    inside = str(one.entry.get("embeddings", ""))
-    return f"{one.path.parent.name}/{one.path.stem}/{Path(inside).stem}"
-
-
 def _core(one: FoundEmbeddings) -> tuple[str, ...]:
-    return tuple(word for word in words_in(_label(one)) if word not in _PARTS)
+    """The words of its path that tell it from others, but for train and test."""
+    label = "/".join([*one.path.parts[-3:-1], one.path.stem])
+    return tuple(word for word in words_in(label) if word not in _PARTS)
 
 
-def _name_of(one: FoundEmbeddings, taken: Sequence[str]) -> str:
-    """A name that ``sources`` may have."""
-    stem = [*words_in(one.path.stem), *words_in(Path(str(one.entry.get("embeddings", ""))).stem)]
-    words = [word for word in stem if word not in _PARTS | _EMPTY_WORDS]
-    words = words or [word for word in words_in(one.path.parent.name) if word not in _PARTS | _EMPTY_WORDS]
+def _name_of(folder: Path, one: FoundEmbeddings, taken: Sequence[str]) -> str:
+    """A name that ``sources`` may have: that of the file, and of the folder that it shares with its ids.
+
+    The given folder is named after a shop, not after what its vectors are of.
+    """
+    path = one.path if one.path != folder else one.files[0]
+    *folders, file = path.relative_to(folder).with_suffix("").parts
+    words = [*(_telling(folders[-1]) if folders and one.ids_file else []), *_telling(file)]
+    words = words or next(filter(None, map(_telling, reversed(folders))), [])
+    words = words or [word for word in words_in(file) if word not in _PARTS]
     name = "_".join(dict.fromkeys(words))[:48]
     if not re.match(r"[a-z]", name) or name in NAMES_OF_MODULES:
         name = f"embedding_{name}".rstrip("_")
@@ -112,6 +121,11 @@ def _name_of(one: FoundEmbeddings, taken: Sequence[str]) -> str:
     while free in taken:
         free, number = f"{name}_{number}", number + 1
     return free
+
+
+def _telling(name: str) -> list[str]:
+    """Words of a name that say what vectors are of."""
+    return [word for word in words_in(name) if word not in _PARTS | _EMPTY_WORDS]
 
 
 def _group_of(name: str) -> str:

@@ -12,9 +12,9 @@ from price_fusion.data.ids import Ids, are_among, parse_ids
 from price_fusion.data.quantity import AMOUNT_KIND, UNKNOWN, quantity_columns
 from price_fusion.errors import DataError
 from price_fusion.onboarding.answers import Answers, Ask
-from price_fusion.onboarding.chosen_tables import chosen_tables
+from price_fusion.onboarding.chosen_tables import chosen_tables, words_of_either
 from price_fusion.onboarding.column_roles import Roles, guess_roles
-from price_fusion.onboarding.found_embeddings import found_embeddings
+from price_fusion.onboarding.found_embeddings import ProductsOfFile, found_embeddings
 from price_fusion.onboarding.found_sources import FoundSource, found_sources
 from price_fusion.onboarding.found_tables import FoundTable, files_below, found_tables
 
@@ -41,6 +41,7 @@ class Proposal:
         has_amounts: whether texts tell how much of a product there is.
         without_embeddings: labelled products that no file of embeddings knows; 0 where there is no such file.
         left_out: why, by file or column.
+        left_out_embeddings: files among them that may be embeddings.
     """
 
     folder: Path
@@ -53,6 +54,7 @@ class Proposal:
     has_amounts: bool
     without_embeddings: int
     left_out: Mapping[str, str]
+    left_out_embeddings: tuple[str, ...] = ()
 
     @property
     def one_file(self) -> bool:
@@ -77,7 +79,7 @@ def proposal_for(folder: Path, said: Mapping[str, str], ask: Ask) -> Proposal:
     Args:
         folder: with product tables and embeddings.
         said: what need not be guessed: columns by ``id``, ``price``, ``text`` (several by commas), ``image``; ``currency``;
-            files by ``train`` and ``test``.
+            files by ``train`` and ``test``; the ``order`` of vectors without ids.
         ask: is asked where a guess is not sure.
 
     Raises:
@@ -97,13 +99,21 @@ def proposal_for(folder: Path, said: Mapping[str, str], ask: Ask) -> Proposal:
         same = unlabelled is labelled
         test_ids = ids[~np.array(rows_with_price)] if same else _ids_of(unlabelled, str(roles.id.value))
     used = {labelled.path, *([unlabelled.path] if unlabelled else [])}
-    in_order = {labelled.path: ids} if len(used) < 2 and all(rows_with_price) else {}
-    if unlabelled is not None and test_ids is not None and len(used) > 1:
-        in_order = {labelled.path: ids, unlabelled.path: test_ids}
+    to_predict = None if unlabelled is None or test_ids is None else ProductsOfFile(unlabelled.path, test_ids)
     embeddings, odd_files = found_embeddings(
-        [path for path in files if path not in used], in_order, str(roles.id.value)
+        folder,
+        [path for path in files if path not in used],
+        _whole_files(ProductsOfFile(labelled.path, ids), to_predict),
+        answers.are_in_order,
+        str(roles.id.value),
     )
-    sources, odd_sources = found_sources(embeddings, train_ids, test_ids, [ATTRIBUTES, QUANTITY, *VARIANTS])
+    sources, odd_sources = found_sources(
+        folder,
+        embeddings,
+        ProductsOfFile(labelled.path, train_ids),
+        to_predict,
+        [ATTRIBUTES, QUANTITY, *VARIANTS],
+    )
     both = set(labelled.columns) & set(unlabelled.columns if unlabelled else labelled.columns)
     missing = [name for name in (*roles.numeric, *roles.categorical, *roles.text) if name not in both]
     roles = replace(roles, text=tuple(name for name in roles.text if name in both))
@@ -125,6 +135,7 @@ def proposal_for(folder: Path, said: Mapping[str, str], ask: Ask) -> Proposal:
         _tell_amounts(labelled, roles.text),
         _without_embeddings(train_ids, sources),
         left_out,
+        tuple(str(path.relative_to(folder)) for path in odd_files | odd_sources),
     )
     if not proposal.source_names:
         raise DataError(
@@ -132,6 +143,14 @@ def proposal_for(folder: Path, said: Mapping[str, str], ask: Ask) -> Proposal:
             f"one of them. Left out: {'; '.join(f'{name}: {why}' for name, why in left_out.items()) or 'nothing'}."
         )
     return proposal
+
+
+def _whole_files(labelled: ProductsOfFile, unlabelled: ProductsOfFile | None) -> list[ProductsOfFile]:
+    """The files of products, each with all that it has: one, or two that words of names tell apart."""
+    if unlabelled is None or unlabelled.path == labelled.path:
+        return [labelled]
+    train, test = words_of_either(labelled.path, unlabelled.path)
+    return [replace(labelled, words=train), replace(unlabelled, words=test)]
 
 
 def _roles_of(table: FoundTable, unlabelled: FoundTable | None, answers: Answers) -> Roles:

@@ -115,8 +115,11 @@ def _products(proposal: Proposal, part: str, table: FoundTable) -> str:
 
 def _embeddings(proposal: Proposal, source: str, part: str, found: FoundEmbeddings) -> str:
     more = "".join(f"  {name}: {flow(value)}\n" for name, value in found.entry.items())
+    assumed = (
+        "# Assumed, as there are as many: row n belongs to product n of the product file.\n" if found.table else ""
+    )
     return (
-        f'"{source}.{part}_embeddings":\n  type: price_fusion.datasets.EmbeddingFilesDataset\n'
+        f'{assumed}"{source}.{part}_embeddings":\n  type: price_fusion.datasets.EmbeddingFilesDataset\n'
         f"  filepath: {_raw(proposal, found.path)}\n{more}  metadata: {{kedro-viz: {{layer: raw}}}}\n\n"
     )
 
@@ -147,6 +150,8 @@ def _parameters(proposal: Proposal) -> str:
 
 
 def _raw(proposal: Proposal, path: Path) -> str:
+    if path == proposal.folder:
+        return '"${globals:raw}"'
     below = json.dumps(_literal(path.relative_to(proposal.folder).as_posix()), ensure_ascii=False)
     return f'"${{globals:raw}}/{below[1:]}'
 
