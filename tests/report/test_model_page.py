@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from price_fusion.metrics.intervals import coverage_table
 from price_fusion.metrics.price_metrics import metrics_by_price, price_metrics
 from price_fusion.report import figures
 from price_fusion.report.model_page import NO_INTERVALS, TRUST, headlines, metrics_with_intervals, model_page
@@ -32,6 +33,20 @@ def test_headlines_put_smape_beside_what_one_price_reaches(results: pd.DataFrame
     assert [one.name for one in shown] == ["SMAPE", "MAE", "RMSE", "R2", "Bias", "Inside the 80 % interval"]
     constant = (200 * (results["price"] - 15).abs() / (results["price"] + 15)).mean()
     assert f"one price for all: {constant:.1f} %" in shown[0].note
+
+
+def test_the_share_inside_intervals_has_an_interval_of_its_own(results: pd.DataFrame) -> None:
+    wide = {"price_low_90": results["price_low"] / 2, "price_high_90": results["price_high"] * 2}
+    results = results.assign(**wide)
+    bounds = results[["price_low", "price_high", "price_low_90", "price_high_90"]].to_numpy().reshape(-1, 2, 2)
+    coverage = coverage_table(results["predicted"], results["price"], bounds, [0.8, 0.9], GROUPS)
+    shown = headlines(results, np.arange(400) // 2, coverage, 15.0, "EUR", resamples=300, seed=1)[-2:]
+    for one in shown:
+        low, high = map(float, one.note.split("]")[0][1:].split(", "))
+        assert low < float(one.value.removesuffix(" %")) < high
+        assert one.note.endswith("EUR wide on average")
+    assert shown[1].name == "Inside the 90 % interval"
+    assert shown[1].value > shown[0].value
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,9 @@ def _limits(metrics: Mapping[str, Any], groups: Sequence[Mapping[Any, Any]], cur
     found.append(
         "Predictions are too high for the cheapest products and too low for the most expensive, as with every model that hedges."
     )
-    found.append("Intervals hold as often as they say for products like those that calibrated them, not for others.")
+    found.append(
+        "Intervals are made to hold as often as they say for products like those that calibrated them, not for others."
+    )
     return found
 
 

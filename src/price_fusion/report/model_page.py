@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from price_fusion.data.money import money
 from price_fusion.evaluation.amount_effect import amount_effect, effect_in_words
-from price_fusion.metrics.bootstrap import Interval, bootstrap_means, interval
+from price_fusion.metrics.bootstrap import Interval, bootstrap_means, interval, mean_interval
+from price_fusion.metrics.intervals import interval_columns
 from price_fusion.metrics.price_metrics import smape_per_product
 from price_fusion.report.page import Headline, Section, render
 
@@ -28,7 +29,10 @@ DEFINITIONS = Section(
     ),
 )
 
-TRUST = "Each price comes with intervals. They hold as often as they say for products like those that calibrated them."
+TRUST = (
+    "Each price comes with intervals, which are made to hold as often as they say for products like those that calibrated them. "
+    "How often they held here is at the top, with the 95 % interval of that share."
+)
 NO_INTERVALS = "Prices have no intervals: there were fewer calibration rows than these need."
 
 
@@ -90,7 +94,7 @@ def headlines(
     """The numbers that are read first.
 
     Args:
-        results: as ``predict_evaluated`` gives them, N rows.
+        results: as ``predict_evaluated`` gives them, N rows, with the bounds of each level of ``coverage``.
         groups: (N,) labels of products that belong together.
         coverage: as ``measure_intervals`` gives it.
         median_price: of the train rows.
@@ -104,9 +108,12 @@ def headlines(
     shown = [_headline("SMAPE", *found["smape"], "%", more=f"; one price for all: {constant:.1f} %")]
     shown += [_headline(name.upper(), *found[name], currency, is_money=True) for name in ("mae", "rmse")]
     shown += [_headline("R2", *found["r2"]), _headline("Bias", *found["bias"], currency, is_money=True, sign="+")]
-    for row in coverage[coverage["group"] == "all"].to_dict(orient="records"):
-        width = f"{money(row['mean_width'])} {currency} wide on average"
-        shown.append(Headline(f"Inside the {row['level']:g} % interval", f"{row['coverage']:.1f} %", width))
+    levels = coverage[coverage["group"] == "all"].to_dict(orient="records")
+    for row, (low, high) in zip(levels, interval_columns([row["level"] / 100 for row in levels]), strict=True):
+        inside = results["price"].between(results[low], results[high]).to_numpy(np.float64)
+        share = mean_interval(100.0 * inside, groups, resamples=resamples, seed=seed)
+        note = f"[{share.low:.1f}, {share.high:.1f}]; {money(row['mean_width'])} {currency} wide on average"
+        shown.append(Headline(f"Inside the {row['level']:g} % interval", f"{row['coverage']:.1f} %", note))
     return shown
 
 
