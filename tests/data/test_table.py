@@ -109,6 +109,27 @@ def test_fingerprint_follows_ids_and_values(make_table: MakeTable) -> None:
     assert make_table(IDS, VECTORS + 1).fingerprint != first
 
 
+@given(
+    chosen=st.sets(st.integers(0, 5)),
+    rows_per_shard=st.sampled_from([1, 2, 4, 5, 1_000]),
+    structural=st.sampled_from([0, 2]),
+    text=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_fingerprint_of_products_is_that_of_a_table_of_their_rows(
+    make_table: MakeTable, chosen: set[int], rows_per_shard: int, structural: int, text: bool, seed: int
+) -> None:
+    options: dict[str, Any] = {"structural_columns": structural, "rows_per_shard": rows_per_shard}
+    ids = np.array(["p", "q" * 7, "r2", "s", "t" * 3, "u"]) if text else np.array(IDS)
+    table, rows = make_table(ids, VECTORS, **options), sorted(chosen)
+    strangers = np.array(["x" * 9]) if text else np.array([7])
+    wanted = np.random.default_rng(seed).permutation(np.concatenate([ids[rows], strangers]))
+    found = table.fingerprint_of(wanted)
+    assert (found == table.fingerprint) == (len(rows) == len(ids))
+    if rows:
+        assert found == make_table(ids[rows], VECTORS[rows], **options).fingerprint
+
+
 def test_values_beyond_float16_keep_float32_with_a_warning(
     make_table: MakeTable, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from price_fusion.parameters import VariantParameters
 from price_fusion.selection.cross_validation import LabelledData
-from price_fusion.training.recipe import WITHOUT_EFFECT, data_fingerprints, recipe, variant_recipe
+from price_fusion.training.recipe import WITHOUT_EFFECT, data_fingerprints, other_data, recipe, variant_recipe
 
 ROWS = (np.arange(5), np.arange(5, 7))
 MakeLabelled = Callable[..., LabelledData]
@@ -72,6 +72,20 @@ def test_products_without_prices_have_digests(labelled: LabelledData) -> None:
 def test_the_index_says_nothing(labelled: LabelledData) -> None:
     shifted = replace(labelled, samples=labelled.samples.set_index(pd.Index(labelled.samples["sample_id"])))
     assert digests(shifted) == digests(labelled)
+
+
+def test_a_table_is_the_same_whatever_it_holds_of_other_products(
+    labelled: LabelledData, make_labelled: MakeLabelled
+) -> None:
+    fewer = labelled.samples["sample_id"].isin(make_labelled(60).samples["sample_id"]).to_numpy()
+    samples, split_table = (frame[fewer] for frame in (labelled.samples, labelled.split_table))
+    assert 0 < fewer.sum() < len(fewer)
+    of_products = data_fingerprints(samples, split_table, labelled.tables)
+    assert of_products["words"] != labelled.tables["words"].fingerprint
+    assert other_data(of_products, of_products, labelled.tables) == []
+    of_before = of_products | {name: table.fingerprint for name, table in labelled.tables.items()}
+    assert other_data(of_before, of_products, labelled.tables) == []
+    assert other_data(of_before | {"words": "0f", "split": "0f"}, of_products, labelled.tables) == ["words", "split"]
 
 
 CHANGES: list[dict[str, Any]] = [

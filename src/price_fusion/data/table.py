@@ -11,9 +11,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import mmap
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,9 +25,10 @@ from pydantic import TypeAdapter
 
 from price_fusion.compute.progress import tracked
 from price_fusion.data.checks.values import refuse_unusable, unusable
-from price_fusion.data.ids import Ids, rows_of
+from price_fusion.data.ids import Ids, ids_of, rows_of
 from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.errors import DataError, StorageError
+from price_fusion.lazy import pd
 from price_fusion.parameters import Source, SourceParameters
 from price_fusion.storage.digests import CheckRecord, FileVersion
 from price_fusion.storage.files import whole_folder
@@ -171,8 +174,23 @@ class EmbeddingTable:
 
         What a model makes of a table depends on its group, and codes of categories say nothing without their vocabulary.
         """
-        digests = [*self.digests.values(), self.declaration.model_dump_json()]
-        return hashlib.sha256("".join(digests).encode()).hexdigest()
+        return _fingerprint(self.digests.values(), self.declaration)
+
+    def fingerprint_of(self, products: Ids) -> str:
+        """The fingerprint that a table of the rows of these products alone would have.
+
+        A file may hold products to be predicted beside the labelled ones. They decide nothing that a model learns, and are not
+        in the tables that are gathered from partitions: a model remembers the same digest in both worlds.
+
+        Args:
+            products: (M,) ids in any order.
+        """
+        rows = self.rows_of(products)
+        own = np.flatnonzero(rows >= 0)
+        if len(own) == self.rows:
+            return self.fingerprint
+        own = own[np.argsort(rows[own])]
+        return _fingerprint(self._digests_of(rows[own], ids_of(pd.Series(products[own]))), self.declaration)
 
     @cached_property
     def ids(self) -> Ids:
@@ -200,6 +218,25 @@ class EmbeddingTable:
             ids: (M,) product ids in any order.
         """
         return rows_of(ids, self.ids)
+
+    def _digests_of(self, rows: NDArray[np.int64], ids: Ids) -> Iterator[str]:
+        """What ``digests`` has, of a table of some rows, (M,) ascending, and their ids, (M,)."""
+        yield _npy_digest(ids.shape, ids.dtype, [ids])
+        if self.structural_columns:
+            yield _npy_digest((len(rows), self.structural_columns), np.dtype(np.float32), [self.structural[rows]])
+        most = self.manifest["shards"][0]["rows"] if self.width else 1
+        for start in range(0, len(rows) if self.width else 0, most):
+            own = rows[start : start + most]
+            blocks = (self._vectors_in(own[block]) for block in _blocks(0, len(own)))
+            yield _npy_digest((len(own), self.width), np.dtype(self.dtype), blocks)
+
+    def _vectors_in(self, rows: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
+        """The embedding columns of some rows, (M, D), ascending."""
+        ends = np.cumsum([len(shard) for shard in self.vectors])
+        parts = np.split(rows, np.searchsorted(rows, ends[:-1]))
+        return np.concatenate(
+            [shard[part - end + len(shard)] for shard, part, end in zip(self.vectors, parts, ends, strict=True)]
+        )
 
     def _checked(self, check: Check) -> dict[str, FileVersion]:
         """The version of each file, once all files are known to be whole."""
@@ -311,14 +348,25 @@ def _forget_pages(array: NDArray[Any]) -> None:
 
 def _write_npy(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], blocks: Iterator[NDArray[Any]]) -> str:
     """Write an array block by block; give its sha256."""
-    digest = hashlib.sha256()
-    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        file.flush()
-        digest.update(path.read_bytes())
-        for block in blocks:
-            contents = np.ascontiguousarray(block).tobytes()
-            file.write(contents)
-            digest.update(contents)
+        return _npy_digest(shape, dtype, blocks, file.write)
+
+
+def _npy_digest(
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    blocks: Iterable[NDArray[Any]],
+    take: Callable[[bytes], object] = len,
+) -> str:
+    """sha256 of the file of an array that comes block by block; ``take`` gets its bytes."""
+    digest, header = hashlib.sha256(), BytesIO()
+    described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, described)
+    for contents in chain([header.getvalue()], (np.ascontiguousarray(block).tobytes() for block in blocks)):
+        take(contents)
+        digest.update(contents)
     return digest.hexdigest()
+
+
+def _fingerprint(digests: Iterable[str], declaration: Source) -> str:
+    return hashlib.sha256("".join([*digests, declaration.model_dump_json()]).encode()).hexdigest()

@@ -20,7 +20,7 @@ from price_fusion.models.checkpoint import Checkpoint, CheckpointHeader, checkpo
 from price_fusion.parameters import VariantParameters
 from price_fusion.selection.own_ridges import RIDGE, ridge_of, ridges_of
 from price_fusion.selection.stale_lines import NOT_STALE, STALE, short_digest
-from price_fusion.training.recipe import data_fingerprints
+from price_fusion.training.recipe import data_fingerprints, other_data
 
 BASELINES_AGAIN = "kedro run --pipelines compare --nodes measure_baselines"
 BEHIND_RIDGE = ("behind_ridge", "behind_ridge_low", "behind_ridge_high")
@@ -73,6 +73,7 @@ def contender(
     """
     header = checkpoint.header
     data = data_fingerprints(samples, split_table, tables)
+    other = sorted({*other_data(header.data, data, tables), *(header.data.keys() - data.keys())})
     return Contender(
         name=header.variant,
         sources=tuple(header.sources),
@@ -84,7 +85,7 @@ def contender(
         results=results,
         history=history,
         problems=(
-            *_training_problems(header, declared, data),
+            *_training_problems(header, declared, other),
             *_evaluation_problems(header, results, samples, split_table),
         ),
     )
@@ -247,9 +248,8 @@ def _count(checkpoint: Checkpoint) -> int:
     return sum(checkpoint.weights[name].numel() for name, _ in model.named_parameters())
 
 
-def _training_problems(header: CheckpointHeader, declared: VariantParameters, data: Mapping[str, str]) -> list[str]:
+def _training_problems(header: CheckpointHeader, declared: VariantParameters, other: Sequence[str]) -> list[str]:
     name = header.variant
-    other = [part for part in sorted({*data, *header.data}) if header.data.get(part) != data.get(part)]
     found = [f"other data ({', '.join(other)})"] if other else []
     if tuple(header.sources) != declared.sources:
         found.append(f"sources {', '.join(header.sources)} (declared: {', '.join(declared.sources)})")

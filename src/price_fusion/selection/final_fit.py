@@ -39,7 +39,7 @@ from price_fusion.storage.partitions.parts import Partitions
 from price_fusion.training.loader.partition_data import StreamedRows
 from price_fusion.training.loader.training_data import TrainingData, training_data
 from price_fusion.training.processes.partition_training import train_partitions
-from price_fusion.training.recipe import WITHOUT_EFFECT, data_fingerprints, final_fingerprints, recipe
+from price_fusion.training.recipe import WITHOUT_EFFECT, data_fingerprints, final_fingerprints, other_data, recipe
 from price_fusion.training.run_folder import RunFolder
 from price_fusion.training.trainer import train_variant
 
@@ -201,8 +201,7 @@ def refuse_other_data(evaluated: TrainedModel, labelled: LabelledData) -> None:
         ComparisonError: naming what is another.
     """
     current = data_fingerprints(labelled.samples, labelled.split_table, labelled.tables)
-    different = [name for name, digest in current.items() if evaluated.data.get(name) != digest]
-    if different:
+    if different := other_data(evaluated.data, current, labelled.tables):
         raise ComparisonError(
             f"{evaluated.name}: its training cannot be repeated on all labelled rows: {', '.join(different)} changed since. "
             f"Train and evaluate it again (kedro run --pipelines {pipeline_of(evaluated, 'train')}), or let the evaluated model predict (--params "

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from price_fusion.data.ids import ids_of
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.lazy import pd
 from price_fusion.parameters import VariantParameters
@@ -22,12 +23,15 @@ WITHOUT_EFFECT = ("resume", "state_every", "checkpoint_every", "cuda_graph", "de
 def data_fingerprints(
     samples: pd.DataFrame, split_table: pd.DataFrame, tables: Mapping[str, EmbeddingTable]
 ) -> dict[str, str]:
-    """Digests of all that a model may be trained on. Prices of holdout rows are left out: no model may know them."""
+    """Digests of all that a model may be trained on. Prices of holdout rows are left out: no model may know them.
+
+    Of a table, the rows of these products count.
+    """
     known = samples
     if "price" in samples:
         known = samples.assign(price=samples["price"].where((split_table["split"] != "holdout").to_numpy()))
     return {
-        **{name: table.fingerprint for name, table in tables.items()},
+        **_of_tables(samples, tables),
         "samples": frame_fingerprint(known, "samples"),
         "split": frame_fingerprint(split_table, "split"),
     }
@@ -36,9 +40,31 @@ def data_fingerprints(
 def final_fingerprints(samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable]) -> dict[str, str]:
     """Digests of all rows that a final fit is trained on: with the prices of holdout rows, and without a split."""
     return {
-        **{name: table.fingerprint for name, table in tables.items()},
+        **_of_tables(samples, tables),
         "samples": frame_fingerprint(samples, "labelled"),
     }
+
+
+def other_data(
+    remembered: Mapping[str, str], current: Mapping[str, str], tables: Mapping[str, EmbeddingTable]
+) -> list[str]:
+    """Names of what is another now than a model remembers.
+
+    Args:
+        remembered: digests of the data of the model. One of before has those of whole tables, whoever their products are.
+        current: of the data as it is now.
+        tables: as they are now.
+    """
+    return [
+        name
+        for name, digest in current.items()
+        if remembered.get(name) != digest and not (name in tables and remembered.get(name) == tables[name].fingerprint)
+    ]
+
+
+def _of_tables(samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable]) -> dict[str, str]:
+    ids = ids_of(samples["sample_id"])
+    return {name: table.fingerprint_of(ids) for name, table in tables.items()}
 
 
 def variant_recipe(
