@@ -10,7 +10,7 @@ import rich
 from kedro.logging import RichHandler
 from rich.console import Console
 
-from price_fusion.console.commands import environment, with_environment
+from price_fusion.console.commands import environment, partitions, with_environment
 from price_fusion.console.log import ConsoleHandler, KedroChatter, take_over_console
 
 
@@ -66,6 +66,29 @@ def test_commands_repeat_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
     assert console.file.getvalue().endswith("train it: kedro run --env 'my shop' --pipelines train_moe\n")
     assert with_environment("kedro run --pipelines moe --env a", "b") == "kedro run --pipelines moe --env a"
     assert with_environment("kedro run", None) == "kedro run"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Run first: kedro run --pipelines moe.", "Run first: kedro run --env shop --params {} --pipelines moe."),
+        ("(kedro run --pipelines a), or (--params b=1)", "(kedro run --env shop --params {} --pipelines a), or (--params b=1)"),
+        ("kedro run --pipelines a --params b=1", "kedro run --env shop --pipelines a --params {},b=1"),
+        ("kedro run --params b=1 --nodes a", "kedro run --env shop --params {},b=1 --nodes a"),
+        ("kedro run --params b=1,compute.partitions=9", "kedro run --env shop --params b=1,compute.partitions=9"),
+        ("kedro run --env a", "kedro run --params {} --env a"),
+        ("kedro run", "kedro run --env shop --params {}"),
+        ("kedro run --help", "kedro run --help"),
+    ],
+)  # fmt: skip
+def test_commands_repeat_the_partitions_of_the_run(text: str, expected: str) -> None:
+    token = partitions.set(4)
+    try:
+        found = with_environment(text, "shop")
+        assert found == expected.format("compute.partitions=4")
+        assert with_environment(found, "shop") == found
+    finally:
+        partitions.reset(token)
 
 
 def test_only_kedros_own_handler_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:

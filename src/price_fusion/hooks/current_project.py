@@ -11,7 +11,7 @@ from kedro.framework.project import settings
 from kedro.io import CatalogProtocol
 
 from price_fusion import pipeline_registry
-from price_fusion.console.commands import environment
+from price_fusion.console.commands import environment, partitions
 from price_fusion.errors import UsageError
 from price_fusion.parameters import ProjectParameters
 from price_fusion.runs.project_facts import ProjectFacts, current_project
@@ -36,6 +36,8 @@ class ParameterHooks:
         else:
             pipeline_registry.use_parameters(parameters)
         environment.set(context.env)
+        given = (loader.runtime_params or {}).get("compute") or {}
+        partitions.set(parameters.compute.partitions if "partitions" in given else None)
         current_project.set(ProjectFacts(folder, folder / loader["globals"]["data"], raw, parameters))
 
     @hook_impl
