@@ -31,7 +31,8 @@ DEFINITIONS = Section(
 
 TRUST = (
     "Each price comes with intervals, which are made to hold as often as they say for products like those that calibrated them. "
-    "How often they held here is at the top, with the 95 % interval of that share."
+    "How often they held here is at the top, with the 95 % interval of that share, which leaves out that the calibration rows are "
+    "a sample, too."
 )
 NO_INTERVALS = "Prices have no intervals: there were fewer calibration rows than these need."
 
