@@ -252,6 +252,11 @@ def test_a_training_of_other_data_is_not_repeated(evaluate: Evaluate, labelled: 
     ):
         with pytest.raises(ComparisonError, match=rf"tiny.*{named} since.*train_tiny.*final_fit=false"):
             final_checkpoint(evaluated, other, WHERE, run)
+    of_before = replace(
+        evaluated, header=evaluated.header.model_copy(update={"data": evaluated.data | {"words": "0f"}})
+    )
+    with pytest.raises(ComparisonError, match=r"words changed since \(or the model is of an earlier version"):
+        final_checkpoint(of_before, labelled, WHERE, run)
 
 
 def test_a_checkpoint_of_version_0_1_is_not_repeated(

@@ -202,8 +202,12 @@ def refuse_other_data(evaluated: TrainedModel, labelled: LabelledData) -> None:
     """
     current = data_fingerprints(labelled.samples, labelled.split_table, labelled.tables)
     if different := other_data(evaluated.data, current, labelled.tables):
+        former = ""
+        if set(different) <= set(labelled.tables):
+            former = " (or the model is of an earlier version, and the file has rows of other products, too)"
         raise ComparisonError(
-            f"{evaluated.name}: its training cannot be repeated on all labelled rows: {', '.join(different)} changed since. "
+            f"{evaluated.name}: its training cannot be repeated on all labelled rows: {', '.join(different)} "
+            f"changed since{former}. "
             f"Train and evaluate it again (kedro run --pipelines {pipeline_of(evaluated, 'train')}), or let the evaluated model predict (--params "
             "final_fit=false)."
         )
