@@ -80,6 +80,19 @@ def test_products_of_a_model_lead_to_the_tables_of_its_sources(tmp_path: Path) -
     with pytest.raises(DataError, match=r"tables/siglip: no table in partitions here"):
         chosen.tables_of(["siglip"])
 
+    others = {name: raw_embeddings(frame, SOURCES[name], seed=2) for name in ("picture", "words")}
+    write_tables(tmp_path / "tables", products, others)
+    with pytest.raises(AlignmentError, match=r"tables/words is not the table of 'words' that they were chosen by"):
+        chosen.tables_of(["words"])
+    write_tables(tmp_path / "tables", products, raws)
+    assert list(chosen.tables_of(["words"])) == ["words"]
+
+    write_samples(tmp_path / "chosen", products, {"picture": tables["picture"]})
+    with pytest.raises(
+        AlignmentError, match=r"not the table of 'words' by which none were chosen, only by picture\. Choose"
+    ):
+        dataset.load().tables_of(["words"])
+
     several = ComputeParameters(partitions=COUNT + 1, workers=1)
     write_tables(tmp_path / "tables", write_products(tmp_path / "others", frame, several), raws, several)
     with pytest.raises(AlignmentError, match=r"tables/words: 5 partitions, the products \(.*chosen\) have 4"):

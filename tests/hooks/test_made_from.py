@@ -127,6 +127,37 @@ def test_an_output_remembers_the_way_to_it_through_earlier_runs(small: Small) ->
     assert small.run(only_missing=True) == ["draw", "keep", "fit", "score"]
 
 
+def test_a_run_from_a_node_on_makes_again_what_older_inputs_led_to(
+    small: Small, caplog: pytest.LogCaptureFixture
+) -> None:
+    small.run()
+    small.products.write_text("[1, 2, 3]")
+    assert small.run("draw", "keep") == ["draw", "keep"]
+    assert small.run("score", only_missing=True) == ["score"]
+    assert "products (products.json) has changed: scores is made again" in said(caplog)
+    assert small.run("score", only_missing=True) == []
+
+
+@pytest.mark.parametrize(("before", "after"), [("ab", "a"), ("a", "ab"), ("ab", "ac")])
+def test_what_was_made_from_other_sources_is_made_again(tmp_path: Path, before: str, after: str) -> None:
+    def run(sources: str) -> bool:
+        tables = {name: whole(tmp_path / f"{name}.json") for name in sources}
+        settings = {f"params:sources.{name}": MemoryDataset({"width": 8}) for name in sources}
+        catalog = DataCatalog({**tables, **settings, "chosen": whole(tmp_path / "chosen.json")})
+        nodes = [Node(lambda value: [value], f"params:sources.{name}", name, name=name) for name in sources]
+        nodes.append(Node(lambda *values: [*values], [*sources], "chosen", name="choose"))
+        MadeFromHooks().before_pipeline_run({"only_missing_outputs": True}, Pipeline(nodes), catalog)
+        is_kept = catalog.exists("chosen")
+        SequentialRunner().run(Pipeline(nodes), catalog, only_missing_outputs=True)
+        return is_kept
+
+    current_project.set(ProjectFacts(tmp_path, tmp_path, {}, None))  # type: ignore[arg-type]
+    assert not run(before)
+    assert run(before)
+    assert not run(after)
+    assert run(after)
+
+
 class Model(WholeFileDataset):
     """Stands for what was trained."""
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 PARAMETERS = "params:"
 """What names of parameters begin with in Kedro."""
+SOURCES = f"{PARAMETERS}sources."
+"""What names of the parameters of sources begin with: what is made from the table of a source is made from these."""
 FILES, SETTINGS = "files", "read with"
 """What is known of a raw dataset: digests or versions of its files by name, and the arguments of its catalog entry."""
 
@@ -80,6 +82,29 @@ def differences(recorded: Facts, current: Facts) -> list[str]:
         for was in recorded.get(name, ())
         for text in _differences(name, was, value)
     ]
+
+
+def newer(recorded: Facts, inputs: Facts) -> list[str]:
+    """What the inputs of an output were made from that it was not, in words: they were made again since."""
+    return [
+        text
+        for name in inputs.keys() & recorded.keys()
+        for value in inputs[name]
+        if value not in recorded[name]
+        for text in _differences(name, recorded[name][-1], value)
+    ]
+
+
+def other_sources(recorded: Facts, current: Facts, *, is_whole: bool) -> list[str]:
+    """Sources that an output would be made from now and was not and, if ``current`` is whole, the reverse, in words."""
+    before, now = ({name for name in facts if name.startswith(SOURCES)} for facts in (recorded, current))
+    if not before:  # made from none, or by an earlier release
+        return []
+    added = [f"source {name.removeprefix(SOURCES)} is used now" for name in sorted(now - before)]
+    gone = (
+        [f"source {name.removeprefix(SOURCES)} is no longer used" for name in sorted(before - now)] if is_whole else []
+    )
+    return added + gone
 
 
 def not_known(recorded: Facts, current: Facts) -> list[str]:

@@ -17,7 +17,16 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel
 
-from price_fusion.datasets.made_from import PARAMETERS, Facts, Origins, differences, merged, not_known
+from price_fusion.datasets.made_from import (
+    PARAMETERS,
+    Facts,
+    Origins,
+    differences,
+    merged,
+    newer,
+    not_known,
+    other_sources,
+)
 from price_fusion.datasets.raw_facts import RawDigests, raw_facts
 from price_fusion.datasets.recorded import RecordedOutput
 from price_fusion.datasets.sidecar import Fate, fate
@@ -42,12 +51,16 @@ class Output:
         dataset: of the catalog.
         origins: what its node reads.
         way: all parameters and raw files on the way to it in this pipeline.
+        before: those that led to the outputs of other runs that this pipeline begins with, as their records say.
+        is_traced: whether all of these have a record, so that what is on neither of both is not on the way.
         is_trained: whether its node makes a model.
     """
 
     dataset: RecordedOutput
     origins: Origins
     way: Facts
+    before: Facts
+    is_traced: bool
     is_trained: bool
 
 
@@ -58,28 +71,35 @@ def outputs_of(pipeline: Pipeline, catalog: Catalog, digests: RawDigests) -> dic
     that is made from.
     """
     facts = _facts_of_inputs(pipeline, catalog, digests)
+    records = _records_of_inputs(pipeline, catalog)
+    begins_with = {name: found for name, found in records.items() if found is not None}
+    is_traced = len(begins_with) == len(records)
     recorded: dict[str, Output] = {}
-    passed: dict[str, tuple[Origins, Facts]] = {}
+    passed: dict[str, tuple[Origins, Facts, Facts]] = {}
     for node in pipeline.nodes:
         reads = [name for name in node.inputs if name in facts]
         through = [passed[name] for name in node.inputs if name in passed]
         saved: dict[str, RecordedOutput] = {
             name: dataset for name in node.inputs if isinstance(dataset := catalog.get(name), RecordedOutput)
         }
-        own = merged({name: facts[name] for name in reads}, _bound(node), *(origins.own for origins, _ in through))
-        for origins, _ in through:
+        own = merged({name: facts[name] for name in reads}, _bound(node), *(origins.own for origins, *_ in through))
+        for origins, *_ in through:
             saved |= origins.inputs
         origins = Origins(own, saved)
-        way = merged(
-            own, *(way for _, way in through), *(recorded[name].way for name in node.inputs if name in recorded)
+        made_here = [recorded[name] for name in node.inputs if name in recorded]
+        way = merged(own, *(way for _, way, _ in through), *(one.way for one in made_here))
+        before = merged(
+            *(begins_with[name] for name in node.inputs if name in begins_with),
+            *(before for *_, before in through),
+            *(one.before for one in made_here),
         )
         made = {name: catalog.get(name) for name in node.outputs}
         is_trained = any(isinstance(dataset, RecordedOutput) and dataset.is_model for dataset in made.values())
         for name, dataset in made.items():
             if isinstance(dataset, RecordedOutput):
-                recorded[name] = Output(dataset, origins, way, is_trained)
+                recorded[name] = Output(dataset, origins, way, before, is_traced, is_trained)
             else:
-                passed[name] = (origins, way)
+                passed[name] = (origins, way, before)
     return recorded
 
 
@@ -107,7 +127,11 @@ def mark_stale(outputs: Mapping[str, Output], catalog: Catalog) -> None:
     for name, output in outputs.items():
         record = output.dataset.made_from()
         causes = [cause for origin in output.origins.inputs for cause in causes_of.get(origin, [])]
-        causes += [Cause(text) for text in (differences(record, output.way) if record is not None else [])]
+        if record is not None:
+            causes += [Cause(text) for text in differences(record, output.way)]
+            causes += [Cause(text) for text in newer(record, output.before)]
+            now = merged(output.way, output.before)
+            causes += [Cause(text) for text in other_sources(record, now, is_whole=output.is_traced)]
         causes += changed_origins(output)
         causes = [cause for cause in dict.fromkeys(causes) if not (output.is_trained and cause.spares_models)]
         output.dataset.is_stale = bool(causes)
@@ -173,6 +197,12 @@ def _facts_of_inputs(pipeline: Pipeline, catalog: Catalog, digests: RawDigests) 
         elif (raw := raw_facts(catalog.get(name), digests)) is not None:
             found[name] = (raw,)
     return found
+
+
+def _records_of_inputs(pipeline: Pipeline, catalog: Catalog) -> dict[str, Facts | None]:
+    """What the outputs of other runs that the pipeline reads were made from, by name; None of those without a record."""
+    datasets = {name: catalog.get(name) for name in sorted(pipeline.inputs())}
+    return {name: one.made_from() for name, one in datasets.items() if isinstance(one, RecordedOutput)}
 
 
 def _bound(node: Node) -> Facts:

@@ -73,7 +73,7 @@ def contender(
     """
     header = checkpoint.header
     data = data_fingerprints(samples, split_table, tables)
-    other = sorted({*other_data(header.data, data, tables), *(header.data.keys() - data.keys())})
+    other = other_data(header.data, data, tables)
     return Contender(
         name=header.variant,
         sources=tuple(header.sources),

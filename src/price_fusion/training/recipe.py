@@ -48,18 +48,19 @@ def final_fingerprints(samples: pd.DataFrame, tables: Mapping[str, EmbeddingTabl
 def other_data(
     remembered: Mapping[str, str], current: Mapping[str, str], tables: Mapping[str, EmbeddingTable]
 ) -> list[str]:
-    """Names of what is another now than a model remembers.
+    """Names of what is another now than a model remembers, or is only there now or then.
 
     Args:
         remembered: digests of the data of the model. One of before has those of whole tables, whoever their products are.
         current: of the data as it is now.
         tables: as they are now.
     """
-    return [
+    different = [
         name
         for name, digest in current.items()
         if remembered.get(name) != digest and not (name in tables and remembered.get(name) == tables[name].fingerprint)
     ]
+    return sorted({*different, *(remembered.keys() - current.keys())})
 
 
 def _of_tables(samples: pd.DataFrame, tables: Mapping[str, EmbeddingTable]) -> dict[str, str]:

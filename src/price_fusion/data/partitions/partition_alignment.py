@@ -61,11 +61,30 @@ class ChosenProducts(Partitions):
 
         Raises:
             DataError: if one is not there, or is damaged.
-            AlignmentError: if one has another number of partitions than the products.
+            AlignmentError: if one has another number of partitions than the products, or they were aligned with another.
         """
         tables = {name: TablePartitions(Partitions(self._tables.replace(SOURCE, name))) for name in sources}
         _refuse_other_counts(self, tables)
+        self._refuse_others(tables)
         return tables
+
+    def _refuse_others(self, tables: Mapping[str, TablePartitions]) -> None:
+        aligned: Mapping[str, str] | None = self.metadata.get("tables")
+        if aligned is None:  # of an earlier release
+            return
+        for name, table in tables.items():
+            if aligned.get(name) == table.fingerprint:
+                continue
+            was = (
+                "that they were chosen by"
+                if name in aligned
+                else f"by which none were chosen, only by {', '.join(aligned)}"
+            )
+            raise AlignmentError(
+                f"{self.url}: products of a model, chosen for what its sources know of them; {table.partitions.url} is not the "
+                f"table of {name!r} {was}. Choose them again: run the pipeline whole, without --from-nodes. An environment that "
+                "moves a table says so in `tables` of its <model>.<part>_sample_partitions, too (docs/scale.md)."
+            )
 
 
 @dataclass(frozen=True)
@@ -118,7 +137,12 @@ def alignment_plan(alignment: PartitionAlignment) -> PartitionPlan:
         "policy": alignment.policy,
         "unknown_products": alignment.unknown_products,
     }
-    metadata = {"labelled": products.metadata["labelled"], "sources": list(alignment.tables), "origin": products.origin}
+    metadata = {
+        "labelled": products.metadata["labelled"],
+        "sources": list(alignment.tables),
+        "tables": described["tables"],
+        "origin": products.origin,
+    }
     return PartitionPlan(alignment, products.count, products.count, recipe("samples 4", described), metadata)
 
 

@@ -26,8 +26,8 @@ def price_partitions(
     """Predict each product, partition by partition, with a ``Checkpoint`` or an ``Ensemble``."""
     log_who_predicts(checkpoint, intervals, final_fit=final_fit)
     levels = tuple(intervals.levels) if checkpoint.calibration is not None else ()
-    tables = samples.tables_of(samples.sources)
-    task = PartitionPrediction(packed(checkpoint, inference.precision), samples, tables, levels)
+    model = packed(checkpoint, inference.precision)
+    task = PartitionPrediction(model, samples, samples.tables_of(model.sources), levels)
     return PartitionDraft(task.plan(), compute)
 
 
