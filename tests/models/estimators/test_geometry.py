@@ -55,6 +55,19 @@ def test_stored_rows_are_1_apart_on_average(made: Any) -> None:
         np.testing.assert_allclose(pairs, 0, atol=1e-5)
 
 
+@pytest.mark.parametrize("stored", [200, 4_096, 4_099, 8_194])
+def test_the_place_of_a_product_does_not_change_its_distances(stored: int) -> None:
+    generator = np.random.default_rng(6)
+    rows = generator.normal(size=(stored, 37)).astype(np.float32)
+    sources = {"words": SourceParameters(width=37, group="text")}
+    features = features_from_arrays({"words": rows}, sources, {"words": "float32"})
+    design = fit_design(features, sources, np.arange(stored))
+    matrix = design.matrix(features, np.arange(stored))
+    geometry, queries = Geometry.of(design, matrix), generator.normal(size=(512, 37)).astype(np.float32)
+    order = generator.permutation(512)
+    assert np.array_equal(geometry.squared(queries)[0][order], geometry.squared(queries[order])[0])
+
+
 def test_rows_that_are_all_alike_are_no_distance_apart() -> None:
     source = {"words": SourceParameters(width=1, group="text")}
     features = features_from_arrays({"words": np.full((9, 1), 0.3, np.float32)}, source, {"words": "float32"})

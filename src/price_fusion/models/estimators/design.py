@@ -125,6 +125,12 @@ def blocks(count: int, rows: int = BLOCK_ROWS) -> Iterator[slice]:
     return (slice(first, min(first + rows, count)) for first in range(0, count, rows))
 
 
+def even_blocks(count: int, most: int) -> Iterator[slice]:
+    """Slices that cover ``count`` rows, at most so many at a time, all about as long."""
+    number = -(-count // most)
+    return (slice(count * place // number, count * (place + 1) // number) for place in range(number))
+
+
 def drawn(count: int, most: int, seed: int) -> Rows:
     """Some of ``count`` rows at random, ascending, or all if they are not too many."""
     if count <= most:
