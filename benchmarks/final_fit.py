@@ -85,7 +85,7 @@ COVERAGE = (
 )
 ENSEMBLE = "ensemble quick"
 MODELS = (*VARIANTS, ENSEMBLE)
-SMOKE = {"models": ["two_branch", ENSEMBLE], "outer_folds": [0, 1], "epochs": 1}
+SMOKE = {"models": ["two_branch", ENSEMBLE], "variants": ["two_branch"], "outer_folds": [0, 1], "epochs": 1}
 
 Record = dict[str, Any]
 

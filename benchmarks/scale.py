@@ -40,6 +40,7 @@ from price_fusion.compute import executor_of
 from price_fusion.data.order import partitions_of
 from price_fusion.data.partitions.partition_alignment import PartitionAlignment, alignment_plan, merged_alignment
 from price_fusion.data.partitions.table_partitions import TablePartitions, rows_as_arrow, table_metadata
+from price_fusion.data.splits import NO_FOLD
 from price_fusion.parameters import ComputeParameters, SourceParameters, VariantParameters
 from price_fusion.prediction.partition_scoring import PartitionPrediction, packed
 from price_fusion.storage.partitions.parts import PartitionPlan, Partitions, Summary, Tables, write_partitions
@@ -143,6 +144,7 @@ class MadeUp:
                 "group_key": ids,
                 "price": np.exp(generator.normal(2.65, 1.0, len(ids))),
                 "split": split,
+                "fold": np.where(split == "holdout", NO_FOLD, ids % 5).astype(np.int8),
                 "half": (ids % 2).astype(np.int8),
                 "tuned_on": np.zeros(len(ids), bool),
             }

@@ -216,8 +216,8 @@ def refuse_few_rows(split_table: pd.DataFrame) -> None:
     if rows < MIN_ROWS:
         raise DataError(
             f"{rows} of {len(split_table)} labelled products are in a fold, expected at least {MIN_ROWS}: the intervals of "
-            "ensembles and estimators are calibrated on them. Bring more products, or train a variant, which can predict "
-            "without intervals (kedro run)."
+            "ensembles and estimators are calibrated on them. Bring more products, leave fewer out of the folds "
+            "(splitting.proportions), or train a variant, which can predict without intervals (kedro run)."
         )
 
 
