@@ -11,10 +11,11 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
-from kedro.config import OmegaConfigLoader
 
 from price_fusion import Predictor
+from price_fusion.configuration.loader import ProjectConfigLoader
 from price_fusion.models.checkpoint import read_header
+from price_fusion.settings import CONFIG_LOADER_ARGS
 from support.projects import SHORT, VARIANTS, Project
 
 TINY = {
@@ -138,14 +139,8 @@ REFERENCE_SOURCES = {
 
 
 def load_parameters(project: Project, environment: str) -> dict[str, Any]:
-    loader = OmegaConfigLoader(
-        str(project.path / "conf"),
-        env=environment,
-        base_env="base",
-        default_run_env="local",
-        merge_strategy={"parameters": "soft"},
-        custom_resolvers={"env": lambda name: name},
-    )
+    # The project's own arguments: a resolver, once registered, stays for the whole process.
+    loader = ProjectConfigLoader(str(project.path / "conf"), env=environment, **CONFIG_LOADER_ARGS)
     parameters: dict[str, Any] = loader["parameters"]
     return parameters
 
