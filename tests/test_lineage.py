@@ -121,7 +121,7 @@ def test_everything_in_the_catalog_has_a_layer(partitions: int | None) -> None:
 def test_everything_that_pipelines_read_is_in_the_catalog(partitions: int | None) -> None:
     pipelines, catalog = project(partitions)
     read = {name for pipeline in pipelines.values() for name in pipeline.inputs() if not name.startswith("params:")}
-    derived = {"train_product_files", "test_product_files"} if partitions else set()  # by hooks/product_files.py
+    derived = {"train_product_files", "test_product_files"} if partitions else set()  # by hooks/derived_inputs.py
     assert {name for name in read if name not in catalog} == derived
 
 

@@ -1,9 +1,10 @@
-"""Modules, functions, pipelines and parameters that the documentation names are there."""
+"""Modules, functions, pipelines and parameters that the documentation and docstrings name are there."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from kedro.framework.cli.utils import _split_params
@@ -29,15 +30,15 @@ def named(pattern: str) -> Iterator[tuple[str, str]]:
 
 def parameters(given: str = "") -> dict[str, object]:
     arguments = {"runtime_params": _split_params(None, None, given)} | CONFIG_LOADER_ARGS
-    loaded: dict[str, object] = CONFIG_LOADER_CLASS(str(REPOSITORY / "conf"), env="local", **arguments)["parameters"]
+    loaded: dict[str, object] = CONFIG_LOADER_CLASS(str(REPOSITORY / "conf"), env="base", **arguments)["parameters"]
     return loaded
 
 
 def test_files_of_code_are_there() -> None:
-    for page, path in named(r"`([\w/]+\.py)`"):
-        name = path.rpartition("/")[2]
-        found = {one.as_posix() for root in ("src", "tests", "benchmarks") for one in (REPOSITORY / root).rglob(name)}
-        assert any(one.endswith(f"/{path}") for one in found), f"{page}: {path}"
+    files = [path.as_posix() for root in ("src", "tests", "benchmarks") for path in (REPOSITORY / root).rglob("*.py")]
+    docstrings = ((path, name) for path in files for name in re.findall(r"``([\w/]+\.py)``", Path(path).read_text()))
+    for page, name in [*named(r"`([\w/]+\.py)`"), *docstrings]:
+        assert any(path.endswith(f"/{name}") for path in files), f"{page}: {name}"
 
 
 def test_the_table_of_packages_names_their_modules() -> None:
