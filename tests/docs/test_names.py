@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kedro.framework.cli.utils import _split_params
+from omegaconf import OmegaConf
 
 from price_fusion.parameters import parse_project_parameters
 from price_fusion.pipeline_registry import build_pipelines
@@ -29,8 +29,9 @@ def named(pattern: str) -> Iterator[tuple[str, str]]:
 
 
 def parameters(given: str = "") -> dict[str, object]:
-    arguments = {"runtime_params": _split_params(None, None, given)} | CONFIG_LOADER_ARGS
-    loaded: dict[str, object] = CONFIG_LOADER_CLASS(str(REPOSITORY / "conf"), env="base", **arguments)["parameters"]
+    runtime = OmegaConf.to_container(OmegaConf.from_dotlist(list(filter(None, given.split(",")))))
+    loader = CONFIG_LOADER_CLASS(str(REPOSITORY / "conf"), env="base", runtime_params=runtime, **CONFIG_LOADER_ARGS)
+    loaded: dict[str, object] = loader["parameters"]
     return loaded
 
 
