@@ -225,6 +225,18 @@ def test_boosting_that_takes_long_says_how_far_it_is(
     assert f"fitting {kind}: 10 of {rounds} rounds, {rounds - 10} s left" in caplog.messages
 
 
+def test_comparing_many_products_says_how_far_it_is(
+    made: Any, fitted: Fitted, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger=progress.logger.name)
+    monkeypatch.setattr(progress, "perf_counter", itertools.count(step=20).__next__)
+    for kind in ("kernel_ridge", "neighbours"):
+        monkeypatch.setattr(f"price_fusion.models.estimators.{kind}.QUERY_ROWS", 64)
+        fitted(kind, made).log_prices(made.features, made.fit_rows)
+    shown = {line.split(": 64 of ")[0] for line in caplog.messages if "products" in line and "left" in line}
+    assert shown >= {"kernel_ridge: comparing fit rows", "predicting with kernel_ridge", "predicting with neighbours"}
+
+
 def test_an_unknown_kind_is_refused(made: Any, fitted: Fitted) -> None:
     with pytest.raises(ParameterError, match="no estimator 'forest', expected one of ridge, kernel_ridge, neighbours"):
         fitted("forest", made)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from price_fusion.compute.progress import LoopProgress
 from price_fusion.errors import AlignmentError, DataError
 from price_fusion.models.estimators.contribution import Amounts, Contribution, Matrix, Numbers, fit_contribution
 from price_fusion.models.features import Features, SourceFeatures
@@ -123,6 +124,14 @@ def fit_design(features: Features, sources: Mapping[str, Source], rows: Rows) ->
 def blocks(count: int, rows: int = BLOCK_ROWS) -> Iterator[slice]:
     """Slices that cover ``count`` rows, ``rows`` at a time."""
     return (slice(first, min(first + rows, count)) for first in range(0, count, rows))
+
+
+def shown_blocks(count: int, rows: int, label: str) -> Iterator[slice]:
+    """``blocks`` of products with progress: comparing them with many stored rows takes minutes."""
+    with LoopProgress(label, count, "products") as progress:
+        for block in blocks(count, rows):
+            yield block
+            progress.advance(block.stop - block.start)
 
 
 def even_blocks(count: int, most: int) -> Iterator[slice]:

@@ -16,7 +16,7 @@ from scipy import linalg
 from price_fusion.errors import TrainingError
 from price_fusion.models.estimators.choice import chosen
 from price_fusion.models.estimators.contribution import Matrix
-from price_fusion.models.estimators.design import QUERY_ROWS, Rows, blocks, drawn
+from price_fusion.models.estimators.design import QUERY_ROWS, Rows, blocks, drawn, shown_blocks
 from price_fusion.models.estimators.estimator import Estimator, EstimatorOptions, FitData, Settings, Values
 from price_fusion.models.estimators.folder import Description, read_arrays, write_arrays
 from price_fusion.models.estimators.geometry import Geometry
@@ -132,7 +132,7 @@ class KernelRidge(Estimator):
     def predict(self, matrix: Matrix) -> Values:
         """Log prices of rows of the design, (M, D) to (M,)."""
         prices = np.empty(len(matrix))
-        for rows in blocks(len(matrix), QUERY_ROWS):
+        for rows in shown_blocks(len(matrix), QUERY_ROWS, "predicting with kernel_ridge"):
             kernel = matern(self.centres.squared(matrix[rows]).both, self.setting.length)
             # Not by BLAS, which rounds a row by its place among the others.
             prices[rows] = self.level + (kernel * self.weights).sum(axis=1)
@@ -223,7 +223,7 @@ class _Exact:
     def __init__(self, centres: Geometry, fit: Matrix, setting: Setting) -> None:
         self._kernel = np.empty((len(fit), len(fit)))
         self._factor = self._kernel
-        for rows in blocks(len(fit), QUERY_ROWS):
+        for rows in shown_blocks(len(fit), QUERY_ROWS, "kernel_ridge: comparing fit rows"):
             self._kernel[rows] = matern(centres.squared(fit[rows]).both, setting.length)
 
     def solve(self, target: Values, penalties: Values) -> Values:
@@ -267,7 +267,7 @@ class _WithCentres:
     def solve(self, target: Values, penalties: Values) -> Values:
         count, shares = len(self._centres), self._setting.penalty / penalties
         gram, moment = np.zeros((count, count), order="F"), np.zeros(count)
-        for rows in blocks(len(self._fit), QUERY_ROWS):
+        for rows in shown_blocks(len(self._fit), QUERY_ROWS, "kernel_ridge: equations of the centres"):
             kernel = self._kernel(self._fit[rows]) * np.sqrt(shares[rows])[:, None]
             gram = linalg.blas.dsyrk(1.0, kernel.T, beta=1.0, c=gram, lower=True, overwrite_c=True)
             moment += (target[rows] * np.sqrt(shares[rows])) @ kernel
@@ -280,7 +280,7 @@ class _WithCentres:
     def residuals(self, target: Values, weights: Values) -> Values:
         """Of each row as it is fitted: with far more rows than centres, nearly as the others predict it."""
         left = np.empty(len(target))
-        for rows in blocks(len(target), QUERY_ROWS):
+        for rows in shown_blocks(len(target), QUERY_ROWS, "kernel_ridge: residuals of fit rows"):
             left[rows] = target[rows] - self._kernel(self._fit[rows]) @ weights
         return left
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from price_fusion.models.estimators.choice import chosen
 from price_fusion.models.estimators.contribution import Amounts, Matrix
-from price_fusion.models.estimators.design import QUERY_ROWS, Design, Rows, blocks
+from price_fusion.models.estimators.design import QUERY_ROWS, Design, Rows, shown_blocks
 from price_fusion.models.estimators.estimator import Estimator, EstimatorOptions, FitData, Settings, Values
 from price_fusion.models.estimators.folder import Description, read_arrays, write_arrays
 from price_fusion.models.estimators.geometry import Geometry, Squared
@@ -178,7 +178,7 @@ class Neighbours(Estimator):
     def predict(self, matrix: Matrix) -> Values:
         """Log prices of rows of the design, (M, D) to (M,)."""
         prices = np.empty(len(matrix))
-        for rows in blocks(len(matrix), QUERY_ROWS):
+        for rows in shown_blocks(len(matrix), QUERY_ROWS, "predicting with neighbours"):
             queries = matrix[rows]
             squared = self.store.compare(queries)
             found = self.store.nearest(queries, squared, self.setting.column_weight, self.setting.neighbours)
@@ -191,7 +191,7 @@ def _guesses(store: Store, data: FitData) -> dict[Setting, Values]:
     moves = MOVES if data.design.amounts(data.fit[:1]) else (0.0,)
     settings = [Setting(*values) for values in product(COLUMN_WEIGHTS, NEIGHBOURS, TEMPERATURES, moves)]
     guesses = {setting: np.empty(len(data.stop)) for setting in settings}
-    for rows in blocks(len(data.stop), QUERY_ROWS):
+    for rows in shown_blocks(len(data.stop), QUERY_ROWS, "choosing the setting of neighbours"):
         queries = data.stop[rows]
         squared = store.compare(queries)
         nearest = {weight: store.nearest(queries, squared, weight, max(NEIGHBOURS)) for weight in COLUMN_WEIGHTS}
