@@ -135,7 +135,7 @@ def _parameters(proposal: Proposal) -> str:
         text += f"  {ATTRIBUTES}:  # columns of your product files; docs/column-sources.md\n    kind: columns\n    group: {ATTRIBUTES}\n"
         text += f"    numeric: {flow(list(proposal.numeric))}\n    categorical: {flow(list(proposal.categorical))}\n"
     if proposal.has_amounts:
-        text += "  quantity: {kind: columns, group: quantity, parse: quantity}  # how much of it one gets, read from the text\n"
+        text += "  quantity: {kind: columns, group: quantity, parse: quantity}  # amounts and pack sizes, read from the text\n"
     text += f"\n# Models, the first is the default; each fuses these sources. Another: docs/your-own-variant.md\nvariants: {flow(list(proposal.variants))}\n"
     for variant in proposal.variants:
         text += f"{variant}: {{sources: {flow(list(proposal.source_names))}}}\n"
