@@ -18,9 +18,8 @@ from price_fusion.datasets.partitions import PartitionsDataset
 from price_fusion.datasets.product_table import ProductTableDataset
 from price_fusion.errors import AlignmentError, DataError
 from price_fusion.parameters import ComputeParameters
-from price_fusion.storage.partitions.drafts import PartitionDraft
 from price_fusion.storage.partitions.ordered import OrderedRows
-from price_fusion.storage.partitions.parts import PartitionPlan
+from price_fusion.storage.partitions.parts import PartitionDraft, PartitionPlan
 from support.partitions import (
     COMPUTE,
     COUNT,

@@ -18,9 +18,8 @@ from price_fusion.models.checkpoint import Checkpoint
 from price_fusion.parameters import ComputeParameters, ModelParameters
 from price_fusion.prediction.partition_scoring import PartitionPrediction, packed
 from price_fusion.prediction.predictor import Predictor
-from price_fusion.storage.partitions.drafts import PartitionDraft, write_draft
 from price_fusion.storage.partitions.ordered import OrderedRows, write_ordered_csv
-from price_fusion.storage.partitions.parts import PartitionPlan, Partitions
+from price_fusion.storage.partitions.parts import PartitionDraft, PartitionPlan, Partitions, write_draft
 from support.partitions import (
     COMPUTE,
     COUNT,

@@ -22,8 +22,14 @@ from price_fusion.models.checkpoint import Checkpoint
 from price_fusion.parameters import ColumnSourceParameters, ComputeParameters, SourceParameters
 from price_fusion.prediction.partition_scoring import PartitionPrediction, packed
 from price_fusion.prediction.predictor import Predictor
-from price_fusion.storage.partitions.drafts import PartitionDraft, write_draft
-from price_fusion.storage.partitions.parts import PartitionPlan, Partitions, Summary, Tables
+from price_fusion.storage.partitions.parts import (
+    PartitionDraft,
+    PartitionPlan,
+    Partitions,
+    Summary,
+    Tables,
+    write_draft,
+)
 
 LEVELS = (0.8, 0.9)
 EMBEDDED = ("picture", "words")

@@ -24,14 +24,10 @@ def canonical_keys(ids: Ids) -> Keys:
     return np.frombuffer(b"".join(digests), dtype=">u8").reshape(-1, 2).astype(np.uint64)
 
 
-def sorting(keys: Keys) -> NDArray[np.int64]:
-    """(N,) the places of keys in ascending order."""
-    return np.lexsort((keys[:, 1], keys[:, 0])).astype(np.int64, copy=False)
-
-
 def canonical_order(ids: Ids) -> NDArray[np.int64]:
     """(N,) the places of ids in canonical order."""
-    return sorting(canonical_keys(ids))
+    keys = canonical_keys(ids)
+    return np.lexsort((keys[:, 1], keys[:, 0])).astype(np.int64, copy=False)
 
 
 def partitions_of(ids: Ids, partitions: int) -> NDArray[np.int32]:

@@ -1,64 +1,13 @@
-"""What alignment and models need of a table, wherever its rows are."""
+"""What alignment and models need of a table, wherever its rows are: one of the two classes that have it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    from price_fusion.data.partitions.table_partitions import PartitionTable
+    from price_fusion.data.table import EmbeddingTable
 
-from price_fusion.data.ids import Ids
-from price_fusion.parameters import Source
-
-
-class TableView(Protocol):
-    """N rows of one source: an ``EmbeddingTable``, or one partition of many."""
-
-    @property
-    def source(self) -> str:
-        """Name of the source."""
-
-    @property
-    def declaration(self) -> Source:
-        """What its columns are."""
-
-    @property
-    def folder(self) -> Path | str:
-        """Where it is, for messages."""
-
-    @property
-    def origin(self) -> str:
-        """What it was made from, for messages."""
-
-    @property
-    def rows(self) -> int:
-        """N."""
-
-    @property
-    def width(self) -> int:
-        """D, of the vectors."""
-
-    @property
-    def structural_columns(self) -> int:
-        """K."""
-
-    @property
-    def dtype(self) -> str:
-        """Name of the type of the vectors."""
-
-    @property
-    def ids(self) -> Ids:
-        """(N,)."""
-
-    @property
-    def vectors(self) -> Sequence[NDArray[np.floating[Any]]]:
-        """Matrices of D columns that hold the N rows end to end."""
-
-    @property
-    def structural(self) -> NDArray[np.float32]:
-        """(N, K)."""
-
-    def rows_of(self, ids: Ids) -> NDArray[np.int64]:
-        """Row of each id, -1 where the table does not have it."""
+TableView: TypeAlias = "EmbeddingTable | PartitionTable"
+"""N rows of one source: a whole table, or one partition of many. Both have ``ids`` (N,), ``vectors``, matrices of D columns that
+hold the N rows end to end, ``structural`` (N, K), ``rows_of`` ids, and what says whose and what they are."""

@@ -30,7 +30,7 @@ _PICKLE_PROTOCOL = 4
 _TEMPORARY_SUFFIX = ".fabricating"
 _ADVICE = "Nothing was written. Move the file away, or point 'fabricated_sample' in the catalog to another folder"
 
-_Writer = Callable[[IO[bytes]], None]
+_Writer = Callable[[IO[bytes]], object]
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ class FabricatedSampleDataset(RecordedOutput, AbstractDataset[FabricatedSample |
 
     def _write_marker(self, content: dict[str, Any]) -> None:
         text = json.dumps(content, indent=2, sort_keys=True) + "\n"
-        self._stage(MARKER_NAME, _bytes_writer(text.encode()))
+        self._stage(MARKER_NAME, lambda file: file.write(text.encode()))
         _temporary(self._marker).replace(self._marker)
         sync(self._folder)
 
@@ -273,13 +273,6 @@ def _write_rows(rows: Sequence[Sequence[Any]], file: IO[bytes]) -> None:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(rows)
     file.write(text.getvalue().encode())
-
-
-def _bytes_writer(content: bytes) -> _Writer:
-    def write(file: IO[bytes]) -> None:
-        file.write(content)
-
-    return write
 
 
 def _temporary(target: Path) -> Path:

@@ -15,8 +15,7 @@ from price_fusion.datasets.errors import DatasetFileError, kedro_errors
 from price_fusion.datasets.made_from import Facts, as_text, from_text
 from price_fusion.datasets.recorded import RecordedOutput
 from price_fusion.errors import PriceFusionError
-from price_fusion.storage.partitions.drafts import PartitionDraft, write_draft
-from price_fusion.storage.partitions.parts import MANIFEST, Partitions, is_finished
+from price_fusion.storage.partitions.parts import MANIFEST, PartitionDraft, Partitions, is_finished, write_draft
 from price_fusion.storage.store import Store
 
 RECORD = "_made_from.json"

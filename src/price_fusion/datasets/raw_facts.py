@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,40 +12,13 @@ from price_fusion.datasets.made_from import FILES, SETTINGS
 from price_fusion.datasets.recorded import RecordedOutput
 from price_fusion.errors import PriceFusionError
 from price_fusion.storage.digests import CheckRecord
-from price_fusion.storage.files import storage_errors
 
 _NOT_RAW = (MemoryDataset, RecordedOutput)
 _WITHOUT_EFFECT = ("filepath", "metadata", "sha256", "memory_gb", "seconds")
 """Arguments of raw datasets that do not change what is read, beside the path: a project may move."""
 
 
-class RawDigests:
-    """Digests of raw files; each version of a file is read once.
-
-    Args:
-        folder: that remembers them, in ``checked.json``: a note and no promise, which may be removed at any time. It is made.
-
-    Raises:
-        StorageError: if it cannot be made.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        with storage_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)  # or no path begins there
-        self._folder = folder.resolve()
-        self._record = CheckRecord(self._folder)
-
-    def digest_of(self, path: Path) -> str:
-        """Hexadecimal sha256 of a file.
-
-        Raises:
-            OSError: if it cannot be read.
-            StorageError: if the folder cannot be written.
-        """
-        return self._record.digest_of(os.path.relpath(path.resolve(), self._folder))
-
-
-def raw_facts(dataset: Any, digests: RawDigests) -> dict[str, Any] | None:
+def raw_facts(dataset: Any, digests: CheckRecord) -> dict[str, Any] | None:
     """Files and settings of a dataset that pipelines read and do not write.
 
     Args:
@@ -70,7 +42,7 @@ def raw_facts(dataset: Any, digests: RawDigests) -> dict[str, Any] | None:
     return found
 
 
-def _digests(dataset: Any, digests: RawDigests) -> dict[str, str]:
+def _digests(dataset: Any, digests: CheckRecord) -> dict[str, str]:
     paths = dataset.files() if hasattr(dataset, "files") else _files_at(Path(str(dataset._filepath)))
     return {path.name: digests.digest_of(path) for path in paths}
 

@@ -6,39 +6,40 @@ shortens its messages.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pandas as pd
 
 from price_fusion.data.checks.frame_checks import check_sample_table, check_split_table
 from price_fusion.datasets.local_path import local_path
 
 
-class SampleTableValidator:
-    """Of a sample table.
+class _TableValidator:
+    """Of a table.
 
     Args:
         filepath: its file, for messages.
     """
+
+    _check: Callable[[pd.DataFrame, Path], None]
 
     def __init__(self, *, filepath: str) -> None:
         self._filepath = local_path(filepath)
 
     def validate(self, data: pd.DataFrame) -> pd.DataFrame:
         """The table itself, if it can be used."""
-        check_sample_table(data, self._filepath)
+        self._check(data, self._filepath)
         return data
 
 
-class SplitTableValidator:
-    """Of a split table.
+class SampleTableValidator(_TableValidator):
+    """Of a sample table; ``filepath`` is its file, for messages."""
 
-    Args:
-        filepath: its file, for messages.
-    """
+    _check = staticmethod(check_sample_table)
 
-    def __init__(self, *, filepath: str) -> None:
-        self._filepath = local_path(filepath)
 
-    def validate(self, data: pd.DataFrame) -> pd.DataFrame:
-        """The table itself, if it can be used."""
-        check_split_table(data, self._filepath)
-        return data
+class SplitTableValidator(_TableValidator):
+    """Of a split table; ``filepath`` is its file, for messages."""
+
+    _check = staticmethod(check_split_table)

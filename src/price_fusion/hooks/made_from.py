@@ -7,13 +7,14 @@ from typing import Any
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 
-from price_fusion.datasets.raw_facts import RawDigests
 from price_fusion.runs.journal import Catalog
 from price_fusion.runs.origins import is_kept, mark_stale, outputs_of, say_unrecorded, say_without_digest
 from price_fusion.runs.project_facts import current_project
+from price_fusion.storage.digests import CheckRecord
+from price_fusion.storage.files import storage_errors
 
 REMEMBERED = "03_primary"
-"""Folder of the data folder that remembers the digests of raw files."""
+"""Folder of the data folder that remembers the digests of raw files, in ``checked.json``: a note and no promise."""
 
 
 class MadeFromHooks:
@@ -25,7 +26,10 @@ class MadeFromHooks:
         project = current_project.get()
         if project is None:
             return
-        outputs = outputs_of(pipeline, catalog, RawDigests(project.data / REMEMBERED))
+        remembered = project.data / REMEMBERED
+        with storage_errors(remembered):
+            remembered.mkdir(parents=True, exist_ok=True)  # or no path begins there
+        outputs = outputs_of(pipeline, catalog, CheckRecord(remembered))
         for output in outputs.values():
             output.dataset.origins = output.origins
         if run_params.get("only_missing_outputs"):

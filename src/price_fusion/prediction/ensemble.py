@@ -122,7 +122,7 @@ class Ensemble:
     """An ensemble on disk; its models are loaded when they are first asked for prices."""
 
     manifest: EnsembleManifest
-    calibration: Calibration | None
+    calibration: Calibration
     folder: Path
     digest: str
     """Of its manifest, and so of all that it consists of."""
@@ -309,7 +309,6 @@ def final_ensemble(
     Raises:
         CheckpointError: if a model is missing or damaged.
     """
-    assert ensemble.calibration is not None  # noqa: S101 - those on disk have one
     final = {one.name: one for one in members}
     files = {name: tuple(model_file(one.name, model.file) for model in one.models) for name, one in final.items()}
     manifest = ensemble.manifest.model_copy(

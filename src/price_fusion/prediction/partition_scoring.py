@@ -14,11 +14,9 @@ import pyarrow as pa
 from price_fusion.data.partitions.scatter import frame_of
 from price_fusion.data.partitions.table_partitions import TablePartitions
 from price_fusion.errors import CheckpointError
-from price_fusion.lazy import pd
 from price_fusion.models.unit_prices import unit_price_columns
 from price_fusion.parameters import Source
-from price_fusion.storage.partitions.parts import PartitionPlan, Partitions, Summary, Tables
-from price_fusion.storage.partitions.recipes import recipe
+from price_fusion.storage.partitions.parts import PartitionPlan, Partitions, Summary, Tables, recipe
 from price_fusion.training.code_digest import code_digest
 
 if TYPE_CHECKING:
@@ -83,20 +81,16 @@ class PartitionPrediction:
     levels: tuple[float, ...]
 
     def __call__(self, partition: int) -> tuple[Tables, Summary]:
-        """The products of a partition with predicted prices."""
+        """The products of a partition with predicted prices and bounds, as ``Predictor.price_samples`` gives them."""
+        from price_fusion.models.device import one_thread
+
         samples = frame_of(self.samples, partition, ["sample_id", "row"])
-        prices = self.predicted(samples, partition)
+        tables = {name: self.tables[name].partition(partition) for name in self.model.sources}
+        with one_thread():
+            prices = self.model.predictor().price_samples(samples, tables, self.levels)
         prices.insert(0, "row", samples["row"].to_numpy())
         prices.insert(0, "sample_id", samples["sample_id"].to_numpy())
         return {partition: pa.Table.from_pandas(prices, preserve_index=False)}, {"rows": len(prices)}
-
-    def predicted(self, samples: pd.DataFrame, partition: int) -> pd.DataFrame:
-        """Prices and bounds of the products of a partition, as ``Predictor.price_samples`` gives them."""
-        from price_fusion.models.device import one_thread
-
-        tables = {name: self.tables[name].partition(partition) for name in self.model.sources}
-        with one_thread():
-            return self.model.predictor().price_samples(samples, tables, self.levels)
 
     def plan(self) -> PartitionPlan:
         """Prices in partitions: ``sample_id``, ``row`` (of the product file), ``price`` in currency units, bounds of intervals, unit prices."""

@@ -27,10 +27,11 @@ from price_fusion.datasets.made_from import (
     not_known,
     other_sources,
 )
-from price_fusion.datasets.raw_facts import RawDigests, raw_facts
+from price_fusion.datasets.raw_facts import raw_facts
 from price_fusion.datasets.recorded import RecordedOutput
 from price_fusion.datasets.sidecar import Fate, fate
 from price_fusion.parameters import VariantParameters
+from price_fusion.storage.digests import CheckRecord
 from price_fusion.training.recipe import WITHOUT_EFFECT
 
 logger = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ class Output:
     is_trained: bool
 
 
-def outputs_of(pipeline: Pipeline, catalog: Catalog, digests: RawDigests) -> dict[str, Output]:
+def outputs_of(pipeline: Pipeline, catalog: Catalog, digests: CheckRecord) -> dict[str, Output]:
     """The outputs of a pipeline that have records, by name, in the order in which they are made.
 
     What is passed on in memory, or kept in a dataset without a record, is looked through: who reads it is made from what
@@ -186,7 +187,7 @@ def say_without_digest(names: Sequence[str]) -> None:
         )
 
 
-def _facts_of_inputs(pipeline: Pipeline, catalog: Catalog, digests: RawDigests) -> Facts:
+def _facts_of_inputs(pipeline: Pipeline, catalog: Catalog, digests: CheckRecord) -> Facts:
     """Values of parameters, and what is known of raw datasets, by name."""
     found: dict[str, tuple[Any, ...]] = {}
     for name in sorted(pipeline.inputs()):

@@ -6,6 +6,7 @@ the clock of a file system is too coarse to tell two changes within one tick fro
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -134,20 +135,18 @@ class CheckRecord:
             if name not in self._entries or self._entries[name] != self._entry(name, digest)
         }
 
-    def digest_of(self, name: str) -> str:
+    def digest_of(self, path: Path) -> str:
         """sha256 of a file; it is read only if its version is another than the one that is remembered.
-
-        Args:
-            name: its path from the folder.
 
         Raises:
             OSError: if it cannot be read.
             StorageError: if the record cannot be written.
         """
+        name = os.path.relpath(path.resolve(), self._folder.resolve())
         known = self._entries.get(name)
         if known is not None and known == self._entry(name, known["sha256"]):
             return str(known["sha256"])
-        digest = digest_of(self._folder / name)
+        digest = digest_of(path)
         self.note({name: digest})
         return digest
 

@@ -15,8 +15,7 @@ from price_fusion.data.partitions.table_partitions import TablePartitions
 from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.data.table import EmbeddingTable, draft_table, write_table
 from price_fusion.errors import AlignmentError
-from price_fusion.storage.partitions.drafts import PartitionDraft, write_draft
-from price_fusion.storage.partitions.parts import Partitions
+from price_fusion.storage.partitions.parts import PartitionDraft, Partitions, write_draft
 from support.partitions import COMPUTE, COUNT, SOURCES, product_frame, raw_embeddings, write_products, write_tables
 
 EMBEDDED = ("picture", "words")

@@ -38,12 +38,6 @@ class MatrixFacts:
     constant: NDArray[np.bool_]
 
 
-def suspicions_of_source(table: EmbeddingTable, ids: Ids, checks: CheckParameters, origin: str) -> Iterator[Suspicion]:
-    """What is likely to be wrong with a source, and with how it fits products; arguments as of ``suspicions_of_coverage``."""
-    yield from suspicions_of_table(table, checks)
-    yield from suspicions_of_coverage(table, ids, checks, origin)
-
-
 def suspicions_of_table(table: EmbeddingTable, checks: CheckParameters) -> Iterator[Suspicion]:
     """What is likely to be wrong with the embeddings of a source; of a source of columns, nothing is checked.
 

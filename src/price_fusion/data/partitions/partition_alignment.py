@@ -23,8 +23,7 @@ from price_fusion.data.partitions.labels import LABELS, label_summary
 from price_fusion.data.partitions.scatter import frame_of
 from price_fusion.data.partitions.table_partitions import PartitionTable, TablePartitions
 from price_fusion.errors import AlignmentError
-from price_fusion.storage.partitions.parts import PartitionPlan, Partitions, Summary, Tables
-from price_fusion.storage.partitions.recipes import recipe
+from price_fusion.storage.partitions.parts import PartitionPlan, Partitions, Summary, Tables, recipe
 
 logger = logging.getLogger(__name__)
 

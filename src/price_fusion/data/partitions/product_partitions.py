@@ -42,8 +42,7 @@ from price_fusion.errors import DataError, ParameterError
 from price_fusion.lazy import pd
 from price_fusion.parameters import SplittingParameters
 from price_fusion.parameters.compute import ComputeParameters
-from price_fusion.storage.partitions.parts import PartitionPlan, Summary, Tables
-from price_fusion.storage.partitions.recipes import recipe
+from price_fusion.storage.partitions.parts import PartitionPlan, Summary, Tables, recipe
 from price_fusion.storage.workspace import Workspace, duckdb_errors, file_list, quoted
 
 if TYPE_CHECKING:

@@ -34,9 +34,15 @@ from price_fusion.errors import DataError
 from price_fusion.lazy import pd
 from price_fusion.parameters import ColumnSourceParameters, ComputeParameters, SourceParameters
 from price_fusion.storage.digests import FileVersion
-from price_fusion.storage.partitions.drafts import PartitionDraft
-from price_fusion.storage.partitions.parts import PartitionPlan, Partitions, Summary, Tables, write_partitions
-from price_fusion.storage.partitions.recipes import recipe
+from price_fusion.storage.partitions.parts import (
+    PartitionDraft,
+    PartitionPlan,
+    Partitions,
+    Summary,
+    Tables,
+    recipe,
+    write_partitions,
+)
 
 logger = logging.getLogger(__name__)
 

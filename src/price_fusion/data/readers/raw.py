@@ -69,7 +69,7 @@ class RawEmbeddings:
                 are not as many as the rows, rows without a vector.
             AlignmentError: if the only fault is that an id occurs twice.
         """
-        found, matrix = checked_arrays(ids, vectors, origin, repeats=True)
+        found, matrix = checked_arrays(ids, vectors, origin)
         kept = rules.kept(matrix, nulls, origin)
         numbers: Sequence[int] = range(len(found))
         if kept is not None:
@@ -82,16 +82,8 @@ class RawEmbeddings:
         return cls(ids=found, vectors=matrix, origin=origin)
 
 
-def checked_arrays(
-    ids: object, vectors: object, origin: str, *, repeats: bool = False
-) -> tuple[Ids, NDArray[np.floating[Any]]]:
-    """Ids (N,) in one form and the matrix (N, D), as of ``RawEmbeddings.from_arrays``.
-
-    Args:
-        ids: N of them.
-        vectors: float matrix (N, D).
-        origin: the file, for messages.
-        repeats: whether ids that occur twice are for the caller, if nothing else is wrong.
+def checked_arrays(ids: object, vectors: object, origin: str) -> tuple[Ids, NDArray[np.floating[Any]]]:
+    """Ids (N,) in one form and the matrix (N, D), as of ``RawEmbeddings.from_arrays``; ids that occur twice are for the caller.
 
     Raises:
         DataError: naming all that is wrong.
@@ -102,7 +94,7 @@ def checked_arrays(
     if parsed is not None:
         problems += parsed[1]
         miscounted = matrix is not None and len(parsed[0]) != len(matrix)
-        if problems or miscounted or not repeats:
+        if problems or miscounted:
             problems += repeated_ids(parsed[0], origin, advice=_OR_MEAN)
         if matrix is not None and miscounted:
             problems.append(_miscounted(len(parsed[0]), len(matrix), origin))

@@ -12,8 +12,7 @@ from price_fusion.lazy import pd
 from price_fusion.parameters import ComputeParameters, IngestionParameters
 from price_fusion.pipelines.alignment.nodes import joined, policies, warn_of_unknown
 from price_fusion.storage.fingerprint import is_sample
-from price_fusion.storage.partitions.drafts import PartitionDraft
-from price_fusion.storage.partitions.parts import Partitions
+from price_fusion.storage.partitions.parts import PartitionDraft, Partitions
 
 Checks = dict[str, Any]
 

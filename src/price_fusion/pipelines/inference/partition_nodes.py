@@ -10,9 +10,8 @@ from price_fusion.metrics.intervals import interval_columns
 from price_fusion.parameters import ComputeParameters, InferenceParameters, IntervalParameters
 from price_fusion.pipelines.inference.nodes import log_who_predicts
 from price_fusion.prediction.partition_scoring import PartitionPrediction, packed
-from price_fusion.storage.partitions.drafts import PartitionDraft
 from price_fusion.storage.partitions.ordered import OrderedRows
-from price_fusion.storage.partitions.parts import Partitions
+from price_fusion.storage.partitions.parts import PartitionDraft, Partitions
 
 
 def price_partitions(

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from price_fusion.data.alignment import align_source, sample_table
-from price_fusion.data.checks.matrices import suspicions_of_source
+from price_fusion.data.checks.matrices import suspicions_of_coverage, suspicions_of_table
 from price_fusion.data.checks.product_checks import suspicions_of_known, suspicions_of_products
 from price_fusion.data.checks.shift import suspicions_of_shift
 from price_fusion.data.checks.suspicions import Suspicion, report_suspicions
@@ -86,5 +86,6 @@ def _checked_table(
 ) -> dict[str, Any]:
     origin, ids = f"{part}_products", ids_of(products["sample_id"])
     fit = align_source(table, ids, origin)
-    found = [*suspicions_of_source(table, ids, ingestion.checks, origin), *further]
+    coverage = suspicions_of_coverage(table, ids, ingestion.checks, origin)
+    found = [*suspicions_of_table(table, ingestion.checks), *coverage, *further]
     return report_suspicions(found, part=part, on_suspicion=ingestion.on_suspicion) | {"fit": fit}

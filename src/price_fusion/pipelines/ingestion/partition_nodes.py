@@ -24,8 +24,7 @@ from price_fusion.parameters import (
     SourceParameters,
     SplittingParameters,
 )
-from price_fusion.storage.partitions.drafts import PartitionDraft
-from price_fusion.storage.partitions.parts import Partitions
+from price_fusion.storage.partitions.parts import PartitionDraft, Partitions
 
 
 def deal_out_labelled(

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,9 +25,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from price_fusion.compute import Executor
+from price_fusion.compute import Executor, executor_of
 from price_fusion.compute.progress import tracked
 from price_fusion.errors import DataError
+from price_fusion.parameters import ComputeParameters
 from price_fusion.storage.files import remove_leftovers
 from price_fusion.storage.manifests import ManifestKind
 from price_fusion.storage.sealed import json_object, sealed, unsealed
@@ -65,6 +67,14 @@ class PartitionPlan:
     complete: Callable[[PartitionPlan, Executor], PartitionPlan] | None = None
     """Finds what ``task`` and ``metadata`` still lack, where that takes a pass over the inputs; called only if the table, or
     a part of it, has to be written. The recipe says it already: it must follow from what the recipe describes."""
+
+
+@dataclass(frozen=True)
+class PartitionDraft:
+    """What a node gives instead of a table that does not fit in memory: saving it computes and writes it."""
+
+    plan: PartitionPlan
+    compute: ComputeParameters
 
 
 class Partitions:
@@ -166,6 +176,21 @@ def _reopened(url: str, recipe: str) -> Partitions:
     if partitions.recipe != recipe:
         raise DataError(f"{url}: has become another table while this run was using it. Give the same command again.")
     return partitions
+
+
+def recipe(kind: str, described: Mapping[str, Any]) -> str:
+    """Digest of what decides the contents of a table: a rerun of the same goes on, another begins anew.
+
+    Args:
+        kind: of table, with the number of the version of the code that makes it: raise it when that makes something else.
+        described: what it is made from; what JSON can hold.
+    """
+    return hashlib.sha256(json.dumps({"kind": kind, **described}, sort_keys=True).encode()).hexdigest()
+
+
+def write_draft(url: str, draft: PartitionDraft) -> Partitions:
+    """Compute and write a table, as ``write_partitions``; an executor is connected to only if something is missing."""
+    return write_partitions(url, draft.plan, executor_of(draft.compute))
 
 
 def write_partitions(url: str, plan: PartitionPlan, executor: Executor) -> Partitions:

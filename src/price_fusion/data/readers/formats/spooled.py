@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def spooled(blocks: Iterable[NDArray[Any]], origin: str) -> NDArray[Any]:
     try:
         with tempfile.TemporaryFile() as file:
             rows = 0
-            for block in _alike(_chained(first, second, stream), origin):
+            for block in _alike(chain([first, second], stream), origin):
                 np.ascontiguousarray(block).tofile(file)
                 rows += len(block)
             file.flush()
@@ -50,12 +51,6 @@ def spooled(blocks: Iterable[NDArray[Any]], origin: str) -> NDArray[Any]:
             f"{shutil.disk_usage(folder).free / 1e6:,.1f} MB free), through which they pass ({error.strerror or error}). Set TMPDIR "
             "to a folder on a larger disk, or free some space, and give the same command again."
         ) from error
-
-
-def _chained(first: NDArray[Any], second: NDArray[Any], rest: Iterator[NDArray[Any]]) -> Iterator[NDArray[Any]]:
-    yield first
-    yield second
-    yield from rest
 
 
 def _alike(blocks: Iterator[NDArray[Any]], origin: str) -> Iterator[NDArray[Any]]:

@@ -117,7 +117,7 @@ def _arrays(request: Request) -> dict[str, Any]:
     if found.ids is None:
         matrix = checked_matrix(found.vectors, request.origin)
     else:
-        ids, matrix = checked_arrays(found.ids, found.vectors, request.origin, repeats=True)
+        ids, matrix = checked_arrays(found.ids, found.vectors, request.origin)
         with _writing():
             np.save(folder / IDS, ids, allow_pickle=False)
     with _writing():
