@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from traceback import walk_tb
 
 from kedro.config import MissingConfigException
 from kedro.framework.project import pipelines
@@ -56,7 +57,7 @@ def explained(error: BaseException) -> UsageError | None:
         names = match["names"].split(", ")
         return UsageError(unknown("dataset", names, _datasets(), "kedro catalog describe-datasets"))
     if isinstance(error, OutputNotUniqueError) and (match := _OUTPUTS.search(str(error))):
-        return _joined(ast.literal_eval(match["names"]))
+        return _joined(ast.literal_eval(match["names"]), _asked(error))
     return _of_pipelines(str(error)) if isinstance(error, ValueError) else None
 
 
@@ -80,15 +81,21 @@ def _pipeline(name: str) -> UsageError:
     return UsageError(unknown("pipeline", [name], [str(one) for one in pipelines], "kedro registry list"))
 
 
-def _joined(outputs: list[str]) -> UsageError | None:
+def _asked(error: BaseException) -> list[str]:
+    """The pipelines of the run, of a command or of ``KedroSession.run``: Kedro's error is raised before a hook is told of them."""
+    given = (frame.f_locals.get("pipeline_names") for frame, _ in walk_tb(error.__traceback__))
+    return next((list(names) for names in given if names), [])
+
+
+def _joined(outputs: list[str], asked: Iterable[str]) -> UsageError | None:
     """Which of the pipelines that are to run together make the same outputs; None where that is not what was asked."""
-    asked = dict.fromkeys(name for name in _option("--pipelines") if name in pipelines)
-    makers = [name for name in asked if pipelines[name].all_outputs().intersection(outputs)]
+    known = dict.fromkeys(name for name in asked if name in pipelines)
+    makers = [name for name in known if pipelines[name].all_outputs().intersection(outputs)]
     if len(makers) < 2:
         return None
     commands = ", then ".join(f"kedro run --pipelines {name}" for name in makers)
     return UsageError(
-        f"--pipelines: {' and '.join(makers)} each make {', '.join(outputs)}, of products and settings of their own, and one run "
+        f"the pipelines {' and '.join(makers)} each make {', '.join(outputs)}, of products and settings of their own, and one run "
         f"makes an output once. Run them one after the other: {commands}"
     )
 

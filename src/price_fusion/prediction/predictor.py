@@ -139,7 +139,7 @@ class Predictor:
     ) -> pd.DataFrame:
         """Prices with intervals of the products of a sample table, as ``predict_intervals`` gives them.
 
-        A network gives a product the same bits among any others, in any order: in a partition as in the whole table.
+        A network or ensemble gives a product the same bits among any others, in any order: in a partition as in the whole table.
 
         A model that too few rows calibrated gives no bounds. ``twice`` adds what twice the amount would cost, all else equal,
         where a source has amounts: ``predicted_twice``.

@@ -99,6 +99,8 @@ def test_other_numbers_of_partitions_are_refused(tmp_path: Path) -> None:
     compute = COMPUTE.model_copy(update={"partitions": 3})
     draft = draft_table_partitions(raws["words"], SOURCES["words"], dtype="float16", compute=compute)
     tables["words"] = write_table_partitions(str(tmp_path / "three"), "words", draft)
-    with pytest.raises(AlignmentError, match=r"3 partitions, the products .* have 4"):
+    with pytest.raises(
+        AlignmentError, match=r"3 partitions, the products .* have 4: .*: kedro run --pipelines ingest$"
+    ):
         align(tmp_path, products, tables)
     assert len(frame)

@@ -15,6 +15,7 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
+from price_fusion.data.checks.values import refuse_unusable
 from price_fusion.data.ids import rows_of
 from price_fusion.data.readers.embedding_files import locate_embeddings, read_embeddings
 from price_fusion.data.readers.rows import Asked
@@ -288,6 +289,24 @@ def test_the_files_that_are_read_are_known_beforehand(tmp_path):
     path = FORMS["npz"](tmp_path / "a.npz")
     assert locate_embeddings(path).files == [path]
     assert locate_embeddings(path, asked=Asked(ids="products")).needs_products
+
+
+@pytest.mark.parametrize(
+    ("form", "place"),
+    [
+        ("npy, ids as CSV", "embeddings.npy: row 7000"),
+        ("parquet, parts", "part-00003-c000.snappy.parquet: row 250"),
+        ("clip-retrieval", "img_emb_9.npy: row 250"),
+        ("saved dataset", "data-00001-of-00002.arrow: row 2000"),
+        ("npz", "npz: row 7000"),
+    ],
+)
+def test_the_file_of_a_value_that_cannot_be_used_is_named(tmp_path, form, place):
+    raw = read_embeddings(FORMS[form](tmp_path / form.replace(",", "")))
+    vectors = np.array(raw.vectors)
+    vectors[7_000, 3] = np.nan
+    with pytest.raises(DataError, match=rf"/{place} \(id {IDS[7_000]}\), column 3: found nan"):
+        refuse_unusable(replace(raw, vectors=vectors))
 
 
 def test_arrow_that_breaks_off_or_goes_on_is_refused(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from price_fusion.data.checks.values import refuse_unusable
 from price_fusion.data.readers.embedding_files import read_embeddings
 from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.data.readers.row_rules import RowRules
@@ -73,6 +74,15 @@ def test_a_product_may_have_a_row_with_a_vector_and_one_without():
     assert raw.ids.tolist() == [7, 8]
     with pytest.raises(AlignmentError, match=r"7 in rows 1, 2; expected each id once.*several_rows: mean"):
         RawEmbeddings.from_arrays([7, 7, 7], np.array([[0], [1], [1]], np.float32), "a", rules=RowRules("zero"))
+
+
+def test_rows_are_named_as_the_file_counts_them():
+    vectors = np.array([[0, 0], [1, 2], [np.inf, 4]], np.float32)
+    with pytest.raises(DataError, match=r"a: row 2 \(id 9\), column 0"):
+        refuse_unusable(RawEmbeddings.from_arrays([7, 8, 9], vectors, "a", rules=RowRules("zero")))
+    averaged = RawEmbeddings.from_arrays([7, 7, 9], vectors, "a", rules=RowRules(several_rows="mean"))
+    with pytest.raises(DataError, match=r"a, rows averaged by id: row 1 \(id 9\), column 0"):
+        refuse_unusable(averaged)
 
 
 @settings(max_examples=50, deadline=None)

@@ -39,7 +39,7 @@ def refuse_unusable(raw: RawEmbeddings) -> None:
     """Refuse embeddings that hold anything but finite numbers within float32.
 
     Raises:
-        DataError: with the first place, the number of such rows in the whole matrix, and the first ids.
+        DataError: with the file and row of the first one, the number of such rows in the whole matrix, and the first ids.
     """
     rows = unusable_rows(raw.vectors)
     if not len(rows):
@@ -51,6 +51,6 @@ def refuse_unusable(raw: RawEmbeddings) -> None:
         ids = ", ".join(str(product) for product in raw.ids[rows[:SHOWN]].tolist())
         others = f"; {len(rows):,} of {len(raw.vectors):,} rows hold such values, ids {ids}{', ...' if len(rows) > SHOWN else ''}"
     raise DataError(
-        f"{raw.origin}: row {first} (id {raw.ids[first]}), column {column}: found {raw.vectors[first, column]}, expected a "
+        f"{raw.place_of(first)} (id {raw.ids[first]}), column {column}: found {raw.vectors[first, column]}, expected a "
         f"finite number within float32{others}. Remove these products from the file or embed them again."
     )

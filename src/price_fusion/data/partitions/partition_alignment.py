@@ -165,8 +165,9 @@ def _refuse_other_counts(products: Partitions, tables: Mapping[str, TablePartiti
     for table in tables.values():
         if table.partitions.count != products.count:
             raise AlignmentError(
-                f"{table.partitions.url}: {table.partitions.count} partitions, the products ({products.url}) have {products.count}. "
-                "Ingest both with one compute.partitions."
+                f"{table.partitions.url}: {table.partitions.count} partitions, the products ({products.url}) have {products.count}: "
+                "they were dealt out by runs with other compute.partitions. Deal all of them out anew, then give this command again: "
+                "kedro run --pipelines ingest"
             )
 
 

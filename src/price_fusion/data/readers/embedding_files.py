@@ -81,10 +81,18 @@ def read_embeddings(
         folder = path if path.is_dir() else path.parent
         check_digests(path, sha256, [os.path.relpath(file, folder) for file in located.files])
     found = _read(located, asked, str(path))
-    if found.ids is not None:
-        return RawEmbeddings.from_arrays(found.ids, found.vectors, str(path), nulls=found.nulls, rules=rules)
-    ids = _of_products(products, len(found.vectors), path)  # type: ignore[arg-type]
-    return RawEmbeddings.from_arrays(ids, found.vectors, str(path), nulls=found.nulls, rules=rules)
+    ids = found.ids
+    if ids is None:
+        ids = _of_products(products, len(found.vectors), path)  # type: ignore[arg-type]
+    return RawEmbeddings.from_arrays(
+        ids,
+        found.vectors,
+        str(path),
+        nulls=found.nulls,
+        rules=rules,
+        files=[str(file) for file in located.vectors],
+        rows_by_file=found.rows_by_file,
+    )
 
 
 def locate_embeddings(path: Path, file_format: str = "auto", asked: Asked = _AS_ASKED) -> Located:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from price_fusion.data.ids import LONGEST, Ids, parse_ids, repeated_ids
 from price_fusion.data.readers.row_rules import RowRules, averaged, chosen_rows
+from price_fusion.data.readers.rows import Places
 from price_fusion.errors import DataError, combined
 
 T = TypeVar("T")
@@ -39,11 +40,17 @@ class RawEmbeddings:
         vectors: float16, float32 or float64 (N, D), N > 0 and D > 0; possibly memory-mapped, read-only or in a foreign
             byte order, and not checked for NaN.
         origin: the file or folder that they came from, for messages.
+        places: of the rows in the files that ``origin`` stands for; None: it is no folder, and its rows are these.
     """
 
     ids: Ids
     vectors: NDArray[np.floating[Any]]
     origin: str
+    places: Places | None = None
+
+    def place_of(self, row: int) -> str:
+        """File and row that a row of the matrix came from, for messages."""
+        return f"{self.origin}: row {row}" if self.places is None else self.places.of(row)
 
     @classmethod
     def from_arrays(
@@ -54,6 +61,8 @@ class RawEmbeddings:
         *,
         nulls: NDArray[np.int64] = _NONE,
         rules: RowRules = _STRICT,
+        files: Sequence[str] = (),
+        rows_by_file: Sequence[int] = (),
     ) -> RawEmbeddings:
         """Check what a reader found and bring the ids into one form. The matrix is copied only where rules change its rows.
 
@@ -63,6 +72,8 @@ class RawEmbeddings:
             origin: the file or folder that they came from, for messages.
             nulls: rows that hold no vector.
             rules: what is done with rows that are no embedding, and with several rows of one id.
+            files: that ``origin`` stands for, where it is a folder.
+            rows_by_file: how many rows are in each, if there are several.
 
         Raises:
             DataError: naming all that is wrong: a matrix that is not a 2-d float array with rows, ids that cannot be used or
@@ -70,16 +81,22 @@ class RawEmbeddings:
             AlignmentError: if the only fault is that an id occurs twice.
         """
         found, matrix = checked_arrays(ids, vectors, origin)
+        in_files = list(zip(files or [origin], rows_by_file or [len(matrix)], strict=True))
         kept = rules.kept(matrix, nulls, origin)
         numbers: Sequence[int] = range(len(found))
         if kept is not None:
             found, matrix, numbers = found[kept], chosen_rows(matrix, kept, origin), kept.tolist()
+        rows = len(found)
         if rules.several_rows == "mean":
             found, matrix = averaged(found, matrix, origin)
             numbers = range(len(found))
+        averages = len(found) < rows
+        places = Places(
+            [(f"{origin}, rows averaged by id", len(found))] if averages else in_files, None if averages else kept
+        )
         if problems := repeated_ids(found, origin, numbers=numbers, advice=_OR_MEAN):
             raise combined(origin, problems)
-        return cls(ids=found, vectors=matrix, origin=origin)
+        return cls(found, matrix, origin, places)
 
 
 def checked_arrays(ids: object, vectors: object, origin: str) -> tuple[Ids, NDArray[np.floating[Any]]]:

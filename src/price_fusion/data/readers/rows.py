@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+Batch = TypeVar("Batch")
 BinaryDtype = Literal["float16", "float32"]
 OF_PRODUCTS = "products"
 """What ``ids`` says where row n of the vectors belongs to product n of the product file."""
@@ -52,6 +53,33 @@ class FoundRows:
     """(N, D), if all is well; NaN in the rows of ``nulls``."""
     nulls: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     """Rows that hold no vector."""
+    rows_by_file: Sequence[int] = ()
+    """How many are in each file of vectors; needed only where there are several files."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the rows of a matrix are in the files that it was read from, for messages.
+
+    Attributes:
+        files: each with the number of its rows, in their order.
+        rows: of these files that the matrix has, (N,), counted through all of them; None: all.
+    """
+
+    files: Sequence[tuple[str, int]]
+    rows: NDArray[np.int64] | None = None
+
+    def of(self, row: int) -> str:
+        """File and row of a row of the matrix.
+
+        >>> Places([("part-0.npy", 4), ("part-1.npy", 4)]).of(5)
+        'part-1.npy: row 1'
+        """
+        number = row if self.rows is None else int(self.rows[row])
+        ends = np.cumsum([rows for _, rows in self.files])
+        file = int(np.searchsorted(ends, number, side="right"))
+        name, rows = self.files[file]
+        return f"{name}: row {number - int(ends[file]) + rows}"
 
 
 @dataclass(frozen=True)
@@ -80,6 +108,14 @@ def widened(bits: NDArray[Any]) -> NDArray[np.float32]:
         bits: 16 bits a value, of any 2-byte type and shape.
     """
     return (np.ascontiguousarray(bits).view("<u2").astype("<u4") << 16).view("<f4")
+
+
+def counted(batches: Iterable[Batch], rows_by_file: list[int]) -> Iterator[Batch]:
+    """The batches of a file, whose rows are counted as a further item of the list."""
+    rows_by_file.append(0)
+    for batch in batches:
+        rows_by_file[-1] += len(batch)  # type: ignore[arg-type]
+        yield batch
 
 
 def first_rows(rows: Sequence[int] | NDArray[np.int64]) -> str:

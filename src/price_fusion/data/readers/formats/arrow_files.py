@@ -10,12 +10,13 @@ import json
 import mmap
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from price_fusion.data.readers.file_kinds import unreadable
 from price_fusion.data.readers.formats.arrow_columns import ColumnReader, Columns, find_columns
-from price_fusion.data.readers.rows import Asked, FoundRows, Located
+from price_fusion.data.readers.rows import Asked, FoundRows, Located, counted
 from price_fusion.errors import DataError
 
 if TYPE_CHECKING:
@@ -80,10 +81,14 @@ def read_arrow(located: Located, asked: Asked, origin: str) -> FoundRows:
     """
     first = located.vectors[0]
     columns = find_columns(_schema(first, origin), asked, origin)
-    return ColumnReader(columns, asked.binary_dtype, origin).found(_batches(located, columns, asked, origin))
+    rows: list[int] = []
+    found = ColumnReader(columns, asked.binary_dtype, origin).found(_batches(located, columns, asked, origin, rows))
+    return replace(found, rows_by_file=rows)
 
 
-def _batches(located: Located, columns: Columns, asked: Asked, origin: str) -> Iterator[pa.RecordBatch]:
+def _batches(
+    located: Located, columns: Columns, asked: Asked, origin: str, rows: list[int]
+) -> Iterator[pa.RecordBatch]:
     for path in located.vectors:
         name = origin if len(located.vectors) == 1 else str(path)
         if find_columns(_schema(path, name), asked, name) != columns:
@@ -91,7 +96,7 @@ def _batches(located: Located, columns: Columns, asked: Asked, origin: str) -> I
                 f"{name}: found other columns of vectors than in {located.vectors[0].name!r}, expected the same in all parts. Write "
                 "the folder again."
             )
-        for batch in _whole_batches(path, name):
+        for batch in counted(_whole_batches(path, name), rows):
             yield batch.select(columns.names)
 
 

@@ -82,7 +82,7 @@ def read_parts(located: Located, asked: Asked, origin: str) -> FoundRows:
                     f"{path}: found {len(of_part):,} ids for the {len(array):,} rows of its part, expected one id a row. Write both again."
                 )
             ids += of_part
-    return FoundRows(ids, spooled(_blocks(arrays), origin))
+    return FoundRows(ids, spooled(_blocks(arrays), origin), rows_by_file=[len(array) for array in arrays])
 
 
 def _blocks(arrays: Sequence[NDArray[Any]]) -> Iterator[NDArray[Any]]:

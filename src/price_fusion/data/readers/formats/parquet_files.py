@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from price_fusion.data.readers.file_kinds import unreadable
 from price_fusion.data.readers.formats.arrow_columns import ColumnReader, Columns, find_columns
-from price_fusion.data.readers.rows import Asked, FoundRows, Located
+from price_fusion.data.readers.rows import Asked, FoundRows, Located, counted
 from price_fusion.errors import DataError
 
 if TYPE_CHECKING:
@@ -29,10 +30,14 @@ def read_parquet(located: Located, asked: Asked, origin: str) -> FoundRows:
     """
     first, *others = located.vectors
     columns = _columns_of(first, asked, origin if not others else str(first))
-    return ColumnReader(columns, asked.binary_dtype, origin).found(_batches(located, columns, asked, origin))
+    rows: list[int] = []
+    found = ColumnReader(columns, asked.binary_dtype, origin).found(_batches(located, columns, asked, origin, rows))
+    return replace(found, rows_by_file=rows)
 
 
-def _batches(located: Located, columns: Columns, asked: Asked, origin: str) -> Iterator[pa.RecordBatch]:
+def _batches(
+    located: Located, columns: Columns, asked: Asked, origin: str, rows: list[int]
+) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -47,7 +52,7 @@ def _batches(located: Located, columns: Columns, asked: Asked, origin: str) -> I
         try:
             with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
                 _refuse_earlier_file(path, name)
-                yield from file.iter_batches(BATCH_ROWS, columns=columns.names)
+                yield from counted(file.iter_batches(BATCH_ROWS, columns=columns.names), rows)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise unreadable(name, "a parquet file", error) from error
 
