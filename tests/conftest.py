@@ -33,6 +33,7 @@ from support.projects import compared_project, copy_of, sample_project, shared_p
 
 if TYPE_CHECKING:
     from price_fusion.models.checkpoint import Checkpoint
+    from price_fusion.prediction.ensemble import EnsembleDraft
     from price_fusion.selection.cross_validation import LabelledData
 
 __all__ = ["compared_project", "copy_of", "sample_project", "shared_project", "trained_project"]
@@ -189,6 +190,30 @@ def make_checkpoint() -> Callable[..., Checkpoint]:
             "data": {"samples": "0f"},
         }
         return Checkpoint(CheckpointHeader(**(values | header)), dict(network.state_dict()))
+
+    return make
+
+
+@pytest.fixture
+def make_ensemble(make_checkpoint: Callable[..., Checkpoint]) -> Callable[..., EnsembleDraft]:
+    """A function that makes an ensemble of no members, which is saved, opened and compared like any other."""
+
+    def make(**manifest: Any) -> EnsembleDraft:
+        from price_fusion.metrics.intervals import Calibration
+        from price_fusion.prediction.ensemble import EnsembleDraft, EnsembleManifest
+
+        header = make_checkpoint().header
+        values: dict[str, Any] = {
+            "method": "greedy",
+            "members": (),
+            "sources": header.sources,
+            "dtypes": header.dtypes,
+            "median_price": 9.0,
+            "out_of_fold_smape": 50.0,
+            "data": {},
+        }
+        calibration = Calibration(np.ones(30), np.ones(30))
+        return EnsembleDraft(EnsembleManifest(**(values | manifest)), calibration, {})
 
     return make
 

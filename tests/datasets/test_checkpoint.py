@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,28 +12,17 @@ from kedro.io import DatasetError
 
 from price_fusion.datasets.checkpoint import CheckpointDataset
 from price_fusion.errors import PriceFusionError
-from price_fusion.metrics.intervals import Calibration
 from price_fusion.models.checkpoint import Checkpoint
-from price_fusion.prediction.ensemble import EnsembleDraft, EnsembleManifest, EnsembleMember
+from price_fusion.prediction.ensemble import EnsembleDraft, EnsembleMember
 
 
 @pytest.fixture
-def draft(checkpoint_path: Path, make_checkpoint: Callable[..., Checkpoint]) -> EnsembleDraft:
+def draft(checkpoint_path: Path, make_ensemble: Callable[..., EnsembleDraft]) -> EnsembleDraft:
     """An ensemble of one checkpoint."""
-    header = make_checkpoint().header
     member = EnsembleMember(
         name="tiny", kind="network", weight=1.0, models=("tiny-fold-0",), seconds=1.0, out_of_fold_smape=50.0
     )
-    manifest = EnsembleManifest(
-        method="greedy",
-        members=(member,),
-        sources=header.sources,
-        dtypes=header.dtypes,
-        median_price=9.0,
-        out_of_fold_smape=50.0,
-        data={},
-    )
-    return EnsembleDraft(manifest, Calibration(np.ones(30), np.ones(30)), {"tiny-fold-0": checkpoint_path})
+    return replace(make_ensemble(members=(member,)), models={"tiny-fold-0": checkpoint_path})
 
 
 def test_saves_and_opens(draft: EnsembleDraft, tmp_path: Path) -> None:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from kedro.io import DatasetError
 
 from price_fusion.data.roles import EVALUATED
 from price_fusion.datasets.checkpoint import CheckpointDataset
-from price_fusion.metrics.intervals import Calibration
 from price_fusion.models.checkpoint import Checkpoint, checkpoint_digest
-from price_fusion.prediction.ensemble import EnsembleDraft, EnsembleManifest
+from price_fusion.prediction.ensemble import EnsembleDraft
 
 Make = Callable[..., Checkpoint]
 
@@ -38,25 +35,16 @@ def test_a_checkpoint_is_stale_once_the_evaluated_one_is_another(make_checkpoint
     assert final.exists()
 
 
-def test_an_ensemble_is_stale_once_the_evaluated_one_is_another(make_checkpoint: Make, tmp_path: Path) -> None:
-    header = make_checkpoint().header
-    manifest = EnsembleManifest(
-        method="greedy",
-        members=(),
-        sources=header.sources,
-        dtypes=header.dtypes,
-        median_price=9.0,
-        out_of_fold_smape=50.0,
-        data={},
-    )
-    draft = EnsembleDraft(manifest, Calibration(np.ones(30), np.ones(30)), {})
+def test_an_ensemble_is_stale_once_the_evaluated_one_is_another(
+    make_ensemble: Callable[..., EnsembleDraft], tmp_path: Path
+) -> None:
     evaluated = CheckpointDataset(filepath=str(tmp_path / "ensemble"))
-    evaluated.save(draft)
+    evaluated.save(make_ensemble())
     digest = evaluated.load().digest
     final = CheckpointDataset(filepath=str(tmp_path / "final"), evaluated={"filepath": str(tmp_path / "ensemble")})
-    final.save(replace(draft, manifest=manifest.model_copy(update={"data": {EVALUATED: digest}})))
+    final.save(make_ensemble(data={EVALUATED: digest}))
     assert final.exists()
-    evaluated.save(replace(draft, manifest=manifest.model_copy(update={"median_price": 8.0})))
+    evaluated.save(make_ensemble(median_price=8.0))
     assert not final.exists()
     with pytest.raises(DatasetError, match=r"ensemble: its final fit is stale.*--pipelines ensemble\)"):
         final.load()

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import doctest
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 
 from price_fusion import Predictor
 from price_fusion.data.roles import EVALUATED
-from price_fusion.metrics.intervals import Calibration
 from price_fusion.models.checkpoint import Checkpoint, checkpoint_digest, save_checkpoint
 from price_fusion.prediction import stale_final_fits
-from price_fusion.prediction.ensemble import EnsembleDraft, EnsembleManifest, load_ensemble, save_ensemble
+from price_fusion.prediction.ensemble import EnsembleDraft, load_ensemble, save_ensemble
 from price_fusion.prediction.stale_final_fits import evaluated_beside
 
 Make = Callable[..., Checkpoint]
@@ -86,30 +83,24 @@ def test_a_model_that_is_no_final_fit_is_never_stale(
     [("ensemble", "ensemble_final", "--pipelines ensemble,"), ("ridge", "final/model", "--pipelines predict_ridge,")],
 )
 def test_ensembles_and_estimators_likewise(
-    make_checkpoint: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, place: str, command: str
+    make_ensemble: Callable[..., EnsembleDraft],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    place: str,
+    command: str,
 ) -> None:
-    header, final = make_checkpoint().header, tmp_path / place
-    manifest = EnsembleManifest(
-        name=name,
-        method="greedy",
-        members=(),
-        sources=header.sources,
-        dtypes=header.dtypes,
-        median_price=9.0,
-        out_of_fold_smape=50.0,
-        data={},
-    )
-    draft = EnsembleDraft(manifest, Calibration(np.ones(30), np.ones(30)), {})
+    final = tmp_path / place
     evaluated = evaluated_beside(final)
     assert evaluated is not None
-    save_ensemble(evaluated, draft)
+    save_ensemble(evaluated, make_ensemble(name=name))
     data = {EVALUATED: load_ensemble(evaluated).digest}
     final.parent.mkdir(exist_ok=True)
-    save_ensemble(final, replace(draft, manifest=manifest.model_copy(update={"data": data})))
+    save_ensemble(final, make_ensemble(name=name, data=data))
     Predictor.load(final)
     assert caplog.text == ""
 
-    save_ensemble(evaluated, replace(draft, manifest=manifest.model_copy(update={"median_price": 8.0})))
+    save_ensemble(evaluated, make_ensemble(name=name, median_price=8.0))
     Predictor.load(final)
     assert "this final fit is stale" in caplog.text
     assert command in caplog.text
