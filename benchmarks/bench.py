@@ -28,9 +28,9 @@ from outer_folds import OuterFold, Rows, outer_folds
 from price_fusion.data.columns import draft_columns
 from price_fusion.data.table import EmbeddingTable, write_table
 from price_fusion.errors import DataError
-from price_fusion.models.estimators import EstimatorOptions
 from price_fusion.parameters import (
     ColumnSourceParameters,
+    ComparisonParameters,
     EnsembleParameters,
     SourceParameters,
     SplittingParameters,
@@ -106,9 +106,9 @@ class Bench:
         return outer_folds(self.samples, self.configuration.splitting)
 
     @property
-    def estimator_options(self) -> EstimatorOptions:
+    def estimator_options(self) -> ComparisonParameters:
         """What fitting an estimator may spend."""
-        return EstimatorOptions(rounds=self.configuration.rounds, threads=self.threads)
+        return ComparisonParameters(boosting_rounds=self.configuration.rounds, boosting_threads=self.threads)
 
     def models_folder(self, fold: int) -> Path:
         """Fold models of ensembles under way."""

@@ -24,9 +24,9 @@ import numpy as np
 
 from common import Column, ResultTable, Section, console, parse_arguments, random_matrix, start
 from ingestion_speed import peak_memory
-from price_fusion.models.estimators import EstimatorOptions, fit_estimator
+from price_fusion.models.estimators import fit_estimator
 from price_fusion.models.features import features_from_arrays
-from price_fusion.parameters import SourceParameters
+from price_fusion.parameters import ComparisonParameters, SourceParameters
 
 SOURCES = {
     "title": SourceParameters(width=384, group="title"),
@@ -61,7 +61,7 @@ def fit(kind: str, rows: int, predicted: int, threads: int) -> dict[str, Any]:
         log_prices,
         np.arange(rows - stops),
         np.arange(rows - stops, rows),
-        options=EstimatorOptions(threads=threads),
+        options=ComparisonParameters(boosting_threads=threads),
         seed=41,
         fit_stop_rows=True,
     )

@@ -1,4 +1,4 @@
-"""pandas and pyarrow, imported when they are first used.
+"""pandas and pyarrow, imported when they are first used, and packages that are extras of this one.
 
 Each start of a command pays for what the modules that it loads import at their top, and pandas takes as long as Kedro. So
 modules that pipelines, hooks and datasets import take these names from here. Annotations such as ``pd.DataFrame``, which Kedro
@@ -11,7 +11,9 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["pa", "pd", "pq"]
+from price_fusion.errors import MissingPackageError
+
+__all__ = ["optional_package", "pa", "pd", "pq"]
 
 
 class _OnFirstUse(ModuleType):
@@ -28,3 +30,20 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 else:
     pd, pa, pq = map(_OnFirstUse, ("pandas", "pyarrow", "pyarrow.parquet"))
+
+
+def optional_package(name: str, extra: str | None = None) -> Any:
+    """Import a package that is an extra of this one.
+
+    Args:
+        name: of the package.
+        extra: that brings it; None: the one of the same name.
+
+    Raises:
+        MissingPackageError: saying how to install it.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        advice = f'pip install --editable ".[{extra or name}]" brings it.'
+        raise MissingPackageError(f"{name} is not installed: {advice}") from error

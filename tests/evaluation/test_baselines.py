@@ -18,8 +18,8 @@ from price_fusion.data.table import EmbeddingTable, write_table
 from price_fusion.errors import TrainingError
 from price_fusion.evaluation.baselines import baseline_results
 from price_fusion.metrics.price_metrics import smape_per_product
-from price_fusion.models.estimators import ESTIMATORS, EstimatorOptions
-from price_fusion.parameters import ColumnSourceParameters
+from price_fusion.models.estimators import ESTIMATORS
+from price_fusion.parameters import ColumnSourceParameters, ComparisonParameters
 from support.aligned import aligned
 
 HAS_LIGHTGBM = importlib.util.find_spec("lightgbm") is not None
@@ -56,7 +56,9 @@ def priced(
     samples: pd.DataFrame, split: pd.DataFrame, tables: dict[str, EmbeddingTable], rounds: int = 5, seed: int = 5
 ) -> pd.DataFrame:
     """The baselines with few trees, on one thread."""
-    return baseline_results(samples, split, tables, options=EstimatorOptions(rounds=rounds, threads=1), seed=seed)
+    return baseline_results(
+        samples, split, tables, options=ComparisonParameters(boosting_rounds=rounds, boosting_threads=1), seed=seed
+    )
 
 
 def smape(results: pd.DataFrame, name: str) -> float:
@@ -142,7 +144,9 @@ def test_lightgbm_learns_and_gives_the_same_again_on_any_number_of_threads(make_
     many = priced(samples, split, tables, rounds=2_000)
     assert smape(many, "lightgbm") < 0.7 * smape(many, "median")
     few, again = (
-        baseline_results(samples, split, tables, options=EstimatorOptions(rounds=5, threads=threads), seed=5)
+        baseline_results(
+            samples, split, tables, options=ComparisonParameters(boosting_rounds=5, boosting_threads=threads), seed=5
+        )
         for threads in (1, 2)
     )
     np.testing.assert_array_equal(few["lightgbm"], again["lightgbm"])

@@ -20,11 +20,10 @@ from price_fusion.data.splits import NO_FOLD
 from price_fusion.errors import CheckpointError, DataError
 from price_fusion.metrics.price_metrics import smape_per_product
 from price_fusion.models.checkpoint import load_checkpoint
-from price_fusion.models.estimators import EstimatorOptions
 from price_fusion.models.features import features_from_tables
 from price_fusion.models.folds import FoldFolder, FoldModels
 from price_fusion.models.network import Network
-from price_fusion.parameters import VariantParameters
+from price_fusion.parameters import ComparisonParameters, VariantParameters
 from price_fusion.prediction.blending import LOWEST_WEIGHT, Method
 from price_fusion.prediction.ensemble import (
     EnsembleDraft,
@@ -78,7 +77,7 @@ def trained(
     variant = tiny_variant(epochs=30, learning_rate=0.01)
     models = [cross_validate_variant(variant, labelled, FoldFolder("net", home / "net"), seeds=2, seed=7)]
     models += [
-        cross_validate_estimator(kind, labelled, FoldFolder(kind, home / kind), options=EstimatorOptions(), seed=7)
+        cross_validate_estimator(kind, labelled, FoldFolder(kind, home / kind), options=ComparisonParameters(), seed=7)
         for kind in ("ridge", "neighbours")
     ]
     return Trained(labelled, tuple(OutOfFold(one, out_of_fold(one, labelled)) for one in models))

@@ -25,10 +25,10 @@ from price_fusion.datasets.whole_file import WholeFileDataset
 from price_fusion.errors import PriceFusionError, TrainingError
 from price_fusion.models.build import build_model
 from price_fusion.models.checkpoint import Checkpoint, CheckpointHeader, load_checkpoint, save_checkpoint
-from price_fusion.models.estimators import EstimatorOptions, load_estimator
+from price_fusion.models.estimators import load_estimator
 from price_fusion.models.features import features_from_tables
 from price_fusion.models.folds import NETWORK, FoldFolder, FoldModel, FoldModels
-from price_fusion.parameters import BranchParameters, MlpHead, ModelParameters, SourceParameters
+from price_fusion.parameters import BranchParameters, ComparisonParameters, MlpHead, ModelParameters, SourceParameters
 from price_fusion.prediction.ensemble import OutOfFold, build_ensemble, load_ensemble, save_ensemble
 from price_fusion.selection.cross_validation import LabelledData, cross_validate_estimator, fold_log_prices, out_of_fold
 from price_fusion.training.resume.state import load_state, save_state
@@ -92,7 +92,7 @@ def make_subjects(home: Path) -> list[Subject]:
     labelled = _labelled(home / "data")
     network = _network_models(home / "fold folder of networks", labelled)
     ridge = cross_validate_estimator(
-        "ridge", labelled, FoldFolder("ridge", home / "fold folder"), options=EstimatorOptions(), seed=3
+        "ridge", labelled, FoldFolder("ridge", home / "fold folder"), options=ComparisonParameters(), seed=3
     )
     _ensemble(home / "ensemble", labelled, network, ridge)
     (home / "checkpoint").mkdir()

@@ -18,9 +18,9 @@ from price_fusion import Predictor
 from price_fusion.data.splits import NO_FOLD
 from price_fusion.errors import CheckpointError, DataError, TrainingError
 from price_fusion.models.checkpoint import load_checkpoint, save_checkpoint
-from price_fusion.models.estimators import EstimatorOptions, load_estimator
+from price_fusion.models.estimators import load_estimator
 from price_fusion.models.folds import FoldFolder, FoldModels
-from price_fusion.parameters import HierarchicalFusion, VariantParameters
+from price_fusion.parameters import ComparisonParameters, HierarchicalFusion, VariantParameters
 from price_fusion.selection import cross_validation
 from price_fusion.selection.cross_validation import (
     LabelledData,
@@ -112,7 +112,7 @@ def test_models_know_nothing_of_their_fold_nor_of_the_holdout(
 def test_estimators_are_cross_validated_the_same_way(
     labelled: LabelledData, folder: FoldFolder, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    models = cross_validate_estimator(kind, labelled, folder, options=EstimatorOptions(), seed=7)
+    models = cross_validate_estimator(kind, labelled, folder, options=ComparisonParameters(), seed=7)
     assert models.kind == kind
     found = out_of_fold(models, labelled)
     assert list(found) == ["sample_id", "fold", "price", "predicted", "seed_7"]
@@ -130,7 +130,7 @@ def test_estimators_are_cross_validated_the_same_way(
             np.log1p(others / estimator.price_scale.unit).median()
         )
     monkeypatch.setattr(cross_validation, "fit_estimator", None)  # nothing is fitted again
-    assert cross_validate_estimator(kind, labelled, folder, options=EstimatorOptions(), seed=7) == models
+    assert cross_validate_estimator(kind, labelled, folder, options=ComparisonParameters(), seed=7) == models
 
 
 def test_members_that_failed_predict_nothing(labelled: LabelledData) -> None:
@@ -423,7 +423,7 @@ def test_products_that_are_too_few_are_refused_before_training(
     with pytest.raises(DataError, match=r"fewer than 2 rows of 3 in all: 3 folds are too many"):
         cross_validate_variant(tiny_variant(), few, folder, seeds=1, seed=7)
     with pytest.raises(DataError, match=r"fewer than 2 rows of 3 in all: 3 folds are too many"):
-        cross_validate_estimator("ridge", few, folder, options=EstimatorOptions(), seed=7)
+        cross_validate_estimator("ridge", few, folder, options=ComparisonParameters(), seed=7)
     assert not folder.path.exists()
     assert not trainings
 

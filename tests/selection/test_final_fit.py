@@ -15,9 +15,8 @@ from price_fusion.data.roles import EVALUATED, roles_of_split
 from price_fusion.errors import CheckpointError, ComparisonError
 from price_fusion.evaluation.calibration import calibrated
 from price_fusion.models.checkpoint import Checkpoint, checkpoint_digest, save_checkpoint
-from price_fusion.models.estimators import EstimatorOptions
 from price_fusion.models.folds import FoldFolder
-from price_fusion.parameters import TrainParameters, VariantParameters
+from price_fusion.parameters import ComparisonParameters, TrainParameters, VariantParameters
 from price_fusion.prediction.ensemble import (
     Ensemble,
     OutOfFold,
@@ -275,7 +274,12 @@ def ensemble(labelled: LabelledData, tiny_variant: Callable[..., VariantParamete
     models = [
         cross_validate_variant(variant, labelled, FoldFolder("net", tmp_path / "net"), seeds=1, seed=7, refits=2),
         cross_validate_estimator(
-            "ridge", labelled, FoldFolder("ridge", tmp_path / "ridge"), options=EstimatorOptions(), seed=7, refit=True
+            "ridge",
+            labelled,
+            FoldFolder("ridge", tmp_path / "ridge"),
+            options=ComparisonParameters(),
+            seed=7,
+            refit=True,
         ),
     ]
     draft = build_ensemble(
@@ -301,7 +305,7 @@ def ensemble(labelled: LabelledData, tiny_variant: Callable[..., VariantParamete
 def fitted(ensemble: Ensemble, labelled: LabelledData, home: Path) -> Ensemble:
     """Its final fit."""
     folders = {name: FoldFolder(name, home / name / "final") for name in ("net", "ridge", "without weight")}
-    draft = fit_ensemble(ensemble, labelled, folders, {"net": WHERE}, EstimatorOptions())
+    draft = fit_ensemble(ensemble, labelled, folders, {"net": WHERE}, ComparisonParameters())
     save_ensemble(home / "ensemble_final", draft)
     return load_ensemble(home / "ensemble_final")
 
@@ -338,7 +342,7 @@ def test_models_of_an_ensemble_that_are_there_are_kept_until_a_price_changes(
 
 def test_an_ensemble_of_another_preset_is_refused(ensemble: Ensemble, labelled: LabelledData, tmp_path: Path) -> None:
     with pytest.raises(ComparisonError, match=r"has the member\(s\) ridge.*ensemble\.preset"):
-        fit_ensemble(ensemble, labelled, {"net": FoldFolder("net", tmp_path)}, {"net": WHERE}, EstimatorOptions())
+        fit_ensemble(ensemble, labelled, {"net": FoldFolder("net", tmp_path)}, {"net": WHERE}, ComparisonParameters())
     of_folds = [
         member.model_copy(update={"models": tuple(file.replace("all-rows", "fold-0") for file in member.models)})
         for member in ensemble.manifest.members
@@ -353,7 +357,11 @@ def test_an_estimator_is_refitted_where_options_that_decide_it_are_others(
 ) -> None:
     folders = {name: FoldFolder(name, tmp_path / name) for name in ("net", "ridge", "without weight")}
     recipes = []
-    for options in (EstimatorOptions(), EstimatorOptions(threads=3), EstimatorOptions(memory_gb=0.5)):
+    for options in (
+        ComparisonParameters(),
+        ComparisonParameters(boosting_threads=3),
+        ComparisonParameters(kernel_memory_gb=0.5),
+    ):
         fit_ensemble(ensemble, labelled, folders, {"net": WHERE}, options)
         recipes.append(folders["ridge"].read().models[0].recipe)
     assert recipes[0] == recipes[1] != recipes[2]

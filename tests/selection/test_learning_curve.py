@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.evaluation.baselines import SplitFeatures
 from price_fusion.metrics.price_metrics import smape_per_product
-from price_fusion.models.estimators import EstimatorOptions
+from price_fusion.parameters import ComparisonParameters
 from price_fusion.selection.learning_curve import learning_curve, power_law, with_twice_the_rows
 
 ROWS, TRAIN, VALIDATION = 500, 240, 60
@@ -46,7 +46,7 @@ def measured(make_table: Callable[..., EmbeddingTable]) -> Callable[..., tuple[d
 
     def measure(train: int) -> tuple[dict[str, Any], float]:
         split = ["train"] * train + ["validation"] * VALIDATION + ["holdout"] * (ROWS - train - VALIDATION)
-        table, options = pd.DataFrame({"sample_id": ids, "split": split}), EstimatorOptions(threads=1)
+        table, options = pd.DataFrame({"sample_id": ids, "split": split}), ComparisonParameters(boosting_threads=1)
         curve = learning_curve(samples, table, tables, options=options, resamples=200, seed=3)
         products = SplitFeatures.of(samples, table, tables)
         prices = products.ridge_prices(("picture",), options, 3)

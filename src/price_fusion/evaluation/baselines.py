@@ -14,11 +14,11 @@ from price_fusion.data.splits import evaluated_split
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.errors import MissingCheckpointError, MissingPackageError, TrainingError
 from price_fusion.metrics.price_scale import unit_of_split
-from price_fusion.models.estimators import ESTIMATORS, EstimatorOptions, FitData, fit_data
+from price_fusion.models.estimators import ESTIMATORS, FitData, fit_data
 from price_fusion.models.estimators.contribution import Matrix
 from price_fusion.models.estimators.ridge import Ridge
 from price_fusion.models.features import Features, features_from_tables
-from price_fusion.parameters import Source
+from price_fusion.parameters import ComparisonParameters, Source
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class SplitFeatures:
         return fit_data(self.features, own, self.log_prices, rows, self.validation, self.unit)
 
     def ridge_prices(
-        self, sources: Sequence[str], options: EstimatorOptions, seed: int, fit: Rows | None = None
+        self, sources: Sequence[str], options: ComparisonParameters, seed: int, fit: Rows | None = None
     ) -> Prices:
         """Prices of the evaluated rows, (M,) in currency units, by a ridge; arguments as of ``fit_data``."""
         fitted = Ridge.fit(self.fit_data(sources, fit), options, seed)
@@ -78,7 +78,7 @@ def baseline_results(
     split_table: pd.DataFrame,
     tables: Mapping[str, EmbeddingTable],
     *,
-    options: EstimatorOptions | None = None,
+    options: ComparisonParameters | None = None,
     seed: int = 0,
     ridges: Mapping[str, Sequence[str]] | None = None,
 ) -> pd.DataFrame:
@@ -92,7 +92,7 @@ def baseline_results(
         samples: the sample table, labelled.
         split_table: in the order of ``samples``.
         tables: the sources to fit on.
-        options: what fitting may spend; by default as ``EstimatorOptions`` says.
+        options: what fitting may spend; by default as ``ComparisonParameters`` says.
         seed: of what is random.
         ridges: sources of further ridge regressions, by their names, as ``ridges_of`` gives them.
 
@@ -103,7 +103,7 @@ def baseline_results(
     data = products.fit_data(tuple(tables))
     on_validation = evaluated_split(split_table) == "validation"
     matrix = data.stop if on_validation else data.design.matrix(products.features, products.evaluated)
-    options = options or EstimatorOptions()
+    options = options or ComparisonParameters()
     price = samples["price"].to_numpy(np.float64)
     predicted = {
         "median": np.full(len(products.evaluated), np.median(price[products.train])),
@@ -119,7 +119,7 @@ def baseline_results(
     )
 
 
-def _predicted(data: FitData, matrix: Matrix, options: EstimatorOptions, seed: int) -> dict[str, Prices]:
+def _predicted(data: FitData, matrix: Matrix, options: ComparisonParameters, seed: int) -> dict[str, Prices]:
     """Prices of rows of the design by each kind that can be fitted here, (M,) in currency units."""
     predicted: dict[str, Prices] = {}
     for kind, estimator in ESTIMATORS.items():

@@ -22,12 +22,12 @@ from price_fusion.data.table import EmbeddingTable
 from price_fusion.errors import DataError
 from price_fusion.metrics.price_scale import in_unit, unit_of_split
 from price_fusion.models.checkpoint import load_checkpoint, save_checkpoint
-from price_fusion.models.estimators import ESTIMATORS, EstimatorOptions, fit_estimator, load_estimator
+from price_fusion.models.estimators import ESTIMATORS, deciding, fit_estimator, load_estimator
 from price_fusion.models.estimators.folder import FORMAT_VERSION
 from price_fusion.models.features import Features, features_from_tables
 from price_fusion.models.folds import NETWORK, FoldFolder, FoldModel, FoldModels
 from price_fusion.models.network import Network
-from price_fusion.parameters import VariantParameters
+from price_fusion.parameters import ComparisonParameters, VariantParameters
 from price_fusion.training.loader.training_data import TrainingData, training_data
 from price_fusion.training.recipe import data_fingerprints, recipe, variant_recipe
 from price_fusion.training.stacked.members import Member
@@ -140,7 +140,13 @@ def fit_variant(
 
 
 def cross_validate_estimator(
-    kind: str, labelled: LabelledData, folder: FoldFolder, *, options: EstimatorOptions, seed: int, refit: bool = False
+    kind: str,
+    labelled: LabelledData,
+    folder: FoldFolder,
+    *,
+    options: ComparisonParameters,
+    seed: int,
+    refit: bool = False,
 ) -> FoldModels:
     """Fit an estimator for each fold, and on all rows; once the stop rows have chosen its settings, on these, too.
 
@@ -161,7 +167,7 @@ def cross_validate_estimator(
 
 
 def fit_estimators(
-    kind: str, labelled: LabelledData, folder: FoldFolder, roles: FoldRoles, *, options: EstimatorOptions, seed: int
+    kind: str, labelled: LabelledData, folder: FoldFolder, roles: FoldRoles, *, options: ComparisonParameters, seed: int
 ) -> FoldModels:
     """Fit an estimator on given rows.
 
@@ -179,7 +185,7 @@ def fit_estimators(
     data = data_fingerprints(labelled.samples, labelled.split_table, labelled.tables)
     described: dict[str, Any] = {
         "kind": kind,
-        **options.deciding(kind),
+        **deciding(options, kind),
         "seed": seed,
         "data": data,
         "version": [FORMAT_VERSION, ESTIMATORS[kind].revision],

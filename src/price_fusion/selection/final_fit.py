@@ -29,10 +29,10 @@ from price_fusion.models.checkpoint import (
     read_header,
     save_checkpoint,
 )
-from price_fusion.models.estimators import Estimator, EstimatorOptions, load_estimator, refit_estimator
+from price_fusion.models.estimators import Estimator, deciding, load_estimator, refit_estimator
 from price_fusion.models.features import features_from_tables
 from price_fusion.models.folds import NETWORK, FoldFolder, FoldModels
-from price_fusion.parameters import ComputeParameters, TrainParameters, VariantParameters
+from price_fusion.parameters import ComparisonParameters, ComputeParameters, TrainParameters, VariantParameters
 from price_fusion.prediction.ensemble import Ensemble, EnsembleDraft, EnsembleMember, final_ensemble, model_file
 from price_fusion.selection.cross_validation import FoldTask, LabelledData, run_tasks
 from price_fusion.storage.partitions.parts import Partitions
@@ -115,7 +115,7 @@ def fit_ensemble(
     labelled: LabelledData,
     folders: Mapping[str, FoldFolder],
     where: Mapping[str, TrainParameters],
-    options: EstimatorOptions,
+    options: ComparisonParameters,
 ) -> EnsembleDraft:
     """Repeat the training of an ensemble's models on all labelled rows; its weights and intervals stay.
 
@@ -163,7 +163,11 @@ def _networks(
 
 
 def _estimators(
-    ensemble: Ensemble, member: EnsembleMember, labelled: LabelledData, folder: FoldFolder, options: EstimatorOptions
+    ensemble: Ensemble,
+    member: EnsembleMember,
+    labelled: LabelledData,
+    folder: FoldFolder,
+    options: ComparisonParameters,
 ) -> FoldModels:
     """The models of an estimator."""
 
@@ -175,7 +179,9 @@ def _estimators(
             yield perf_counter() - began
 
     seeds = range(len(member.models))
-    return run_tasks(folder, member.kind, _tasks(ensemble, member, labelled, seeds, options.deciding(member.kind)), fit)
+    return run_tasks(
+        folder, member.kind, _tasks(ensemble, member, labelled, seeds, deciding(options, member.kind)), fit
+    )
 
 
 def _refuse_other_preset(ensemble: Ensemble, folders: Mapping[str, FoldFolder]) -> None:
@@ -268,7 +274,7 @@ def _log_repeat(evaluated: Checkpoint, rows: int, level: int) -> None:
     )
 
 
-def _refitted(evaluated: Estimator, labelled: LabelledData, options: EstimatorOptions) -> Estimator:
+def _refitted(evaluated: Estimator, labelled: LabelledData, options: ComparisonParameters) -> Estimator:
     samples, declared = labelled.samples, evaluated.design.declarations
     features = features_from_tables(samples, {name: labelled.tables[name] for name in declared}, declared)
     log_prices = np.log1p(samples["price"].to_numpy(np.float64) / evaluated.price_scale.unit)

@@ -22,7 +22,7 @@ from price_fusion.data.table import EmbeddingTable
 from price_fusion.evaluation.baselines import SplitFeatures
 from price_fusion.metrics.bootstrap import bootstrap_means, difference, interval
 from price_fusion.metrics.price_metrics import smape_per_product
-from price_fusion.models.estimators import EstimatorOptions
+from price_fusion.parameters import ComparisonParameters
 from price_fusion.selection.own_ridges import RIDGE
 
 Values = NDArray[np.float64]
@@ -38,7 +38,7 @@ def learning_curve(
     split_table: pd.DataFrame,
     tables: Mapping[str, EmbeddingTable],
     *,
-    options: EstimatorOptions,
+    options: ComparisonParameters,
     resamples: int,
     seed: int,
 ) -> dict[str, Any]:

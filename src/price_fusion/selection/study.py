@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 from pydantic import JsonValue
 
-from price_fusion.errors import DataError, MissingPackageError, ParameterError, StorageError, TrainingError
-from price_fusion.lazy import pd
+from price_fusion.errors import DataError, ParameterError, StorageError, TrainingError
+from price_fusion.lazy import optional_package, pd
 from price_fusion.parameters import Dimension, TuningParameters
 from price_fusion.storage.files import storage_errors
 
@@ -233,7 +233,7 @@ def open_study(
         DataError: if the file of studies is damaged.
         StorageError: if it cannot be written.
     """
-    optuna = _optuna()
+    optuna = optional_package("optuna", "tuning")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     pruner = optuna.pruners.MedianPruner(
         n_startup_trials=tuning.startup_trials, n_warmup_steps=0 if tuning.judged_on == "folds" else UNPRUNED_STEPS
@@ -270,13 +270,6 @@ def _database_errors(studies: Path) -> Iterator[None]:
         raise DataError(
             f"{studies}: no file of studies ({reason}). Remove it; its trials are lost, and tuning begins anew."
         ) from error
-
-
-def _optuna() -> Any:
-    try:
-        return import_module("optuna")
-    except ImportError as error:
-        raise MissingPackageError('optuna is not installed: pip install --editable ".[tuning]" brings it.') from error
 
 
 def _state(name: str) -> Any:

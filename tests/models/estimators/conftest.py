@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from price_fusion.models.estimators import Estimator, EstimatorOptions, fit_estimator
+from price_fusion.models.estimators import Estimator, fit_estimator
 from price_fusion.models.features import Features, features_from_arrays
-from price_fusion.parameters import ColumnSourceParameters, Source, SourceParameters
+from price_fusion.parameters import ColumnSourceParameters, ComparisonParameters, Source, SourceParameters
 
 SOURCES: dict[str, Source] = {
     "words": SourceParameters(width=6, group="text"),
@@ -87,7 +87,7 @@ def fitted() -> Callable[..., Estimator]:
     """A function that fits a kind of estimator on made products."""
 
     def fit(kind: str, made: Made, rounds: int = 60, seed: int = 3) -> Estimator:
-        options = EstimatorOptions(rounds=rounds, threads=1)
+        options = ComparisonParameters(boosting_rounds=rounds, boosting_threads=1)
         return fit_estimator(kind, made.features, SOURCES, made.log_prices, FIT, STOP, options=options, seed=seed)
 
     return fit

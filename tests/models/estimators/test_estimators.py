@@ -19,12 +19,12 @@ from price_fusion.errors import CheckpointError, DataError, MissingPackageError,
 from price_fusion.models.estimators import (
     ESTIMATORS,
     Estimator,
-    EstimatorOptions,
     fit_estimator,
     load_estimator,
     refit_estimator,
 )
 from price_fusion.models.features import features_from_arrays
+from price_fusion.parameters import ComparisonParameters
 from price_fusion.storage.sealed import SEAL, sealed
 
 PACKAGES = [kind for kind in ("lightgbm", "catboost") if importlib.util.find_spec(kind) is None]
@@ -99,7 +99,7 @@ def test_a_saved_estimator_gives_the_same_prices(kind: str, made: Any, fitted: F
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_refitted_on_its_fit_rows_it_is_what_it_was(kind: str, made: Any, fitted: Fitted, tmp_path: Path) -> None:
-    options, rows = EstimatorOptions(threads=1), made.other_rows
+    options, rows = ComparisonParameters(boosting_threads=1), made.other_rows
     fitted(kind, made).save(tmp_path / kind)
     estimator = load_estimator(tmp_path / kind, threads=1)
     again = refit_estimator(estimator, made.features, made.log_prices, made.fit_rows, options=options)
@@ -124,7 +124,7 @@ def test_refitted_on_other_rows_it_keeps_its_settings_and_learns_from_them(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_fitted_on_stop_rows_too_it_has_the_settings_that_they_chose(kind: str, made: Any, fitted: Fitted) -> None:
-    options, rows = EstimatorOptions(rounds=60, threads=1), np.r_[made.stop_rows, made.fit_rows]
+    options, rows = ComparisonParameters(boosting_rounds=60, boosting_threads=1), np.r_[made.stop_rows, made.fit_rows]
     both = fit_estimator(
         kind, made.features, made.sources, made.log_prices, made.fit_rows, made.stop_rows,
         options=options, seed=3, fit_stop_rows=True,
@@ -158,7 +158,7 @@ def test_a_single_source_is_enough(kind: str, made: Any, fitted: Fitted) -> None
 @pytest.mark.parametrize("name", ["words", "facts"])
 def test_fits_on_one_source_alone(kind: str, name: str, made: Any) -> None:
     sources = {name: made.sources[name]}
-    options = EstimatorOptions(rounds=5, threads=1)
+    options = ComparisonParameters(boosting_rounds=5, boosting_threads=1)
     estimator = fit_estimator(
         kind, made.features, sources, made.log_prices, made.fit_rows, made.stop_rows, options=options
     )
@@ -220,7 +220,9 @@ def test_boosting_that_takes_long_says_how_far_it_is(
     assert slow.description.settings == estimator.description.settings
 
     caplog.clear()
-    refit_estimator(estimator, made.features, made.log_prices, made.fit_rows, options=EstimatorOptions(threads=1))
+    refit_estimator(
+        estimator, made.features, made.log_prices, made.fit_rows, options=ComparisonParameters(boosting_threads=1)
+    )
     rounds = estimator.description.settings["rounds"]
     assert f"fitting {kind}: 10 of {rounds} rounds, {rounds - 10} s left" in caplog.messages
 
@@ -338,7 +340,7 @@ def test_the_stop_rows_end_boosting(kind: str, made: Any, fitted: Fitted) -> Non
 def test_threads_do_not_change_boosting(kind: str, made: Any) -> None:
     prices = []
     for threads in (1, 2):
-        options = EstimatorOptions(rounds=30, threads=threads)
+        options = ComparisonParameters(boosting_rounds=30, boosting_threads=threads)
         estimator = fit_estimator(
             kind, made.features, made.sources, made.log_prices, made.fit_rows, made.stop_rows, options=options
         )

@@ -13,15 +13,15 @@ from sklearn.gaussian_process.kernels import Matern
 from sklearn.kernel_ridge import KernelRidge as SklearnKernelRidge
 
 from price_fusion.metrics.price_metrics import smape_per_product
-from price_fusion.models.estimators import Estimator, EstimatorOptions, fit_estimator
+from price_fusion.models.estimators import Estimator, fit_estimator
 from price_fusion.models.estimators.geometry import Geometry
 from price_fusion.models.estimators.kernel_ridge import KernelRidge, Setting, matern, row_penalties
 from price_fusion.models.features import features_from_arrays
-from price_fusion.parameters import SourceParameters
+from price_fusion.parameters import ComparisonParameters, SourceParameters
 
 MODULE = "price_fusion.models.estimators.kernel_ridge"
 SETTING = Setting(1.4, 0.1)
-FEW = EstimatorOptions(memory_gb=8e-9 * 60**2)
+FEW = ComparisonParameters(kernel_memory_gb=8e-9 * 60**2)
 """Memory for a kernel of 60 rows."""
 
 
@@ -123,14 +123,14 @@ def test_centres_give_the_least_squares_of_all_fit_rows(
 
 
 def test_centres_come_near_to_all_rows_and_are_drawn_by_the_seed(made: Any, one_setting: None) -> None:
-    def prices(options: EstimatorOptions, seed: int) -> np.ndarray:
+    def prices(options: ComparisonParameters, seed: int) -> np.ndarray:
         estimator = fit_estimator(
             "kernel_ridge", made.features, made.sources, made.log_prices, made.fit_rows, made.stop_rows,
             options=options, seed=seed,
         )  # fmt: skip
         return estimator.log_prices(made.features, made.other_rows)
 
-    exact, some = prices(EstimatorOptions(), 1), prices(FEW, 1)
+    exact, some = prices(ComparisonParameters(), 1), prices(FEW, 1)
     np.testing.assert_array_equal(prices(FEW, 1), some)
     assert not np.array_equal(prices(FEW, 2), some)
     assert np.abs(some - exact).mean() < 0.5 * exact.std()
@@ -183,8 +183,8 @@ def test_a_product_that_lacks_sources_is_between_what_it_has_and_the_mean(
 
 
 @pytest.mark.parametrize("equal", ["products", "prices"])
-@pytest.mark.parametrize("options", [EstimatorOptions(), FEW])
-def test_equal_products_or_prices_give_one_price(made: Any, equal: str, options: EstimatorOptions) -> None:
+@pytest.mark.parametrize("options", [ComparisonParameters(), FEW])
+def test_equal_products_or_prices_give_one_price(made: Any, equal: str, options: ComparisonParameters) -> None:
     if equal == "products":
         for array in made.arrays.values():
             array[:] = array[:1]
@@ -212,7 +212,7 @@ def test_few_products_of_few_numbers_have_finite_prices_within_reach(
     features = features_from_arrays({"words": vectors}, source, {"words": "float16"})
     log_prices = generator.normal(3, 1, count)
     rows = np.arange(count)
-    options = EstimatorOptions(memory_gb=memory)
+    options = ComparisonParameters(kernel_memory_gb=memory)
     estimator = fit_estimator("kernel_ridge", features, source, log_prices, rows[:-2], rows[-2:], options=options)
     found = estimator.log_prices(features, rows)
     assert np.isfinite(found).all()

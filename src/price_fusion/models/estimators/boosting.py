@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar, Self
@@ -14,10 +14,12 @@ import numpy as np
 from pydantic import JsonValue
 
 from price_fusion.compute.progress import LoopProgress
-from price_fusion.errors import MissingPackageError, TrainingError
+from price_fusion.errors import TrainingError
+from price_fusion.lazy import optional_package
 from price_fusion.models.estimators.contribution import Matrix
-from price_fusion.models.estimators.estimator import Estimator, EstimatorOptions, FitData, Settings, Values
+from price_fusion.models.estimators.estimator import Estimator, FitData, Settings, Values
 from price_fusion.models.estimators.folder import Description
+from price_fusion.parameters import ComparisonParameters
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ EARLY_STOPPING_ROUNDS = 50
 
 
 class _Boosted(Estimator):
-    """Trees of some package.
+    """Trees of the package that is called as its kind.
 
     Args:
         description: of it.
@@ -57,15 +59,41 @@ class _Boosted(Estimator):
         threads: that predict; 0: all cores.
     """
 
+    parameters: ClassVar[dict[str, JsonValue]]
+    """Of the package, beside rounds and seed."""
+
     def __init__(self, description: Description, model: Any, threads: int) -> None:
         super().__init__(description)
         self._model = model
         self._threads = threads
 
     @classmethod
-    def choose(cls, data: FitData, options: EstimatorOptions, seed: int) -> Settings:
-        """The settings of ``fit``: the rounds are those at which its boosting stopped."""
-        return cls.fit(data, options, seed).description.settings
+    def fit(cls, data: FitData, options: ComparisonParameters, seed: int) -> Self:
+        """Boost until the mean absolute error of the stop rows has not fallen for ``EARLY_STOPPING_ROUNDS``."""
+        package = optional_package(cls.kind)
+        started, threads, given = perf_counter(), options.boosting_threads, {**cls.parameters, "seed": seed}
+        with LoopProgress(f"fitting {cls.kind}", options.boosting_rounds, "rounds at most") as progress:
+            model, rounds = cls._boosted(package, data, given, threads, progress, stops=True)
+        seconds = perf_counter() - started
+        logger.info("%s: %d of %d rounds, %.1f s", cls.kind, rounds, options.boosting_rounds, seconds)
+        return cls(data.described(**cls.parameters, rounds=rounds, seed=seed), model, threads)
+
+    @classmethod
+    def fitted(cls, data: FitData, options: ComparisonParameters, settings: Settings) -> Self:
+        """Boost for the rounds of the settings."""
+        package, threads = optional_package(cls.kind), options.boosting_threads
+        given = dict(settings)
+        rounds = int(given.pop("rounds"))  # type: ignore[arg-type]
+        with LoopProgress(f"fitting {cls.kind}", rounds, "rounds") as progress:
+            model, _ = cls._boosted(package, data, given, threads, progress, stops=False)
+        return cls(data.described(**settings), model, threads)
+
+    @classmethod
+    @abstractmethod
+    def _boosted(
+        cls, package: Any, data: FitData, given: Settings, threads: int, progress: LoopProgress, *, stops: bool
+    ) -> tuple[Any, int]:
+        """A model and its rounds: as many as ``progress`` has, or, where the stop rows end it, those of their lowest error."""
 
 
 class LightGBM(_Boosted):
@@ -73,46 +101,24 @@ class LightGBM(_Boosted):
 
     kind: ClassVar[str] = "lightgbm"
     file: ClassVar[str] = "lightgbm.txt"
+    parameters = LIGHTGBM_PARAMETERS
 
     @classmethod
-    def fit(cls, data: FitData, options: EstimatorOptions, seed: int) -> Self:
-        """Boost until the mean absolute error of the stop rows has not fallen for ``EARLY_STOPPING_ROUNDS``."""
-        lightgbm = optional_package("lightgbm")
-        started = perf_counter()
-        fit = lightgbm.Dataset(data.fit, data.fit_log_prices)
-        stop = lightgbm.Dataset(data.stop, data.stop_log_prices, reference=fit)
-        with _progress(cls.kind, options.rounds, at_most=True) as progress:
-            booster = lightgbm.train(
-                {**LIGHTGBM_PARAMETERS, "num_threads": options.threads, "seed": seed},
-                fit,
-                num_boost_round=options.rounds,
-                valid_sets=[stop],
-                callbacks=[
-                    lambda _: progress.advance(),
-                    lightgbm.early_stopping(EARLY_STOPPING_ROUNDS, verbose=False),
-                ],
-            )
-        _log(cls.kind, booster.best_iteration, options, started)
-        best = lightgbm.Booster(model_str=booster.model_to_string(num_iteration=booster.best_iteration))
-        return cls(
-            data.described(**LIGHTGBM_PARAMETERS, rounds=booster.best_iteration, seed=seed), best, options.threads
-        )
-
-    @classmethod
-    def fitted(cls, data: FitData, options: EstimatorOptions, settings: Settings) -> Self:
-        """Boost for the rounds of the settings."""
-        lightgbm = optional_package("lightgbm")
-        given = dict(settings)
-        rounds = int(given.pop("rounds"))  # type: ignore[arg-type]
-        fit = lightgbm.Dataset(data.fit, data.fit_log_prices)
-        with _progress(cls.kind, rounds) as progress:
-            booster = lightgbm.train(
-                {**given, "num_threads": options.threads},
-                fit,
-                num_boost_round=rounds,
-                callbacks=[lambda _: progress.advance()],
-            )
-        return cls(data.described(**settings), booster, options.threads)
+    def _boosted(
+        cls, package: Any, data: FitData, given: Settings, threads: int, progress: LoopProgress, *, stops: bool
+    ) -> tuple[Any, int]:
+        fit = package.Dataset(data.fit, data.fit_log_prices)
+        callbacks: list[Any] = [lambda _: progress.advance()]
+        watched = {}
+        if stops:
+            watched["valid_sets"] = [package.Dataset(data.stop, data.stop_log_prices, reference=fit)]
+            callbacks.append(package.early_stopping(EARLY_STOPPING_ROUNDS, verbose=False))
+        settings = {**given, "num_threads": threads}
+        booster = package.train(settings, fit, num_boost_round=progress.total, callbacks=callbacks, **watched)
+        if not stops:
+            return booster, progress.total
+        rounds = booster.best_iteration
+        return package.Booster(model_str=booster.model_to_string(num_iteration=rounds)), rounds
 
     @classmethod
     def read(cls, path: Path, description: Description, threads: int) -> Self:
@@ -138,43 +144,22 @@ class CatBoost(_Boosted):
 
     kind: ClassVar[str] = "catboost"
     file: ClassVar[str] = "catboost.cbm"
+    parameters = CATBOOST_PARAMETERS
 
     @classmethod
-    def fit(cls, data: FitData, options: EstimatorOptions, seed: int) -> Self:
-        """Boost until the mean absolute error of the stop rows has not fallen for ``EARLY_STOPPING_ROUNDS``."""
-        catboost = optional_package("catboost")
-        started = perf_counter()
-        model = catboost.CatBoostRegressor(
-            **CATBOOST_PARAMETERS,
-            iterations=options.rounds,
-            od_type="Iter",
-            od_wait=EARLY_STOPPING_ROUNDS,
-            random_seed=seed,
-            thread_count=options.threads or -1,
-        )
-        with _catboost_errors(data), _progress(cls.kind, options.rounds, at_most=True) as progress:
-            model.fit(
-                data.fit,
-                data.fit_log_prices,
-                eval_set=(data.stop, data.stop_log_prices),
-                use_best_model=True,
-                callbacks=[_CatBoostRounds(progress)],
-            )
-        _log(cls.kind, model.tree_count_, options, started)
-        return cls(data.described(**CATBOOST_PARAMETERS, rounds=model.tree_count_, seed=seed), model, options.threads)
-
-    @classmethod
-    def fitted(cls, data: FitData, options: EstimatorOptions, settings: Settings) -> Self:
-        """Boost for the rounds of the settings."""
-        catboost = optional_package("catboost")
-        given = dict(settings)
-        rounds, seed = int(given.pop("rounds")), given.pop("seed")  # type: ignore[arg-type]
-        model = catboost.CatBoostRegressor(
-            **given, iterations=rounds, random_seed=seed, thread_count=options.threads or -1
-        )
-        with _catboost_errors(data), _progress(cls.kind, rounds) as progress:
-            model.fit(data.fit, data.fit_log_prices, callbacks=[_CatBoostRounds(progress)])
-        return cls(data.described(**settings), model, options.threads)
+    def _boosted(
+        cls, package: Any, data: FitData, given: Settings, threads: int, progress: LoopProgress, *, stops: bool
+    ) -> tuple[Any, int]:
+        settings = {**given, "iterations": progress.total, "thread_count": threads or -1}
+        settings["random_seed"] = settings.pop("seed")
+        watched: dict[str, Any] = {}
+        if stops:
+            settings |= {"od_type": "Iter", "od_wait": EARLY_STOPPING_ROUNDS}
+            watched = {"eval_set": (data.stop, data.stop_log_prices), "use_best_model": True}
+        model = package.CatBoostRegressor(**settings)
+        with _catboost_errors(package, data):
+            model.fit(data.fit, data.fit_log_prices, callbacks=[_CatBoostRounds(progress)], **watched)
+        return model, model.tree_count_
 
     @classmethod
     def read(cls, path: Path, description: Description, threads: int) -> Self:
@@ -211,13 +196,8 @@ class _CatBoostRounds:
         return True
 
 
-def _progress(kind: str, rounds: int, *, at_most: bool = False) -> LoopProgress:
-    """Of boosting, whose stop rows may end it before all rounds are over: then the time left is the most it can take."""
-    return LoopProgress(f"fitting {kind}", rounds, "rounds at most" if at_most else "rounds")
-
-
 @contextmanager
-def _catboost_errors(data: FitData) -> Iterator[None]:
+def _catboost_errors(package: Any, data: FitData) -> Iterator[None]:
     """Where CatBoost says why it cannot be fitted.
 
     Raises:
@@ -225,24 +205,8 @@ def _catboost_errors(data: FitData) -> Iterator[None]:
     """
     try:
         yield
-    except optional_package("catboost").CatBoostError as error:
+    except package.CatBoostError as error:
         raise TrainingError(
             f"catboost cannot be fitted on {len(data.fit):,} products with {data.fit.shape[1]} features: {error} Bring "
             "sources that tell these products apart, or leave it out of ensemble.presets.<name>.members."
         ) from error
-
-
-def optional_package(name: str) -> Any:
-    """Import a package that is an extra of this one, by the same name.
-
-    Raises:
-        MissingPackageError: saying how to install it.
-    """
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise MissingPackageError(f'{name} is not installed: pip install --editable ".[{name}]" brings it.') from error
-
-
-def _log(kind: str, rounds: int, options: EstimatorOptions, started: float) -> None:
-    logger.info("%s: %d of %d rounds, %.1f s", kind, rounds, options.rounds, perf_counter() - started)

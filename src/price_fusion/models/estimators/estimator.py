@@ -15,7 +15,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, JsonValue
+from pydantic import JsonValue
 
 from price_fusion.errors import DataError
 from price_fusion.metrics.price_metrics import smape_per_product
@@ -23,73 +23,12 @@ from price_fusion.metrics.price_scale import PriceScale
 from price_fusion.models.estimators.contribution import Matrix
 from price_fusion.models.estimators.design import QUERY_ROWS, Design, Rows, blocks, fit_design
 from price_fusion.models.estimators.folder import Description, write_folder
-from price_fusion.models.estimators.pretrained.tabicl_checkpoint import TabICLCheckpoint
 from price_fusion.models.features import Features
 from price_fusion.parameters import ComparisonParameters, Source
-from price_fusion.parameters.base import Parameters
 
 Values = NDArray[np.float64]
 Settings = Mapping[str, JsonValue]
 """Hyper-parameters of an estimator, by name."""
-
-
-class TabICLOptions(Parameters):
-    """Of ``tabicl`` alone."""
-
-    checkpoint: str = ""
-    """Path of its weights; empty: there are none, and it cannot be fitted."""
-    columns: int = Field(default=64, ge=1)
-    """Principal components of each wide part of the design."""
-    memory_gb: float = Field(default=4.0, gt=0)
-    """For its embeddings, in 1e9 bytes: how many fit rows are its context follows from it."""
-
-    @property
-    def deciding(self) -> dict[str, JsonValue]:
-        """Those that decide what is fitted: of the checkpoint its contents, not its place.
-
-        Raises:
-            CheckpointError: if there is no such file.
-        """
-        sha256 = TabICLCheckpoint.at(self.checkpoint).sha256 if self.checkpoint else ""
-        return {"tabicl": {**self.model_dump(), "checkpoint": sha256}}
-
-
-class EstimatorOptions(Parameters):
-    """What fitting may spend."""
-
-    rounds: int = Field(default=2_000, ge=1)
-    """Trees at most."""
-    threads: int = Field(default=0, ge=0)
-    """Of boosting; 0: all cores."""
-    memory_gb: float = Field(default=2.0, gt=0)
-    """Of the kernel between rows, in 1e9 bytes: up to how many rows kernel ridge regression is exact follows from it."""
-
-    tabicl: TabICLOptions = TabICLOptions()
-
-    def deciding(self, kind: str) -> dict[str, JsonValue]:
-        """Those that decide what is fitted.
-
-        Args:
-            kind: of estimator.
-
-        Raises:
-            CheckpointError: as ``TabICLOptions.deciding``, for tabicl alone.
-        """
-        return self.model_dump(exclude={"threads", "tabicl"}) | (self.tabicl.deciding if kind == "tabicl" else {})
-
-    @classmethod
-    def of(cls, comparison: ComparisonParameters) -> Self:
-        """As the parameters say."""
-        return cls(
-            rounds=comparison.boosting_rounds,
-            threads=comparison.boosting_threads,
-            memory_gb=comparison.kernel_memory_gb,
-            tabicl=TabICLOptions(
-                checkpoint=comparison.tabicl_checkpoint,
-                columns=comparison.tabicl_columns,
-                memory_gb=comparison.tabicl_memory_gb,
-            ),
-        )
 
 
 @dataclass(frozen=True)
@@ -178,23 +117,26 @@ class Estimator(ABC):
         return self.description.price_scale
 
     @classmethod
-    @abstractmethod
-    def choose(cls, data: FitData, options: EstimatorOptions, seed: int) -> Settings:
-        """The settings that predict the stop rows best from the fit rows, and the seed if ``fitted`` needs it."""
+    def choose(cls, data: FitData, options: ComparisonParameters, seed: int) -> Settings:
+        """The settings that predict the stop rows best from the fit rows, and the seed if ``fitted`` needs it.
+
+        Each kind has this or ``fit`` of its own: those whose choice makes the estimator as well have ``fit``.
+        """
+        return cls.fit(data, options, seed).description.settings
 
     @classmethod
     @abstractmethod
-    def fitted(cls, data: FitData, options: EstimatorOptions, settings: Settings) -> Self:
+    def fitted(cls, data: FitData, options: ComparisonParameters, settings: Settings) -> Self:
         """Fit on the fit rows with given settings; nothing is chosen.
 
         Args:
             data: its stop rows are not used.
-            options: what fitting may spend; ``rounds`` are those of the settings.
+            options: what fitting may spend; rounds are those of the settings.
             settings: as ``choose`` returns them; the estimator's description has the same.
         """
 
     @classmethod
-    def fit(cls, data: FitData, options: EstimatorOptions, seed: int) -> Self:
+    def fit(cls, data: FitData, options: ComparisonParameters, seed: int) -> Self:
         """Fit on the fit rows with the settings that the stop rows choose."""
         return cls.fitted(data, options, cls.choose(data, options, seed))
 

@@ -17,10 +17,11 @@ from price_fusion.errors import TrainingError
 from price_fusion.models.estimators.choice import chosen
 from price_fusion.models.estimators.contribution import Matrix
 from price_fusion.models.estimators.design import QUERY_ROWS, Rows, blocks, drawn, shown_blocks
-from price_fusion.models.estimators.estimator import Estimator, EstimatorOptions, FitData, Settings, Values
+from price_fusion.models.estimators.estimator import Estimator, FitData, Settings, Values
 from price_fusion.models.estimators.folder import Description, read_arrays, write_arrays
 from price_fusion.models.estimators.geometry import Geometry
 from price_fusion.models.estimators.threads import threads_for
+from price_fusion.parameters import ComparisonParameters
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ class KernelRidge(Estimator):
         self.level = level
 
     @classmethod
-    def choose(cls, data: FitData, options: EstimatorOptions, seed: int) -> Settings:
+    def choose(cls, data: FitData, options: ComparisonParameters, seed: int) -> Settings:
         """Choose the setting with some fit rows; the seed draws them, and the centres of ``fitted``."""
         chooser = drawn(data.fit_rows, CHOOSING_ROWS, seed)
         with threads_for(_flop(data, len(chooser), len(LENGTHS) * len(PENALTIES))):
@@ -103,10 +104,10 @@ class KernelRidge(Estimator):
         return {**setting._asdict(), "seed": seed}
 
     @classmethod
-    def fitted(cls, data: FitData, options: EstimatorOptions, settings: Settings) -> Self:
+    def fitted(cls, data: FitData, options: ComparisonParameters, settings: Settings) -> Self:
         """Fit all fit rows, with all or some of them as centres."""
         setting, seed = Setting.of(settings), int(settings["seed"])  # type: ignore[arg-type]
-        exact = max(math.isqrt(int(options.memory_gb * 1e9 / 8)), FEWEST_CENTRES)
+        exact = max(math.isqrt(int(options.kernel_memory_gb * 1e9 / 8)), FEWEST_CENTRES)
         chosen_rows = drawn(data.fit_rows, exact if data.fit_rows <= exact else min(CENTRES, exact), seed)
         with threads_for(_flop(data, len(chosen_rows), FACTORS)):
             centres = Geometry.of(data.design, data.fit[chosen_rows])

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from price_fusion.models.estimators.choice import chosen
 from price_fusion.models.estimators.contribution import Amounts, Matrix
 from price_fusion.models.estimators.design import QUERY_ROWS, Design, Rows, shown_blocks
-from price_fusion.models.estimators.estimator import Estimator, EstimatorOptions, FitData, Settings, Values
+from price_fusion.models.estimators.estimator import Estimator, FitData, Settings, Values
 from price_fusion.models.estimators.folder import Description, read_arrays, write_arrays
 from price_fusion.models.estimators.geometry import Geometry, Squared
+from price_fusion.parameters import ComparisonParameters
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +152,7 @@ class Neighbours(Estimator):
         self.store = store
 
     @classmethod
-    def choose(cls, data: FitData, options: EstimatorOptions, seed: int) -> Settings:
+    def choose(cls, data: FitData, options: ComparisonParameters, seed: int) -> Settings:
         """Choose the setting by SMAPE of the stop rows; there is nothing random in it."""
         store = Store.of(data.design, data.fit, data.fit_log_prices)
         errors = {setting: data.stop_errors(guess) for setting, guess in _guesses(store, data).items()}
@@ -160,7 +161,7 @@ class Neighbours(Estimator):
         return setting._asdict()
 
     @classmethod
-    def fitted(cls, data: FitData, options: EstimatorOptions, settings: Settings) -> Self:
+    def fitted(cls, data: FitData, options: ComparisonParameters, settings: Settings) -> Self:
         """Store the fit rows."""
         store = Store.of(data.design, data.fit, data.fit_log_prices)
         return cls(data.described(**settings), Setting(**settings), store)  # type: ignore[arg-type]

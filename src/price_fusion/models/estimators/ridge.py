@@ -12,9 +12,10 @@ from scipy import linalg
 
 from price_fusion.models.estimators.contribution import Matrix
 from price_fusion.models.estimators.design import blocks
-from price_fusion.models.estimators.estimator import Estimator, EstimatorOptions, FitData, Settings, Values
+from price_fusion.models.estimators.estimator import Estimator, FitData, Settings, Values
 from price_fusion.models.estimators.folder import Description, read_arrays, write_arrays
 from price_fusion.models.estimators.threads import threads_for
+from price_fusion.parameters import ComparisonParameters
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class Ridge(Estimator):
         self.intercept = intercept
 
     @classmethod
-    def fit(cls, data: FitData, options: EstimatorOptions, seed: int) -> Self:
+    def fit(cls, data: FitData, options: ComparisonParameters, seed: int) -> Self:
         """Fit with each penalty, all of which share one matrix of products; there is nothing random in it."""
         fits = [
             (data.stop_smape(_linear(data.stop, weights, intercept)), penalty, weights, intercept)
@@ -51,12 +52,7 @@ class Ridge(Estimator):
         return cls(data.described(penalty=penalty), weights, intercept)
 
     @classmethod
-    def choose(cls, data: FitData, options: EstimatorOptions, seed: int) -> Settings:
-        """The penalty of ``fit``, which has the estimator of each penalty at hand."""
-        return cls.fit(data, options, seed).description.settings
-
-    @classmethod
-    def fitted(cls, data: FitData, options: EstimatorOptions, settings: Settings) -> Self:
+    def fitted(cls, data: FitData, options: ComparisonParameters, settings: Settings) -> Self:
         """Fit with one penalty."""
         ((_, weights, intercept),) = _solutions(data, [float(settings["penalty"])])  # type: ignore[arg-type]
         return cls(data.described(**settings), weights, intercept)

@@ -41,7 +41,6 @@ def measure_baselines(
         variants: the sources of each variant, for a ridge of the same sources.
     """
     from price_fusion.evaluation.baselines import baseline_results
-    from price_fusion.models.estimators import EstimatorOptions
 
     ridges = ridges_of(variants or {})
     del ridges[RIDGE]  # is among the baselines anyway
@@ -49,7 +48,7 @@ def measure_baselines(
         samples,
         split_table,
         {table.source: table for table in tables},
-        options=EstimatorOptions.of(comparison),
+        options=comparison,
         seed=seed,
         ridges=ridges,
     )
@@ -63,14 +62,13 @@ def measure_learning_curve(
     *tables: EmbeddingTable,
 ) -> dict[str, Any]:
     """What twice as many labelled products would bring, as ``learning_curve`` gives it."""
-    from price_fusion.models.estimators import EstimatorOptions
     from price_fusion.selection.learning_curve import learning_curve
 
     return learning_curve(
         samples,
         split_table,
         {table.source: table for table in tables},
-        options=EstimatorOptions.of(comparison),
+        options=comparison,
         resamples=comparison.resamples,
         seed=seed,
     )

@@ -58,7 +58,6 @@ def cross_validate_estimator(
 
     Holdout rows take no part.
     """
-    from price_fusion.models.estimators import EstimatorOptions
     from price_fusion.selection import cross_validation
 
     labelled, folds = _labelled(samples, split_table, tables), FoldFolder(folder.name, folder / FOLDS)
@@ -69,7 +68,7 @@ def cross_validate_estimator(
             folds.name,
             labelled,
             folds,
-            options=EstimatorOptions.of(comparison),
+            options=comparison,
             seed=seed,
             refit=ensemble.chosen.refits > 0,
         ),

@@ -46,7 +46,6 @@ def fit_final_ensemble(
         members_and_tables: the folder of each member's models, called as it is, then the parameters of those that are variants, in the same order, then
             the table of each source.
     """
-    from price_fusion.models.estimators import EstimatorOptions
     from price_fusion.selection.final_fit import fit_ensemble
 
     paths = [one for one in members_and_tables if isinstance(one, Path)]
@@ -59,7 +58,7 @@ def fit_final_ensemble(
         labelled_data(samples, split_table, tables),
         folders,
         where=dict(zip(variants, trained, strict=True)),
-        options=EstimatorOptions.of(comparison),
+        options=comparison,
     )
 
 

@@ -23,14 +23,14 @@ from price_fusion.errors import (
 )
 from price_fusion.models.estimators import (
     Estimator,
-    EstimatorOptions,
+    deciding,
     fit_estimator,
     load_estimator,
     refit_estimator,
 )
-from price_fusion.models.estimators.estimator import TabICLOptions
 from price_fusion.models.estimators.pretrained.tabicl import CELL_COPIES, QUERY_ROWS, most_rows
 from price_fusion.models.estimators.pretrained.tabicl_checkpoint import TabICLCheckpoint
+from price_fusion.parameters import ComparisonParameters
 
 CONFIG: dict[str, Any] = {
     "max_classes": 0, "num_quantiles": 9, "embed_dim": 8, "col_num_blocks": 1, "col_nhead": 1, "col_num_inds": 4,
@@ -62,6 +62,11 @@ def network() -> Callable[..., Path]:
     return write
 
 
+def with_tabicl(**options: Any) -> ComparisonParameters:
+    """Options of tabicl, whether it is installed or not."""
+    return ComparisonParameters().model_copy(update={f"tabicl_{name}": value for name, value in options.items()})
+
+
 @pytest.fixture
 def fit(made: Any) -> Fit:
     """A function that fits tabicl with a checkpoint on made products."""
@@ -69,7 +74,7 @@ def fit(made: Any) -> Fit:
     def fitted(checkpoint: Path | str, seed: int = 3, rows: Any = None, **options: Any) -> Estimator:
         return fit_estimator(
             "tabicl", made.features, made.sources, made.log_prices, made.fit_rows if rows is None else rows, made.stop_rows,
-            options=EstimatorOptions(tabicl=TabICLOptions(checkpoint=str(checkpoint), **options)), seed=seed,
+            options=with_tabicl(checkpoint=str(checkpoint), **options), seed=seed,
         )  # fmt: skip
 
     return fitted
@@ -271,8 +276,7 @@ def test_options_of_tabicl_decide_on_tabicl_alone(tmp_path: Path) -> None:
     (tmp_path / "a.ckpt").write_bytes(b"a")
     (tmp_path / "b.ckpt").write_bytes(b"a")
     plain, *named = [
-        EstimatorOptions(tabicl=TabICLOptions(checkpoint=checkpoint))
-        for checkpoint in ("", str(tmp_path / "a.ckpt"), str(tmp_path / "b.ckpt"))
+        with_tabicl(checkpoint=checkpoint) for checkpoint in ("", str(tmp_path / "a.ckpt"), str(tmp_path / "b.ckpt"))
     ]
-    assert plain.deciding("ridge") == named[0].deciding("ridge")
-    assert plain.deciding("tabicl") != named[0].deciding("tabicl") == named[1].deciding("tabicl")
+    assert deciding(plain, "ridge") == deciding(named[0], "ridge")
+    assert deciding(plain, "tabicl") != deciding(named[0], "tabicl") == deciding(named[1], "tabicl")

@@ -14,14 +14,15 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from price_fusion.errors import TrainingError
+from price_fusion.lazy import optional_package
 from price_fusion.models.device import choose_device
-from price_fusion.models.estimators.boosting import optional_package
 from price_fusion.models.estimators.contribution import Matrix
 from price_fusion.models.estimators.design import blocks, drawn
-from price_fusion.models.estimators.estimator import Estimator, EstimatorOptions, FitData, Settings, Values
+from price_fusion.models.estimators.estimator import Estimator, FitData, Settings, Values
 from price_fusion.models.estimators.folder import Description, read_arrays, write_arrays
 from price_fusion.models.estimators.pretrained.reduction import Reduction
 from price_fusion.models.estimators.pretrained.tabicl_checkpoint import TabICLCheckpoint, first_line
+from price_fusion.parameters import ComparisonParameters
 
 logger = logging.getLogger(__name__)
 
@@ -55,21 +56,21 @@ class TabICL(Estimator):
         self.log_prices_of_context = log_prices
 
     @classmethod
-    def choose(cls, data: FitData, options: EstimatorOptions, seed: int) -> Settings:
+    def choose(cls, data: FitData, options: ComparisonParameters, seed: int) -> Settings:
         """The settings that are given; the stop rows choose nothing. The seed draws views, and the rows of the context."""
-        checkpoint = TabICLCheckpoint.at(options.tabicl.checkpoint)
+        checkpoint = TabICLCheckpoint.at(options.tabicl_checkpoint)
         optional_package("tabicl")
-        return {**checkpoint.settings, "columns": options.tabicl.columns, "members": MEMBERS, "seed": seed}
+        return {**checkpoint.settings, "columns": options.tabicl_columns, "members": MEMBERS, "seed": seed}
 
     @classmethod
-    def fitted(cls, data: FitData, options: EstimatorOptions, settings: Settings) -> Self:
+    def fitted(cls, data: FitData, options: ComparisonParameters, settings: Settings) -> Self:
         """Reduce the fit rows, and keep as many as fit in memory."""
         checkpoint = TabICLCheckpoint.of(settings)
         checkpoint.check()
         seed, columns = int(settings["seed"]), int(settings["columns"])  # type: ignore[arg-type]
         reduction = Reduction.fit(data.design, data.fit, columns)
         width = reduction.reduced(data.fit[:1]).shape[1]
-        most = most_rows(options.tabicl.memory_gb, width, checkpoint.cell_width())
+        most = most_rows(options.tabicl_memory_gb, width, checkpoint.cell_width())
         rows = drawn(data.fit_rows, most, seed)
         if len(rows) < data.fit_rows:
             logger.info(
