@@ -168,7 +168,7 @@ def made_up(
 
 def model_of(variant: VariantParameters, sources: dict[str, SourceParameters]) -> tuple[Checkpoint, int]:
     """A checkpoint with random weights, and how many."""
-    from price_fusion.models.build import build_model
+    from price_fusion.models.build import PriceModel
     from price_fusion.models.checkpoint import Checkpoint, CheckpointHeader
 
     header = CheckpointHeader(
@@ -181,7 +181,7 @@ def model_of(variant: VariantParameters, sources: dict[str, SourceParameters]) -
         validation={},
         data={},
     )
-    model = build_model(sources, variant.model)
+    model = PriceModel(sources, variant.model)
     parameters = sum(weight.numel() for weight in model.parameters())
     return Checkpoint(header, dict(model.state_dict())), parameters
 

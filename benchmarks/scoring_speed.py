@@ -36,7 +36,7 @@ from peaks import Peaks, measure_peaks
 from plain_loop import ProductItems, plain_prices
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.metrics.price_scale import BEFORE
-from price_fusion.models.build import PriceModel, build_model
+from price_fusion.models.build import PriceModel
 from price_fusion.models.checkpoint import Checkpoint, CheckpointHeader
 from price_fusion.models.features import features_from_tables
 from price_fusion.models.scoring import score, to_prices
@@ -77,7 +77,7 @@ def product_precision(function: Callable[[], object]) -> str:
 def fresh_checkpoint(name: str, variant: VariantParameters, tables: Tables) -> tuple[PriceModel, Checkpoint]:
     """A model with random weights, and its checkpoint."""
     sources = {source: tables[source].declaration for source in variant.sources}
-    model = build_model(sources, variant.model)
+    model = PriceModel(sources, variant.model)
     header = CheckpointHeader(
         variant=name,
         sources=sources,

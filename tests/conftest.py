@@ -166,13 +166,13 @@ def make_checkpoint() -> Callable[..., Checkpoint]:
     def make(model: str = "mixture", dtype: str = "float16", **header: Any) -> Checkpoint:
         import torch
 
-        from price_fusion.models.build import build_model
+        from price_fusion.models.build import PriceModel
         from price_fusion.models.checkpoint import Checkpoint, CheckpointHeader
         from price_fusion.models.layers.branches import Branch
 
         torch.manual_seed(5)
         sources = header.setdefault("sources", TINY_SOURCES)
-        network = build_model(sources, TINY_MODELS[model])
+        network = PriceModel(sources, TINY_MODELS[model])
         for name, weight in network.named_parameters():
             if name.endswith(".missing"):
                 weight.data.normal_()

@@ -10,7 +10,7 @@ import torch
 
 from price_fusion.metrics.price_scale import BEFORE
 from price_fusion.models import scoring
-from price_fusion.models.build import PriceModel, build_model
+from price_fusion.models.build import PriceModel
 from price_fusion.models.features import Features, features_from_arrays
 from price_fusion.models.layers.heads import Mixture
 from price_fusion.models.scoring import gate_weights, score, to_prices
@@ -20,7 +20,7 @@ from price_fusion.parameters import ModelParameters, SourceParameters
 @pytest.fixture
 def model(tiny_sources: dict[str, SourceParameters], tiny_model_parameters: ModelParameters) -> PriceModel:
     torch.manual_seed(0)
-    return build_model(tiny_sources, tiny_model_parameters)
+    return PriceModel(tiny_sources, tiny_model_parameters)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_in_whole_blocks_a_product_gets_the_same_bits_among_any_others(
     tiny_sources: dict[str, SourceParameters], features: Features, head: dict[str, object], fusion: str
 ) -> None:
     parameters = {"branch": {"width": 16}, "fusion": {"kind": fusion}, "head": head}
-    model = build_model(tiny_sources, ModelParameters.model_validate(parameters))
+    model = PriceModel(tiny_sources, ModelParameters.model_validate(parameters))
     everything = score(model, features, torch.arange(23), whole_blocks=True)
     for products in (1, 5, 700):
         index = torch.randint(23, (products,), generator=torch.Generator().manual_seed(products))

@@ -13,7 +13,7 @@ import torch
 from price_fusion.data.alignment import sample_table
 from price_fusion.data.partitions.scatter import frame_of
 from price_fusion.data.table import EmbeddingTable, draft_table, write_table
-from price_fusion.models.build import build_model
+from price_fusion.models.build import PriceModel
 from price_fusion.models.checkpoint import Checkpoint
 from price_fusion.parameters import ComputeParameters, ModelParameters
 from price_fusion.prediction.partition_scoring import PartitionPrediction, packed
@@ -74,7 +74,7 @@ def test_prices_are_the_same_bits_for_every_number_of_partitions_order_and_execu
     raws = {name: raw_embeddings(frame, SOURCES[name], seed=seed) for seed, name in enumerate(EMBEDDED)}
     parameters = ModelParameters.model_validate({"branch": {"width": 16}, "head": {"kind": "mlp", "hidden": [16]}})
     header = make_checkpoint(sources={name: SOURCES[name] for name in EMBEDDED}).header
-    network = build_model(header.sources, parameters)
+    network = PriceModel(header.sources, parameters)
     network.head.start_at(2.7)
     checkpoint = Checkpoint(header.model_copy(update={"model": parameters}), dict(network.state_dict()))
     in_memory = {}

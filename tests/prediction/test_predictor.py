@@ -19,7 +19,7 @@ from price_fusion.data.columns import draft_columns
 from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.data.table import EmbeddingTable, draft_table, write_table
 from price_fusion.errors import CheckpointError, DataError
-from price_fusion.models.build import build_model
+from price_fusion.models.build import PriceModel
 from price_fusion.models.checkpoint import Checkpoint, save_checkpoint
 from price_fusion.parameters import ColumnSourceParameters, SourceParameters
 from support.aligned import aligned
@@ -261,7 +261,7 @@ FACTS = ColumnSourceParameters(
 def with_columns(make_checkpoint: MakeCheckpoint, tiny_sources: dict[str, SourceParameters]) -> Predictor:
     """A predictor that reads weights and colours, too; it was trained on blue things alone."""
     checkpoint = make_checkpoint("concat", sources=tiny_sources | {"facts": FACTS})
-    model = build_model(checkpoint.header.sources, checkpoint.header.model)
+    model = PriceModel(checkpoint.header.sources, checkpoint.header.model)
     model.load_state_dict(checkpoint.weights)
     train = torch.tensor([[1.0, 1.0], [2.0, 1.0], [float("nan"), 0.0], [8.0, 1.0]])
     model.fit_structural({"picture": torch.empty(0, 0), "words": torch.empty(0, 3), "facts": train})

@@ -23,7 +23,7 @@ from price_fusion.data.splits import split_samples
 from price_fusion.data.table import Check, EmbeddingTable, draft_table, write_table
 from price_fusion.datasets.whole_file import WholeFileDataset
 from price_fusion.errors import PriceFusionError, TrainingError
-from price_fusion.models.build import build_model
+from price_fusion.models.build import PriceModel
 from price_fusion.models.checkpoint import Checkpoint, CheckpointHeader, load_checkpoint, save_checkpoint
 from price_fusion.models.estimators import load_estimator
 from price_fusion.models.features import features_from_tables
@@ -167,7 +167,7 @@ def _checkpoint(seed: int) -> Checkpoint:
         validation={"smape": 51.5},
         data={"samples": "0f"},
     )
-    return Checkpoint(header, dict(build_model(SOURCES, MODEL).state_dict()))
+    return Checkpoint(header, dict(PriceModel(SOURCES, MODEL).state_dict()))
 
 
 def _network_models(path: Path, labelled: LabelledData) -> FoldModels:

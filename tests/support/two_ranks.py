@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from price_fusion.errors import TrainingError
-from price_fusion.models.build import build_model
+from price_fusion.models.build import PriceModel
 from price_fusion.models.features import Features, SourceFeatures
 from price_fusion.models.losses import LOSSES
 from price_fusion.parameters import ModelParameters, SourceParameters, TrainParameters
@@ -23,7 +23,7 @@ SOURCES = {"a": SourceParameters(width=6, group="image")}
 def gradient_of(rows: list[torch.Tensor], ranks: Ranks) -> dict[str, Any]:
     """Gradient and weights after a step on a batch of 20 products, of which each rank has some."""
     torch.manual_seed(0)
-    model = build_model(
+    model = PriceModel(
         SOURCES, ModelParameters.model_validate({"branch": {"width": 8}, "head": {"kind": "mlp", "hidden": [8]}})
     )
     options = TrainParameters(gradient_clip=100.0)

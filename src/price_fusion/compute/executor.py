@@ -1,20 +1,23 @@
-"""What executors have in common."""
+"""What executors have in common, and which one runs tasks."""
 
 from __future__ import annotations
 
 import pickle
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
+from price_fusion.compute.progress import tracked
 from price_fusion.errors import ComputeError
+from price_fusion.parameters.compute import ComputeParameters
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Executor(Protocol):
+class Executor(ABC):
     """Runs tasks, several at a time."""
 
     def map(self, task: Callable[[Item], Result], items: Sequence[Item], label: str, unit: str) -> Iterator[Result]:
@@ -32,6 +35,27 @@ class Executor(Protocol):
             ComputeError: if a worker died too often, or memory does not suffice.
             PriceFusionError: that a task raised; others that run are waited for first, so that what they finish is kept.
         """
+        return tracked(self._results(task, items, label), label, unit, total=len(items))
+
+    @abstractmethod
+    def _results(self, task: Callable[[Item], Result], items: Sequence[Item], label: str) -> Iterator[Result]:
+        """As ``map``, without progress."""
+
+
+def executor_of(parameters: ComputeParameters) -> Executor:
+    """The executor that parameters ask for.
+
+    Raises:
+        MissingPackageError: if it is Ray, which is not installed.
+        ComputeError: if it is Ray, and the cluster cannot be reached.
+    """
+    if parameters.executor == "ray":
+        from price_fusion.compute.ray import RayExecutor
+
+        return RayExecutor(parameters)
+    from price_fusion.compute.local import LocalExecutor
+
+    return LocalExecutor(parameters)
 
 
 def run_task(task: Callable[[Item], Result], item: Item) -> Result:

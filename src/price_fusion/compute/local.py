@@ -19,8 +19,7 @@ from typing import Any, TypeVar
 
 import fsspec
 
-from price_fusion.compute.executor import has_failed, out_of_memory, run_task
-from price_fusion.compute.progress import tracked
+from price_fusion.compute.executor import Executor, has_failed, out_of_memory, run_task
 from price_fusion.parameters.compute import ComputeParameters
 
 IMPORTED = ("torch", "price_fusion.data.partitions.partition_alignment", "price_fusion.prediction.partition_scoring")
@@ -30,16 +29,12 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class LocalExecutor:
+class LocalExecutor(Executor):
     """As many processes as ``workers`` says; with one, this process itself."""
 
     def __init__(self, parameters: ComputeParameters) -> None:
         self.workers = parameters.workers or len(os.sched_getaffinity(0))
         self.retries = parameters.retries
-
-    def map(self, task: Callable[[Item], Result], items: Sequence[Item], label: str, unit: str) -> Iterator[Result]:
-        """As in ``Executor``."""
-        return tracked(self._results(task, items, label), label, unit, total=len(items))
 
     def _results(self, task: Callable[[Item], Result], items: Sequence[Item], label: str) -> Iterator[Result]:
         workers = min(self.workers, len(items))

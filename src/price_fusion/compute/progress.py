@@ -67,14 +67,14 @@ class LoopProgress:
             self._draw(now)
         elif now - self._last >= PLAIN_EVERY and self.done < self.total:
             self._last = now
-            logger.info("%s: %s of %s %s, %s left", self.label, *self._counts(), self.unit, duration(self.left(now)))
+            logger.info("%s: %s, %s left", self.label, self._counts(), duration(self.left(now)))
 
     def left(self, now: float) -> float:
         """Seconds to go, at the pace so far."""
         return (now - self._began) / max(self.done, 1) * (self.total - self.done)
 
-    def _counts(self) -> tuple[str, str]:
-        return f"{self.done:,}", f"{self.total:,}"
+    def _counts(self) -> str:
+        return f"{self.done:,} of {self.total:,} {self.unit}"
 
     def _draw(self, now: float) -> None:
         if self._bar is None:
@@ -89,8 +89,7 @@ class LoopProgress:
         elif now - self._last < REFRESH:
             return
         self._last = now
-        counts = f"{self.done:,} of {self.total:,} {self.unit}"
-        self._bar.update(self._task, completed=self.done, counts=counts)
+        self._bar.update(self._task, completed=self.done, counts=self._counts())
 
 
 def tracked(items: Sequence[Item] | Iterable[Item], label: str, unit: str, total: int | None = None) -> Iterator[Item]:

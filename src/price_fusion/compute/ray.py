@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeVar
 
-from price_fusion.compute.executor import has_failed, out_of_memory, run_task
-from price_fusion.compute.progress import tracked
+from price_fusion.compute.executor import Executor, has_failed, out_of_memory, run_task
 from price_fusion.errors import ComputeError, MissingPackageError
 from price_fusion.parameters.compute import ComputeParameters
 
@@ -25,7 +24,7 @@ PATIENCE = 5.0
 """Seconds that the head of a cluster has to answer; Ray itself waits for minutes."""
 
 
-class RayExecutor:
+class RayExecutor(Executor):
     """A task takes one processor core of the cluster. Connecting to it is part of the construction.
 
     Raises:
@@ -37,10 +36,6 @@ class RayExecutor:
         self._ray = connected(parameters)
         self.workers = parameters.workers
         self.retries = parameters.retries
-
-    def map(self, task: Callable[[Item], Result], items: Sequence[Item], label: str, unit: str) -> Iterator[Result]:
-        """As in ``Executor``."""
-        return tracked(self._results(task, items, label), label, unit, total=len(items))
 
     def _results(self, task: Callable[[Item], Result], items: Sequence[Item], label: str) -> Iterator[Result]:
         ray = self._ray

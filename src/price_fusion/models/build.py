@@ -19,7 +19,11 @@ from price_fusion.parameters import BranchParameters, ColumnSourceParameters, Mo
 class PriceModel(nn.Module):
     """Branches, a fusion and a head. Predicts log(1 + price in currency units) of each product by itself.
 
-    Shapes: one ``SourceBatch`` per source to (B,).
+    Fresh weights are drawn from torch's global generator. Shapes: one ``SourceBatch`` per source to (B,).
+
+    Args:
+        sources: what it fuses, in the order of its tokens.
+        parameters: its composition.
     """
 
     def __init__(self, sources: Mapping[str, Source], parameters: ModelParameters) -> None:
@@ -70,19 +74,3 @@ def build_branch(source: Source, parameters: BranchParameters) -> Branch | Colum
     if isinstance(source, ColumnSourceParameters):
         return ColumnBranch(source, parameters)
     return Branch(source.embedding_width, source.structural_columns, parameters)
-
-
-def build_model(sources: Mapping[str, Source], parameters: ModelParameters) -> PriceModel:
-    """A model with fresh weights (drawn from torch's global generator).
-
-    Args:
-        sources: what it fuses, in the order of its tokens.
-        parameters: its composition.
-
-    Raises:
-        ValueError: if a source is named as no torch module can be.
-    """
-    for name in sources:
-        if "." in name:
-            raise ValueError(f"source name {name!r} holds a dot")
-    return PriceModel(sources, parameters)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from price_fusion.errors import CheckpointError
-from price_fusion.models.build import build_model
+from price_fusion.models.build import PriceModel
 from price_fusion.models.checkpoint import Checkpoint
 from price_fusion.models.device import one_thread, uses_bf16
 from price_fusion.models.features import Features
@@ -37,7 +37,7 @@ class Network:
         self.name, self.sources, self.dtypes = header.variant, header.sources, header.dtypes
         self.median_price, self.currency, self.price_scale = header.median_price, header.currency, header.price_scale
         self._bf16 = uses_bf16(precision, torch.device("cpu"))
-        self._model = build_model(header.sources, header.model)
+        self._model = PriceModel(header.sources, header.model)
         try:
             self._model.load_state_dict(checkpoint.weights)
         except RuntimeError as error:

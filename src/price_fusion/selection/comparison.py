@@ -242,10 +242,10 @@ def _training_facts(one: Contender | None) -> dict[str, Any]:
 
 def _count(checkpoint: Checkpoint) -> int:
     """Trained weights: statistics of structural columns are in the file, too, and are not counted."""
-    from price_fusion.models.build import build_model
+    from price_fusion.models.build import PriceModel
+    from price_fusion.models.counts import TOTAL, parameter_counts
 
-    model = build_model(checkpoint.header.sources, checkpoint.header.model)
-    return sum(checkpoint.weights[name].numel() for name, _ in model.named_parameters())
+    return parameter_counts(PriceModel(checkpoint.header.sources, checkpoint.header.model))[TOTAL]
 
 
 def _training_problems(header: CheckpointHeader, declared: VariantParameters, other: Sequence[str]) -> list[str]:

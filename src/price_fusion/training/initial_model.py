@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from price_fusion.models.build import PriceModel, build_model
+from price_fusion.models.build import PriceModel
 from price_fusion.parameters import VariantParameters
 from price_fusion.training.loader.training_data import TrainingData
 from price_fusion.training.ranks import Ranks
@@ -18,7 +18,7 @@ def prepare_model(parameters: VariantParameters, data: TrainingData, model: Pric
         data: whose train rows.
         model: of that composition; None: a new one.
     """
-    model = model or build_model(data.sources, parameters.model)
+    model = model or PriceModel(data.sources, parameters.model)
     model.fit_structural({name: values.cpu() for name, values in data.features.structural(data.train).items()})
     model.head.start_at(float(data.prices[data.train].log1p().median()))
     return model
@@ -36,7 +36,7 @@ def initial_model(parameters: VariantParameters, data: TrainingData, seed: int, 
     torch.manual_seed(seed)
     if ranks.size == 1:
         return prepare_model(parameters, data).to(data.device)
-    model = build_model(data.sources, parameters.model)
+    model = PriceModel(data.sources, parameters.model)
     start = ranks.from_first(lambda: prepare_model(parameters, data, model).state_dict())
     model.load_state_dict(start)
     torch.manual_seed(seed + ranks.rank)

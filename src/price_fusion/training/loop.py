@@ -17,11 +17,11 @@ from price_fusion.models.build import PriceModel
 from price_fusion.models.device import autocast
 from price_fusion.models.losses import LOSSES, Loss
 from price_fusion.parameters import ResolvedTrainParameters
-from price_fusion.training.loader.train_feed import Stretch, TrainFeed
+from price_fusion.training.loader.train_feed import Stretch
 from price_fusion.training.loader.training_data import TrainingData
 from price_fusion.training.ranks import Ranks
 from price_fusion.training.step.captured import StepRunner
-from price_fusion.training.step.not_finite import BadBatch, BadBatchError
+from price_fusion.training.step.not_finite import BadBatchError
 from price_fusion.training.step.schedules import Schedule
 from price_fusion.training.step.source_dropout import hide_sources
 from price_fusion.training.step.weights import FlatWeights, NotFiniteError
@@ -56,7 +56,7 @@ class TrainingLoop:
     ) -> None:
         self.name, self.options, self.data, self.bf16, self.ranks = name, options, data, bf16, ranks or Ranks()
         self.weights = FlatWeights(model, options, bf16=bf16)
-        self.feed: TrainFeed = data.train_feed()
+        self.feed = data.train_feed()
         self.schedule = Schedule(options, self.feed.steps(options.batch_size))
         self.progress = RunProgress()
         self.shuffler = torch.Generator().manual_seed(seed)
@@ -93,7 +93,7 @@ class TrainingLoop:
                     after_step(products)
                 self.weights.check()
             except NotFiniteError as error:
-                raise BadBatchError(self._bad_batch(error, stretch, first, number)) from error
+                raise self._bad_batch(error, stretch, first, number) from error
         mean = float(self.loss_sum / self.feed.products)
         self.loss_sum.zero_()
         self.epoch_shuffler = self.shuffler.get_state()
@@ -140,12 +140,12 @@ class TrainingLoop:
             self.options.batch_size,
         )
 
-    def _bad_batch(self, error: NotFiniteError, stretch: Stretch, first: int, epoch: int) -> BadBatch:
+    def _bad_batch(self, error: NotFiniteError, stretch: Stretch, first: int, epoch: int) -> BadBatchError:
         """The batch of a loss or gradient that is NaN or infinite; ``first`` is the step of the stretch's first batch."""
         step = self.progress.step if error.step is None else self.resumed_step + error.step
         rows, _ = next(islice(stretch.batches(self.options.batch_size), step - first, None))
         ids = list(chain.from_iterable(self.ranks.gathered(stretch.ids_of(rows))))
-        return BadBatch(epoch, step, error.loss, self.schedule.rate(step), ids)
+        return BadBatchError(epoch, step, error.loss, self.schedule.rate(step), ids)
 
     def _step(self, stretch: Stretch, loss: Loss, rows: Tensor) -> None:
         """Train on one batch: its rows (B,) of a stretch, whole or in parts that the device has memory for."""

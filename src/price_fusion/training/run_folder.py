@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from price_fusion.models.checkpoint import Checkpoint, save_checkpoint
 from price_fusion.storage.files import write_whole
 
 RUN = "run"
@@ -70,14 +69,6 @@ class RunFolder:
         """Keep the last state while another training replaces all else; that of an earlier one goes."""
         there = [path for path in self.states if path.exists()]
         there[0].replace(self.unfinished)
-
-    def save_kept(self, checkpoint: Checkpoint) -> None:
-        """Replace the checkpoint kept so far."""
-        save_checkpoint(self.kept, checkpoint)
-
-    def save_periodic(self, checkpoint: Checkpoint) -> None:
-        """Keep the checkpoint of its epoch."""
-        save_checkpoint(self.periodic(checkpoint.header.epoch), checkpoint)
 
     def save_history(self, history: list[dict[str, Any]]) -> None:
         """Replace the history."""

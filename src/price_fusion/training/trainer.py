@@ -13,7 +13,7 @@ import torch
 
 from price_fusion.compute.interruption import Interruption, Listener, command_with, listening, say
 from price_fusion.errors import TrainingError
-from price_fusion.models.checkpoint import Checkpoint
+from price_fusion.models.checkpoint import Checkpoint, save_checkpoint
 from price_fusion.models.counts import parameter_counts
 from price_fusion.models.device import uses_bf16
 from price_fusion.parameters import VariantParameters
@@ -144,8 +144,8 @@ class Trainer:
             loss = loop.epoch(epoch, self._after_step)
         except BadBatchError as error:
             if self.run is not None and self.ranks.is_first:
-                self.run.save_not_finite(asdict(error.batch))
-            raise error.batch.error(self.name, self.options, self.run) from error
+                self.run.save_not_finite(asdict(error))
+            raise error.error(self.name, self.options, self.run) from error
         metrics = self.judged.metrics(epoch)
         loop.schedule.epoch_ended(metrics.get("smape", math.inf))
         record = {"epoch": epoch, "loss": loss, **metrics, "learning_rate": learning_rate}
@@ -197,7 +197,7 @@ class Trainer:
     def _write(self, run: RunFolder, checkpoint: Checkpoint, *, kept: bool) -> None:
         """Write what is due at the end of an epoch, but for the state."""
         if kept:
-            run.save_kept(checkpoint)
+            save_checkpoint(run.kept, checkpoint)
         if self.loop.progress.epoch % self.options.checkpoint_every == 0:
-            run.save_periodic(checkpoint)
+            save_checkpoint(run.periodic(self.loop.progress.epoch), checkpoint)
         run.save_history(self.loop.progress.history)

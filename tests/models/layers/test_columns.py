@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from price_fusion.models.build import build_model
+from price_fusion.models.build import PriceModel
 from price_fusion.models.layers import columns
 from price_fusion.models.layers.branches import SourceBatch
 from price_fusion.models.layers.columns import ColumnBranch, Periodic, PiecewiseLinear
@@ -245,7 +245,7 @@ def test_a_constant_column_is_harmless() -> None:
 
 def test_a_model_of_columns_alone_gives_finite_prices() -> None:
     sources = {"facts": declared(), "sizes": declared(categorical=(), vocabulary={}, group="sizes")}
-    model = build_model(sources, ModelParameters(branch=BranchParameters(width=8), fusion=AttentionFusion(heads=2)))
+    model = PriceModel(sources, ModelParameters(branch=BranchParameters(width=8), fusion=AttentionFusion(heads=2)))
     rows = train_rows()
     model.fit_structural({"facts": rows, "sizes": rows[:, :2]})
     empty = torch.tensor([[NAN, NAN, 0.0, 0.0]]).expand(3, 4)

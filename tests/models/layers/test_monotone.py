@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from price_fusion.data.columns import column_matrix, completed
 from price_fusion.evaluation.amount_effect import twice_the_amount
-from price_fusion.models.build import PriceModel, build_model
+from price_fusion.models.build import PriceModel
 from price_fusion.models.counts import parameter_counts
 from price_fusion.models.features import features_from_arrays
 from price_fusion.parameters import ColumnSourceParameters, ModelParameters, Source, SourceParameters
@@ -37,7 +37,7 @@ MATRIX = column_matrix(PRODUCTS, QUANTITY, "x")
 
 def random_model(seed: int, model: ModelParameters) -> PriceModel:
     torch.manual_seed(seed)
-    made = build_model(SOURCES, model)
+    made = PriceModel(SOURCES, model)
     made.fit_structural({"words": torch.empty(0, 0), "quantity": torch.from_numpy(MATRIX)})
     for weight in made.parameters():
         weight.data.normal_(std=0.5)
@@ -68,9 +68,9 @@ def test_twice_the_amount_never_costs_less(seed: int, head: dict[str, object], f
 def test_an_option_that_nothing_says_amounts_for_changes_nothing() -> None:
     plain, asked = ModelParameters(), ModelParameters(monotone_in_amount=True)
     words = {"words": SOURCES["words"]}
-    assert parameter_counts(build_model(words, plain)) == parameter_counts(build_model(words, asked))
-    assert "amount" not in parameter_counts(build_model(SOURCES, plain))
-    counts = parameter_counts(build_model(SOURCES, asked))
+    assert parameter_counts(PriceModel(words, plain)) == parameter_counts(PriceModel(words, asked))
+    assert "amount" not in parameter_counts(PriceModel(SOURCES, plain))
+    counts = parameter_counts(PriceModel(SOURCES, asked))
     assert counts["total"] == sum(count for name, count in counts.items() if name != "total")
 
 

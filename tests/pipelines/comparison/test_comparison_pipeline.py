@@ -100,11 +100,11 @@ def baselines(data: Data) -> pd.DataFrame:
 def test_a_contender_says_how_it_was_trained(
     describe: Callable[..., Contender], make_checkpoint: Callable[..., Checkpoint]
 ) -> None:
-    from price_fusion.models.build import build_model
+    from price_fusion.models.build import PriceModel
 
     header = make_checkpoint().header
     one = describe("tiny")
-    expected = sum(weight.numel() for weight in build_model(header.sources, header.model).parameters())
+    expected = sum(weight.numel() for weight in PriceModel(header.sources, header.model).parameters())
     assert one.parameters == expected < sum(weight.numel() for weight in make_checkpoint().weights.values())
     assert (one.seconds_per_epoch, one.epochs, one.best_epoch, one.problems) == (2.0, 3, 3, ())
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from price_fusion.errors import TrainingError
-from price_fusion.models.build import build_model
+from price_fusion.models.build import PriceModel
 from price_fusion.models.checkpoint import load_checkpoint, save_checkpoint
 from price_fusion.models.features import Features, SourceFeatures
 from price_fusion.models.losses import LOSSES
@@ -132,7 +132,7 @@ def one_by_one(
 
 
 def predictions(trained: Trained, parameters: VariantParameters, data: TrainingData) -> torch.Tensor:
-    model = build_model(data.sources, parameters.model)
+    model = PriceModel(data.sources, parameters.model)
     model.load_state_dict(trained.checkpoint.weights)
     every = torch.arange(ROWS, device=data.prices.device)
     return score(model.to(data.prices.device), data.features, every)
@@ -385,7 +385,7 @@ def test_members_without_rows_are_refused(members: Callable[[TrainingData], list
 
 def test_our_dropout_gives_way_to_that_of_torch() -> None:
     parameters = variant("moe", dropout=0.25)
-    model = with_torch_dropout(build_model(of_sources(make_data(), parameters).sources, parameters.model))
+    model = with_torch_dropout(PriceModel(of_sources(make_data(), parameters).sources, parameters.model))
     found = [module.p for module in model.modules() if isinstance(module, nn.Dropout)]
     assert found == [0.25] * 8
 

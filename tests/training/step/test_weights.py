@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.utils import clip_grad_norm_
 
-from price_fusion.models.build import PriceModel, build_model
+from price_fusion.models.build import PriceModel
 from price_fusion.models.layers.branches import SourceBatch
 from price_fusion.parameters import ModelParameters, SourceParameters, TrainParameters
 from price_fusion.training.loop import update
@@ -26,7 +26,7 @@ PARAMETERS = ModelParameters.model_validate(
 
 def make_model() -> PriceModel:
     torch.manual_seed(0)
-    return build_model(SOURCES, PARAMETERS)
+    return PriceModel(SOURCES, PARAMETERS)
 
 
 def make_batch(seed: int) -> tuple[dict[str, SourceBatch], torch.Tensor]:

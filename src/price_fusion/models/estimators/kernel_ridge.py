@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Protocol, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 from scipy import linalg
@@ -175,17 +175,7 @@ def _weights(among: Matrix, target: Values) -> dict[Setting, Values]:
     return weights
 
 
-class _System(Protocol):
-    """Linear equations for the weights of centres."""
-
-    def solve(self, target: Values, penalties: Values) -> Values:
-        """Weights (C,) that predict the target (F,) with a penalty for each fit row, (F,)."""
-
-    def residuals(self, target: Values, weights: Values) -> Values:
-        """Of the last solution, (F,): each row as the others predict it, or nearly so."""
-
-
-def _robust(system: _System, data: FitData, setting: Setting) -> tuple[Values, float]:
+def _robust(system: _Exact | _WithCentres, data: FitData, setting: Setting) -> tuple[Values, float]:
     """Weights of centres, (C,), and the level: first of least squares, then with the penalties of ``row_penalties``."""
     log_prices = data.fit_log_prices
     penalties = np.full(len(log_prices), setting.penalty)
@@ -228,13 +218,14 @@ class _Exact:
             self._kernel[rows] = matern(centres.squared(fit[rows]).both, setting.length)
 
     def solve(self, target: Values, penalties: Values) -> Values:
+        """Weights (C,) that predict the target (F,) with a penalty for each fit row, (F,)."""
         self._restore()
         np.fill_diagonal(self._kernel, 1 + penalties)
         self._factor = _factored(self._kernel)
         return _solved(self._factor, target)
 
     def residuals(self, target: Values, weights: Values) -> Values:
-        """Of each row as the others predict it: ``a_i`` over the diagonal of the inverse (Rasmussen and Williams 2006, 5.4.2)."""
+        """Of the last solution, (F,): each row as the others predict it, ``a_i`` over the diagonal of the inverse (Rasmussen and Williams 2006, 5.4.2)."""
         # The squares of the columns of the factor's inverse sum to the diagonal.
         inverse, problem = linalg.lapack.dtrtri(self._factor, lower=True, overwrite_c=True)
         if problem:
@@ -266,6 +257,7 @@ class _WithCentres:
         self._setting = setting
 
     def solve(self, target: Values, penalties: Values) -> Values:
+        """As of ``_Exact``."""
         count, shares = len(self._centres), self._setting.penalty / penalties
         gram, moment = np.zeros((count, count), order="F"), np.zeros(count)
         for rows in shown_blocks(len(self._fit), QUERY_ROWS, "kernel_ridge: equations of the centres"):
@@ -279,7 +271,7 @@ class _WithCentres:
         return _solved(_factored(gram.T), moment)
 
     def residuals(self, target: Values, weights: Values) -> Values:
-        """Of each row as it is fitted: with far more rows than centres, nearly as the others predict it."""
+        """Of the last solution, (F,): each row as it is fitted; with far more rows than centres, nearly as the others predict it."""
         left = np.empty(len(target))
         for rows in shown_blocks(len(target), QUERY_ROWS, "kernel_ridge: residuals of fit rows"):
             left[rows] = target[rows] - self._kernel(self._fit[rows]) @ weights

@@ -45,13 +45,6 @@ class Products(Features):
         return len(self.sample_ids)
 
 
-@dataclass(frozen=True)
-class _Sharing:
-    image_of: Integers
-    text_of: Integers
-    has_image: NDArray[np.bool_]
-
-
 def draw_products(fabrication: FabricationParameters, seed: int) -> Products:
     """Draw labelled and unlabelled products from one and the same model.
 
@@ -66,8 +59,7 @@ def draw_products(fabrication: FabricationParameters, seed: int) -> Products:
         ParameterError: if no product would be left that has an image of its own.
     """
     count = fabrication.labelled + fabrication.unlabelled
-    sharing = _draw_sharing(fabrication, seed)
-    image_of, text_of = sharing.image_of, sharing.text_of
+    image_of, text_of, has_image = _draw_sharing(fabrication, seed)
     draws = Draws(seed, "products")
     family = _draw_families(draws, count)
     shown, told = family[image_of], family[text_of]
@@ -89,13 +81,13 @@ def draw_products(fabrication: FabricationParameters, seed: int) -> Products:
         packs=packs,
         image_of=image_of,
         text_of=text_of,
-        has_image=sharing.has_image,
+        has_image=has_image,
         price_cents=prices_by_rank(worth(features, seed)),
     )
 
 
-def _draw_sharing(fabrication: FabricationParameters, seed: int) -> _Sharing:
-    """Choose the products without image, those that share another's image, and those that share its text as well."""
+def _draw_sharing(fabrication: FabricationParameters, seed: int) -> tuple[Integers, Integers, NDArray[np.bool_]]:
+    """Whose image and whose text each product has, its own or that of another, and whether there is an image. Shape (N,) each."""
     count = fabrication.labelled + fabrication.unlabelled
     without = int(count * fabrication.without_image)
     sharing = int(count * fabrication.shared_image)
@@ -113,7 +105,7 @@ def _draw_sharing(fabrication: FabricationParameters, seed: int) -> _Sharing:
     text_of[same_text] = image_of[same_text]
     has_image = np.ones(count, dtype=np.bool_)
     has_image[lacking] = False
-    return _Sharing(image_of, text_of, has_image)
+    return image_of, text_of, has_image
 
 
 def _draw_families(draws: Draws, count: int) -> Integers:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from price_fusion.models.build import build_model
+from price_fusion.models.build import PriceModel
 from price_fusion.models.checkpoint import Checkpoint
 from price_fusion.models.layers.branches import SourceBatch
 
@@ -33,7 +33,7 @@ class PriceGraph(nn.Module):
         header = checkpoint.header
         self.sources = dict(header.sources)
         self.halves = {name: header.dtypes[name] == "float16" for name in self.sources}
-        self.model = build_model(self.sources, header.model)
+        self.model = PriceModel(self.sources, header.model)
         self.model.load_state_dict(checkpoint.weights)
         self.median_price = header.median_price
         self.price_scale = header.price_scale

@@ -30,6 +30,10 @@ class Feed:
         window_products: how many products' values the device holds at a time; None: the features are on the device.
         epoch_products: how many of the train rows an epoch takes, at random; None: all.
         ids: (N,) of all products, for messages; None: rows stand for them.
+
+    Attributes:
+        rows: that epochs take products from, over all ranks.
+        products: of an epoch, over all ranks.
     """
 
     def __init__(
@@ -53,7 +57,10 @@ class Feed:
 
     @property
     def window(self) -> int | None:
-        """As in ``TrainFeed``."""
+        """Products that are in memory at a time, at most; None: all.
+
+        It decides their order, so a continuation sets it to what it was.
+        """
         return self._window
 
     @window.setter
@@ -74,7 +81,13 @@ class Feed:
         return windows * -(-full // batch_size) + -(-rest // batch_size)
 
     def epoch(self, shuffler: torch.Generator, done: int = 0) -> Iterator[Stretch]:
-        """As in ``TrainFeed``."""
+        """The stretches of one epoch.
+
+        Args:
+            shuffler: a generator on the CPU.
+            done: products of this epoch that were trained on before an interruption; they are left out, the others come
+                in the order in which they would have come.
+        """
         if self.window is None:
             permuted = torch.randperm(len(self.train), generator=shuffler)[: self.products]
             order = self.train[permuted.to(self.device)][done:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -59,34 +59,3 @@ class Stretch(NamedTuple):
         places = rows.cpu().numpy()
         ids: list[int | str] = (places if self.ids is None else self.ids[places]).tolist()
         return ids
-
-
-class TrainFeed(Protocol):
-    """Train products in random order, a stretch at a time.
-
-    Attributes:
-        window: products that are in memory at a time, at most, in each process; None: all. It decides their order, so a
-            continuation sets it to what it was.
-    """
-
-    window: int | None
-
-    @property
-    def rows(self) -> int:
-        """That epochs take products from, over all ranks."""
-
-    @property
-    def products(self) -> int:
-        """Of an epoch, over all ranks."""
-
-    def steps(self, batch_size: int) -> int:
-        """Batches of an epoch, more or less."""
-
-    def epoch(self, shuffler: torch.Generator, done: int = 0) -> Iterator[Stretch]:
-        """The stretches of one epoch.
-
-        Args:
-            shuffler: a generator on the CPU.
-            done: products of this epoch that were trained on before an interruption; they are left out, the others come
-                in the order in which they would have come.
-        """

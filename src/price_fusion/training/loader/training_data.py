@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -20,8 +20,10 @@ from price_fusion.models.device import choose_device, fits, window_bytes
 from price_fusion.models.features import Features, features_from_tables
 from price_fusion.parameters import Source
 from price_fusion.training.loader.feed import Feed
-from price_fusion.training.loader.train_feed import TrainFeed
 from price_fusion.training.recipe import data_fingerprints
+
+if TYPE_CHECKING:
+    from price_fusion.training.loader.stream import PartitionFeed
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class TrainingData:
     """Lowest and highest price of the train rows; None: those of ``train``."""
     epoch_products: int | None = None
     """How many of the train rows an epoch takes, at random; None: all."""
-    feed: TrainFeed | None = None
+    feed: PartitionFeed | None = None
     """Where train rows come from that no features hold; ``train`` is a sample of them then. None: from ``features``."""
 
     @property
@@ -64,7 +66,7 @@ class TrainingData:
             return self.feed.products
         return min(self.epoch_products or len(self.train), len(self.train))
 
-    def train_feed(self) -> TrainFeed:
+    def train_feed(self) -> Feed | PartitionFeed:
         """Where the train rows of each epoch come from."""
         if self.feed is not None:
             return self.feed

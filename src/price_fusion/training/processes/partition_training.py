@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 from price_fusion.compute.interruption import listening
 from price_fusion.data.partitions.table_partitions import TablePartitions
-from price_fusion.models.build import build_model
+from price_fusion.models.build import PriceModel
 from price_fusion.models.checkpoint import load_checkpoint
 from price_fusion.models.counts import parameter_counts
 from price_fusion.parameters import VariantParameters
@@ -73,7 +73,7 @@ def train_partitions(
     if not parameters.train.resume:
         make_way(name, work.run)
     sources = {source: table.declaration for source, table in tables.items()}
-    show_parameter_counts(name, parameter_counts(build_model(sources, parameters.model)))
+    show_parameter_counts(name, parameter_counts(PriceModel(sources, parameters.model)))
     launch = launch_by_ray if compute.executor == "ray" else launch_here
     try:
         _attended(lambda: launch(work, messages, compute), messages)

@@ -13,9 +13,9 @@ SHOWN_IDS = 16
 """Products that a message names."""
 
 
-@dataclass(frozen=True)
-class BadBatch:
-    """A batch that stopped training."""
+@dataclass(eq=False)
+class BadBatchError(Exception):
+    """Training met a batch whose loss or gradient is NaN or infinite."""
 
     epoch: int
     step: int
@@ -43,11 +43,3 @@ class BadBatch:
             f"were not touched by it; the last state is {state}. Lower {name}.train.learning_rate or "
             f"{name}.train.gradient_clip, or look at these products."
         )
-
-
-class BadBatchError(Exception):
-    """Training met a batch whose loss or gradient is NaN or infinite."""
-
-    def __init__(self, batch: BadBatch) -> None:
-        super().__init__(f"loss {batch.loss} in step {batch.step}")
-        self.batch = batch
