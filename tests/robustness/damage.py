@@ -110,7 +110,7 @@ def make_subjects(home: Path) -> list[Subject]:
 
     def of_estimator(folder: Path) -> Any:
         estimator = load_estimator(folder, threads=1)
-        features = features_from_tables(labelled.samples, labelled.tables, estimator.design.declarations)
+        features = features_from_tables(labelled.samples, labelled.tables, estimator.sources)
         return estimator.description, estimator.log_prices(features, np.arange(ROWS)).tobytes()
 
     def of_ensemble(folder: Path) -> Any:

@@ -120,9 +120,7 @@ def test_estimators_are_cross_validated_the_same_way(
     for fold in range(3):
         estimator = load_estimator(folder.path / f"fold-{fold}")
         rows = np.flatnonzero(folds == fold)
-        features = cross_validation.features_from_tables(
-            labelled.samples, labelled.tables, estimator.design.declarations
-        )
+        features = cross_validation.features_from_tables(labelled.samples, labelled.tables, estimator.sources)
         expected = np.expm1(estimator.log_prices(features, rows))
         np.testing.assert_allclose(found.loc[found["fold"] == fold, "predicted"], expected, rtol=1e-5)
         others = labelled.samples["price"][(folds != fold) & (folds != NO_FOLD)]  # stop rows, too

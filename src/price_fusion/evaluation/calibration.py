@@ -76,28 +76,16 @@ def calibrated_on_partitions(
 def _calibrated(
     checkpoint: Checkpoint, prices: NDArray[np.floating[Any]], features: Callable[[], Features], levels: Sequence[float]
 ) -> Checkpoint:
-    if not _has_enough_rows(checkpoint.header.variant, len(prices), levels):
-        return replace(checkpoint, header=checkpoint.header.model_copy(update={"calibration_rows": len(prices)}))
-    network = Network(checkpoint)
-    return replace(checkpoint, calibration=calibrate(network.log_prices(features()), prices, network.price_scale))
-
-
-def _has_enough_rows(name: str, rows: int, levels: Sequence[float]) -> bool:
-    """Whether there are rows enough to calibrate intervals of these levels on; says so if not.
-
-    Args:
-        name: of the variant, for the message.
-        rows: to calibrate on.
-        levels: of the intervals.
-    """
     needed = rows_to_calibrate(levels)
-    if rows < needed:
+    if len(prices) < needed:
         logger.warning(
             "%s: %d rows to calibrate intervals on, %d are needed for a level of %g %%: predictions will have none. Give "
             "more validation rows (splitting.proportions).",
-            name,
-            rows,
+            checkpoint.header.variant,
+            len(prices),
             needed,
             100 * max(levels),
         )
-    return rows >= needed
+        return replace(checkpoint, header=checkpoint.header.model_copy(update={"calibration_rows": len(prices)}))
+    network = Network(checkpoint)
+    return replace(checkpoint, calibration=calibrate(network.log_prices(features()), prices, network.price_scale))

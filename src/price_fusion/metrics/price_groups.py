@@ -59,14 +59,6 @@ class PriceGroups(Parameters):
         bounds = [_shown(edge) for edge in (0.0, *self.edges)]
         return (*(f"{low} to {high}" for low, high in pairwise(bounds)), f"{bounds[-1]} and above")
 
-    @property
-    def groupings(self) -> tuple[tuple[str, tuple[str, ...], tuple[float, ...]], ...]:
-        """Name, labels and inner edges of the bins and of the ranges."""
-        return (
-            ("bin", self.labels, self.edges),
-            ("range", tuple(self.ranges), tuple(self.ranges.values())[1:]),
-        )
-
     def bins_of(self, prices: ArrayLike) -> NDArray[np.int64]:
         """Number of each price's bin, (N,)."""
         return np.searchsorted(self.edges, np.asarray(prices, np.float64), side="right")

@@ -50,14 +50,14 @@ def metrics_by_price(predicted: Prices, true: Prices, groups: PriceGroups) -> pd
         one row per bin, then per range: ``grouping``, ``group``, ``rows``, ``mean_true``, ``mean_predicted``, ``smape``,
         ``mae``, ``rmse``, ``r2``; empty groups are listed with 0 rows.
     """
-    parts = [_grouped(predicted, true, *grouping) for grouping in groups.groupings]
-    return pd.concat(parts, ignore_index=True)
+    bins = _grouped(predicted, true, "bin", groups.labels, groups.bins_of(true))
+    ranges = _grouped(predicted, true, "range", tuple(groups.ranges), groups.ranges_of(true))
+    return pd.concat([bins, ranges], ignore_index=True)
 
 
 def _grouped(
-    predicted: Prices, true: Prices, grouping: str, labels: Sequence[str], inner_edges: Sequence[float]
+    predicted: Prices, true: Prices, grouping: str, labels: Sequence[str], place: NDArray[np.int64]
 ) -> pd.DataFrame:
-    place = np.searchsorted(np.asarray(inner_edges), true, side="right")
     rows = []
     for number, label in enumerate(labels):
         inside = place == number

@@ -184,7 +184,7 @@ class Ensemble:
         means = [
             np.mean(
                 [
-                    _log_prices(model, features, self.price_scale.unit, whole_blocks=whole_blocks)
+                    log_prices_of(model, features, self.price_scale.unit, whole_blocks=whole_blocks)
                     for model in self._models[member.name]
                 ],
                 axis=0,
@@ -196,12 +196,7 @@ class Ensemble:
     @cached_property
     def _models(self) -> dict[str, list[Network | Estimator]]:
         return {
-            member.name: [
-                Network(load_checkpoint(self.folder / file), self.precision)
-                if member.kind == NETWORK
-                else load_estimator(self.folder / file)
-                for file in member.models
-            ]
+            member.name: [load_model(self.folder / file, member.kind, self.precision) for file in member.models]
             for member in self.members
         }
 
@@ -439,7 +434,13 @@ def model_file(member: str, file: str) -> str:
     return f"{member}-{file}"
 
 
-def _log_prices(model: Network | Estimator, features: Features, unit: float, *, whole_blocks: bool) -> Values:
+def load_model(path: Path, kind: str, precision: Literal["float32", "bf16", "auto"] = "float32") -> Network | Estimator:
+    """A model of a member of this kind; ``precision`` is of networks."""
+    return Network(load_checkpoint(path), precision) if kind == NETWORK else load_estimator(path)
+
+
+def log_prices_of(model: Network | Estimator, features: Features, unit: float, *, whole_blocks: bool = False) -> Values:
+    """Log prices of N products by one model, (N,), of prices in a unit, in currency units."""
     if isinstance(model, Network):
         return in_unit(model.log_prices(features, whole_blocks=whole_blocks), model.price_scale.unit, unit)
     logs = model.log_prices(features, np.arange(len(features)), whole_blocks=whole_blocks)

@@ -50,16 +50,6 @@ class Part:
     """Of a column, among its source's structural ones."""
 
 
-@dataclass(frozen=True)
-class Removal:
-    """A variant without a part."""
-
-    part: Part
-    variant: VariantParameters | None
-    skipped: str | None = None
-    """Why there is no such variant."""
-
-
 def permutation_importance(
     checkpoint: Checkpoint,
     samples: pd.DataFrame,
@@ -205,19 +195,19 @@ def retraining_importance(
         TrainingError: as ``cross_validate_variant``.
     """
     groups = {name: table.declaration.group for name, table in labelled.tables.items()}
-    removals = [removal(variant, part) for part in removable_parts(variant.sources, groups)]
-    if not retrain:
-        removals = [Removal(one.part, None, NOT_ASKED_FOR) for one in removals]
+    parts = removable_parts(variant.sources, groups)
+    reduced = [removal(variant, part) if retrain else NOT_ASKED_FOR for part in parts]
     table = pd.DataFrame(
         {
             "variant": folder.name,
-            "part": [one.part.name for one in removals],
-            "kind": [one.part.kind for one in removals],
-            "sources": [", ".join(one.part.sources) for one in removals],
-            "skipped": [one.skipped for one in removals],
+            "part": [part.name for part in parts],
+            "kind": [part.kind for part in parts],
+            "sources": [", ".join(part.sources) for part in parts],
+            "skipped": [one if isinstance(one, str) else None for one in reduced],
         }
     )
-    trained = _retrained(variant, removals, labelled, folder, seeds=seeds, resamples=resamples, seed=seed)
+    tried = {place: one for place, one in enumerate(reduced) if isinstance(one, VariantParameters)}
+    trained = _retrained(variant, parts, tried, labelled, folder, seeds=seeds, resamples=resamples, seed=seed)
     return _ordered(pd.concat([table, trained.reindex(table.index)], axis=1))
 
 
@@ -237,20 +227,21 @@ def removable_parts(sources: Sequence[str], groups: Mapping[str, str]) -> list[P
     ]
 
 
-def removal(variant: VariantParameters, part: Part) -> Removal:
-    """The variant without a part, or why its parameters refuse to be without it."""
+def removal(variant: VariantParameters, part: Part) -> VariantParameters | str:
+    """The variant without a part, or why there is none: its parameters refuse to be without it."""
     left = tuple(name for name in variant.sources if name not in part.sources)
     if not left:
-        return Removal(part, None, NOTHING_LEFT)
+        return NOTHING_LEFT
     try:
-        return Removal(part, VariantParameters(sources=left, model=variant.model, train=variant.train))
+        return VariantParameters(sources=left, model=variant.model, train=variant.train)
     except ValidationError as error:
-        return Removal(part, None, error.errors()[0]["msg"].removeprefix("Value error, "))
+        return error.errors()[0]["msg"].removeprefix("Value error, ")
 
 
 def _retrained(
     variant: VariantParameters,
-    removals: Sequence[Removal],
+    parts: Sequence[Part],
+    tried: Mapping[int, VariantParameters],
     labelled: LabelledData,
     folder: FoldFolder,
     *,
@@ -258,8 +249,7 @@ def _retrained(
     resamples: int,
     seed: int,
 ) -> pd.DataFrame:
-    """Measures of the removals that are variants, indexed by their places; no rows if none is."""
-    tried = [(place, one.part, one.variant) for place, one in enumerate(removals) if one.variant is not None]
+    """Measures of the variants without some of the parts, by the places of these; no rows if none is tried."""
     columns = ["rows", "folds", "seeds", "smape", "smape_without", *_RISE]
     if not tried:
         return pd.DataFrame(columns=columns, dtype=np.float64)
@@ -282,14 +272,17 @@ def _retrained(
 
     ids, whole = smape(variant, folder.name, "whole")
     without = np.column_stack(
-        [smape(left, f"{folder.name} without {part.name}", _folder(part))[1] for _, part, left in tried]
+        [
+            smape(left, f"{folder.name} without {parts[place].name}", _folder(parts[place]))[1]
+            for place, left in tried.items()
+        ]
     )
     groups = labelled.samples.set_index("sample_id").loc[ids, "group_key"]
     rises = _rises(without, whole, groups, resamples=resamples, seed=seed)
     table = rises.assign(
         rows=len(whole), folds=folds, seeds=seeds, smape=whole.mean(), smape_without=without.mean(axis=0)
     )
-    return table[columns].set_axis([place for place, _, _ in tried])
+    return table[columns].set_axis(list(tried))
 
 
 def _folder(part: Part) -> str:

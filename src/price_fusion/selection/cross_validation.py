@@ -8,26 +8,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from price_fusion.data.roles import Roles, folds_of, roles_of_fold, roles_of_refit
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.errors import DataError
-from price_fusion.metrics.price_scale import in_unit, unit_of_split
-from price_fusion.models.checkpoint import load_checkpoint, save_checkpoint
-from price_fusion.models.estimators import ESTIMATORS, deciding, fit_estimator, load_estimator
+from price_fusion.metrics.price_scale import unit_of_split
+from price_fusion.models.checkpoint import save_checkpoint
+from price_fusion.models.estimators import ESTIMATORS, deciding, fit_estimator
 from price_fusion.models.estimators.folder import FORMAT_VERSION
-from price_fusion.models.features import Features, features_from_tables
+from price_fusion.models.features import features_from_tables
 from price_fusion.models.folds import NETWORK, FoldFolder, FoldModel, FoldModels
-from price_fusion.models.network import Network
 from price_fusion.parameters import ComparisonParameters, VariantParameters
+from price_fusion.prediction.ensemble import load_model, log_prices_of
 from price_fusion.training.loader.training_data import TrainingData, training_data
 from price_fusion.training.recipe import data_fingerprints, recipe, variant_recipe
 from price_fusion.training.stacked.members import Member
@@ -253,14 +252,8 @@ def fold_log_prices(
     Raises:
         CheckpointError: if the model is missing or damaged.
     """
-    path = models.checked(model)
-    if models.kind == NETWORK:
-        network = Network(load_checkpoint(path))
-        logs = network.log_prices(features_from_tables(samples, tables, network.sources))
-        return in_unit(logs, network.price_scale.unit, unit)
-    estimator = load_estimator(path)
-    features: Features = features_from_tables(samples, tables, estimator.design.declarations)
-    return in_unit(estimator.log_prices(features, np.arange(len(samples))), estimator.price_scale.unit, unit)
+    loaded = load_model(models.checked(model), models.kind)
+    return log_prices_of(loaded, features_from_tables(samples, tables, loaded.sources), unit)
 
 
 def check_folds(samples: pd.DataFrame, split_table: pd.DataFrame) -> list[int]:
@@ -368,7 +361,9 @@ def _train_one_by_one(
 ) -> Iterator[float]:
     for task in tasks:
         began = perf_counter()
-        trained = train_variant(folder.name, variant, _rows_of(data, task), seed=task.seed, run=None, quiet=True)
+        trained = train_variant(
+            folder.name, variant, data.with_rows(task.roles.fit, task.roles.stop), seed=task.seed, run=None, quiet=True
+        )
         save_checkpoint(folder.path / task.file, trained.checkpoint)
         yield perf_counter() - began
 
@@ -380,18 +375,10 @@ def _train_together(
     if not tasks:
         return
     began = perf_counter()
-    rows = [_rows_of(data, task) for task in tasks]
+    rows = [data.with_rows(task.roles.fit, task.roles.stop) for task in tasks]
     members = [Member(task.seed, own.train, own.validation) for task, own in zip(tasks, rows, strict=True)]
     trained = train_stacked(folder.name, variant, members, data)
     seconds = (perf_counter() - began) / len(tasks)
     for task, one in zip(tasks, trained, strict=True):
         save_checkpoint(folder.path / task.file, one.checkpoint)
         yield seconds
-
-
-def _rows_of(data: TrainingData, task: FoldTask) -> TrainingData:
-    """The data with a task's rows."""
-    home = data.prices.device
-    return replace(
-        data, train=torch.from_numpy(task.roles.fit).to(home), validation=torch.from_numpy(task.roles.stop).to(home)
-    )

@@ -17,7 +17,7 @@ def ridges_of(variants: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...
     Args:
         variants: the sources of each variant, by its name.
     """
-    found = {RIDGE: all_sources(variants)}
+    found = {RIDGE: tuple(dict.fromkeys(source for sources in variants.values() for source in sources))}
     for name, sources in variants.items():
         if not any(set(sources) == set(known) for known in found.values()):
             found[f"ridge of {name}'s sources"] = tuple(sources)
@@ -27,8 +27,3 @@ def ridges_of(variants: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...
 def ridge_of(sources: Sequence[str], ridges: Mapping[str, Sequence[str]]) -> str:
     """Name of the ridge, among those of ``ridges_of``, that reads these sources."""
     return next(name for name, own in ridges.items() if set(own) == set(sources))
-
-
-def all_sources(variants: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Sources that some variant reads, each once."""
-    return tuple(dict.fromkeys(source for sources in variants.values() for source in sources))

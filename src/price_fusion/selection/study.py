@@ -74,11 +74,6 @@ class TuningFolder:
         """All studies of the variant."""
         return self.path / "studies.db"
 
-    @property
-    def best_parameters(self) -> Path:
-        """Where the catalog keeps the best parameters."""
-        return self.path / f"parameters_{self.variant}.yml"
-
 
 class Study:
     """What has been tried under one recipe, and what to try next.

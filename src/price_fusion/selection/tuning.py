@@ -10,13 +10,12 @@ import json
 import logging
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -30,7 +29,7 @@ from price_fusion.parameters.base import fields_of
 from price_fusion.parameters.tuning import nested, refusals, with_fields
 from price_fusion.selection.cross_validation import LabelledData, check_folds
 from price_fusion.selection.study import STEPS, Attempt, Report, Study, TuningFolder, Values, open_study
-from price_fusion.training.auto import resolved, resolved_variant
+from price_fusion.training.auto import resolved
 from price_fusion.training.loader.training_data import training_data
 from price_fusion.training.recipe import WITHOUT_EFFECT, recipe
 from price_fusion.training.trainer import AfterEpoch, train_variant
@@ -158,7 +157,8 @@ class Judge:
 
     def resolved(self, variant: VariantParameters) -> VariantParameters:
         """A variant with the numbers that ``auto`` stands for in the first training of a trial."""
-        return resolved_variant(variant, len(next(self._roles(selects=variant.train.selects)).fit))
+        rows = len(next(self._roles(selects=variant.train.selects)).fit)
+        return variant.model_copy(update={"train": resolved(variant.train, rows)})
 
     def recipe(self, space: Mapping[str, Dimension]) -> str:
         """Digest of all that makes trials comparable: data, rows, seed, space, and what of the variant is not tuned."""
@@ -224,10 +224,7 @@ class Judge:
         return smape_per_product(network.price_scale.prices(logs), samples["price"].to_numpy(np.float64))
 
     def _train(self, parameters: VariantParameters, roles: Roles, after_epoch: AfterEpoch | None = None) -> Trained:
-        home = self._data.prices.device
-        fit, watched = (torch.from_numpy(rows).to(home) for rows in (roles.fit, roles.watched))
-        data = replace(self._data, train=fit, validation=watched)
-        name = self._folder.variant
+        name, data = self._folder.variant, self._data.with_rows(roles.fit, roles.watched)
         return train_variant(name, parameters, data, seed=self._seed, run=None, quiet=True, after_epoch=after_epoch)
 
     def _roles(self, *, selects: bool) -> Iterator[Roles]:

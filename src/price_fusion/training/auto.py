@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from price_fusion.parameters import ResolvedTrainParameters, TrainParameters, VariantParameters
+from price_fusion.parameters import ResolvedTrainParameters, TrainParameters
 
 FEWEST_STEPS = 400
 """Of a training, whatever the number of rows."""
@@ -44,11 +44,6 @@ def resolved(train: TrainParameters, rows: int) -> ResolvedTrainParameters:
     warmup = WARMUP_SHARE * epochs if train.warmup_epochs == "auto" else train.warmup_epochs
     numbers = {"batch_size": batch, "epochs": epochs, "warmup_epochs": warmup}
     return ResolvedTrainParameters.model_validate(train.model_dump() | numbers)
-
-
-def resolved_variant(variant: VariantParameters, rows: int) -> VariantParameters:
-    """The variant whose training ``resolved`` makes."""
-    return variant.model_copy(update={"train": resolved(variant.train, rows)})
 
 
 def explained(train: TrainParameters, rows: int) -> str | None:

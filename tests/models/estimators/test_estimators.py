@@ -162,7 +162,7 @@ def test_fits_on_one_source_alone(kind: str, name: str, made: Any) -> None:
     estimator = fit_estimator(
         kind, made.features, sources, made.log_prices, made.fit_rows, made.stop_rows, options=options
     )
-    assert estimator.design.declarations == sources
+    assert estimator.sources == sources
     assert np.isfinite(estimator.log_prices(made.features, made.other_rows)).all()
 
 

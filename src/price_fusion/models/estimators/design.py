@@ -37,11 +37,6 @@ class Design(Parameters):
         return sum(source.width for source in self.sources.values())
 
     @property
-    def declarations(self) -> dict[str, Source]:
-        """The sources as declared: what ``features_from_tables`` asks for."""
-        return {name: design.source for name, design in self.sources.items()}
-
-    @property
     def embeddings(self) -> list[slice]:
         """Columns of each source's embedding."""
         return [embedding for _, embedding, _ in self._places() if embedding.start < embedding.stop]

@@ -108,8 +108,13 @@ class Estimator(ABC):
 
     @property
     def design(self) -> Design:
-        """Of its sources; ``design.declarations`` is what ``features_from_tables`` asks for."""
+        """Of its sources."""
         return self.description.design
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """As declared: what ``features_from_tables`` asks for."""
+        return {name: design.source for name, design in self.design.sources.items()}
 
     @property
     def price_scale(self) -> PriceScale:

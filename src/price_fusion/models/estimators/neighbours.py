@@ -84,12 +84,9 @@ class Store:
 
     def __init__(self, design: Design, rows: Geometry, log_prices: Values, amounts: Amounts | None) -> None:
         self._design = design
-        self._rows = rows
+        self.rows = rows
         self._log_prices = log_prices
         self._amounts = amounts
-
-    def __len__(self) -> int:
-        return len(self._rows)
 
     @classmethod
     def of(cls, design: Design, matrix: Matrix, log_prices: Values) -> Self:
@@ -106,15 +103,11 @@ class Store:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What to write to disk."""
         amounts = {} if self._amounts is None else {"amounts": self._amounts.logs, "kinds": self._amounts.kinds}
-        return self._rows.arrays | {"log_prices": self._log_prices} | amounts
-
-    def compare(self, queries: Matrix) -> Squared:
-        """Squared distances of rows of the design, (M, D), to all fit rows."""
-        return self._rows.squared(queries)
+        return self.rows.arrays | {"log_prices": self._log_prices} | amounts
 
     def nearest(self, queries: Matrix, squared: Squared, column_weight: float, count: int) -> Found:
         """The ``count`` nearest fit rows of products that were compared with all, or all of them if they are fewer."""
-        count = min(count, len(self))
+        count = min(count, len(self.rows))
         both = squared.embeddings + np.float32(column_weight) * squared.columns
         places = np.argpartition(both, count - 1, axis=1)[:, :count]
         found = np.take_along_axis(both, places, axis=1)
@@ -181,7 +174,7 @@ class Neighbours(Estimator):
         prices = np.empty(len(matrix))
         for rows in shown_blocks(len(matrix), QUERY_ROWS, "predicting with neighbours"):
             queries = matrix[rows]
-            squared = self.store.compare(queries)
+            squared = self.store.rows.squared(queries)
             found = self.store.nearest(queries, squared, self.setting.column_weight, self.setting.neighbours)
             prices[rows] = found.mean(self.setting)
         return prices
@@ -194,7 +187,7 @@ def _guesses(store: Store, data: FitData) -> dict[Setting, Values]:
     guesses = {setting: np.empty(len(data.stop)) for setting in settings}
     for rows in shown_blocks(len(data.stop), QUERY_ROWS, "choosing the setting of neighbours"):
         queries = data.stop[rows]
-        squared = store.compare(queries)
+        squared = store.rows.squared(queries)
         nearest = {weight: store.nearest(queries, squared, weight, max(NEIGHBOURS)) for weight in COLUMN_WEIGHTS}
         for setting, guess in guesses.items():
             guess[rows] = nearest[setting.column_weight].mean(setting)

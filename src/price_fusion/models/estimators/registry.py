@@ -122,7 +122,7 @@ def refit_estimator(
         DataError: as ``fit_data``.
         MissingPackageError: if the kind needs a package that is not installed.
     """
-    declared, unit = fitted.design.declarations, fitted.price_scale.unit
+    declared, unit = fitted.sources, fitted.price_scale.unit
     data = fit_data(features, declared, log_prices, rows, NO_ROWS, unit)
     return type(fitted).fitted(data, options or ComparisonParameters(), fitted.description.settings)
 

@@ -11,25 +11,19 @@ from price_fusion.pipelines.cross_validation.nodes import cross_validate, measur
 
 def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
     """Cross-validation of a variant on its sources."""
+    data = ["train_samples", "split_table"]
     tables = [f"{source}.train_table" for source in sources]
+    settings = ["params:cross_validation", "params:comparison", "params:seed", "params:currency"]
     nodes = [
         Node(
             cross_validate,
-            inputs=[
-                "train_samples",
-                "split_table",
-                "params:variant",
-                "params:cross_validation",
-                "params:seed",
-                "params:folder",
-                *tables,
-            ],
+            inputs=[*data, "params:variant", "params:cross_validation", "params:seed", "params:folder", *tables],
             outputs="fold_models",
             name="cross_validate",
         ),
         Node(
             predict_out_of_fold,
-            inputs=["fold_models", "train_samples", "split_table", *tables],
+            inputs=["fold_models", *data, *tables],
             outputs="out_of_fold",
             name="predict_out_of_fold",
         ),
@@ -43,13 +37,7 @@ def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
     return Pipeline(
         nodes,
         namespace=variant,
-        inputs={"train_samples", "split_table", *tables},
-        parameters={
-            "params:variant": f"params:{variant}",
-            "params:cross_validation": "params:cross_validation",
-            "params:comparison": "params:comparison",
-            "params:seed": "params:seed",
-            "params:currency": "params:currency",
-        },
+        inputs={*data, *tables},
+        parameters={"params:variant": f"params:{variant}", **{name: name for name in settings}},
         tags=["cross_validate"],
     )

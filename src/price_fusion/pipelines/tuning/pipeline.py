@@ -11,18 +11,11 @@ from price_fusion.pipelines.tuning.nodes import tune
 
 def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
     """Tuning of a variant on its sources."""
+    data, settings = ["train_samples", "split_table"], ["params:tuning", "params:seed"]
     tables = [f"{source}.train_table" for source in sources]
     node = Node(
         tune,
-        inputs=[
-            "train_samples",
-            "split_table",
-            "params:variant",
-            "params:tuning",
-            "params:seed",
-            "params:folder",
-            *tables,
-        ],
+        inputs=[*data, "params:variant", *settings, "params:folder", *tables],
         outputs=["best_parameters", "tuning_trials", "tuning_summary"],
         name="tune",
         tags=["tune"],
@@ -30,10 +23,6 @@ def create_pipeline(variant: str, sources: Sequence[str]) -> Pipeline:
     return Pipeline(
         [node],
         namespace=variant,
-        inputs={"train_samples", "split_table", *tables},
-        parameters={
-            "params:variant": f"params:{variant}",
-            "params:tuning": "params:tuning",
-            "params:seed": "params:seed",
-        },
+        inputs={*data, *tables},
+        parameters={"params:variant": f"params:{variant}", **{name: name for name in settings}},
     )

@@ -35,24 +35,6 @@ _BETWEEN_WORDS = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True)
-class Side:
-    """Products of the sample tables on one page: who they are, and on which side."""
-
-    products: pd.DataFrame
-    """(N) ``sample_id``, ``catalog_content``, ``image_link``, ``side`` (a split, or ``test``), ``fold``."""
-
-    @property
-    def split(self) -> NDArray[Any]:
-        """(N,) side of each product."""
-        return self.products["side"].to_numpy()
-
-    def on(self, name: str) -> Mask:
-        """(N,) who is on a side; ``labelled`` are all but those of ``test.csv``."""
-        mask: Mask = self.split != "test" if name == "labelled" else self.split == name
-        return mask
-
-
-@dataclass(frozen=True)
 class Likeness:
     """One way in which products can be alike."""
 
@@ -78,13 +60,16 @@ def sides(
     labelled: tuple[pd.DataFrame, pd.DataFrame],
     split_table: pd.DataFrame,
     unlabelled: tuple[pd.DataFrame, pd.DataFrame],
-) -> Side:
-    """Put the products of both sample tables on one page.
+) -> pd.DataFrame:
+    """Put the products of both sample tables on one page: who they are, and on which side.
 
     Args:
         labelled: the products as read, and their sample table.
         split_table: in the order of that sample table.
         unlabelled: the same of ``test.csv``.
+
+    Returns:
+        (N) ``sample_id``, ``catalog_content``, ``image_link``, ``side`` (a split, or ``test``), ``fold``.
 
     Raises:
         AlignmentError: if a sample table has products that were not read.
@@ -93,11 +78,11 @@ def sides(
         side=split_table["split"].to_numpy(), fold=split_table["fold"].to_numpy()
     )
     new = _texts_of(*unlabelled, "test_products").assign(side="test", fold=NO_FOLD)
-    return Side(pd.concat([known, new], ignore_index=True))
+    return pd.concat([known, new], ignore_index=True)
 
 
 def find_overlaps(
-    page: Side, tables: Mapping[str, tuple[EmbeddingTable, Rows, EmbeddingTable, Rows]], *, near: float
+    page: pd.DataFrame, tables: Mapping[str, tuple[EmbeddingTable, Rows, EmbeddingTable, Rows]], *, near: float
 ) -> Overlaps:
     """Find duplicates across splits.
 
@@ -208,13 +193,13 @@ def _texts_of(products: pd.DataFrame, samples: pd.DataFrame, origin: str) -> pd.
     return found.reset_index(drop=True)
 
 
-def _likenesses_of_texts(page: Side) -> list[Likeness]:
-    texts = page.products["catalog_content"]
+def _likenesses_of_texts(page: pd.DataFrame) -> list[Likeness]:
+    texts = page["catalog_content"]
     columns = {
-        "id": page.products["sample_id"].astype(str),
+        "id": page["sample_id"].astype(str),
         "text": texts,
         "normalised text": texts.map(normalised_text),
-        "image link": page.products["image_link"],
+        "image link": page["image_link"],
     }
     return [Likeness(kind, "", _codes(column)) for kind, column in columns.items()]
 
@@ -225,17 +210,23 @@ def _codes(column: pd.Series[Any]) -> Rows:
     return np.asarray(codes, np.int64)
 
 
-def _comparisons(page: Side) -> Iterator[tuple[str, str, Mask, Mask]]:
+def _on(page: pd.DataFrame, name: str) -> Mask:
+    """(N,) who is on a side; ``labelled`` are all but those of ``test.csv``."""
+    mask: Mask = (page["side"] != "test" if name == "labelled" else page["side"] == name).to_numpy()
+    return mask
+
+
+def _comparisons(page: pd.DataFrame) -> Iterator[tuple[str, str, Mask, Mask]]:
     """Names of two sides, and who is on them; folds one by one under the same names."""
     for of, among in SIDES:
-        yield of, among, page.on(of), page.on(among)
-    fold, fitted = page.products["fold"].to_numpy(), page.on("labelled") & ~page.on("holdout")
+        yield of, among, _on(page, of), _on(page, among)
+    fold, fitted = page["fold"].to_numpy(), _on(page, "labelled") & ~_on(page, "holdout")
     for number in np.unique(fold[fold != NO_FOLD]):
         yield FOLD, OTHER_FOLDS, fold == number, fitted & (fold != number)
 
 
-def _found(page: Side, likeness: Likeness) -> pd.DataFrame:
-    ids = page.products["sample_id"].astype(str).to_numpy()
+def _found(page: pd.DataFrame, likeness: Likeness) -> pd.DataFrame:
+    ids = page["sample_id"].astype(str).to_numpy()
     parts = []
     for of, among, asked, others in _comparisons(page):
         counterpart = counterparts(likeness, asked, others)
@@ -255,7 +246,7 @@ def _found(page: Side, likeness: Likeness) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _counts(page: Side, likeness: Likeness, found: pd.DataFrame) -> list[dict[str, Any]]:
+def _counts(page: pd.DataFrame, likeness: Likeness, found: pd.DataFrame) -> list[dict[str, Any]]:
     own = found[(found["kind"] == likeness.kind) & (found["source"] == likeness.source)]
     names: Sequence[tuple[str, str]] = [*SIDES, (FOLD, OTHER_FOLDS)]
     return [
@@ -264,7 +255,7 @@ def _counts(page: Side, likeness: Likeness, found: pd.DataFrame) -> list[dict[st
             "source": likeness.source,
             "of": of,
             "among": among,
-            "rows": int(page.on(of).sum()) if of != FOLD else int((page.products["fold"] != NO_FOLD).sum()),
+            "rows": int(_on(page, of).sum()) if of != FOLD else int((page["fold"] != NO_FOLD).sum()),
             "products": len(ids),
             "examples": ids[:EXAMPLES],
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from price_fusion.data.checks.frame_checks import refuse_other_products
-from price_fusion.data.roles import Roles
+from price_fusion.data.roles import Roles, Rows
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.metrics.price_scale import PriceScale, unit_of_split
 from price_fusion.models.device import choose_device, fits, window_bytes
@@ -79,6 +79,11 @@ class TrainingData:
             self.epoch_products,
             self.ids,
         )
+
+    def with_rows(self, fit: Rows, watched: Rows) -> TrainingData:
+        """The same with other rows to fit and to select on."""
+        train, validation = (torch.from_numpy(rows).to(self.prices.device) for rows in (fit, watched))
+        return replace(self, train=train, validation=validation)
 
     def price_scale(self, train: Tensor) -> PriceScale:
         """Of a model that is fitted on these rows."""
