@@ -44,6 +44,21 @@ def test_learning_curves_do_without_validation() -> None:
     assert len(figure.data) == 2
 
 
+def test_one_epoch_has_no_curve() -> None:
+    assert is_empty(figures.learning_curves(HISTORY[:1], kept_epoch=1))
+
+
+def test_of_few_products_no_bin_is_called_the_worst_and_there_are_no_tenths(
+    results: pd.DataFrame, coverage: pd.DataFrame
+) -> None:
+    price, predicted = (results[name].to_numpy()[:12] for name in ("price", "predicted"))
+    figure = figures.errors_by_price(metrics_by_price(predicted, price, GROUPS), GROUPS)
+    assert figure.layout.meta["alt"].startswith("No bin has 10 products")
+    figure = figures.calibration(price, predicted, coverage.iloc[:0], "USD")
+    assert figure.layout.meta["caption"].startswith("The 12 products in 2 part(s) by their predictions")
+    assert table_of(figure)["products"].tolist() == [6, 6]
+
+
 def test_every_product_is_in_the_density(results: pd.DataFrame) -> None:
     price, predicted = results["price"].to_numpy(), results["predicted"].to_numpy()
     figure = figures.true_against_predicted(price, predicted, "USD")

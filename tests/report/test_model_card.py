@@ -23,8 +23,9 @@ ALIGNMENT = {"rows_kept": 900, "rows_in_all_sources": 880, "sources": {"samples"
 
 @pytest.fixture
 def card(results: pd.DataFrame, coverage: pd.DataFrame, make_checkpoint: Callable[..., Checkpoint]) -> Any:
-    def make(about: ModelCardParameters, *, final_fit: bool = False, **changes: object) -> str:
-        changed = results.assign(**changes)
+    def make(about: ModelCardParameters, *, final_fit: bool = False, few: int | None = None, **changes: object) -> str:
+        changed = results.assign(**changes).head(few or len(results))
+        intervals = coverage.iloc[:0] if few else coverage
         metrics, _, _ = summarise(changed, SAVED)
         by_price = metrics_by_price(changed["predicted"].to_numpy(), changed["price"].to_numpy(), GROUPS)
         checkpoint = make_checkpoint()
@@ -32,7 +33,7 @@ def card(results: pd.DataFrame, coverage: pd.DataFrame, make_checkpoint: Callabl
         checkpoint = replace(checkpoint, header=checkpoint.header.model_copy(update={"training": record}))
         path = "data/a.safetensors"
         return model_card(
-            checkpoint, metrics, by_price, coverage, SPLIT, ALIGNMENT, [], about, path, final_fit=final_fit
+            checkpoint, metrics, by_price, intervals, SPLIT, ALIGNMENT, [], about, path, final_fit=final_fit
         )
 
     return make
@@ -60,6 +61,20 @@ def test_it_says_which_model_predicts_new_products_and_whose_error_it_shows(card
 
 def test_rows_that_were_selected_on_are_no_honest_estimate(card: Any) -> None:
     assert "**expect worse on new products**" in card(ModelCardParameters(), split="validation")
+
+
+def test_of_few_products_it_says_so_once_and_promises_no_intervals(card: Any) -> None:
+    text = card(ModelCardParameters())
+    assert text.count("uncertain") == 1
+    assert (
+        "Figures are uncertain, of fewer than 30 products each, for true prices of 100 to 200, 200 to 500 USD." in text
+    )
+    assert "and intervals around them" in text
+    text = card(ModelCardParameters(), few=12)
+    assert text.count("uncertain") == 1
+    assert "All figures are of 12 products only, and uncertain." in text
+    assert "and intervals around them" not in text
+    assert "Prices have no intervals" in text
 
 
 def test_escaped_text_is_on_one_line() -> None:

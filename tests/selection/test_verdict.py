@@ -54,6 +54,28 @@ def test_longer_training_is_proposed_where_the_error_still_falls(
     assert any("--params moe.train.epochs=20" in sentence for sentence in said) is longer
 
 
+def test_variants_of_one_epoch_are_no_verdict_on_what_they_can_learn() -> None:
+    said = verdict(board(("moe", 0, 0, 0), ("wide", 1, 0.5, 2)), {"moe": FALLING[:1], "wide": FALLING[:1]})
+    expected = "next: train moe and wide for more than one epoch (moe.train.epochs, wide.train.epochs); "
+    assert any(one.startswith(expected) for one in said)
+
+
+def test_one_price_for_all_may_do_as_well() -> None:
+    said = verdict(board(("moe", 0, 0, 0), ("median", 3, -5, 12)), {"moe": FLAT})
+    assert said[2] == (
+        "not shown: that moe is better than the median price for all products (3.00 points of SMAPE [-5.00, 12.00] ahead of it)"
+    )
+
+
+def test_not_every_model_is_listed_where_none_is_worse() -> None:
+    others = [(f"m{number}", 1, -1, 3) for number in range(4)]
+    assert verdict(board(("moe", 0, 0, 0), *others), {})[0].endswith("; none of the 4 others is significantly worse")
+    assert verdict(board(("moe", 0, 0, 0), *others[:2]), {})[0].endswith(
+        "; not significantly different from it: m0, m1"
+    )
+    assert verdict(board(("moe", 0, 0, 0)), {})[0].endswith(" holdout rows")
+
+
 def test_one_sentence_names_all_variants_to_train_longer_the_best_first() -> None:
     lines = board(("wide", 0, 0, 0), ("flat", 0.5, -1, 1), ("moe", 1, 0.5, 2))
     (said,) = (

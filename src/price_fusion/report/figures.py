@@ -26,18 +26,25 @@ RESIDUAL_BOUND = 2.5
 FEWEST_ROWS = 10
 """Products of a bin that a text mentions."""
 DECILES = 10
+PART_ROWS = 5
+"""Products in a tenth at least; fewer products are drawn in fewer parts."""
+FEW_COUNTS = 6
+"""Up to which an axis of whole numbers has a tick at each."""
 WIDE_AXIS = 2.5
 """Decades."""
 
 
 def learning_curves(history: Sequence[Mapping[str, Any]], kept_epoch: int) -> go.Figure:
-    """Loss, validation SMAPE and learning rate by epoch.
+    """Loss, validation SMAPE and learning rate by epoch; one epoch has no curve.
 
     Args:
         history: one record per epoch.
         kept_epoch: whose weights the checkpoint holds.
     """
+    title = "Learning curves"
     table = pd.DataFrame(history)
+    if len(table) == 1:
+        return empty(title, "The model was trained for one epoch.")
     epochs = table["epoch"]
     has_smape = "smape" in table
     rows = ["loss (train rows)", *(["SMAPE, % (validation rows)"] if has_smape else []), "learning rate"]
@@ -49,14 +56,15 @@ def learning_curves(history: Sequence[Mapping[str, Any]], kept_epoch: int) -> go
         figure.update_yaxes(title_text=name.replace(" (", "<br>("), title_font_size=11, row=place, col=1)
     figure.add_vline(x=kept_epoch, line_dash="dot", line_color=GREY)
     figure.update_xaxes(title_text="epoch", row=len(rows), col=1)
+    figure.update_xaxes(_whole_ticks(len(table)))
     figure.update_layout(showlegend=False)
-    found = f"The loss falls from {table['loss'].iloc[0]:.3f} to {table['loss'].iloc[-1]:.3f} in {len(table)} epochs"
+    found = f"The loss goes from {table['loss'].iloc[0]:.3f} to {table['loss'].iloc[-1]:.3f} in {len(table)} epochs"
     if has_smape:
         best = table.iloc[int(table["smape"].argmin())]
         found += f"; validation SMAPE is lowest in epoch {best['epoch']:.0f}, at {best['smape']:.2f} %"
     return described(
         figure,
-        title="Learning curves",
+        title=title,
         caption=f"Dotted: epoch {kept_epoch}, whose weights were kept. A validation SMAPE that rises while the loss still falls "
         "says that the model is overfitting.",
         alt=found + ".",
@@ -131,19 +139,27 @@ def errors_by_price(metrics: pd.DataFrame, groups: PriceGroups) -> go.Figure:
         figure.add_trace(go.Bar(x=bins["group"], y=values, name=name, marker_color=colour), row=place, col=1)
         figure.update_yaxes(title_text=name, row=place, col=1)
     figure.update_xaxes(title_text=f"true price, {currency}", type="category", row=3, col=1)
+    figure.update_yaxes(_whole_ticks(int(bins["rows"].max())), row=3, col=1)
     figure.update_layout(showlegend=False)
-    fewest = min(FEWEST_ROWS, int(bins["rows"].max()))
-    large = bins[bins["rows"] >= fewest]
-    worst = large.iloc[int(large["smape"].argmax())]
     return described(
         figure,
         title="SMAPE and bias by price",
         caption="Bias: mean predicted over mean true price, less 100 %. Every model predicts the cheapest products too high and the "
         "most expensive too low, as it cannot know which of equal-looking products are extreme; models differ in how much.",
-        alt=f"Of bins with {fewest} or more products, SMAPE is highest for {worst['group']} {currency}: {worst['smape']:.1f} % of "
-        f"{worst['rows']} products.",
+        alt=_worst_bin(bins, currency),
         table=price_table(metrics, groups),
         height=520,
+    )
+
+
+def _worst_bin(bins: pd.DataFrame, currency: str) -> str:
+    large = bins[bins["rows"] >= FEWEST_ROWS]
+    if large.empty:
+        return f"No bin has {FEWEST_ROWS} products: the SMAPE of each is that of a few, and says little."
+    worst = large.iloc[int(large["smape"].argmax())]
+    return (
+        f"Of bins with {FEWEST_ROWS} or more products, SMAPE is highest for {worst['group']} {currency}: {worst['smape']:.1f} % of "
+        f"{worst['rows']} products."
     )
 
 
@@ -199,7 +215,7 @@ def residuals(price: NDArray[np.floating], predicted: NDArray[np.floating], grou
     bounds = (min(edges_of_axis[0], low.min() * 0.95), max(edges_of_axis[1], high.max() * 1.05))
     figure.update_xaxes(_log_axis(*bounds), range=np.log10(bounds))
     figure.update_xaxes(title_text="predicted price / true price", row=2, col=1)
-    figure.update_yaxes(title_text="products", row=1, col=1)
+    figure.update_yaxes(_whole_ticks(int(counts.max())), title_text="products", row=1, col=1)
     figure.update_yaxes(autorange="reversed", row=2, col=1)
     figure.update_layout(showlegend=False)
     return described(
@@ -241,12 +257,14 @@ def calibration(
         coverage: as ``coverage_table`` gives it; empty for a model without intervals.
         currency: of the prices.
     """
-    parts = np.array_split(np.argsort(predicted, kind="stable"), min(DECILES, len(price)))
+    parts = np.array_split(np.argsort(predicted, kind="stable"), min(DECILES, max(1, len(price) // PART_ROWS)))
     means = [(float(np.median(predicted[part])), float(np.median(price[part]))) for part in parts]
     asked, got = zip(*means, strict=True)
     bins = coverage[(coverage["group"] != "all") & (coverage["rows"] > 0)]
-    figure = make_subplots(rows=2, cols=1, vertical_spacing=0.22, row_heights=[0.5, 0.5])
-    figure.add_trace(go.Scatter(x=asked, y=got, mode="lines+markers", name="tenths of the products"), row=1, col=1)
+    are_tenths = len(parts) == DECILES
+    part, of_parts = ("tenth", "tenths of the products") if are_tenths else ("part", "parts of the products")
+    figure = make_subplots(rows=1 if bins.empty else 2, cols=1, vertical_spacing=0.22)
+    figure.add_trace(go.Scatter(x=asked, y=got, mode="lines+markers", name=of_parts), row=1, col=1)
     ends = [min(*asked, *got), max(*asked, *got)]
     line = {"color": GREY, "dash": "dot"}
     figure.add_trace(go.Scatter(x=ends, y=ends, mode="lines", line=line, showlegend=False), row=1, col=1)
@@ -255,21 +273,24 @@ def calibration(
         named = {"name": f"{level:g} % interval", "marker_color": colour, "mode": "lines+markers"}
         figure.add_trace(go.Scatter(x=own["group"], y=own["coverage"], **named), row=2, col=1)
         figure.add_hline(y=level, line_dash="dot", line_color=colour, row=2, col=1)
-    figure.update_xaxes(_log_axis(*ends), title_text=f"predicted price, median of a tenth, {currency}", row=1, col=1)
+    figure.update_xaxes(_log_axis(*ends), title_text=f"predicted price, median of a {part}, {currency}", row=1, col=1)
     figure.update_yaxes(_log_axis(*ends), title_text=f"true price, median, {currency}", row=1, col=1)
-    figure.update_xaxes(title_text=f"predicted price, {currency}", type="category", row=2, col=1)
-    figure.update_yaxes(title_text="inside the interval, %", row=2, col=1)
+    if not bins.empty:
+        figure.update_xaxes(title_text=f"predicted price, {currency}", type="category", row=2, col=1)
+        figure.update_yaxes(title_text="inside the interval, %", row=2, col=1)
     overall = coverage[coverage["group"] == "all"]
-    tenths = (
-        "the tenth of the products with the lowest predictions, the next tenth, and so on; points on the dotted line are right "
-        "on average."
+    lowest = (
+        "the tenth of the products with the lowest predictions, the next tenth, and so on"
+        if are_tenths
+        else f"the {len(price)} products in {len(parts)} part(s) by their predictions, the lowest first"
     )
+    tenths = f"{lowest}; points on the dotted line are right on average."
     held = "how many true prices the intervals hold, by predicted price; dotted is what they promise."
     said = "; ".join(f"{row.coverage:.1f} % lie inside the {row.level:g} % interval" for row in overall.itertuples())
     return described(
         figure,
         title="Calibration",
-        caption=f"Above: {tenths} Below: {held}" if said else f"Above: {tenths}",
+        caption=f"Above: {tenths} Below: {held}" if said else f"{tenths[0].upper()}{tenths[1:]}",
         alt=f"Of all products {said}." if said else "The model has no intervals.",
         table={
             "interval, %": coverage["level"].tolist(),
@@ -277,8 +298,14 @@ def calibration(
             "products": coverage["rows"].tolist(),
             "inside, %": coverage["coverage"].round(1).tolist(),
             f"mean width, {currency}": coverage["mean_width"].map(rounded).tolist(),
+        }
+        if said
+        else {
+            f"predicted price, median, {currency}": [rounded(one) for one in asked],
+            f"true price, median, {currency}": [rounded(one) for one in got],
+            "products": [len(part) for part in parts],
         },
-        height=620,
+        height=340 if bins.empty else 620,
     )
 
 
@@ -358,6 +385,11 @@ def importance(tables: Mapping[str, pd.DataFrame]) -> go.Figure:
         },
         height=200 + 26 * len(rows),
     )
+
+
+def _whole_ticks(highest: int) -> dict[str, Any]:
+    """A tick at each number of few: plotly would put some at halves of products and epochs."""
+    return {"tick0": 0, "dtick": 1} if highest <= FEW_COUNTS else {}
 
 
 def _log_axis(low: float, high: float) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def model_card(
             }
             for group in groups
         ],
-        limits=_limits(metrics, groups, model.currency),
+        limits=_limits(metrics, groups, model.currency, has_intervals=not coverage.empty),
         path=path,
     )
 
@@ -136,28 +136,36 @@ def _making(model: Checkpoint | Ensemble, history: Sequence[Mapping[str, Any]]) 
     if header.train is not None:
         train = header.train
         lines.append(
-            f"Loss `{train.loss}`, {len(history)} epochs of {train.batch_size} products a step, learning rate "
+            f"Loss `{train.loss}`, {len(history)} epoch{'s' * (len(history) != 1)} of at most {train.batch_size} products a step, learning rate "
             f"{train.learning_rate:g} ({train.schedule}), epoch {header.epoch} kept ({train.keep})."
         )
     lines.append("Works on log(1 + price); statistics are of train rows only.")
     return lines
 
 
-def _limits(metrics: Mapping[str, Any], groups: Sequence[Mapping[Any, Any]], currency: str) -> list[str]:
+def _limits(
+    metrics: Mapping[str, Any], groups: Sequence[Mapping[Any, Any]], currency: str, *, has_intervals: bool
+) -> list[str]:
     found = []
-    for group in groups:
-        few = group["rows"] < FEWEST_ROWS
-        if few:
-            found.append(f"{group['group']} {currency}: only {group['rows']} products, so its figures are uncertain.")
-        elif group["smape"] > BAD_SMAPE * metrics["smape"]:
-            found.append(
-                f"{group['group']} {currency}: SMAPE {group['smape']:.1f} %, bias {_bias(group):+.0f} %: do not rely on it for these prices."
-            )
+    few = [str(group["group"]) for group in groups if group["rows"] < FEWEST_ROWS]
+    if metrics["rows"] < FEWEST_ROWS:
+        found.append(f"All figures are of {metrics['rows']} products only, and uncertain.")
+    elif few:
+        found.append(
+            f"Figures are uncertain, of fewer than {FEWEST_ROWS} products each, for true prices of {', '.join(few)} {currency}."
+        )
+    found += [
+        f"{group['group']} {currency}: SMAPE {group['smape']:.1f} %, bias {_bias(group):+.0f} %: do not rely on it for these prices."
+        for group in groups
+        if group["rows"] >= FEWEST_ROWS and group["smape"] > BAD_SMAPE * metrics["smape"]
+    ]
     found.append(
         "Predictions are too high for the cheapest products and too low for the most expensive, as with every model that hedges."
     )
     found.append(
         "Intervals are made to hold as often as they say for products like those that calibrated them, not for others."
+        if has_intervals
+        else "Prices have no intervals: there were fewer calibration rows than these need."
     )
     return found
 

@@ -34,6 +34,8 @@ TRUST = (
     "How often they held here is at the top, with the 95 % interval of that share, which leaves out that the calibration rows are "
     "a sample, too."
 )
+FEWEST_ROWS = 50
+"""Products below which a page warns that its figures are of few."""
 NO_INTERVALS = "Prices have no intervals: there were fewer calibration rows than these need."
 
 
@@ -173,8 +175,13 @@ def _headline(
 
 
 def _reservations(results: pd.DataFrame, split: str) -> list[str]:
-    """Why the figures may be better than what new products will see."""
+    """Why the figures may not be what new products will see."""
     found = []
+    if len(results) < FEWEST_ROWS:
+        found.append(
+            f"these are only {len(results)} products. One of them alone can move the SMAPE by up to {200 / len(results):.0f} points, and "
+            "bootstrap intervals of so few are too narrow."
+        )
     if split != "holdout":
         found.append(
             "these are validation rows, as the split has no holdout. Something may have been selected, calibrated or fitted on "

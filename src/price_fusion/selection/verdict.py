@@ -8,27 +8,35 @@ from typing import Any
 from price_fusion.data.splits import NO_FOLD
 from price_fusion.lazy import pd
 from price_fusion.parameters import ESTIMATOR_KINDS
+from price_fusion.selection.comparison import MEDIAN
 
 LAST_PART = 0.2
 """Of the epochs, in which the validation SMAPE may still fall."""
 FALL = 0.01
 """Relative fall in that part from which on longer training is proposed."""
+MOST_NAMES = 3
+"""Of models, that are listed where they are all others."""
 History = Sequence[Mapping[str, Any]]
 
 
 def best_in_a_sentence(leaderboard: pd.DataFrame) -> str:
     """The best line, and which are not significantly different from it."""
-    best, others = leaderboard.iloc[0], leaderboard.iloc[1:]
-    close = others.loc[others["behind_best_low"] <= 0, "model"]
-    compared = (
-        f"not significantly different from it: {', '.join(close)}"
-        if len(close)
-        else "all others are significantly worse"
-    )
+    best = leaderboard.iloc[0]
     return (
         f"best: {best['model']}, SMAPE {best['smape']:.2f} % [{best['smape_low']:.2f}, {best['smape_high']:.2f}] on "
-        f"{best['rows']:,} {best['split']} rows; {compared}"
+        f"{best['rows']:,} {best['split']} rows{_compared_with(leaderboard.iloc[1:])}"
     )
+
+
+def _compared_with(others: pd.DataFrame) -> str:
+    close = others.loc[others["behind_best_low"] <= 0, "model"]
+    if not len(others):
+        return ""
+    if not len(close):
+        return "; all others are significantly worse"
+    if len(close) == len(others) > MOST_NAMES:
+        return f"; none of the {len(others)} others is significantly worse"
+    return f"; not significantly different from it: {', '.join(close)}"
 
 
 def verdict(
@@ -37,7 +45,7 @@ def verdict(
     ablations: Mapping[str, pd.DataFrame] | None = None,
     curve: Mapping[str, Any] | None = None,
 ) -> list[str]:
-    """Sentences: the best line; which model to use and how sure that is; the command for its prices; what to try next.
+    """Sentences: the best line; which model to use and how sure that is, also against one price for all; the command for its prices; what to try next.
 
     Args:
         leaderboard: as ``compare`` gives it.
@@ -51,9 +59,11 @@ def verdict(
     if len(usable):
         chosen = usable.iloc[0]
         sentences.append(f"use {chosen['model']}: {_how_sure(usable, leaderboard)}")
+        sentences += _no_better_than_one_price(leaderboard, chosen["model"])
         sentences.append(f"to predict new products with it: kedro run --pipelines predict_{chosen['model']}")
     best_first = [name for name in leaderboard["model"] if name in histories]
     advice = [
+        _train_more_than_once({name: histories[name] for name in best_first}),
         _train_longer({name: histories[name] for name in best_first}),
         *(_without_source(name, ablations[name]) for name in best_first if name in ablations),
         _more_labels(curve),
@@ -81,6 +91,29 @@ def _how_sure(usable: pd.DataFrame, leaderboard: pd.DataFrame) -> str:
     if low > 0:
         return f"{found}, significantly"
     return f"{found}, not significantly ({100 * second['reversed']:.0f} % of the resamples reverse it): either will do"
+
+
+def _no_better_than_one_price(leaderboard: pd.DataFrame, chosen: str) -> list[str]:
+    """A reservation about the best line, where it may owe its lead over the median price for all products to chance."""
+    median = leaderboard[(leaderboard["model"] == MEDIAN) & (leaderboard["behind_best_low"] <= 0)]
+    if median.empty or chosen != leaderboard.iloc[0]["model"]:
+        return []
+    ahead, low, high = (median.iloc[0][f"behind_best{end}"] for end in ("", "_low", "_high"))
+    return [
+        f"not shown: that {chosen} is better than the median price for all products ({ahead:.2f} points of SMAPE "
+        f"[{low:.2f}, {high:.2f}] ahead of it)"
+    ]
+
+
+def _train_more_than_once(histories: Mapping[str, History]) -> str | None:
+    """Advice for variants of one epoch, whose errors say nothing of what they can learn."""
+    found = [name for name, history in histories.items() if len(history) == 1]
+    if not found:
+        return None
+    epochs = ", ".join(f"{name}.train.epochs" for name in found)
+    return (
+        f"train {_listed(found)} for more than one epoch ({epochs}); how far the error would fall is not known before"
+    )
 
 
 def _train_longer(histories: Mapping[str, History]) -> str | None:

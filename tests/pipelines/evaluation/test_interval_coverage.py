@@ -50,6 +50,11 @@ def test_figures_of_validation_rows_are_warned_of(split: str, caplog: pytest.Log
     assert ("there is no holdout" in caplog.text) == (split == "validation")
 
 
+def test_no_product_is_among_the_best_and_the_worst() -> None:
+    _, _, extremes = summarise(results(), SAVED)
+    assert extremes.groupby("extreme")["sample_id"].apply(list).to_dict() == {"best": [2, 3], "worst": [4, 1]}
+
+
 def printed(**outputs: object) -> str:
     """What a run that gave these outputs prints."""
     summary, console = RunSummary(), Console(width=200, record=True, quiet=False, file=None, force_terminal=False)

@@ -115,7 +115,9 @@ def summarise(results: pd.DataFrame, price_groups: dict[str, Any]) -> tuple[dict
             "new products will see"
         )
     ordered = results.sort_values("smape", kind="stable")
+    listed = min(EXTREMES, (len(ordered) + 1) // 2)  # of few products, none is among the best and the worst
     extremes = pd.concat(
-        {"worst": ordered.iloc[::-1].head(EXTREMES), "best": ordered.head(EXTREMES)}, names=["extreme"]
+        {"worst": ordered.iloc[::-1].head(listed), "best": ordered.head(len(ordered) - listed).head(EXTREMES)},
+        names=["extreme"],
     ).reset_index(level=0)
     return metrics, metrics_by_price(predicted, price, groups), extremes.drop(columns=["split", "tuned_on"])
