@@ -6,6 +6,21 @@ Each message names the file, field, row or id concerned, what was found, what wa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+SHOWN = 5
+"""Offenders that a message names; the rest are counted."""
+
+
+def few(values: Sequence[Any], count: int | None = None) -> str:
+    """The first ``SHOWN`` of some values in a message, and whether there are more.
+
+    Args:
+        values: in their order.
+        count: how many there are, where these are the first of them.
+    """
+    more = (len(values) if count is None else count) > SHOWN
+    return ", ".join(map(str, values[:SHOWN])) + (", ..." if more else "")
 
 
 class PriceFusionError(Exception):

@@ -9,6 +9,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 
 import kedro.io
@@ -90,14 +91,11 @@ def _path(found: Mapping[str, str]) -> str:
 
 def _near_class(path: str, known: list[str]) -> str:
     """The nearest by its whole path, or by its own name where somebody left the module out."""
-    whole = did_you_mean(path, known)
-    if "." in path and "did you mean" in whole:
-        return whole
     by_name = {one.rpartition(".")[2]: one for one in sorted(known, key=lambda one: one.startswith("pandas."))}
-    own = did_you_mean(path.rpartition(".")[2], by_name)
-    match = re.search(r"'(\w+)'", own) if "did you mean" in own else None
-    if match:
-        return f"; did you mean {by_name[match[1]]!r}?"
+    near = get_close_matches(path, known, n=1) if "." in path else []
+    near = near or [by_name[name] for name in get_close_matches(path.rpartition(".")[2], by_name, n=1)]
+    if near:
+        return f"; did you mean {near[0]!r}?"
     return ", such as pandas.CSVDataset or price_fusion.datasets.WholeFileDataset (docs/reference/datasets.md)."
 
 

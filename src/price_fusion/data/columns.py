@@ -21,7 +21,7 @@ from price_fusion.data.readers.layout import Layout
 from price_fusion.data.readers.names import meant
 from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.data.table import TableDraft
-from price_fusion.errors import DataError
+from price_fusion.errors import SHOWN, DataError
 from price_fusion.lazy import pd
 from price_fusion.parameters import ColumnSourceParameters
 
@@ -31,8 +31,6 @@ NUMBER_FORMAT = "number_format"
 """Attribute of a product table: decimal and thousands separator of its numeric columns, where they are not '.' and none."""
 MOST_CATEGORIES = 10_000
 """Above it a column is no set of categories, but text or an id."""
-SHOWN = 5
-"""Offenders that a message names."""
 
 Columns = NDArray[np.float32]
 

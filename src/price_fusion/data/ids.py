@@ -15,15 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from price_fusion.errors import AlignmentError, DataError
+from price_fusion.errors import SHOWN, AlignmentError, DataError, few
 from price_fusion.lazy import pd
 
 Ids = NDArray[np.int64] | NDArray[np.str_]
 
 LONGEST = 256
 """Characters of an id."""
-SHOWN = 5
-"""Ids that a message spells out; the rest are counted."""
 _FORMULA = "=+-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}"
 _NEGATIVE_NUMBER = re.compile(r"-[1-9][0-9]*")
 _DECIMALS = re.compile(r"\.0+$")
@@ -211,7 +209,7 @@ def described_lookalikes(pairs: Sequence[tuple[Any, Any]]) -> str:
 def listed(ids: ArrayLike) -> str:
     """The first ids in a message."""
     array = np.asarray(ids)
-    return ", ".join(_named(value) for value in array[:SHOWN].tolist()) + (", ..." if len(array) > SHOWN else "")
+    return few([_named(value) for value in array[:SHOWN].tolist()], len(array))
 
 
 def likeness(text: str) -> str:

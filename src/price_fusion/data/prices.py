@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from price_fusion.data.placeholders import EMPTY
 from price_fusion.data.readers.column_names import ColumnNames
 from price_fusion.data.readers.layout import Layout
-from price_fusion.errors import DataError
+from price_fusion.errors import SHOWN, DataError
 
 LOWEST, HIGHEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 """Models are trained in float32, which holds no price beyond these."""
-SHOWN = 5
-"""Records that a message names; the rest are counted."""
 _CURRENCY_CODE = re.compile(r"(?<![A-Za-z])(?:[A-Z]{3}|Rs\.?)(?![A-Za-z])")
 _SEPARATED = re.compile(r"[+-]?[0-9]+(?:[.,'\N{RIGHT SINGLE QUOTATION MARK}\s][0-9]+)+")
 _SEPARATORS = re.compile(r"[^0-9+-]")

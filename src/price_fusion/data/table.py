@@ -27,6 +27,7 @@ from price_fusion.compute.progress import tracked
 from price_fusion.data.checks.values import refuse_unusable, unusable
 from price_fusion.data.ids import Ids, ids_of, rows_of
 from price_fusion.data.readers.raw import RawEmbeddings
+from price_fusion.data.readers.rows import row_blocks
 from price_fusion.errors import DataError, StorageError
 from price_fusion.lazy import pd
 from price_fusion.parameters import Source, SourceParameters
@@ -68,7 +69,7 @@ def draft_table(
         DataError: if its width is another than the declared one.
     """
     refuse_other_width(raw, declaration)
-    blocks = (raw.vectors[rows, : declaration.embedding_width] for rows in _blocks(0, len(raw.vectors)))
+    blocks = (raw.vectors[rows, : declaration.embedding_width] for rows in row_blocks(len(raw.vectors), BLOCK_ROWS))
     return TableDraft(raw, declaration, stored_dtype(blocks, dtype, raw.origin), rows_per_shard)
 
 
@@ -227,7 +228,7 @@ class EmbeddingTable:
         most = self.manifest["shards"][0]["rows"] if self.width else 1
         for start in range(0, len(rows) if self.width else 0, most):
             own = rows[start : start + most]
-            blocks = (self._vectors_in(own[block]) for block in _blocks(0, len(own)))
+            blocks = (self._vectors_in(own[block]) for block in row_blocks(len(own), BLOCK_ROWS))
             yield _npy_digest((len(own), self.width), np.dtype(self.dtype), blocks)
 
     def _vectors_in(self, rows: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
@@ -281,7 +282,7 @@ def _write_files(folder: Path, source: str, draft: TableDraft, dtype: np.dtype[A
         own = slice(width, None)
         blocks = (  # of a column source as they are: NaN stands for an empty field
             (_finite(raw, block, own) if width else raw.vectors[block, own]).astype(np.float32)
-            for block in _blocks(0, rows)
+            for block in row_blocks(rows, BLOCK_ROWS)
         )
         shape = (rows, structural)
         digests["structural.npy"] = _write_npy(folder / "structural.npy", shape, np.dtype(np.float32), blocks)
@@ -290,7 +291,7 @@ def _write_files(folder: Path, source: str, draft: TableDraft, dtype: np.dtype[A
     for number, start in enumerate(range(0, rows if width else 0, draft.rows_per_shard)):
         stop = min(start + draft.rows_per_shard, rows)
         name = f"vectors-{number:05d}.npy"
-        parts = tracked(list(_blocks(start, stop)), f"writing {source}, {name}", "blocks of rows")
+        parts = tracked(list(row_blocks(stop, BLOCK_ROWS, start)), f"writing {source}, {name}", "blocks of rows")
         blocks = (as_stored(raw, block, slice(0, width), dtype) for block in parts)
         digest = _write_npy(folder / name, (stop - start, width), dtype, blocks)
         shards.append({"file": name, "rows": stop - start, "sha256": digest})
@@ -306,10 +307,6 @@ def _write_files(folder: Path, source: str, draft: TableDraft, dtype: np.dtype[A
         "sha256": digests,
     }
     (folder / MANIFEST).write_bytes(KIND.document(manifest))
-
-
-def _blocks(start: int, stop: int) -> Iterator[slice]:
-    return (slice(first, min(first + BLOCK_ROWS, stop)) for first in range(start, stop, BLOCK_ROWS))
 
 
 def as_stored(

@@ -95,7 +95,7 @@ class ProductTableDataset(RawFiles["pd.DataFrame | ProductFiles"]):
         """What tells the files from others, by their names: sizes, and times or tags of change."""
         files = ProductFiles(self._filepath, self._labelled)
         with kedro_errors():
-            return {one.url.rpartition("/")[2]: list(one.version) for one in found_files(files)}
+            return {url.rpartition("/")[2]: list(version) for url, version in found_files(files).items()}
 
     def read_in_pieces(self) -> ProductTableDataset:
         """The same products, read piece by piece."""

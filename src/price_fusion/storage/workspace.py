@@ -30,13 +30,12 @@ class Workspace:
     Args:
         folder: of the database and all that DuckDB spills.
         memory_bytes: that DuckDB may take.
-        spill_limit: what it may put into its temporary files, in DuckDB's words; by default nearly all that is free.
 
     Raises:
         StorageError: if the folder cannot be made.
     """
 
-    def __init__(self, folder: Path, memory_bytes: int, spill_limit: str | None = None) -> None:
+    def __init__(self, folder: Path, memory_bytes: int) -> None:
         import duckdb
 
         self.folder = folder
@@ -58,8 +57,6 @@ class Workspace:
                     "autoload_known_extensions": False,
                 },
             )
-            if spill_limit is not None:
-                self.connection.execute(f"SET max_temp_directory_size = {quoted(spill_limit)}")
 
     def run(self, sql: str) -> None:
         """Execute a statement."""

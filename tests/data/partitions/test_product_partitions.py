@@ -507,7 +507,13 @@ def test_a_disk_that_is_full(tmp_path, monkeypatch):
             "price": 1,
         }
     ).to_csv(path, index=False)
-    monkeypatch.setattr(products, "SPILL_LIMIT", "100KB")
+
+    class SmallDisk(Workspace):
+        def __init__(self, folder, memory_bytes):
+            super().__init__(folder, memory_bytes)
+            self.run("SET max_temp_directory_size = '100KB'")
+
+    monkeypatch.setattr(products, "Workspace", SmallDisk)
     monkeypatch.setattr(products, "_BYTES_A_ROW", 1)  # all rows wait to be written, beyond memory
     with pytest.raises(StorageError, match=re.escape(str(tmp_path / "spill"))) as caught:
         write(tmp_path, path, memory_gb=0.1)

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from price_fusion.data.checks.values import SHOWN
 from price_fusion.data.splits import NO_FOLD, SPLITS
-from price_fusion.errors import AlignmentError, DataError
+from price_fusion.errors import SHOWN, AlignmentError, DataError, few
 from price_fusion.lazy import pd
 
 
@@ -92,7 +91,7 @@ def _id_problems(frame: pd.DataFrame) -> Iterator[str]:
         yield f"sample_id: {int(ids.isna().sum()):,} missing, expected one in each row"
     repeated = ids[ids.duplicated() & ids.notna()]
     if len(repeated):
-        yield f"sample_id: {len(repeated):,} repeat an earlier one ({_shown(repeated)}), expected each once"
+        yield f"sample_id: {len(repeated):,} repeat an earlier one ({few(repeated.tolist())}), expected each once"
 
 
 def _listed(frame: pd.DataFrame, column: str, wrong: NDArray[np.bool_], expected: str) -> list[str]:
@@ -100,17 +99,12 @@ def _listed(frame: pd.DataFrame, column: str, wrong: NDArray[np.bool_], expected
     if not len(rows):
         return []
     ids = frame["sample_id"] if "sample_id" in frame else frame.index.to_series()
-    shown = ", ".join(f"id {ids.iloc[row]}: {_written(frame[column].iloc[row])}" for row in rows[:SHOWN])
-    further = ", ..." if len(rows) > SHOWN else ""
-    return [f"{column}: {len(rows):,} of {len(frame):,} rows ({shown}{further}), expected {expected}"]
+    shown = [f"id {ids.iloc[row]}: {_written(frame[column].iloc[row])}" for row in rows[:SHOWN]]
+    return [f"{column}: {len(rows):,} of {len(frame):,} rows ({few(shown, len(rows))}), expected {expected}"]
 
 
 def _written(value: object) -> str:
     return repr(value[:40]) if isinstance(value, str) else str(value)
-
-
-def _shown(values: pd.Series[int]) -> str:
-    return ", ".join(map(str, values.iloc[:SHOWN])) + (", ..." if len(values) > SHOWN else "")
 
 
 def _refuse(problems: list[str], origin: str | Path, pipeline: str) -> None:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from price_fusion.data.checks.product_checks import repeats_of_note
 from price_fusion.data.checks.suspicions import Suspicion, first
-from price_fusion.data.checks.values import row_blocks
+from price_fusion.data.checks.values import BLOCK_ROWS
 from price_fusion.data.ids import Ids, are_among
+from price_fusion.data.readers.rows import row_blocks
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.parameters import CheckParameters
 
@@ -115,7 +116,7 @@ def matrix_facts(shards: list[NDArray[np.floating[Any]]]) -> MatrixFacts:
     reference = shards[0][0]
     start = 0
     for shard in shards:
-        for block in row_blocks(len(shard)):
+        for block in row_blocks(len(shard), BLOCK_ROWS):
             part = shard[block]
             place = slice(start + block.start, start + block.stop)
             values = part.astype(exact)

@@ -10,8 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from price_fusion.data.checks.values import SHOWN
-from price_fusion.errors import DataError
+from price_fusion.errors import SHOWN, DataError
 
 logger = logging.getLogger(__name__)
 

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from price_fusion.data.readers.raw import RawEmbeddings
-from price_fusion.errors import DataError
+from price_fusion.data.readers.rows import row_blocks
+from price_fusion.errors import DataError, few
 
 BLOCK_ROWS = 2_048
 """Rows checked at a time: a few megabytes, which stay in the processor's cache."""
-SHOWN = 5
-"""Offenders that a message names; the rest are counted."""
-
-
-def row_blocks(rows: int) -> Iterator[slice]:
-    """Consecutive blocks of rows."""
-    return (slice(start, min(start + BLOCK_ROWS, rows)) for start in range(0, rows, BLOCK_ROWS))
 
 
 def unusable(block: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
@@ -31,7 +24,10 @@ def unusable(block: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
 
 def unusable_rows(vectors: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
     """Rows of a matrix (N, D) with a value that is NaN, infinite or beyond float32, in one pass in blocks."""
-    found = [np.flatnonzero(unusable(vectors[block]).any(axis=1)) + block.start for block in row_blocks(len(vectors))]
+    found = [
+        np.flatnonzero(unusable(vectors[block]).any(axis=1)) + block.start
+        for block in row_blocks(len(vectors), BLOCK_ROWS)
+    ]
     return np.concatenate(found) if found else np.empty(0, dtype=np.intp)
 
 
@@ -48,8 +44,7 @@ def refuse_unusable(raw: RawEmbeddings) -> None:
     column = int(np.flatnonzero(unusable(raw.vectors[first]))[0])
     others = ""
     if len(rows) > 1:
-        ids = ", ".join(str(product) for product in raw.ids[rows[:SHOWN]].tolist())
-        others = f"; {len(rows):,} of {len(raw.vectors):,} rows hold such values, ids {ids}{', ...' if len(rows) > SHOWN else ''}"
+        others = f"; {len(rows):,} of {len(raw.vectors):,} rows hold such values, ids {few(raw.ids[rows].tolist())}"
     raise DataError(
         f"{raw.place_of(first)} (id {raw.ids[first]}), column {column}: found {raw.vectors[first, column]}, expected a "
         f"finite number within float32{others}. Remove these products from the file or embed them again."

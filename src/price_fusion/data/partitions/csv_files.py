@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from price_fusion.data.readers.delimited import (
-    SHOWN,
     empty_records,
     find_delimiter,
     header_of,
@@ -33,7 +32,7 @@ from price_fusion.data.readers.layout import (
     refuse_other_marks,
     undecodable,
 )
-from price_fusion.errors import DataError, combined
+from price_fusion.errors import SHOWN, DataError, combined
 from price_fusion.lazy import pa, pq
 from price_fusion.storage.files import storage_errors
 

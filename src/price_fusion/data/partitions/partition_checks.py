@@ -21,8 +21,7 @@ from price_fusion.data.ids import (
 from price_fusion.data.partitions.product_files import ProductFiles, ProductSource
 from price_fusion.data.prices import parse_prices
 from price_fusion.data.readers.column_names import ID, PRICE
-from price_fusion.data.readers.delimited import SHOWN
-from price_fusion.errors import AlignmentError, DataError, combined
+from price_fusion.errors import SHOWN, AlignmentError, DataError, combined
 from price_fusion.storage.workspace import Workspace
 
 logger = logging.getLogger(__name__)

@@ -64,14 +64,6 @@ class ProductFiles:
 
 
 @dataclass(frozen=True)
-class FoundFile:
-    """A file, and what tells its versions apart."""
-
-    url: str
-    version: tuple[int, str]
-
-
-@dataclass(frozen=True)
 class ProductSource:
     """A table that can be read."""
 
@@ -86,8 +78,8 @@ class ProductSource:
     """A file that the query reads and that is of no use afterwards."""
 
 
-def found_files(files: ProductFiles) -> list[FoundFile]:
-    """The files of a table, in the order in which they are read.
+def found_files(files: ProductFiles) -> dict[str, tuple[int, str]]:
+    """What tells the versions of each file of a table apart, by its address; in the order in which they are read.
 
     Raises:
         DataError: if there are none.
@@ -95,13 +87,14 @@ def found_files(files: ProductFiles) -> list[FoundFile]:
     """
     store = Store(files.url)
     if files.url.lower().endswith(PARQUET) and not (store.is_local and store.path.is_dir()):
-        return [_found(files.url)]
+        return {files.url: _version(files.url)}
     if store.is_local and not store.path.is_dir():
-        return [_found(files.url)]
+        return {files.url: _version(files.url)}
     names = [name for name in store.names() if name.lower().endswith(PARQUET)]
     if not names and store.is_local:
         raise DataError(f"{files.url}: a folder without parquet files, expected a table of products. Put them there.")
-    return [_found(f"{store.url}/{name}") for name in names] or [_found(files.url)]
+    urls = [f"{store.url}/{name}" for name in names] or [files.url]
+    return {url: _version(url) for url in urls}
 
 
 def opened(files: ProductFiles, workspace: Workspace) -> ProductSource:
@@ -111,7 +104,7 @@ def opened(files: ProductFiles, workspace: Workspace) -> ProductSource:
         DataError: if it is empty, of another encoding, or lacks a column or has one twice.
         StorageError: if it cannot be read.
     """
-    found = [one.url for one in found_files(files)]
+    found = list(found_files(files))
     if not Store(files.url).is_local:
         workspace.connection.register_filesystem(Store(found[0]).filesystem)
     if files.sha256 is not None:
@@ -126,7 +119,7 @@ def _are_parquet(paths: Sequence[str]) -> bool:
     return is_parquet(first.path) if first.is_local else paths[0].lower().endswith(PARQUET)
 
 
-def _found(url: str) -> FoundFile:
+def _version(url: str) -> tuple[int, str]:
     store = Store(url)
     if store.is_local:
         try:
@@ -136,13 +129,13 @@ def _found(url: str) -> FoundFile:
                 f"{url}: could not be opened ({error.strerror or error}), expected a table of products. Put it there, or correct "
                 "its path in the catalog."
             ) from error
-        return FoundFile(url, (status.st_size, str(status.st_mtime_ns)))
+        return status.st_size, str(status.st_mtime_ns)
     folder, _, name = url.rpartition("/")
     size = Store(folder).size(name)  # with errors of our own
     if size is None:
         raise DataError(f"{url}: is not there, expected a table of products. Put it there, or correct its address.")
     details = Store(url).filesystem.info(url)
-    return FoundFile(url, (size, repr([str(details[key]) for key in _ETAGS if key in details])))
+    return size, repr([str(details[key]) for key in _ETAGS if key in details])
 
 
 @contextmanager

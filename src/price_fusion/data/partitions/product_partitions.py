@@ -52,8 +52,6 @@ __all__ = ["ProductFiles", "product_plan"]
 
 BATCH = 65_536
 """Rows that DuckDB hands over at a time; texts of more than 2 GB would not fit in one batch."""
-SPILL_LIMIT: str | None = None
-"""What DuckDB may spill, in its words; None: nearly all that is free."""
 _BYTES_A_ROW = 20_000
 """Memory that a row may take that waits to be written, with all that is copied of it."""
 
@@ -112,7 +110,7 @@ def _recipe(
     layout = files.layout
     contents = {
         "url": files.url,
-        "files": [(one.url, one.version) for one in found_files(files)],
+        "files": list(found_files(files).items()),
         "labelled": files.labelled,
         "columns": [files.names.id, files.names.price, files.names.text, files.names.image, files.names.template],
         "rows": files.rows,
@@ -148,7 +146,7 @@ class _Products:
     def __call__(self, part: int) -> tuple[Tables, Summary]:
         with self._closing(last=part == self.partitions - 1):
             if self._workspace is None:
-                self._workspace = Workspace(self.folder, self.memory_bytes, SPILL_LIMIT)
+                self._workspace = Workspace(self.folder, self.memory_bytes)
                 self._prepare(self._workspace)
             table = self._partition(self._workspace, part)
         return {part: table}, self._summary(table)

@@ -29,6 +29,7 @@ from price_fusion.data.partitions.product_files import RESERVED
 from price_fusion.data.partitions.table_partitions import IDS, TablePartitions, rows_as_arrow, table_metadata
 from price_fusion.data.readers.column_names import CALLED, TEMPLATE
 from price_fusion.data.readers.raw import RawEmbeddings
+from price_fusion.data.readers.rows import row_blocks
 from price_fusion.data.table import BeyondFloat16Error, as_stored, refuse_other_width, stored_dtype
 from price_fusion.errors import DataError
 from price_fusion.lazy import pd
@@ -161,7 +162,7 @@ class _Deal:
 
 def _blocks(raw: RawEmbeddings, memory_bytes: int) -> list[slice]:
     rows = max(1, memory_bytes // (raw.vectors.shape[1] * raw.vectors.dtype.itemsize))
-    return [slice(start, min(start + rows, len(raw.ids))) for start in range(0, len(raw.ids), rows)]
+    return list(row_blocks(len(raw.ids), rows))
 
 
 def _columns_of_partition(
@@ -255,6 +256,6 @@ def _version_of(raw: RawEmbeddings) -> dict[str, Any]:
         place = {"offset": raw.vectors.offset}  # type: ignore[attr-defined]  # a file may hold several matrices
         return {"ids": ids, "file": str(mapped), "size": version.size, "mtime_ns": version.mtime_ns} | place
     digest = hashlib.sha256()
-    for start in tracked(range(0, len(raw.ids), 8_192), f"hashing {raw.origin}", "blocks of rows"):
-        digest.update(np.ascontiguousarray(raw.vectors[start : start + 8_192]).tobytes())
+    for block in tracked(list(row_blocks(len(raw.ids), 8_192)), f"hashing {raw.origin}", "blocks of rows"):
+        digest.update(np.ascontiguousarray(raw.vectors[block]).tobytes())
     return {"ids": ids, "values": digest.hexdigest(), "dtype": raw.vectors.dtype.str}

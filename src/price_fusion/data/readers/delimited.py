@@ -20,7 +20,7 @@ from price_fusion.data.readers.gzip_files import chunks
 from price_fusion.data.readers.layout import Layout, as_utf8, undecodable
 from price_fusion.data.readers.names import lacking
 from price_fusion.data.readers.published_digests import check_digests
-from price_fusion.errors import DataError
+from price_fusion.errors import SHOWN, DataError, few
 
 DELIMITERS = (",", ";", "\t", "|")
 """Looked for in the header where none is said."""
@@ -29,8 +29,6 @@ _HINT_OF_EXCEL = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=.?"?\s*[\r\n]', re.IGNOREC
 """A first line that says how fields are separated."""
 LONGEST_FIELD = 1 << 24
 """Characters of a field; descriptions in HTML go beyond the 131,072 that Python's parser takes by default."""
-SHOWN = 5
-"""Records that a message names; the rest are counted."""
 
 
 @dataclass(frozen=True)
@@ -212,10 +210,9 @@ def empty_records(first: Sequence[int], count: int, path: Path | str) -> list[Da
     """An error for records without a single value, if there are any; the numbers of the first ``SHOWN`` suffice."""
     if not count:
         return []
-    shown = ", ".join(map(str, first[:SHOWN])) + (", ..." if count > SHOWN else "")
     return [
         DataError(
-            f"{path}: {count:,} record(s) with only empty fields, as spreadsheets leave them below a table: record {shown}; "
+            f"{path}: {count:,} record(s) with only empty fields, as spreadsheets leave them below a table: record {few(first, count)}; "
             "expected a product in each. Remove these lines."
         )
     ]
@@ -263,10 +260,9 @@ def swallowed_records(suspicious: Sequence[int], path: Path | str) -> list[DataE
     """An error for the records that ``swallowing`` found, if any."""
     if not suspicious:
         return []
-    shown = ", ".join(map(str, suspicious[:SHOWN])) + (", ..." if len(suspicious) > SHOWN else "")
     return [
         DataError(
-            f"{path}: {len(suspicious):,} record(s) hold further records in a quoted field: record {shown}; expected one "
+            f"{path}: {len(suspicious):,} record(s) hold further records in a quoted field: record {few(suspicious)}; expected one "
             "product a record. Look there for a quote that is opened and never closed, or write the file again."
         )
     ]

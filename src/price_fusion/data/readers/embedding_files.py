@@ -33,7 +33,7 @@ from price_fusion.data.readers.published_digests import check_digests
 from price_fusion.data.readers.raw import RawEmbeddings
 from price_fusion.data.readers.row_rules import RowRules
 from price_fusion.data.readers.rows import OF_PRODUCTS, Asked, FoundRows, Located
-from price_fusion.errors import DataError
+from price_fusion.errors import DataError, few
 
 FileFormat = Literal["auto", "npy", "npz", "pickle", "torch", "safetensors", "parquet", "arrow"]
 ProductIds = Callable[[], tuple[Ids, str]]
@@ -42,7 +42,6 @@ _FORMATS = get_args(FileFormat)
 _EXPECTED = "embeddings as .npy, .npz, a pickle, a file of torch.save, safetensors, parquet or Arrow IPC"
 _AS_ASKED = Asked()
 _STRICT = RowRules()
-_SHOWN = 5
 
 
 def read_embeddings(
@@ -150,9 +149,7 @@ def _located_folder(folder: Path, asked: Asked) -> Located:
     for parts in ("parquet", "arrow", "arrow stream"):
         if names == {parts}:
             return Located(parts, files, needs_products=asked.of_products)
-    listed = ", ".join(str(file.relative_to(folder)) for file in files[:_SHOWN]) + (
-        ", ..." if len(files) > _SHOWN else ""
-    )
+    listed = few([str(file.relative_to(folder)) for file in files])
     others = [file for file, kind in kinds.items() if not kind or kind.name != "parquet"]
     advice = "Name the file in the catalog."
     if "parquet" in names:

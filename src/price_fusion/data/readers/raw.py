@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from price_fusion.data.ids import LONGEST, Ids, parse_ids, repeated_ids
 from price_fusion.data.readers.row_rules import RowRules, averaged, chosen_rows
 from price_fusion.data.readers.rows import Places
-from price_fusion.errors import DataError, combined
+from price_fusion.errors import SHOWN, DataError, combined
 
 T = TypeVar("T")
 _AS_ARRAY = (
@@ -24,8 +24,6 @@ _AS_ARRAY = (
 )
 
 _INT64 = np.iinfo(np.int64)
-_SHOWN = 5
-"""How many offenders a message spells out; the rest are counted."""
 _NONE: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 _STRICT = RowRules()
 _OR_MEAN = ", or set 'several_rows: mean' in the catalog entry to average them"
@@ -176,7 +174,7 @@ def _text_items(array: NDArray[Any], origin: str) -> list[str]:
     wrong = np.flatnonzero((letters > sys.maxunicode).any(axis=1))
     if len(wrong):
         raise DataError(
-            f"{origin}: {len(wrong):,} id(s) are no text: row {', '.join(map(str, wrong[:_SHOWN]))}{_further(len(wrong))} "
+            f"{origin}: {len(wrong):,} id(s) are no text: row {', '.join(map(str, wrong[:SHOWN]))}{_further(len(wrong))} "
             "hold numbers beyond Unicode. The file is damaged: copy or write it again."
         )
     items: list[str] = plain.tolist()
@@ -193,7 +191,7 @@ def _ids_from_items(items: Sequence[Any], origin: str) -> tuple[Ids, list[DataEr
         return parse_ids(values, origin, repeats=True)
     usual = str if sum(type(value) is str for value in values) > len(values) / 2 else int
     wrong = [row for row, value in enumerate(values) if type(value) is not usual]
-    shown = ", ".join(f"{_shortened(values[row])} ({_type_name(items[row])}) in row {row}" for row in wrong[:_SHOWN])
+    shown = ", ".join(f"{_shortened(values[row])} ({_type_name(items[row])}) in row {row}" for row in wrong[:SHOWN])
     raise _no_ids(f"{shown}{_further(len(wrong))} among {usual.__name__}s", origin)
 
 
@@ -235,11 +233,11 @@ def _no_ids(found: str, origin: str) -> DataError:
 
 def _starting_with(array: NDArray[Any]) -> str:
     # Text is left out: a damaged unicode array cannot even be printed.
-    return "" if array.dtype.kind == "U" else f", starting with {array[:_SHOWN].tolist()}"
+    return "" if array.dtype.kind == "U" else f", starting with {array[:SHOWN].tolist()}"
 
 
 def _further(count: int) -> str:
-    return f" and {count - _SHOWN} more" if count > _SHOWN else ""
+    return f" and {count - SHOWN} more" if count > SHOWN else ""
 
 
 def _shortened(value: object) -> str:
@@ -263,7 +261,7 @@ def described(value: object, depth: int = 2) -> str:
         inner = f", the first {described(value[0], depth - 1)}" if depth else ""
         return f"a {_type_name(value)} of {len(value):,}{inner}"
     if isinstance(value, dict):
-        names = [_shortened(key) for key in value if isinstance(key, str | int)][:_SHOWN]
+        names = [_shortened(key) for key in value if isinstance(key, str | int)][:SHOWN]
         return f"a dict of {len(value):,} ({', '.join(names)}{_further(len(value))})"
     return f"a {_type_name(value)}"
 

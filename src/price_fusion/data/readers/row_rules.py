@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from price_fusion.data.ids import Ids
 from price_fusion.data.readers.formats.spooled import spooled
-from price_fusion.data.readers.rows import first_rows
+from price_fusion.data.readers.rows import first_rows, row_blocks
 from price_fusion.errors import DataError, ParameterError
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class RowRules:
         missing = np.zeros(len(vectors), dtype=bool)
         missing[nulls] = True
         if self.missing in ("nan", "zero"):
-            for block in _blocks(len(vectors)):
+            for block in row_blocks(len(vectors), BLOCK_ROWS):
                 part = vectors[block]
                 missing[block] |= (np.isnan(part) if self.missing == "nan" else part == 0).all(axis=1)
         count = int(missing.sum())
@@ -83,7 +83,7 @@ class RowRules:
 
 def chosen_rows(vectors: NDArray[Any], rows: NDArray[np.int64], origin: str) -> NDArray[Any]:
     """Some rows of a matrix (N, D), of which no more than a block is copied in memory."""
-    return spooled((vectors[rows[block]] for block in _blocks(len(rows))), origin)
+    return spooled((vectors[rows[block]] for block in row_blocks(len(rows), BLOCK_ROWS)), origin)
 
 
 def averaged(ids: Ids, vectors: NDArray[Any], origin: str) -> tuple[Ids, NDArray[Any]]:
@@ -113,12 +113,8 @@ def _means(
     vectors: NDArray[Any], rows: NDArray[np.int64], counts: NDArray[np.int64], dtype: np.dtype[Any]
 ) -> Iterator[NDArray[Any]]:
     ends = np.cumsum(counts)
-    for block in _blocks(len(counts)):
+    for block in row_blocks(len(counts), BLOCK_ROWS):
         start = int(ends[block.start] - counts[block.start])
         part = vectors[rows[start : int(ends[block.stop - 1])]].astype(np.float64)
         sums = np.add.reduceat(part, ends[block] - counts[block] - start, axis=0)
         yield (sums / counts[block, None]).astype(dtype)
-
-
-def _blocks(rows: int) -> Iterator[slice]:
-    return (slice(start, min(start + BLOCK_ROWS, rows)) for start in range(0, rows, BLOCK_ROWS))

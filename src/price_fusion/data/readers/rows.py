@@ -10,6 +10,8 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from price_fusion.errors import few
+
 Batch = TypeVar("Batch")
 BinaryDtype = Literal["float16", "float32"]
 OF_PRODUCTS = "products"
@@ -118,7 +120,11 @@ def counted(batches: Iterable[Batch], rows_by_file: list[int]) -> Iterator[Batch
         yield batch
 
 
+def row_blocks(rows: int, size: int, first: int = 0) -> Iterator[slice]:
+    """Blocks of ``size`` rows, and of what is left, from ``first`` on, that follow each other up to ``rows``."""
+    return (slice(start, min(start + size, rows)) for start in range(first, rows, size))
+
+
 def first_rows(rows: Sequence[int] | NDArray[np.int64]) -> str:
     """The numbers of some rows for a message, the first five of them."""
-    shown = ", ".join(map(str, rows[:5]))
-    return f"row {shown}" if len(rows) == 1 else f"rows {shown}{', ...' if len(rows) > 5 else ''}"
+    return f"{'row' if len(rows) == 1 else 'rows'} {few([*rows])}"

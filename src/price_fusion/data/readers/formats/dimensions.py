@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from price_fusion.data.readers.names import absent
-from price_fusion.errors import DataError
+from price_fusion.errors import DataError, few
 
 _NUMBERED = re.compile(r"(.*?)([0-9]+)")
 _WILD = re.compile(r"[*?\[]")
 _TARGETS = ("price", "target", "label")
 """Columns of floats that are never a dimension."""
-_SHOWN = 5
 
 
 def dimensions(floats: Sequence[str], others: Sequence[str], pattern: str | None, origin: str) -> list[str]:
@@ -36,8 +35,9 @@ def dimensions(floats: Sequence[str], others: Sequence[str], pattern: str | None
     wanted = list(floats) if pattern is None else [name for name in floats if fnmatchcase(name, pattern)]
     doubtful = [] if pattern else [*others, *(name for name in floats if name.strip().lower() in _TARGETS)]
     if doubtful or not wanted:
-        columns = ", ".join(map(repr, doubtful[:_SHOWN])) + (", ..." if len(doubtful) > _SHOWN else "")
-        what = f"columns that are no dimensions ({columns})" if doubtful else "no column of floats"
+        what = (
+            f"columns that are no dimensions ({few(list(map(repr, doubtful)))})" if doubtful else "no column of floats"
+        )
         raise DataError(
             f"{origin}: found no column {pattern or 'embedding'!r}, and {what}, expected a column of vectors, or a column of floats "
             "for each dimension and nothing else but ids. Name the columns in the catalog entry (embeddings: NAME, or embeddings: "

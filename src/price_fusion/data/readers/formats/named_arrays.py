@@ -17,10 +17,8 @@ from price_fusion.data.readers.names import absent, chosen
 from price_fusion.data.readers.pickles.frames import PickledFrame
 from price_fusion.data.readers.raw import described
 from price_fusion.data.readers.rows import ID_NAMES, VECTOR_NAMES, Asked, FoundRows
-from price_fusion.errors import DataError
+from price_fusion.errors import SHOWN, DataError
 
-_SHOWN = 5
-"""Columns and rows that a message spells out."""
 _UNNAMED = "index"
 """What pandas calls an index without a name once it is a column."""
 
@@ -127,7 +125,7 @@ def _in_frame(frame: PickledFrame, asked: Asked, origin: str) -> FoundRows:
     twice = [str(label) for label, count in Counter(frame.labels).items() if count > 1]
     if twice:
         raise DataError(
-            f"{origin}: found more than one column {', '.join(map(repr, twice[:_SHOWN]))}, expected one of each name. Rename or "
+            f"{origin}: found more than one column {', '.join(map(repr, twice[:SHOWN]))}, expected one of each name. Rename or "
             "remove the others."
         )
     labels = [label for label in frame.labels if isinstance(label, str)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import struct
 import tokenize
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from price_fusion.data.readers.file_kinds import (
 from price_fusion.data.readers.formats.id_files import KINDS_OF_IDS, read_id_file
 from price_fusion.data.readers.names import absent
 from price_fusion.data.readers.rows import ID_NAMES, VECTOR_NAMES, Asked, FoundRows, Located
-from price_fusion.errors import DataError
+from price_fusion.errors import DataError, few
 
 _OBJECTS = re.compile(rb"""\x93NUMPY(?s:.){2,6}\{'descr': '\|O'""")
 """The header of an array of Python objects."""
@@ -58,7 +57,7 @@ def locate_npy(path: Path, asked: Asked) -> Located:
     usual = [one for name in ID_NAMES for one in found if one.name.partition(".")[0] == name] if path.is_dir() else []
     if len(found) > 1 and len(usual) != 1:
         raise DataError(
-            f"{path}: found {len(found)} files that may hold the ids of {vectors.name!r} ({_listed(found)}), expected one. Name it in "
+            f"{path}: found {len(found)} files that may hold the ids of {vectors.name!r} ({few([repr(one.name) for one in found])}), expected one. Name it in "
             "the catalog entry (ids: FILE), or set 'ids: products' if row n belongs to product n of the product file."
         )
     ids = usual or found
@@ -137,10 +136,6 @@ def _files(folder: Path) -> list[Path]:
 
 def _names(folder: Path) -> list[str]:
     return [one.name for one in _files(folder)]
-
-
-def _listed(paths: Sequence[Path]) -> str:
-    return ", ".join(repr(one.name) for one in paths[:5]) + (", ..." if len(paths) > 5 else "")
 
 
 def _refuse_objects(head: bytes, path: Path | str, without: str) -> None:

@@ -17,7 +17,7 @@ from price_fusion.data.readers.formats.id_files import read_id_file
 from price_fusion.data.readers.formats.npy_files import mapped_array
 from price_fusion.data.readers.formats.spooled import spooled
 from price_fusion.data.readers.rows import ID_NAMES, Asked, FoundRows, Located
-from price_fusion.errors import DataError
+from price_fusion.errors import DataError, few
 
 _METADATA = "metadata"
 _VECTORS = re.compile(r"(.+_emb)_([0-9]+)\.npy")
@@ -58,7 +58,7 @@ def locate_parts(folder: Path, asked: Asked) -> Located:
         lonely = sorted(set(ids) ^ set(vectors))
         raise DataError(
             f"{folder}: found {len(vectors)} part(s) of vectors and {len(ids)} of metadata, expected metadata_N.parquet for each part "
-            f"N (not so for {', '.join(map(str, lonely[:5]))}{', ...' if len(lonely) > 5 else ''}). Copy all files, or set 'ids: products' "
+            f"N (not so for {few(lonely)}). Copy all files, or set 'ids: products' "
             "if rows are in the order of the product file."
         )
     return Located("npy parts", _in_order(vectors, folders[0]), _in_order(ids, folders[0]))
