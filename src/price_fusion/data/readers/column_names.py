@@ -10,14 +10,12 @@ from __future__ import annotations
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from price_fusion.data.placeholders import without_placeholders
 from price_fusion.errors import ParameterError
+from price_fusion.lazy import pd
 from price_fusion.parameters.data import TEXT_COLUMN
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 ID, TEXT, IMAGE, PRICE = "sample_id", TEXT_COLUMN, "image_link", "price"
 INSIDE = (ID, TEXT, IMAGE, PRICE)

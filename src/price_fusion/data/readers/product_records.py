@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from price_fusion.data.readers.delimited import Records, empty_records, is_empty, read_records
 from price_fusion.data.readers.file_kinds import kind_of_file, unreadable
@@ -12,9 +11,7 @@ from price_fusion.data.readers.layout import Layout
 from price_fusion.data.readers.names import lacking
 from price_fusion.data.readers.published_digests import check_digests
 from price_fusion.errors import DataError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from price_fusion.lazy import pa, pq
 
 _INDEX = "__index_level_"
 """How pandas names an index that nobody named."""
@@ -85,9 +82,6 @@ def _parts(folder: Path) -> list[Path]:
 
 
 def _table(path: Path) -> pa.Table:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
         with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
             return file.read()
@@ -96,8 +90,6 @@ def _table(path: Path) -> pa.Table:
 
 
 def _columns(table: pa.Table, path: Path, needed: Sequence[str], layout: Layout) -> dict[str, list[str]]:
-    import pyarrow.types as kinds
-
     names: list[str] = table.column_names
     if not set(needed) <= set(names):
         raise lacking(path, needed, names)
@@ -107,7 +99,7 @@ def _columns(table: pa.Table, path: Path, needed: Sequence[str], layout: Layout)
             f"{path}: found more than one column {_listed(twice)}, expected one of each name. Rename the others."
         )
     id_type = table.schema.field(needed[0]).type
-    if kinds.is_floating(id_type) or kinds.is_decimal(id_type):
+    if pa.types.is_floating(id_type) or pa.types.is_decimal(id_type):
         raise DataError(
             f"{path}: {needed[0]} is of type {id_type}, expected whole numbers or text. Convert the column and write it again."
         )
@@ -120,18 +112,13 @@ def _columns(table: pa.Table, path: Path, needed: Sequence[str], layout: Layout)
 
 
 def _is_plain(kind: pa.DataType) -> bool:
-    import pyarrow.types as kinds
-
-    return not (kinds.is_nested(kind) or kinds.is_null(kind) or kinds.is_fixed_size_binary(kind))
+    return not (pa.types.is_nested(kind) or pa.types.is_null(kind) or pa.types.is_fixed_size_binary(kind))
 
 
 def _as_text(column: pa.ChunkedArray, where: str, layout: Layout) -> list[str]:
     """A column as text; nothing where it is null or NaN."""
-    import pyarrow as pa
-    import pyarrow.types as kinds
-
     try:
-        if kinds.is_floating(column.type):
+        if pa.types.is_floating(column.type):
             numbers = column.cast(pa.float64()).to_pylist()
             return ["" if one is None or one != one else repr(one).replace(".", layout.decimal) for one in numbers]
         texts = ["" if one is None else one for one in column.cast(pa.large_string()).to_pylist()]
@@ -140,7 +127,7 @@ def _as_text(column: pa.ChunkedArray, where: str, layout: Layout) -> list[str]:
             f"{where}: found the type {column.type}, which is no text ({str(error)[:200]}), expected text or numbers. Convert it and "
             "write the file again."
         ) from error
-    return [one.replace(".", layout.decimal) for one in texts] if kinds.is_decimal(column.type) else texts
+    return [one.replace(".", layout.decimal) for one in texts] if pa.types.is_decimal(column.type) else texts
 
 
 def _records(columns: dict[str, tuple[str, ...]], path: Path) -> Records:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,7 @@ from price_fusion.data.readers.formats.spooled import spooled
 from price_fusion.data.readers.names import absent, chosen
 from price_fusion.data.readers.rows import ID_NAMES, VECTOR_NAMES, Asked, BinaryDtype, FoundRows, first_rows
 from price_fusion.errors import DataError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from price_fusion.lazy import pa
 
 _INDEX = "__index_level_0__"
 _OF_PANDAS = f" {_INDEX!r} is an index of pandas that nobody named: it may hold row numbers."
@@ -101,8 +99,6 @@ class ColumnReader:
             DataError: if an id is empty, vectors differ in length, or are not of floats.
             StorageError: if the temporary folder has no room.
         """
-        import pyarrow as pa
-
         vectors = spooled(self._blocks(batches), self.origin)
         nulls = np.concatenate(self.nulls) if self.nulls else np.empty(0, np.int64)
         ids = pa.chunked_array(self.ids).to_numpy() if self.ids else None

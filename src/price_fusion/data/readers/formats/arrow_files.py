@@ -12,15 +12,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from price_fusion.data.readers.file_kinds import unreadable
 from price_fusion.data.readers.formats.arrow_columns import ColumnReader, Columns, find_columns
+from price_fusion.data.readers.formats.arrow_vectors import is_list
 from price_fusion.data.readers.rows import Asked, FoundRows, Located, counted
 from price_fusion.errors import DataError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from price_fusion.lazy import pa
 
 _STATE, _INFO, _SPLITS = "state.json", "dataset_info.json", "dataset_dict.json"
 _MAGIC = b"ARROW1"
@@ -101,8 +100,6 @@ def _batches(
 
 
 def _schema(path: Path, name: str) -> pa.Schema:
-    import pyarrow as pa
-
     start = _start(path)
     try:
         with pa.memory_map(str(path)) as file:
@@ -116,8 +113,6 @@ def _schema(path: Path, name: str) -> pa.Schema:
 
 def _whole_batches(path: Path, name: str) -> Iterator[pa.RecordBatch]:
     """All batches of a file or stream, each with its offsets checked; then its end."""
-    import pyarrow as pa
-
     start, count = _start(path), 0
     try:
         with pa.memory_map(str(path)) as file:
@@ -138,17 +133,14 @@ def _whole_batches(path: Path, name: str) -> Iterator[pa.RecordBatch]:
 
 def _refuse_other_type(values: pa.Array, where: str) -> None:
     """Refuse numbers of half as many bytes as were written, or fewer: a bit of the schema makes float16 of float32."""
-    import pyarrow as pa
-    import pyarrow.types as kinds
-
-    while isinstance(values, pa.ExtensionArray) or kinds.is_nested(values.type):
+    while isinstance(values, pa.ExtensionArray) or pa.types.is_nested(values.type):
         if isinstance(values, pa.ExtensionArray):
             values = values.storage
-        elif kinds.is_list(values.type) or kinds.is_large_list(values.type) or kinds.is_fixed_size_list(values.type):
+        elif is_list(values.type):
             values = values.values
         else:
             return
-    if not (kinds.is_floating(values.type) or kinds.is_integer(values.type)) or values.buffers()[1] is None:
+    if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)) or values.buffers()[1] is None:
         return
     there, needed = values.buffers()[1].size, (values.offset + len(values)) * values.type.bit_width // 8
     if there >= 2 * needed and there > -(-needed // _PADDING) * _PADDING:
@@ -159,8 +151,6 @@ def _refuse_other_type(values: pa.Array, where: str) -> None:
 
 
 def _by_footer(file: pa.MemoryMappedFile) -> Iterator[pa.RecordBatch]:
-    import pyarrow as pa
-
     reader = pa.ipc.open_file(file)
     return (reader.get_batch(number) for number in range(reader.num_record_batches))
 
@@ -193,8 +183,6 @@ def _refuse_other_end(path: Path, end: int, batches: int, name: str) -> None:
 
 def _refuse_other_count(path: Path, batches: int, name: str) -> None:
     """Refuse a file whose footer says another number of batches than there are."""
-    import pyarrow as pa
-
     with pa.memory_map(str(path)) as file:
         said = pa.ipc.open_file(file).num_record_batches
     there = _count(path) if _start(path) is None else batches
@@ -206,8 +194,6 @@ def _refuse_other_count(path: Path, batches: int, name: str) -> None:
 
 def _count(path: Path) -> int:
     """Batches in a file, going by the messages in it and not by its footer."""
-    import pyarrow as pa
-
     with path.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
         start = content.find(_MARK, _AFTER_MAGIC)
         while start >= 0 and start % _AFTER_MAGIC:

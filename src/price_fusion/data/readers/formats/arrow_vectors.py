@@ -5,46 +5,42 @@ Shape letters: ``B`` rows of a batch, ``D`` width.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from price_fusion.errors import DataError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from price_fusion.lazy import pa
 
 
 def holds_vectors(kind: pa.DataType) -> bool:
     """Whether a column of this type has a list of floats in each row, or lists of them."""
-    import pyarrow as pa
-    import pyarrow.types as kinds
-
     if isinstance(kind, pa.BaseExtensionType):
         return holds_vectors(kind.storage_type)
-    return _is_list(kind) and (is_float(kind.value_type) or holds_vectors(kind.value_type)) and not kinds.is_map(kind)
+    return is_list(kind) and (is_float(kind.value_type) or holds_vectors(kind.value_type)) and not pa.types.is_map(kind)
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether rows are lists, of whichever of Arrow's kinds."""
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
 def is_float(kind: pa.DataType) -> bool:
     """Whether numbers are floats; float16 is also written as two bytes."""
-    import pyarrow.types as kinds
-
-    return bool(kinds.is_floating(kind) or (kinds.is_fixed_size_binary(kind) and kind.byte_width == 2))
+    return bool(pa.types.is_floating(kind) or (pa.types.is_fixed_size_binary(kind) and kind.byte_width == 2))
 
 
 def floats_of(values: pa.Array, where: str) -> NDArray[Any]:
     """An array of floats, (B,); NaN where there is none."""
-    import pyarrow.types as kinds
-
-    if kinds.is_fixed_size_binary(values.type) and values.type.byte_width == 2:
+    if pa.types.is_fixed_size_binary(values.type) and values.type.byte_width == 2:
         size = len(values) * 2
         data = values.buffers()[1]
         numbers = np.frombuffer(data, "<f2", len(values), values.offset * 2) if size else np.empty(0, np.float16)
         if values.null_count:
             numbers = np.where(values.is_null().to_numpy(zero_copy_only=False), np.float16(np.nan), numbers)
         return numbers
-    if not kinds.is_floating(values.type):
+    if not pa.types.is_floating(values.type):
         raise DataError(f"{where}: found numbers of type {values.type}, expected floats. Store the vectors as floats.")
     return np.asarray(values.to_numpy(zero_copy_only=False))
 
@@ -60,17 +56,18 @@ def matrix_of(
         binary: type of the numbers in bytes.
         start: number of its first row in the file.
     """
-    import pyarrow as pa
-    import pyarrow.types as kinds
-
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
     empty = column.is_null().to_numpy(zero_copy_only=False)
     whole = column.filter(column.is_valid()) if column.null_count else column
     numbers_of = np.flatnonzero(~empty) + start
-    if _is_list(column.type):
+    if is_list(column.type):
         flat, lengths = _list_values(whole, where)
-    elif kinds.is_binary(column.type) or kinds.is_large_binary(column.type) or kinds.is_fixed_size_binary(column.type):
+    elif (
+        pa.types.is_binary(column.type)
+        or pa.types.is_large_binary(column.type)
+        or pa.types.is_fixed_size_binary(column.type)
+    ):
         flat, lengths = _binary_values(whole, where, binary.newbyteorder("<"), numbers_of)
     else:
         raise DataError(
@@ -87,19 +84,13 @@ def matrix_of(
     return filled, np.flatnonzero(empty)
 
 
-def _is_list(kind: pa.DataType) -> bool:
-    import pyarrow.types as kinds
-
-    return bool(kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind))
-
-
 def _list_values(column: pa.Array, where: str) -> tuple[NDArray[Any], NDArray[Any]]:
     """The numbers of all lists, one after the other, and how many each has; lists of lists are a vector each."""
     import pyarrow.compute as pc
 
     lengths = np.asarray(pc.list_value_length(column).to_numpy(zero_copy_only=False))
     values = column.flatten()
-    if _is_list(values.type):
+    if is_list(values.type):
         inner, widths = _list_values(values, where)
         ends = np.cumsum(lengths)
         totals = np.concatenate([[0], np.cumsum(widths)])
@@ -120,8 +111,6 @@ def _binary_values(
     column: pa.Array, where: str, dtype: np.dtype[Any], numbers: NDArray[np.int64]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """The numbers in all byte strings, one after the other, and how many bytes each has."""
-    import pyarrow as pa
-
     # One layout for all kinds of bytes: 64-bit offsets into one buffer.
     uniform = column.cast(pa.large_binary())
     _, offsets_buffer, data = uniform.buffers()

@@ -15,6 +15,7 @@ from price_fusion.data.readers.layout import Layout, as_utf8
 from price_fusion.data.readers.names import absent, chosen
 from price_fusion.data.readers.rows import ID_NAMES
 from price_fusion.errors import DataError
+from price_fusion.lazy import pa, pq
 
 _EXPECTED = "ids as a .npy array, JSON, CSV or parquet"
 _REWRITE = "write the ids with numpy.save"
@@ -113,9 +114,6 @@ def _read_csv(path: Path, column: str | None, rows: int, usual: Sequence[str]) -
 
 
 def _read_parquet(path: Path, column: str | None, rows: int, usual: Sequence[str]) -> object:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             names = file.schema_arrow.names

@@ -6,15 +6,12 @@ import mmap
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from price_fusion.data.readers.file_kinds import unreadable
 from price_fusion.data.readers.formats.arrow_columns import ColumnReader, Columns, find_columns
 from price_fusion.data.readers.rows import Asked, FoundRows, Located, counted
 from price_fusion.errors import DataError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from price_fusion.lazy import pa, pq
 
 BATCH_ROWS = 8_192
 _END_AND_BEGINNING = b"PAR1PAR1"
@@ -38,9 +35,6 @@ def read_parquet(located: Located, asked: Asked, origin: str) -> FoundRows:
 def _batches(
     located: Located, columns: Columns, asked: Asked, origin: str, rows: list[int]
 ) -> Iterator[pa.RecordBatch]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     single = len(located.vectors) == 1
     for path in located.vectors:
         name = origin if single else str(path)
@@ -58,9 +52,6 @@ def _batches(
 
 
 def _columns_of(path: Path, asked: Asked, name: str) -> Columns:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
         with pq.ParquetFile(path, memory_map=True) as file:
             return find_columns(file.schema_arrow, asked, name)
