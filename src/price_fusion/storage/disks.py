@@ -6,9 +6,9 @@ A run goes on there, with one warning of what is not promised.
 from __future__ import annotations
 
 import errno
+import fcntl
 import logging
 import os
-import sys
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -42,10 +42,6 @@ def can_lock(path: Path) -> bool:
     Raises:
         OSError: if the file cannot be made or opened.
     """
-    if sys.platform == "win32":
-        return True
-    import fcntl
-
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -14,12 +14,11 @@ its name, price and size are held at once, which takes some 120 bytes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -44,11 +43,6 @@ from price_fusion.parameters import SplittingParameters
 from price_fusion.parameters.compute import ComputeParameters
 from price_fusion.storage.partitions.parts import PartitionPlan, Summary, Tables, recipe
 from price_fusion.storage.workspace import Workspace, duckdb_errors, file_list, quoted
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["ProductFiles", "product_plan"]
 
 BATCH = 65_536
 """Rows that DuckDB hands over at a time; texts of more than 2 GB would not fit in one batch."""

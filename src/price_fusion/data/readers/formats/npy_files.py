@@ -32,6 +32,21 @@ _IDS = re.compile(rf"(.*[._ -])?({'|'.join(ID_NAMES)})")
 _CHECKSUMS = (".md5", ".sha1", ".sha256", ".sha512")
 """Endings of what may lie beside a file of ids, and holds none."""
 
+NPY_DAMAGE = (
+    ValueError,
+    EOFError,
+    OSError,
+    SyntaxError,
+    tokenize.TokenError,
+    struct.error,
+    TypeError,
+    KeyError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+)
+"""What garbled arrays raise: numpy lets through whatever its header parser stumbles over, Python's tokenizer, literals, struct."""
+
 
 def locate_npy(path: Path, asked: Asked) -> Located:
     """The array of vectors at a path, which is it or its folder, and the file with its ids.
@@ -89,15 +104,13 @@ def mapped_array(path: Path, without_objects: str, name: Path | str | None = Non
         DataError: if the file is damaged, of another format, or holds more than one array.
     """
     name = path if name is None else name
-    # numpy lets through whatever its header parser stumbles over: Python's tokenizer, literals, struct.
-    damage = (ValueError, EOFError, OSError, SyntaxError, tokenize.TokenError, struct.error, TypeError, KeyError)
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
         refuse_other_kind(kind_of(head), name, ("npy",), "one array of numpy.save", AS_ARRAYS)
         _refuse_objects(head, name, without_objects)
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (*damage, OverflowError, MemoryError, RecursionError) as error:
+    except NPY_DAMAGE as error:
         raise unreadable(name, "a .npy file of numbers or text", error) from error
     _refuse_rest(array, path, name)
     return np.asarray(array) if array.ndim == 0 else array

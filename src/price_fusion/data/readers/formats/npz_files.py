@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -14,26 +12,12 @@ from numpy.typing import NDArray
 
 from price_fusion.data.readers.file_kinds import unreadable
 from price_fusion.data.readers.formats.named_arrays import rows_in
+from price_fusion.data.readers.formats.npy_files import NPY_DAMAGE
 from price_fusion.data.readers.rows import Asked, FoundRows, Located
 from price_fusion.errors import DataError
 
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    ValueError,
-    EOFError,
-    OSError,
-    NotImplementedError,  # a compression that there is not
-    RuntimeError,  # an encrypted member
-    KeyError,
-    TypeError,
-    SyntaxError,
-    tokenize.TokenError,
-    struct.error,
-    MemoryError,
-    OverflowError,
-)
-"""What garbled archives raise on their way through zipfile and numpy."""
+_DAMAGE = (*NPY_DAMAGE, zipfile.BadZipFile, zlib.error, RuntimeError)
+"""What garbled archives raise on their way through zipfile and numpy; RuntimeError is of encryption and other compressions."""
 
 
 def read_npz(located: Located, asked: Asked, origin: str) -> FoundRows:

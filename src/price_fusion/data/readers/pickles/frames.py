@@ -30,7 +30,7 @@ class PickledText:
         # Without pyarrow a tuple: a dtype, and an array of Python's own text.
         content = state[1] if isinstance(state, tuple) else state.get("_pa_array", state.get("_data"))
         chunks = content if isinstance(content, list) else [content]
-        if not all(isinstance(chunk, _ArrowText | PickledArray) for chunk in chunks):
+        if not all(isinstance(chunk, PickledArrowText | PickledArray) for chunk in chunks):
             raise pickle.UnpicklingError("it holds a column of text without content")
         self._chunks = chunks
 
@@ -39,7 +39,7 @@ class PickledText:
         texts = [
             text
             for chunk in self._chunks
-            for text in (chunk.texts() if isinstance(chunk, _ArrowText) else chunk.ravel().tolist())
+            for text in (chunk.texts() if isinstance(chunk, PickledArrowText) else chunk.ravel().tolist())
         ]
         array = np.empty(len(texts), dtype=object)
         array[:] = texts
@@ -53,14 +53,14 @@ class PickledFrame:
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         manager = state["_mgr"]
-        if not isinstance(manager, _Manager):
+        if not isinstance(manager, PickledManager):
             raise pickle.UnpicklingError("it holds a data frame without its columns")
         self._columns, self._rows = manager.columns, manager.rows
         self._blocks = {label: spot for block in manager.blocks for label, spot in self._spots(block)}
         if len(self._blocks) != _distinct(self._columns.values):
             raise pickle.UnpicklingError("it holds a data frame with more or fewer columns than names")
 
-    def _spots(self, block: _Block) -> list[tuple[Any, tuple[_Block, int]]]:
+    def _spots(self, block: PickledBlock) -> list[tuple[Any, tuple[PickledBlock, int]]]:
         labels = self._columns.values
         if block.rows != len(self._rows.values):
             raise pickle.UnpicklingError(
@@ -98,7 +98,9 @@ class PickledFrame:
         return np.stack([self.column(label) for label in labels], axis=1)
 
 
-class _Block:
+class PickledBlock:
+    """Stands in for pandas' ``_unpickle_block``: values (K, N) and the places of the K columns."""
+
     __slots__ = ("places", "rows", "values")
     values: NDArray[Any]
 
@@ -112,11 +114,12 @@ class _Block:
         self.rows = values.shape[1]
 
     def column(self, row: int) -> NDArray[Any]:
+        """One of them, (N,)."""
         return np.asarray(self.values[row])
 
 
-class _Index:
-    """Labels, or, where nobody gave any, a range."""
+class PickledIndex:
+    """Stands in for pandas' ``_new_Index``: labels, or, where nobody gave any, a range."""
 
     __slots__ = ("name", "values")
 
@@ -135,19 +138,21 @@ class _Index:
             self.values = values.tolist()
 
 
-class _Manager:
+class PickledManager:
+    """Stands in for pandas' ``BlockManager``."""
+
     __slots__ = ("blocks", "columns", "rows")
 
-    def __init__(self, blocks: Sequence[_Block], axes: Sequence[_Index]) -> None:
-        if not all(isinstance(block, _Block) for block in blocks):
+    def __init__(self, blocks: Sequence[PickledBlock], axes: Sequence[PickledIndex]) -> None:
+        if not all(isinstance(block, PickledBlock) for block in blocks):
             raise pickle.UnpicklingError("it holds a data frame without blocks")
-        if len(axes) != 2 or not all(isinstance(axis, _Index) for axis in axes):
+        if len(axes) != 2 or not all(isinstance(axis, PickledIndex) for axis in axes):
             raise pickle.UnpicklingError("it holds a data frame without its two indexes")
         self.blocks, (self.columns, self.rows) = blocks, axes
 
 
-class _ArrowText:
-    """An array of text as pyarrow pickles it: validity, offsets and UTF-8."""
+class PickledArrowText:
+    """Stands in for pyarrow's ``_restore_array``, for text only: validity, offsets and UTF-8."""
 
     __slots__ = ("_offsets", "_text", "_valid")
 
@@ -164,25 +169,11 @@ class _ArrowText:
         self._valid = _bits(valid, offset, length)
 
     def texts(self) -> list[str | None]:
+        """(N,); None where there is none."""
         if not all(a <= b for a, b in zip([0, *self._offsets], [*self._offsets, len(self._text)], strict=True)):
             raise pickle.UnpicklingError("it holds a column of text with other data than that needs")
         pairs = zip(self._offsets, self._offsets[1:], self._valid, strict=False)
         return [self._text[start:stop].decode() if valid else None for start, stop, valid in pairs]
-
-
-def new_index(kind: object, state: Mapping[str, Any]) -> _Index:
-    """Stands in for pandas' ``_new_Index``."""
-    return _Index(kind, state)
-
-
-def new_block(values: object, placement: object, dimensions: object = 2) -> _Block:
-    """Stands in for pandas' ``_unpickle_block``: values (K, N) and the places of the K columns."""
-    return _Block(values, placement, dimensions)
-
-
-def new_manager(blocks: Sequence[_Block], axes: Sequence[_Index]) -> _Manager:
-    """Stands in for pandas' ``BlockManager``."""
-    return _Manager(blocks, axes)
 
 
 def new_text(kind: object, checksum: object, state: object) -> PickledText:
@@ -208,12 +199,7 @@ def arrow_buffer(data: object) -> bytes:
     return bytes(data)
 
 
-def arrow_array(description: tuple[Any, ...]) -> _ArrowText:
-    """Stands in for pyarrow's ``_restore_array``, for text only."""
-    return _ArrowText(description)
-
-
-def arrow_chunks(chunks: list[_ArrowText], kind: object = None) -> list[_ArrowText]:
+def arrow_chunks(chunks: list[PickledArrowText], kind: object = None) -> list[PickledArrowText]:
     """Stands in for pyarrow's ``chunked_array``."""
     return list(chunks)
 

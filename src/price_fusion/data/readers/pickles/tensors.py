@@ -59,7 +59,7 @@ def load_storage(data: object, origin: str) -> NDArray[Any]:
     if header.load() != _MAGIC or header.load() != _VERSION:
         raise unsafe_pickle("torch.storage._load_from_bytes (with other content)", origin)
     header.load()
-    kind, elements = _kind_and_size(header.load())
+    kind, elements = kind_and_size(header.load())
     header.load()
     start = file.tell() + 8
     if int.from_bytes(data[start - 8 : start], "little") != elements:
@@ -114,7 +114,7 @@ class _HeaderUnpickler(pickle.Unpickler):
         return pid
 
 
-def _kind_and_size(described: object) -> tuple[str, int]:
+def kind_and_size(described: object) -> tuple[str, int]:
     """The type of a storage and its number of elements, from what its header says."""
     fields = described if isinstance(described, tuple) and len(described) >= 5 else (None,) * 5
     word, kind, elements = fields[0], fields[1], fields[4]

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from numpy.typing import NDArray
 
 from price_fusion.data.readers.pickles.arrays import Callee
-from price_fusion.data.readers.pickles.tensors import STORAGES, storage_of
+from price_fusion.data.readers.pickles.tensors import STORAGES, kind_and_size, storage_of
 from price_fusion.data.readers.pickles.unpickler import AllowListUnpickler, load_with
 from price_fusion.errors import DataError
 
@@ -82,15 +82,10 @@ class _TorchUnpickler(AllowListUnpickler):
 
     def persistent_load(self, pid: Any) -> NDArray[Any]:
         """The storage that an id stands for."""
-        word, kind, key, _, elements = pid if isinstance(pid, tuple) and len(pid) == 5 else (None,) * 5
-        if (
-            word != "storage"
-            or not isinstance(kind, str)
-            or kind not in STORAGES
-            or not isinstance(key, str)
-            or type(elements) is not int
-        ):
-            raise pickle.UnpicklingError("it holds a torch storage without a type")
+        kind, elements = kind_and_size(pid)
+        key = pid[2]
+        if not isinstance(key, str):
+            raise pickle.UnpicklingError("it holds a torch storage without a name")
         if (key, kind, elements) not in self._storages:
             data = self._archive.read(f"{self._root}data/{key}")
             self._storages[key, kind, elements] = storage_of(kind, elements, data)
