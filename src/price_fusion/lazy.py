@@ -1,4 +1,4 @@
-"""pandas and pyarrow, imported when they are first used, and packages that are extras of this one.
+"""pandas, pyarrow and a few others, imported when they are first used, and packages that are extras of this one.
 
 Each start of a command pays for what the modules that it loads import at their top, and pandas takes as long as Kedro. So
 modules that pipelines, hooks and datasets import take these names from here. Annotations such as ``pd.DataFrame``, which Kedro
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from price_fusion.errors import MissingPackageError
 
-__all__ = ["optional_package", "pa", "pd", "pq"]
+__all__ = ["duckdb", "filelock", "fsspec", "optional_package", "pa", "pd", "pq"]
 
 
 class _OnFirstUse(ModuleType):
@@ -25,11 +25,15 @@ class _OnFirstUse(ModuleType):
 
 
 if TYPE_CHECKING:
+    import duckdb
+    import filelock
+    import fsspec
     import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
 else:
     pd, pa, pq = map(_OnFirstUse, ("pandas", "pyarrow", "pyarrow.parquet"))
+    duckdb, filelock, fsspec = map(_OnFirstUse, ("duckdb", "filelock", "fsspec"))
 
 
 def optional_package(name: str, extra: str | None = None) -> Any:

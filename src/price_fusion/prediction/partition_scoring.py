@@ -35,10 +35,6 @@ class PackedModel:
     contents: bytes | None = None
     folder: Path | None = None
 
-    def predictor(self) -> Predictor:
-        """Ready to predict."""
-        return _loaded(self)
-
     def __hash__(self) -> int:
         return hash((self.digest, self.precision))
 
@@ -87,7 +83,7 @@ class PartitionPrediction:
         samples = frame_of(self.samples, partition, ["sample_id", "row"])
         tables = {name: self.tables[name].partition(partition) for name in self.model.sources}
         with one_thread():
-            prices = self.model.predictor().price_samples(samples, tables, self.levels)
+            prices = _loaded(self.model).price_samples(samples, tables, self.levels)
         prices.insert(0, "row", samples["row"].to_numpy())
         prices.insert(0, "sample_id", samples["sample_id"].to_numpy())
         return {partition: pa.Table.from_pandas(prices, preserve_index=False)}, {"rows": len(prices)}

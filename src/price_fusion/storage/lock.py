@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from price_fusion.errors import BusyError
+from price_fusion.lazy import filelock
 from price_fusion.storage.disks import can_lock
 from price_fusion.storage.files import storage_errors, write_whole
 
@@ -75,12 +76,10 @@ def writer_of(folder: Path) -> str | None:
     """
     if not (folder / LOCK).exists():
         return None
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / LOCK, thread_local=False)
+    lock = filelock.FileLock(folder / LOCK, thread_local=False)
     try:
         lock.acquire(timeout=0)
-    except Timeout:
+    except filelock.Timeout:
         return str(_described(folder).get("run") or "")
     except (OSError, NotImplementedError):  # read-only, or a disk without locks: the holder's own word is all there is
         return _described(folder).get("run")
@@ -90,15 +89,13 @@ def writer_of(folder: Path) -> str | None:
 
 @contextmanager
 def _held(folder: Path, run: str) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK, thread_local=False)
+        lock = filelock.FileLock(folder / LOCK, thread_local=False)
         try:
             if can_lock(folder / LOCK):
                 lock.acquire(timeout=PATIENCE)
-        except Timeout as error:
+        except filelock.Timeout as error:
             raise _busy(folder) from error
     try:
         started = datetime.now().astimezone().isoformat(timespec="seconds")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from price_fusion.errors import MissingPackageError, PriceFusionError, StorageError
-from price_fusion.lazy import pa, pq
+from price_fusion.lazy import fsspec, pa, pq
 from price_fusion.storage.files import storage_errors, write_whole
 
 
@@ -32,9 +32,6 @@ class Store:
         self.path = Path(self.url.removeprefix("file://"))
         self.filesystem: Any = None if self.is_local else _filesystem(self.url)
         """Of fsspec, where the folder is not local."""
-
-    def __truediv__(self, name: str) -> Store:
-        return Store(f"{self.url}/{name}")
 
     def __reduce__(self) -> tuple[type[Store], tuple[str]]:
         return Store, (self.url,)
@@ -208,8 +205,6 @@ class Store:
 
 
 def _filesystem(url: str) -> Any:
-    import fsspec
-
     try:
         # Listings are not remembered: other workers write, too.
         filesystem, _ = fsspec.core.url_to_fs(url, use_listings_cache=False, **_limits(url))
@@ -224,8 +219,6 @@ def _filesystem(url: str) -> Any:
 
 def _limits(url: str) -> dict[str, Any]:
     """Options that let S3 give up after seconds, where fsspec's settings do not say otherwise."""
-    import fsspec
-
     if not url.startswith(("s3://", "s3a://")):
         return {}
     retries = {"retries": {"mode": "standard", "total_max_attempts": 4}}

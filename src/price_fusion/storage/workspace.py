@@ -9,13 +9,11 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from price_fusion.errors import ComputeError, DataError, StorageError
+from price_fusion.lazy import duckdb
 from price_fusion.storage.files import storage_errors
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 MEMORY_A_THREAD = 250_000_000
 """Bytes that DuckDB should have for each of its threads."""
@@ -36,8 +34,6 @@ class Workspace:
     """
 
     def __init__(self, folder: Path, memory_bytes: int) -> None:
-        import duckdb
-
         self.folder = folder
         with storage_errors(folder):
             if folder.exists():
@@ -46,7 +42,7 @@ class Workspace:
         self._remove = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         threads = min(len(os.sched_getaffinity(0)), max(1, memory_bytes // MEMORY_A_THREAD))
         with duckdb_errors(str(folder), folder):
-            self.connection: DuckDBPyConnection = duckdb.connect(
+            self.connection: duckdb.DuckDBPyConnection = duckdb.connect(
                 folder / "database.duckdb",
                 config={
                     "memory_limit": f"{memory_bytes}B",
@@ -104,8 +100,6 @@ def duckdb_errors(origin: str, folder: Path) -> Iterator[None]:
         ComputeError: if its memory does not suffice.
         DataError: if the input is malformed.
     """
-    import duckdb
-
     try:
         yield
     except duckdb.Error as error:
@@ -128,8 +122,6 @@ def duckdb_errors(origin: str, folder: Path) -> Iterator[None]:
 
 
 def _is_of_space(error: Exception, folder: Path) -> bool:
-    import duckdb
-
     of_disk = (duckdb.OutOfMemoryException, duckdb.IOException, duckdb.FatalException)
     message = str(error)
     return isinstance(error, of_disk) and bool(
