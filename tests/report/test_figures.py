@@ -55,7 +55,7 @@ def test_of_few_products_no_bin_is_called_the_worst_and_there_are_no_tenths(
     figure = figures.errors_by_price(metrics_by_price(predicted, price, GROUPS), GROUPS)
     assert figure.layout.meta["alt"].startswith("No bin has 10 products")
     figure = figures.calibration(price, predicted, coverage.iloc[:0], "USD")
-    assert figure.layout.meta["caption"].startswith("The 12 products in 2 part(s) by their predictions")
+    assert figure.layout.meta["caption"].startswith("The 12 products in 2 parts by their predictions")
     assert table_of(figure)["products"].tolist() == [6, 6]
 
 
@@ -157,6 +157,15 @@ def test_models_are_compared_bin_by_bin(results: pd.DataFrame) -> None:
     assert (table["right, %"] == 0).all()
     assert table["double, %"].to_numpy() == pytest.approx(200 / 3, abs=0.01)
     assert table["products"].sum() == len(price)
+
+
+def test_of_many_models_as_many_are_drawn_as_there_are_colours() -> None:
+    price = np.array([3.0, 20.0])
+    figure = smape_by_price(price, {f"m{number}": price * number for number in range(1, 8)}, GROUPS)
+    assert [line.visible for line in figure.data] == [True] * 5 + ["legendonly"] * 2
+    assert len({line.marker.color for line in figure.data if line.visible is True}) == 5
+    assert figure.layout.meta["caption"].endswith("Drawn are the best 5; a click on a name draws or hides its line.")
+    assert "m7, %" in table_of(figure)
 
 
 def test_the_curve_over_labelled_products_ends_with_an_open_circle() -> None:

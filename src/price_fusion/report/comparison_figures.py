@@ -128,7 +128,7 @@ def label_curve_figure(curve: Mapping[str, Any]) -> go.Figure:
 def smape_by_price(
     price: NDArray[np.floating], predicted: Mapping[str, NDArray[np.floating]], groups: PriceGroups
 ) -> go.Figure:
-    """SMAPE of each model by bin of the true price.
+    """SMAPE of each model by bin of the true price; of many models, the first are drawn, one in each colour.
 
     Args:
         price: (N,) true prices.
@@ -143,14 +143,27 @@ def smape_by_price(
         table[f"{model}, %"] = bins["smape"].round(2).tolist()
         look = {"symbol": SYMBOLS[place % len(SYMBOLS)], "color": COLOURS[place % len(COLOURS)], "size": 8}
         figure.add_trace(
-            go.Scatter(x=bins["group"], y=bins["smape"], name=model, mode="lines+markers", marker=look, line_width=1.5)
+            go.Scatter(
+                x=bins["group"],
+                y=bins["smape"],
+                name=model,
+                mode="lines+markers",
+                marker=look,
+                line_width=1.5,
+                visible=True if place < len(COLOURS) else "legendonly",
+            )
         )
     figure.update_xaxes(title_text=f"true price, {groups.currency}", type="category")
     figure.update_yaxes(title_text="SMAPE, %")
     return described(
         figure,
         title="SMAPE by price",
-        caption="The best model overall need not be the best at the prices of the products that you sell.",
+        caption="The best model overall need not be the best at the prices of the products that you sell."
+        + (
+            f" Drawn are the best {len(COLOURS)}; a click on a name draws or hides its line."
+            if len(predicted) > len(COLOURS)
+            else ""
+        ),
         alt=f"SMAPE of {len(predicted)} models in {len(table.get('products', []))} bins of the true price; the table has the numbers.",
         table=table,
         height=460,

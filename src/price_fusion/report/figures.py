@@ -262,9 +262,9 @@ def calibration(
     asked, got = zip(*means, strict=True)
     bins = coverage[(coverage["group"] != "all") & (coverage["rows"] > 0)]
     are_tenths = len(parts) == DECILES
-    part, of_parts = ("tenth", "tenths of the products") if are_tenths else ("part", "parts of the products")
+    part = "tenth" if are_tenths else "part"
     figure = make_subplots(rows=1 if bins.empty else 2, cols=1, vertical_spacing=0.22)
-    figure.add_trace(go.Scatter(x=asked, y=got, mode="lines+markers", name=of_parts), row=1, col=1)
+    figure.add_trace(go.Scatter(x=asked, y=got, mode="lines+markers", name=f"{part}s of the products"), row=1, col=1)
     ends = [min(*asked, *got), max(*asked, *got)]
     line = {"color": GREY, "dash": "dot"}
     figure.add_trace(go.Scatter(x=ends, y=ends, mode="lines", line=line, showlegend=False), row=1, col=1)
@@ -282,7 +282,7 @@ def calibration(
     lowest = (
         "the tenth of the products with the lowest predictions, the next tenth, and so on"
         if are_tenths
-        else f"the {len(price)} products in {len(parts)} part(s) by their predictions, the lowest first"
+        else f"the {len(price)} products in {len(parts)} part{'s' * (len(parts) > 1)} by their predictions, the lowest first"
     )
     tenths = f"{lowest}; points on the dotted line are right on average."
     held = "how many true prices the intervals hold, by predicted price; dotted is what they promise."
@@ -393,9 +393,10 @@ def _whole_ticks(highest: int) -> dict[str, Any]:
 
 
 def _log_axis(low: float, high: float) -> dict[str, Any]:
-    """A log axis with ticks at 1, 2 and 5 of each decade, written out; at 1 alone where there are many decades."""
+    """A log axis with ticks at 1, 2 and 5 of each decade, written out; at more within one decade, at 1 alone of many."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    steps = (1, 2, 5) if math.log10(high / low) < WIDE_AXIS else (1,)
+    width = math.log10(high / low)
+    steps = (1, 1.5, 2, 3, 4, 5, 7) if width < 1 else (1, 2, 5) if width < WIDE_AXIS else (1,)
     ticks = [step * 10.0**decade for decade in decades for step in steps]
     return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:,.10g}" for tick in ticks]}
 

@@ -111,9 +111,7 @@ def _train_more_than_once(histories: Mapping[str, History]) -> str | None:
     if not found:
         return None
     epochs = ", ".join(f"{name}.train.epochs" for name in found)
-    return (
-        f"train {_listed(found)} for more than one epoch ({epochs}); how far the error would fall is not known before"
-    )
+    return f"train {_listed(found)} for more than one epoch ({epochs}); a single one says nothing about how low the error can go"
 
 
 def _train_longer(histories: Mapping[str, History]) -> str | None:
