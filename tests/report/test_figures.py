@@ -57,6 +57,11 @@ def test_of_few_products_no_bin_is_called_the_worst_and_there_are_no_tenths(
     figure = figures.calibration(price, predicted, coverage.iloc[:0], "USD")
     assert figure.layout.meta["caption"].startswith("The 12 products in 2 parts by their predictions")
     assert table_of(figure)["products"].tolist() == [6, 6]
+    few = coverage.assign(rows=coverage["rows"].clip(upper=9))
+    figure = figures.calibration(price, predicted, few, "USD")
+    assert [line.name for line in figure.data if line.name] == ["parts of the products"]
+    assert "intervals hold" not in figure.layout.meta["caption"]
+    assert len(table_of(figure)) == len(few)
 
 
 def test_every_product_is_in_the_density(results: pd.DataFrame) -> None:

@@ -70,6 +70,7 @@ def test_of_few_products_it_says_so_once_and_promises_no_intervals(card: Any) ->
         "Figures are uncertain, of fewer than 30 products each, for true prices of 100 to 200, 200 to 500 USD." in text
     )
     assert "and intervals around them" in text
+    assert "No group of true prices has 30 products" in card(ModelCardParameters(), few=60)
     text = card(ModelCardParameters(), few=12)
     assert text.count("uncertain") == 1
     assert "All figures are of 12 products only, and uncertain." in text

@@ -24,7 +24,7 @@ RESIDUAL_BINS = 80
 RESIDUAL_BOUND = 2.5
 """Log2 of predicted over true beyond which products are counted in the outermost bins: about six times the price."""
 FEWEST_ROWS = 10
-"""Products of a bin that a text mentions."""
+"""Products of a bin whose SMAPE a text mentions, or whose share inside intervals is drawn."""
 DECILES = 10
 PART_ROWS = 5
 """Products in a tenth at least; fewer products are drawn in fewer parts."""
@@ -55,6 +55,7 @@ def learning_curves(history: Sequence[Mapping[str, Any]], kept_epoch: int) -> go
         figure.add_trace(line, row=place, col=1)
         figure.update_yaxes(title_text=name.replace(" (", "<br>("), title_font_size=11, row=place, col=1)
     figure.add_vline(x=kept_epoch, line_dash="dot", line_color=GREY)
+    figure.update_yaxes(tickformat="~g", row=len(rows), col=1)
     figure.update_xaxes(title_text="epoch", row=len(rows), col=1)
     figure.update_xaxes(_whole_ticks(len(table)))
     figure.update_layout(showlegend=False)
@@ -260,7 +261,7 @@ def calibration(
     parts = np.array_split(np.argsort(predicted, kind="stable"), min(DECILES, max(1, len(price) // PART_ROWS)))
     means = [(float(np.median(predicted[part])), float(np.median(price[part]))) for part in parts]
     asked, got = zip(*means, strict=True)
-    bins = coverage[(coverage["group"] != "all") & (coverage["rows"] > 0)]
+    bins = coverage[(coverage["group"] != "all") & (coverage["rows"] >= FEWEST_ROWS)]
     are_tenths = len(parts) == DECILES
     part = "tenth" if are_tenths else "part"
     figure = make_subplots(rows=1 if bins.empty else 2, cols=1, vertical_spacing=0.22)
@@ -285,12 +286,15 @@ def calibration(
         else f"the {len(price)} products in {len(parts)} part{'s' * (len(parts) > 1)} by their predictions, the lowest first"
     )
     tenths = f"{lowest}; points on the dotted line are right on average."
-    held = "how many true prices the intervals hold, by predicted price; dotted is what they promise."
+    held = (
+        "how many true prices the intervals hold, by predicted price, in bins with "
+        f"{FEWEST_ROWS} or more products; dotted is what they promise."
+    )
     said = "; ".join(f"{row.coverage:.1f} % lie inside the {row.level:g} % interval" for row in overall.itertuples())
     return described(
         figure,
         title="Calibration",
-        caption=f"Above: {tenths} Below: {held}" if said else f"{tenths[0].upper()}{tenths[1:]}",
+        caption=f"Above: {tenths} Below: {held}" if not bins.empty else f"{tenths[0].upper()}{tenths[1:]}",
         alt=f"Of all products {said}." if said else "The model has no intervals.",
         table={
             "interval, %": coverage["level"].tolist(),

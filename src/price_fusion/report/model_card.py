@@ -150,6 +150,8 @@ def _limits(
     few = [str(group["group"]) for group in groups if group["rows"] < FEWEST_ROWS]
     if metrics["rows"] < FEWEST_ROWS:
         found.append(f"All figures are of {metrics['rows']} products only, and uncertain.")
+    elif len(few) == len(groups):
+        found.append(f"No group of true prices has {FEWEST_ROWS} products, so the figures by price are uncertain.")
     elif few:
         found.append(
             f"Figures are uncertain, of fewer than {FEWEST_ROWS} products each, for true prices of {', '.join(few)} {currency}."
