@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from price_fusion.errors import few
 
-Batch = TypeVar("Batch")
 BinaryDtype = Literal["float16", "float32"]
 OF_PRODUCTS = "products"
 """What ``ids`` says where row n of the vectors belongs to product n of the product file."""
@@ -110,14 +109,6 @@ def widened(bits: NDArray[Any]) -> NDArray[np.float32]:
         bits: 16 bits a value, of any 2-byte type and shape.
     """
     return (np.ascontiguousarray(bits).view("<u2").astype("<u4") << 16).view("<f4")
-
-
-def counted(batches: Iterable[Batch], rows_by_file: list[int]) -> Iterator[Batch]:
-    """The batches of a file, whose rows are counted as a further item of the list."""
-    rows_by_file.append(0)
-    for batch in batches:
-        rows_by_file[-1] += len(batch)  # type: ignore[arg-type]
-        yield batch
 
 
 def row_blocks(rows: int, size: int, first: int = 0) -> Iterator[slice]:

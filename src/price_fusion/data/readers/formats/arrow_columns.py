@@ -5,8 +5,8 @@ Shape letters: ``N`` rows, ``D`` width, ``B`` rows of a batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from price_fusion.data.readers.formats.arrow_vectors import floats_of, holds_vec
 from price_fusion.data.readers.formats.dimensions import dimensions
 from price_fusion.data.readers.formats.spooled import spooled
 from price_fusion.data.readers.names import absent, chosen
-from price_fusion.data.readers.rows import ID_NAMES, VECTOR_NAMES, Asked, BinaryDtype, FoundRows, first_rows
+from price_fusion.data.readers.rows import ID_NAMES, VECTOR_NAMES, Asked, BinaryDtype, FoundRows, Located, first_rows
 from price_fusion.errors import DataError
 from price_fusion.lazy import pa
 
@@ -70,6 +70,44 @@ def find_columns(schema: pa.Schema, asked: Asked, origin: Path | str) -> Columns
                 "again."
             )
     return found
+
+
+def read_files(
+    located: Located,
+    asked: Asked,
+    origin: str,
+    schema_of: Callable[[Path, str], pa.Schema],
+    batches_of: Callable[[Path, str, Columns], Iterator[pa.RecordBatch]],
+) -> FoundRows:
+    """Ids and vectors of one or more files, a batch of rows in memory at a time.
+
+    Args:
+        located: the files.
+        asked: names of columns.
+        origin: the file or folder, for messages.
+        schema_of: gives the columns of a file; it takes its path, and its name for messages.
+        batches_of: gives these columns of its rows, likewise.
+
+    Raises:
+        DataError: if a file lacks a column or has it twice, has other columns than the first, or as of ``ColumnReader``.
+    """
+    first, *others = [(path, str(path) if len(located.vectors) > 1 else origin) for path in located.vectors]
+    columns = find_columns(schema_of(*first), asked, first[1])
+    rows: list[int] = []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for path, name in [first, *others]:
+            if path != first[0] and find_columns(schema_of(path, name), asked, name) != columns:
+                raise DataError(
+                    f"{name}: found other columns of vectors than in {first[0].name!r}, expected the same in all parts. Write the "
+                    "folder again."
+                )
+            rows.append(0)
+            for batch in batches_of(path, name, columns):
+                rows[-1] += len(batch)
+                yield batch
+
+    return replace(ColumnReader(columns, asked.binary_dtype, origin).found(batches()), rows_by_file=rows)
 
 
 @dataclass

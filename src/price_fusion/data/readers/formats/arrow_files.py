@@ -10,14 +10,13 @@ import json
 import mmap
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from price_fusion.data.readers.file_kinds import unreadable
-from price_fusion.data.readers.formats.arrow_columns import ColumnReader, Columns, find_columns
+from price_fusion.data.readers.formats.arrow_columns import Columns, read_files
 from price_fusion.data.readers.formats.arrow_vectors import is_list
-from price_fusion.data.readers.rows import Asked, FoundRows, Located, counted
+from price_fusion.data.readers.rows import Asked, FoundRows, Located
 from price_fusion.errors import DataError
 from price_fusion.lazy import pa
 
@@ -75,28 +74,9 @@ def read_arrow(located: Located, asked: Asked, origin: str) -> FoundRows:
     """Ids and vectors of one or more files or streams, mapped; a batch is decompressed at a time.
 
     Raises:
-        DataError: if a file is damaged, lacks a column or has it twice, has other columns than the first, or as of
-            ``ColumnReader``.
+        DataError: if a file is damaged, or as of ``read_files``.
     """
-    first = located.vectors[0]
-    columns = find_columns(_schema(first, origin), asked, origin)
-    rows: list[int] = []
-    found = ColumnReader(columns, asked.binary_dtype, origin).found(_batches(located, columns, asked, origin, rows))
-    return replace(found, rows_by_file=rows)
-
-
-def _batches(
-    located: Located, columns: Columns, asked: Asked, origin: str, rows: list[int]
-) -> Iterator[pa.RecordBatch]:
-    for path in located.vectors:
-        name = origin if len(located.vectors) == 1 else str(path)
-        if find_columns(_schema(path, name), asked, name) != columns:
-            raise DataError(
-                f"{name}: found other columns of vectors than in {located.vectors[0].name!r}, expected the same in all parts. Write "
-                "the folder again."
-            )
-        for batch in counted(_whole_batches(path, name), rows):
-            yield batch.select(columns.names)
+    return read_files(located, asked, origin, _schema, _batches)
 
 
 def _schema(path: Path, name: str) -> pa.Schema:
@@ -111,7 +91,7 @@ def _schema(path: Path, name: str) -> pa.Schema:
         raise unreadable(name, "Arrow IPC", error) from error
 
 
-def _whole_batches(path: Path, name: str) -> Iterator[pa.RecordBatch]:
+def _batches(path: Path, name: str, columns: Columns) -> Iterator[pa.RecordBatch]:
     """All batches of a file or stream, each with its offsets checked; then its end."""
     start, count = _start(path), 0
     try:
@@ -122,7 +102,7 @@ def _whole_batches(path: Path, name: str) -> Iterator[pa.RecordBatch]:
                 for column, named in zip(batch.columns, batch.schema.names, strict=True):
                     _refuse_other_type(column, f"{name}, column {named!r}")
                 count += 1
-                yield batch
+                yield batch.select(columns.names)
             if start is not None:
                 _refuse_other_end(path, file.tell(), count, name)
             if start != 0:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from price_fusion.data.readers.file_kinds import unreadable
-from price_fusion.data.readers.formats.arrow_columns import ColumnReader, Columns, find_columns
-from price_fusion.data.readers.rows import Asked, FoundRows, Located, counted
+from price_fusion.data.readers.formats.arrow_columns import Columns, read_files
+from price_fusion.data.readers.rows import Asked, FoundRows, Located
 from price_fusion.errors import DataError
 from price_fusion.lazy import pa, pq
 
@@ -22,39 +21,24 @@ def read_parquet(located: Located, asked: Asked, origin: str) -> FoundRows:
     """Ids and vectors of one or more files, a batch of rows in memory at a time.
 
     Raises:
-        DataError: if a file is damaged, lacks a column or has it twice, has other columns than the first, or as of
-            ``ColumnReader``.
+        DataError: if a file is damaged, or as of ``read_files``.
     """
-    first, *others = located.vectors
-    columns = _columns_of(first, asked, origin if not others else str(first))
-    rows: list[int] = []
-    found = ColumnReader(columns, asked.binary_dtype, origin).found(_batches(located, columns, asked, origin, rows))
-    return replace(found, rows_by_file=rows)
+    return read_files(located, asked, origin, _schema, _batches)
 
 
-def _batches(
-    located: Located, columns: Columns, asked: Asked, origin: str, rows: list[int]
-) -> Iterator[pa.RecordBatch]:
-    single = len(located.vectors) == 1
-    for path in located.vectors:
-        name = origin if single else str(path)
-        if not single and _columns_of(path, asked, name) != columns:
-            raise DataError(
-                f"{name}: found other columns of vectors than in {located.vectors[0].name!r}, expected the same in all parts. Write "
-                "the folder again."
-            )
-        try:
-            with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
-                _refuse_earlier_file(path, name)
-                yield from counted(file.iter_batches(BATCH_ROWS, columns=columns.names), rows)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise unreadable(name, "a parquet file", error) from error
-
-
-def _columns_of(path: Path, asked: Asked, name: str) -> Columns:
+def _schema(path: Path, name: str) -> pa.Schema:
     try:
         with pq.ParquetFile(path, memory_map=True) as file:
-            return find_columns(file.schema_arrow, asked, name)
+            return file.schema_arrow
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise unreadable(name, "a parquet file", error) from error
+
+
+def _batches(path: Path, name: str, columns: Columns) -> Iterator[pa.RecordBatch]:
+    try:
+        with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
+            _refuse_earlier_file(path, name)
+            yield from file.iter_batches(BATCH_ROWS, columns=columns.names)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise unreadable(name, "a parquet file", error) from error
 
