@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from price_fusion.data import columns as columns_module
 from price_fusion.data.columns import codes, column_matrix, completed, draft_columns, translated
-from price_fusion.data.quantity import CATEGORICAL, NUMERIC, quantity_columns
+from price_fusion.data.quantity.amounts import CATEGORICAL, NUMERIC, quantity_columns
 from price_fusion.data.readers.column_names import ColumnNames, joined
 from price_fusion.data.table import EmbeddingTable, write_table
 from price_fusion.errors import DataError

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from price_fusion.data.ids import ids_of
 from price_fusion.data.prices import parse_numbers
-from price_fusion.data.quantity import AMOUNT, CATEGORICAL, NUMERIC, UNKNOWN, quantity_columns
+from price_fusion.data.quantity.amounts import AMOUNT, CATEGORICAL, NUMERIC, quantity_columns
+from price_fusion.data.quantity.units import UNKNOWN
 from price_fusion.data.readers.column_names import CALLED, TEMPLATE, TEXT, columns_of_file, joined, names_of
 from price_fusion.data.readers.layout import Layout
 from price_fusion.data.readers.names import meant

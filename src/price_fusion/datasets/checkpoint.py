@@ -54,14 +54,22 @@ class CheckpointDataset(SavedOutput["Checkpoint | EnsembleDraft", "Checkpoint | 
         return path if path.suffix == _SUFFIX else path / self.manifest
 
     def _read(self, path: Path) -> Checkpoint | Ensemble:
-        model = load_checkpoint(path) if path.suffix == _SUFFIX else _load_ensemble(path)
+        model: Checkpoint | Ensemble
+        if path.suffix == _SUFFIX:
+            model = load_checkpoint(path)
+        else:
+            from price_fusion.prediction.ensemble import load_ensemble  # imports all estimators
+
+            model = load_ensemble(path)
         if self._evaluated and self._identifying(self._evaluated).is_file():
             refuse_stale(model, model_digest(self._evaluated))
         return model
 
     def _write(self, path: Path, data: Checkpoint | EnsembleDraft) -> None:
         if not isinstance(data, Checkpoint):
-            _save_ensemble(path, data)
+            from price_fusion.prediction.ensemble import save_ensemble
+
+            save_ensemble(path, data)
         elif path.suffix == _SUFFIX:
             save_checkpoint(path, data)
         else:
@@ -69,17 +77,3 @@ class CheckpointDataset(SavedOutput["Checkpoint | EnsembleDraft", "Checkpoint | 
                 f"{path}: a path for the folder of an ensemble, but this model is a checkpoint. Let its filepath in the catalog "
                 f"end in {_SUFFIX}."
             )
-
-
-def _load_ensemble(folder: Path) -> Ensemble:
-    from price_fusion.prediction.ensemble import (
-        load_ensemble,  # imports all estimators, which a checkpoint does not need
-    )
-
-    return load_ensemble(folder)
-
-
-def _save_ensemble(folder: Path, draft: EnsembleDraft) -> None:
-    from price_fusion.prediction.ensemble import save_ensemble
-
-    save_ensemble(folder, draft)

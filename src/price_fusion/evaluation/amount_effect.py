@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from price_fusion.data.quantity import AMOUNT, AMOUNT_KIND, GROWING
+from price_fusion.data.quantity.amounts import AMOUNT, AMOUNT_KIND, GROWING
 from price_fusion.lazy import pd
 from price_fusion.models.unit_prices import amount_source
 from price_fusion.parameters import ColumnSourceParameters, Source

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from price_fusion.data.quantity import AMOUNT, AMOUNT_KIND
+from price_fusion.data.quantity.amounts import AMOUNT, AMOUNT_KIND
 from price_fusion.lazy import pd
 from price_fusion.parameters import ColumnSourceParameters, Source
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from price_fusion.data.ids import Ids, are_among, parse_ids
-from price_fusion.data.quantity import AMOUNT_KIND, UNKNOWN, quantity_columns
+from price_fusion.data.quantity.amounts import AMOUNT_KIND, quantity_columns
+from price_fusion.data.quantity.units import UNKNOWN
 from price_fusion.errors import DataError
 from price_fusion.onboarding.answers import Answers, Ask
 from price_fusion.onboarding.chosen_tables import chosen_tables, words_of_either

@@ -10,16 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from price_fusion.data.quantity import (
-    CATEGORICAL,
-    LARGEST,
-    NUMERIC,
-    UNKNOWN,
-    amounts,
-    parse_unit,
-    quantity_columns,
-    units,
-)
+from price_fusion.data.quantity import amounts, units
+from price_fusion.data.quantity.amounts import CATEGORICAL, NUMERIC, quantity_columns
+from price_fusion.data.quantity.units import LARGEST, UNKNOWN, parse_unit
 
 NAN = float("nan")
 OUNCE, POUND = 28.349523, 453.59237  # grams

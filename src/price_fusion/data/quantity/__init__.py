@@ -3,25 +3,3 @@
 Catalog texts state a quantity twice: in fields (``Value: 72.0``, ``Unit: Fl Oz``) and in the title ("12 Ounce (Pack of
 6)"). Neither is always there nor always right, so both are read, apart from each other, and a model may weigh them.
 """
-
-from price_fusion.data.quantity.amounts import (
-    AMOUNT,
-    AMOUNT_KIND,
-    CATEGORICAL,
-    GROWING,
-    NUMERIC,
-    quantity_columns,
-)
-from price_fusion.data.quantity.units import LARGEST, UNKNOWN, parse_unit
-
-__all__ = [
-    "AMOUNT",
-    "AMOUNT_KIND",
-    "CATEGORICAL",
-    "GROWING",
-    "LARGEST",
-    "NUMERIC",
-    "UNKNOWN",
-    "parse_unit",
-    "quantity_columns",
-]

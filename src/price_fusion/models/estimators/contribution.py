@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from price_fusion.data.quantity import AMOUNT, AMOUNT_KIND
+from price_fusion.data.quantity.amounts import AMOUNT, AMOUNT_KIND
 from price_fusion.models.layers.branches import SourceBatch
 from price_fusion.parameters import ColumnSourceParameters, Source
 from price_fusion.parameters.base import Parameters

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from price_fusion.data.quantity import AMOUNT, AMOUNT_KIND, GROWING
+from price_fusion.data.quantity.amounts import AMOUNT, AMOUNT_KIND, GROWING
 from price_fusion.models.layers.branches import SourceBatch
 from price_fusion.models.layers.columns import PiecewiseLinear
 from price_fusion.models.layers.dropout import Dropout
