@@ -136,7 +136,7 @@ def variant_fits(name: str, variant: VariantParameters, labelled: LabelledData, 
     began = perf_counter()
     evaluated = trained(name, variant, labelled)
     between = perf_counter()
-    final = final_checkpoint(evaluated, labelled, variant.train, RunFolder(name, folder))
+    final = final_checkpoint(evaluated, labelled, variant.train, RunFolder(folder))
     seconds = {"evaluated": between - began, "final": perf_counter() - between}
     return Fits(evaluated, final, seconds, final.header.training.steps if final.header.training else None)
 

@@ -176,7 +176,7 @@ def measure(combination: Combination, products: Products) -> Record:
     try:
         with tempfile.TemporaryDirectory(prefix="price_fusion_") as folder:
             data = training_data(products.samples, split_table, products.tables, variant.train.device)
-            run = RunFolder(combination.name, Path(folder))
+            run = RunFolder(Path(folder))
             trained = train_variant(combination.name, variant, data, seed=seed, run=run)
     except TrainingError as error:
         return record | {"failed": str(error).replace(folder, "<run>")}

@@ -277,7 +277,7 @@ def training_rates(folder: Path, options: argparse.Namespace) -> list[dict[str, 
     for name, count, train in runs:
         times = Timings(f"an epoch {name}", count)
         with watched() as peak, counted_rows() as trained:
-            record = train(RunFolder(name, folder / name.replace(" ", "_"))).history[-1]
+            record = train(RunFolder(folder / name.replace(" ", "_"))).history[-1]
         times.note(trained.rows, record["seconds"])
         found.append({"compute": name, "rows": count, "memory": peak.megabytes, "times": times})
     peaks, (_, parameters) = measured_peaks(options), model_of(variant, {"vector": source})

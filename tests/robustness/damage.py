@@ -210,11 +210,11 @@ def _write_states(folder: Path) -> None:
     """The last state and the one before it, of the same contents: either is right."""
     folder.mkdir()
     for _ in range(2):
-        save_state(RunFolder("tiny", folder).states, {"seed": 3}, {"weights": _checkpoint(0).weights, "step": 17})
+        save_state(RunFolder(folder).states, {"seed": 3}, {"weights": _checkpoint(0).weights, "step": 17})
 
 
 def _of_states(folder: Path) -> Any:
-    loaded = load_state(RunFolder("tiny", folder).states, torch.device("cpu"))
+    loaded = load_state(RunFolder(folder).states, torch.device("cpu"))
     if loaded is None:
         raise TrainingError(f"{folder}: no state. Start afresh.")
     _, fingerprint, parts = loaded

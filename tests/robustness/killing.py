@@ -146,7 +146,7 @@ def digests(project: Path) -> dict[str, str]:
 
     models = project / "data/06_models/moe"
     history = json.loads((models / "training_history.json").read_text(encoding="utf-8"))
-    state = _read_state(RunFolder("moe", models / "run"))
+    state = _read_state(RunFolder(models / "run"))
     if state is None:
         raise RuntimeError("a training that ended has no state")
     progress = {key: value for key, value in state["progress"].items() if key not in ("history", "seconds")}
@@ -250,7 +250,7 @@ def _shoot(process: Process, project: Path, aim: Aim, chance: random.Random, usu
 def _described(aim: Aim, seconds: float, writing: tuple[str, ...], run: Path) -> Kill:
     from price_fusion.training.run_folder import RunFolder
 
-    parts = _read_state(RunFolder("moe", run)) if run.exists() and any(run.glob("state*.bin")) else None
+    parts = _read_state(RunFolder(run)) if run.exists() and any(run.glob("state*.bin")) else None
     if parts is None:
         return Kill(aim, seconds, writing, None, None, None)
     progress = parts["progress"]

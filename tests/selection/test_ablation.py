@@ -115,7 +115,7 @@ def labelled(new_folder: Callable[[], Path]) -> LabelledData:
 @pytest.fixture(scope="module")
 def checkpoint(labelled: LabelledData, new_folder: Callable[[], Path]) -> Checkpoint:
     data = training_data(labelled.samples, labelled.split_table, labelled.tables, "cpu")
-    return train_variant("tiny", variant(), data, seed=SEED, run=RunFolder("tiny", new_folder())).checkpoint
+    return train_variant("tiny", variant(), data, seed=SEED, run=RunFolder(new_folder())).checkpoint
 
 
 def permute(checkpoint: Checkpoint, labelled: LabelledData, permutations: int = 2, seed: int = SEED) -> pd.DataFrame:

@@ -97,7 +97,7 @@ def test_it_takes_the_steps_of_the_evaluated_training_on_all_rows(
     selects: str, evaluate: Evaluate, labelled: LabelledData, tmp_path: Path
 ) -> None:
     evaluated = evaluate(labelled, **SELECTING[selects])
-    final = final_checkpoint(evaluated, labelled, WHERE, RunFolder("tiny", tmp_path))
+    final = final_checkpoint(evaluated, labelled, WHERE, RunFolder(tmp_path))
     was, training = evaluated.header.training, final.header.training
     assert was is not None
     assert training is not None
@@ -121,7 +121,7 @@ def test_where_all_rows_are_train_rows_already_it_is_the_evaluated_model(
 ) -> None:
     labelled = make_labelled(60, fractions=(1.0, 0.0, 0.0))
     evaluated = evaluate(labelled, schedule="cosine", epochs=4, source_dropout=0.3)
-    assert same_weights(final_checkpoint(evaluated, labelled, WHERE, RunFolder("tiny", tmp_path)), evaluated)
+    assert same_weights(final_checkpoint(evaluated, labelled, WHERE, RunFolder(tmp_path)), evaluated)
 
 
 def test_it_alone_learns_from_the_holdout(evaluate: Evaluate, labelled: LabelledData, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_it_alone_learns_from_the_holdout(evaluate: Evaluate, labelled: Labelled
     evaluated = evaluate(labelled)
     assert same_weights(evaluated, evaluate(other))
     one, two = (
-        final_checkpoint(evaluated, data, WHERE, RunFolder("tiny", tmp_path / name))
+        final_checkpoint(evaluated, data, WHERE, RunFolder(tmp_path / name))
         for name, data in (("one", labelled), ("two", other))
     )
     assert not same_weights(one, two)
@@ -144,7 +144,7 @@ def test_what_decides_the_weights_is_the_checkpoints_and_where_to_train_is_the_c
     monkeypatch.setattr(Trainer, "train", lambda self: (seen.append(self.options), begin(self))[1])
     evaluated = evaluate(labelled, epochs=3, weight_decay=0.02)
     where = TrainParameters(device="cpu", epochs=99, weight_decay=0.5, state_every=7.0, cuda_graph=False)
-    final_checkpoint(evaluated, labelled, where, RunFolder("tiny", tmp_path))
+    final_checkpoint(evaluated, labelled, where, RunFolder(tmp_path))
     taken = seen[-1]
     assert (taken.epochs, taken.weight_decay, taken.state_every, taken.cuda_graph) == (3, 0.02, 7.0, False)
 
@@ -152,7 +152,7 @@ def test_what_decides_the_weights_is_the_checkpoints_and_where_to_train_is_the_c
 def test_a_finished_one_is_not_trained_again_until_the_evaluated_model_is_another(
     evaluate: Evaluate, labelled: LabelledData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, epochs = RunFolder("tiny", tmp_path), []
+    run, epochs = RunFolder(tmp_path), []
     train = TrainingLoop.epoch
     monkeypatch.setattr(
         TrainingLoop, "epoch", lambda self, epoch, after: (epochs.append(epoch), train(self, epoch, after))[1]
@@ -173,8 +173,8 @@ def test_it_goes_on_where_it_was_cut(
     evaluate: Evaluate, labelled: LabelledData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluated = evaluate(labelled, epochs=5, source_dropout=0.3)
-    whole = final_checkpoint(evaluated, labelled, WHERE, RunFolder("tiny", tmp_path / "whole"))
-    run, train, epochs = RunFolder("tiny", tmp_path / "cut"), TrainingLoop.epoch, []
+    whole = final_checkpoint(evaluated, labelled, WHERE, RunFolder(tmp_path / "whole"))
+    run, train, epochs = RunFolder(tmp_path / "cut"), TrainingLoop.epoch, []
 
     def cut(self: TrainingLoop, epoch: int, after_step: Callable[[int], None]) -> float:
         epochs.append(epoch)
@@ -198,7 +198,7 @@ def test_gone_before_any_file_takes_its_name_it_ends_the_same(
     evaluate: Evaluate, labelled: LabelledData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluated = evaluate(labelled, epochs=4, source_dropout=0.3)
-    run, where = RunFolder("tiny", tmp_path / "run"), TrainParameters(device="cpu", state_every=0.0)
+    run, where = RunFolder(tmp_path / "run"), TrainParameters(device="cpu", state_every=0.0)
     rename, left = Path.replace, [0]
 
     def counted(path: Path, target: Path) -> Path:
@@ -215,14 +215,14 @@ def test_gone_before_any_file_takes_its_name_it_ends_the_same(
             with pytest.raises(PowerCutError):
                 final_checkpoint(evaluated, labelled, where, run)
     assert any(path.suffix == ".partial" for path in run.path.iterdir())
-    undisturbed = RunFolder("tiny", tmp_path / "undisturbed")
+    undisturbed = RunFolder(tmp_path / "undisturbed")
     for one in (run, undisturbed):
         save_checkpoint(one.path / "final", final_checkpoint(evaluated, labelled, WHERE, one))
     assert (run.path / "final").read_bytes() == (undisturbed.path / "final").read_bytes()
 
 
 def test_a_damaged_state_is_no_obstacle(evaluate: Evaluate, labelled: LabelledData, tmp_path: Path) -> None:
-    run, evaluated = RunFolder("tiny", tmp_path), evaluate(labelled)
+    run, evaluated = RunFolder(tmp_path), evaluate(labelled)
     first = final_checkpoint(evaluated, labelled, WHERE, run)
     for state in run.states:
         state.write_bytes(b"price-fusion state 1\n")
@@ -232,7 +232,7 @@ def test_a_damaged_state_is_no_obstacle(evaluate: Evaluate, labelled: LabelledDa
 def test_where_its_last_state_is_damaged_the_one_before_it_stands_in(
     evaluate: Evaluate, labelled: LabelledData, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run, evaluated = RunFolder("tiny", tmp_path), evaluate(labelled, epochs=3)
+    run, evaluated = RunFolder(tmp_path), evaluate(labelled, epochs=3)
     where = TrainParameters(device="cpu", state_every=0.0)
     first = final_checkpoint(evaluated, labelled, where, run)
     run.state.write_bytes(run.state.read_bytes()[:-1])
@@ -243,7 +243,7 @@ def test_where_its_last_state_is_damaged_the_one_before_it_stands_in(
 
 
 def test_a_training_of_other_data_is_not_repeated(evaluate: Evaluate, labelled: LabelledData, tmp_path: Path) -> None:
-    evaluated, run = evaluate(labelled), RunFolder("tiny", tmp_path)
+    evaluated, run = evaluate(labelled), RunFolder(tmp_path)
     swapped = labelled.split_table.assign(split=labelled.split_table["split"].to_numpy()[::-1])
     for other, named in (
         (replace(labelled, split_table=swapped), "samples, split changed"),
@@ -264,7 +264,7 @@ def test_a_checkpoint_of_version_0_1_is_not_repeated(
     evaluated = evaluate(labelled)
     old = replace(evaluated, header=evaluated.header.model_copy(update={"training": None}))
     with pytest.raises(CheckpointError, match=r"does not note how many steps.*train_tiny.*final_fit=false"):
-        final_checkpoint(old, labelled, WHERE, RunFolder("tiny", tmp_path))
+        final_checkpoint(old, labelled, WHERE, RunFolder(tmp_path))
 
 
 @pytest.fixture

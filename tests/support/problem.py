@@ -50,7 +50,7 @@ def variant(head: str = "mlp", **train: Any) -> VariantParameters:
 
 
 def fit(path: Path, parameters: VariantParameters, seed: int = 1, data: TrainingData | None = None) -> Trained:
-    return train_variant("v", parameters, data or make_data(), seed=seed, run=RunFolder("v", path))
+    return train_variant("v", parameters, data or make_data(), seed=seed, run=RunFolder(path))
 
 
 def smapes(trained: Trained) -> list[float]:

@@ -73,7 +73,7 @@ def guard_loss(variant: str) -> float:
         {},
     )
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(variant, parameters, data, seed=5, run=RunFolder(variant, Path(folder)))
+        trainer = Trainer(variant, parameters, data, seed=5, run=RunFolder(Path(folder)))
         return trainer.loop.epoch(1, lambda _: None)
 
 

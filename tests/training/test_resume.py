@@ -188,7 +188,7 @@ def cut(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Cut]:
             fit(folder / "parts", parameters, data=data)
         with pytest.MonkeyPatch.context() as patch, cut_after(0, patch):
             fit(folder / "fresh", parameters, data=data)
-        loaded = state.load_state(RunFolder("v", folder / "fresh").states, torch.device("cpu"))
+        loaded = state.load_state(RunFolder(folder / "fresh").states, torch.device("cpu"))
         assert loaded is not None
         return Cut(options, data, whole, folder / "parts", initial(loaded[2]))
 
@@ -295,7 +295,7 @@ def test_resuming_nothing_starts_afresh_and_says_so(tmp_path: Path, caplog: pyte
 def test_a_fresh_training_keeps_the_state_of_an_unfinished_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, uninterrupted: Trained
 ) -> None:
-    run = RunFolder("v", tmp_path)
+    run = RunFolder(tmp_path)
     with cut_after(12, monkeypatch):
         fit(tmp_path, variant("mixture", state_every=0, **LIVELY))
     with caplog.at_level(logging.WARNING):
@@ -312,7 +312,7 @@ def test_a_damaged_state_gives_way_to_the_one_before_it(
 ) -> None:
     with cut_after(12, monkeypatch):
         fit(tmp_path, variant("mixture", state_every=0, **LIVELY))
-    last, before = RunFolder("v", tmp_path).states
+    last, before = RunFolder(tmp_path).states
     last.write_bytes(last.read_bytes()[:-100])
     with caplog.at_level(logging.WARNING):
         resumed = fit(tmp_path, variant("mixture", resume=True, **LIVELY))
@@ -323,7 +323,7 @@ def test_a_damaged_state_gives_way_to_the_one_before_it(
 
 def test_damaged_states_are_named(tmp_path: Path) -> None:
     fit(tmp_path, variant(epochs=3, state_every=0))
-    for path in RunFolder("v", tmp_path).states:
+    for path in RunFolder(tmp_path).states:
         contents = bytearray(path.read_bytes())
         contents[len(contents) // 2] ^= 1
         path.write_bytes(contents)
@@ -333,7 +333,7 @@ def test_damaged_states_are_named(tmp_path: Path) -> None:
 
 def test_a_state_of_another_format_is_named(tmp_path: Path) -> None:
     payload = b"whatever"
-    for path in RunFolder("v", tmp_path).states:
+    for path in RunFolder(tmp_path).states:
         magic = b"price-fusion state 9"
         path.write_bytes(magic + b"\n" + state._digest(magic, payload) + b"\n" + payload)
     with pytest.raises(TrainingError, match=r"found 'price-fusion state 9', this program reads 'price-fusion state"):
@@ -370,12 +370,12 @@ def test_a_state_that_cannot_be_written_leaves_the_last(tmp_path: Path, monkeypa
 
     with cut_after(12, monkeypatch):
         fit(tmp_path, variant(epochs=4, state_every=0))
-    before = RunFolder("v", tmp_path).state.read_bytes()
+    before = RunFolder(tmp_path).state.read_bytes()
     with monkeypatch.context() as patch:
         patch.setattr("price_fusion.storage.files.sync", full)
         with pytest.raises(StorageError, match=r"No space left on device; .* GB free on its disk"):
             fit(tmp_path, variant(epochs=4, resume=True, state_every=0))
-    assert before in [path.read_bytes() for path in RunFolder("v", tmp_path).states if path.exists()]
+    assert before in [path.read_bytes() for path in RunFolder(tmp_path).states if path.exists()]
     whole = fit(tmp_path / "whole", variant(epochs=4))
     assert same(fit(tmp_path, variant(epochs=4, resume=True)), whole)
 
@@ -383,7 +383,7 @@ def test_a_state_that_cannot_be_written_leaves_the_last(tmp_path: Path, monkeypa
 def test_a_run_folder_that_is_removed_while_training_runs_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted: Trained
 ) -> None:
-    run, after_step = RunFolder("v", tmp_path / "run"), Trainer._after_step
+    run, after_step = RunFolder(tmp_path / "run"), Trainer._after_step
 
     def removed_once(self: Trainer, products: int) -> None:
         after_step(self, products)
@@ -428,7 +428,7 @@ def test_a_loss_that_is_no_number_stops_before_the_update(
     batch = (tmp_path / "bad" / "not_finite.json").read_text()
     assert all(f'"p{row}"' in batch for row in trained_on)
     # The state before it is that of a run that was cut there.
-    states = [state.load_state(RunFolder("v", tmp_path / name).states, torch.device("cpu")) for name in ("good", "bad")]
+    states = [state.load_state(RunFolder(tmp_path / name).states, torch.device("cpu")) for name in ("good", "bad")]
     good, bad = (one[2]["weights"]["values"] for one in states if one is not None)
     assert torch.equal(good, bad)
 

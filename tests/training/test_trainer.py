@@ -82,7 +82,7 @@ def test_the_average_that_is_kept_is_that_of_the_weights_of_all_steps(
 
     monkeypatch.setattr(FlatWeights, "add_to_average", noting)
     parameters = variant(epochs=3, keep="last", ema_decay=0.5, schedule="cosine", early_stopping_patience=None)
-    trainer = Trainer("v", parameters, make_data(), seed=1, run=RunFolder("v", tmp_path))
+    trainer = Trainer("v", parameters, make_data(), seed=1, run=RunFolder(tmp_path))
     trained = trainer.train()
     assert len(seen) == 3 * 5  # ceil(300 / 64)
     expected = seen[0]

@@ -67,11 +67,8 @@ class LoopProgress:
             self._draw(now)
         elif now - self._last >= PLAIN_EVERY and self.done < self.total:
             self._last = now
-            logger.info("%s: %s, %s left", self.label, self._counts(), duration(self.left(now)))
-
-    def left(self, now: float) -> float:
-        """Seconds to go, at the pace so far."""
-        return (now - self._began) / max(self.done, 1) * (self.total - self.done)
+            left = (now - self._began) / max(self.done, 1) * (self.total - self.done)
+            logger.info("%s: %s, %s left", self.label, self._counts(), duration(left))
 
     def _counts(self) -> str:
         return f"{self.done:,} of {self.total:,} {self.unit}"

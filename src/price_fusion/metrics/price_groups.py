@@ -34,24 +34,21 @@ class PriceGroups(Parameters):
     """Lower edge of each range, ascending from 0."""
 
     @classmethod
-    def of_quantiles(
-        cls, quantile: Callable[[float], float], currency: str, chosen: PriceGroupParameters
-    ) -> PriceGroups:
+    def of_prices(cls, prices: ArrayLike, currency: str, chosen: PriceGroupParameters) -> PriceGroups:
         """Groups as configured, and where nothing is, by the train prices.
 
         Args:
-            quantile: gives the train price that a share of them lies below.
+            prices: (N,) train prices.
             currency: of the prices.
             chosen: what is configured.
         """
-        edges = chosen.bins or tuple(sorted({rounded_edge(quantile(share)) for share in BIN_SHARES}))
-        return cls(currency=currency, edges=edges, ranges=chosen.ranges or _ranges(quantile))
-
-    @classmethod
-    def of_prices(cls, prices: ArrayLike, currency: str, chosen: PriceGroupParameters) -> PriceGroups:
-        """As ``of_quantiles``, of (N,) train prices."""
         values = np.asarray(prices, np.float64)
-        return cls.of_quantiles(lambda share: float(np.quantile(values, share)), currency, chosen)
+
+        def edge(share: float) -> float:
+            return rounded_edge(float(np.quantile(values, share)))
+
+        edges = chosen.bins or tuple(sorted({edge(share) for share in BIN_SHARES}))
+        return cls(currency=currency, edges=edges, ranges=chosen.ranges or _ranges(edge))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -79,12 +76,12 @@ def rounded_edge(price: float) -> float:
     return float(f"{step}e{power}")  # 3 * 0.1 is not 0.3
 
 
-def _ranges(quantile: Callable[[float], float]) -> dict[str, float]:
+def _ranges(edge: Callable[[float], float]) -> dict[str, float]:
+    """Ranges between the edges at ``RANGE_SHARES``; of ranges that begin at the same one, the first."""
     found = {LOWEST_RANGE: 0.0}
     for name, share in RANGE_SHARES.items():
-        edge = rounded_edge(quantile(share))
-        if edge > max(found.values()):
-            found[name] = edge
+        if edge(share) > max(found.values()):
+            found[name] = edge(share)
     return found
 
 

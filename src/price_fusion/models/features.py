@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -24,12 +25,12 @@ from price_fusion.parameters import ColumnSourceParameters, Source
 
 
 class Shards:
-    """Matrices that are one, end to end: indexed by rows like a tensor of shape (R, D)."""
+    """Matrices that are one, end to end: indexed by rows like a tensor of shape (R, D), of a type that holds all of theirs."""
 
     def __init__(self, parts: Sequence[Tensor]) -> None:
         self.parts = parts
         self.shape = (sum(len(part) for part in parts), parts[0].shape[1])
-        self.dtype = parts[0].dtype
+        self.dtype = reduce(torch.promote_types, (part.dtype for part in parts))
         self._starts = torch.tensor([0, *(len(part) for part in parts)]).cumsum(0)
 
     def __getitem__(self, index: Tensor) -> Tensor:
@@ -62,6 +63,11 @@ class SourceFeatures:
             (rows >= 0).to(device, non_blocking=True),
         )
 
+    def structural_of(self, index: Tensor) -> Tensor:
+        """Structural values of those products at ``index`` that the source knows, (M, K)."""
+        rows = self.rows[index]
+        return self.structural[rows[rows >= 0]]
+
     @property
     def bytes_per_product(self) -> int:
         """Memory that one product's values take."""
@@ -79,11 +85,7 @@ class Features:
 
     def structural(self, index: Tensor) -> dict[str, Tensor]:
         """Structural values of those products at ``index`` that each source knows, (M, K) per source."""
-        values = {}
-        for name, source in self.sources.items():
-            rows = source.rows[index]
-            values[name] = source.structural[rows[rows >= 0]]
-        return values
+        return {name: source.structural_of(index) for name, source in self.sources.items()}
 
     @property
     def device(self) -> torch.device:

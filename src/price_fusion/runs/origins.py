@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kedro.io import CatalogProtocol, MemoryDataset
+from kedro.io import MemoryDataset
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel
@@ -31,12 +31,11 @@ from price_fusion.datasets.raw_facts import raw_facts
 from price_fusion.datasets.recorded import RecordedOutput
 from price_fusion.datasets.sidecar import Fate, fate
 from price_fusion.parameters import VariantParameters
+from price_fusion.runs.journal import Catalog
 from price_fusion.storage.digests import CheckRecord
 from price_fusion.training.recipe import WITHOUT_EFFECT
 
 logger = logging.getLogger(__name__)
-
-Catalog = CatalogProtocol[Any, Any]
 
 ELSEWHERE = ("params:compute",)
 """Parameters that say where work is done, and change no output."""

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kedro.pipeline import Pipeline
 
@@ -18,9 +18,6 @@ from price_fusion.parameters import TrackingParameters
 from price_fusion.parameters.base import fields_of
 from price_fusion.runs.journal import Catalog, Journal, path_of
 from price_fusion.runs.project_facts import ProjectFacts
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 logger = logging.getLogger(__name__)
 
@@ -157,14 +154,18 @@ def flat_fields(parameters: Mapping[str, Any]) -> dict[str, str]:
 
 def log_outputs(outputs: Mapping[str, Any]) -> None:
     """Log those outputs of nodes that people compare, beside metrics: histories, pages, the leaderboard."""
+    import mlflow
+
     for name, data in outputs.items():
         model, _, kind = name.rpartition(".")
         if kind == "history":
             log_history(model, data)
         elif kind == "report" or name == "comparison_report":
-            _log_page(f"{model or 'comparison'}_report.html", data)
+            mlflow.log_text(data, f"{model or 'comparison'}_report.html")
         elif name == "leaderboard":
-            _log_leaderboard(data)
+            mlflow.log_table(data, "leaderboard.json")
+            mlflow.log_metric("best_smape", float(data.iloc[0]["smape"]))
+            mlflow.set_tag("best_model", str(data.iloc[0]["model"]))
 
 
 def log_checkpoints(paths: Mapping[str, Path]) -> None:
@@ -194,18 +195,3 @@ def _log_numbers(model: str, metrics: Mapping[str, Any]) -> None:
     numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
     split = f"{metrics['split']}_" if "split" in metrics else ""  # a user's own have none
     mlflow.log_metrics({f"{model}/{split}{name}": value for name, value in numbers.items()})
-
-
-def _log_page(name: str, page: str) -> None:
-    import mlflow
-
-    mlflow.log_text(page, name)
-
-
-def _log_leaderboard(leaderboard: pd.DataFrame) -> None:
-    import mlflow
-
-    mlflow.log_table(leaderboard, "leaderboard.json")
-    best = leaderboard.iloc[0]
-    mlflow.log_metric("best_smape", float(best["smape"]))
-    mlflow.set_tag("best_model", str(best["model"]))

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from price_fusion.data.roles import Roles, folds_of, roles_of_fold, roles_of_refit
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.errors import DataError
+from price_fusion.evaluation.baselines import SplitFeatures
 from price_fusion.metrics.price_scale import unit_of_split
 from price_fusion.models.checkpoint import save_checkpoint
 from price_fusion.models.estimators import ESTIMATORS, deciding, fit_estimator
@@ -193,17 +194,14 @@ def fit_estimators(
         FoldTask(fold, seed, own, _place(fold), recipe(described, (own.fit, own.stop)), recipe(data, ()))
         for fold, own in roles
     ]
-    sources = {name: table.declaration for name, table in labelled.tables.items()}
-    features = features_from_tables(labelled.samples, labelled.tables, sources)
-    unit = unit_of_split(labelled.samples, labelled.split_table)
-    log_prices = np.log1p(labelled.samples["price"].to_numpy(np.float64) / unit)
+    products = SplitFeatures.of(labelled.samples, labelled.split_table, labelled.tables)
 
     def fit(todo: Sequence[FoldTask]) -> Iterator[float]:
         for task in todo:
             began = perf_counter()
             fitted = fit_estimator(
-                kind, features, sources, log_prices, task.roles.fit, task.roles.stop,
-                options=options, seed=seed, unit=unit,
+                kind, products.features, products.sources, products.log_prices, task.roles.fit, task.roles.stop,
+                options=options, seed=seed, unit=products.unit,
                 fit_stop_rows=True,  # nothing else is chosen by them
             )  # fmt: skip
             fitted.save(folder.path / task.file)

@@ -277,7 +277,7 @@ def _log_repeat(evaluated: Checkpoint, rows: int, level: int) -> None:
 def _refitted(evaluated: Estimator, labelled: LabelledData, options: ComparisonParameters) -> Estimator:
     samples, declared = labelled.samples, evaluated.sources
     features = features_from_tables(samples, {name: labelled.tables[name] for name in declared}, declared)
-    log_prices = np.log1p(samples["price"].to_numpy(np.float64) / evaluated.price_scale.unit)
+    log_prices = evaluated.price_scale.logs(samples["price"])
     return refit_estimator(evaluated, features, log_prices, roles_of_final_fit(samples).fit, options=options)
 
 

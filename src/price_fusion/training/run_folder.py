@@ -17,7 +17,6 @@ RUN = "run"
 class RunFolder:
     """A folder with the checkpoint kept so far, periodic ones, the last state, and the history of the finished epochs."""
 
-    variant: str
     path: Path
 
     @property

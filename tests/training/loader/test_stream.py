@@ -151,7 +151,7 @@ def test_a_sample_is_bounded_seeded_and_of_its_role(partitioned: Partitioned) ->
 
 def fit(partitioned: Partitioned, folder: Path, parameters: VariantParameters, rows: int = 500) -> Trained:
     data = partition_data(parameters, *partitioned, StreamedRows({}), seed=5, window_bytes=rows * ROW_BYTES)
-    return train_variant("v", parameters, data, seed=5, run=RunFolder("v", folder), quiet=True)
+    return train_variant("v", parameters, data, seed=5, run=RunFolder(folder), quiet=True)
 
 
 def test_streamed_training_learns(partitioned: Partitioned, tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_samples_in_memory_are_bounded(partitioned: Partitioned, monkeypatch: py
 
 def test_a_loss_that_is_no_number_names_the_products(partitioned: Partitioned, tmp_path: Path) -> None:
     data = partition_data(partitioned_variant(), *partitioned, StreamedRows({}), seed=5, window_bytes=500 * ROW_BYTES)
-    trainer = Trainer("v", partitioned_variant(), data, seed=5, run=RunFolder("v", tmp_path), quiet=True)
+    trainer = Trainer("v", partitioned_variant(), data, seed=5, run=RunFolder(tmp_path), quiet=True)
     stretch: Stretch = next(iter(trainer.loop.feed.epoch(torch.Generator())))
     rows, _ = next(stretch.batches(64))
     assert stretch.ids is not None

@@ -64,7 +64,7 @@ def train(
         *partitioned,
         StreamedRows({}),
         seed=5,
-        run=RunFolder("v", folder),
+        run=RunFolder(folder),
         compute=compute,
     )
 
@@ -144,7 +144,7 @@ def children() -> list[int]:
 def test_a_killed_process_is_started_again_and_nothing_shows(
     partitioned: Partitioned, tmp_path: Path, by_two: Trained
 ) -> None:
-    run = RunFolder("v", tmp_path)
+    run = RunFolder(tmp_path)
     killed: list[int] = []
 
     def kill() -> None:
@@ -160,7 +160,7 @@ def test_a_killed_process_is_started_again_and_nothing_shows(
 
 @pytest.mark.slow
 def test_processes_that_die_again_and_again_end_the_run(partitioned: Partitioned, tmp_path: Path) -> None:
-    run = RunFolder("v", tmp_path)
+    run = RunFolder(tmp_path)
     watcher = when_there(run.state, lambda: os.kill(children()[0], signal.SIGKILL))
     with pytest.raises(
         ComputeError, match=r"(?s)v: training processes died 1 times.*compute.retries is 0.*v\.train\.resume=true"
@@ -185,7 +185,7 @@ def test_asked_to_stop_all_save_and_stop_and_can_go_on(
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    run = RunFolder("v", tmp_path)
+    run = RunFolder(tmp_path)
     watcher = when_there(run.state, lambda: interruption.ask(signal.SIGTERM))
     with caplog.at_level(logging.INFO), pytest.raises(interruption.Interruption) as caught:
         train(partitioned, tmp_path, epochs=LONG, state_every=0)

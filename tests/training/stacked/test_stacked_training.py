@@ -125,7 +125,7 @@ def one_by_one(
             parameters,
             replace(data, train=member.train, validation=member.validation),
             seed=member.seed,
-            run=RunFolder("v", path / str(place)),
+            run=RunFolder(path / str(place)),
         )
         for place, member in enumerate(members)
     ]

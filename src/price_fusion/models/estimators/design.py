@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from price_fusion.compute.progress import LoopProgress
 from price_fusion.errors import AlignmentError, DataError
-from price_fusion.models.estimators.contribution import Amounts, Contribution, Matrix, Numbers, fit_contribution
-from price_fusion.models.features import Features, SourceFeatures
+from price_fusion.models.estimators.contribution import Amounts, Contribution, Matrix, fit_contribution
+from price_fusion.models.features import Features
 from price_fusion.parameters import Source
 from price_fusion.parameters.base import Parameters
 
@@ -109,11 +109,8 @@ def fit_design(features: Features, sources: Mapping[str, Source], rows: Rows) ->
         rows: (F,) fit rows.
     """
     index = torch.from_numpy(np.ascontiguousarray(rows, dtype=np.int64)).to(features.device)
-    return Design(
-        sources={
-            name: fit_contribution(source, _known(features.sources[name], index)) for name, source in sources.items()
-        }
-    )
+    known = {name: features.sources[name].structural_of(index).double().cpu().numpy() for name in sources}
+    return Design(sources={name: fit_contribution(source, known[name]) for name, source in sources.items()})
 
 
 def blocks(count: int, rows: int = BLOCK_ROWS) -> Iterator[slice]:
@@ -140,9 +137,3 @@ def drawn(count: int, most: int, seed: int) -> Rows:
     if count <= most:
         return np.arange(count)
     return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
-
-
-def _known(source: SourceFeatures, index: torch.Tensor) -> Numbers:
-    """Structural values of those products that a source knows."""
-    rows = source.rows[index]
-    return source.structural[rows[rows >= 0]].double().cpu().numpy()

@@ -35,12 +35,12 @@ def cross_validate_variant(
     """
     from price_fusion.selection import cross_validation
 
-    labelled, folds = _labelled(samples, split_table, tables), FoldFolder(folder.name, folder / FOLDS)
+    labelled, chosen = _labelled(samples, split_table, tables), ensemble.chosen
     return _tolerant(
         ensemble,
-        folds,
-        lambda: cross_validation.cross_validate_variant(
-            variant, labelled, folds, seeds=ensemble.chosen.seeds, seed=seed, refits=ensemble.chosen.refits
+        folder,
+        lambda folds: cross_validation.cross_validate_variant(
+            variant, labelled, folds, seeds=chosen.seeds, seed=seed, refits=chosen.refits
         ),
     )
 
@@ -60,17 +60,12 @@ def cross_validate_estimator(
     """
     from price_fusion.selection import cross_validation
 
-    labelled, folds = _labelled(samples, split_table, tables), FoldFolder(folder.name, folder / FOLDS)
+    labelled, refit = _labelled(samples, split_table, tables), ensemble.chosen.refits > 0
     return _tolerant(
         ensemble,
-        folds,
-        lambda: cross_validation.cross_validate_estimator(
-            folds.name,
-            labelled,
-            folds,
-            options=comparison,
-            seed=seed,
-            refit=ensemble.chosen.refits > 0,
+        folder,
+        lambda folds: cross_validation.cross_validate_estimator(
+            folds.name, labelled, folds, options=comparison, seed=seed, refit=refit
         ),
     )
 
@@ -146,10 +141,11 @@ def _rows_of_a_model(split_table: pd.DataFrame, ensemble: EnsembleParameters) ->
     return rows - len(folds) // folds.nunique()
 
 
-def _tolerant(ensemble: EnsembleParameters, folder: FoldFolder, train: Callable[[], FoldModels]) -> FoldModels:
-    """What training gives, or, where that is allowed, a note that it failed."""
+def _tolerant(ensemble: EnsembleParameters, folder: Path, train: Callable[[FoldFolder], FoldModels]) -> FoldModels:
+    """What training in ``folds`` of a folder gives, or, where that is allowed, a note that it failed."""
+    folds = FoldFolder(folder.name, folder / FOLDS)
     try:
-        return train()
+        return train(folds)
     except StorageError:  # of the disk, not of the member
         raise
     except PriceFusionError as error:
@@ -159,4 +155,4 @@ def _tolerant(ensemble: EnsembleParameters, folder: FoldFolder, train: Callable[
             )
             raise
         logger.warning("member %r of the ensemble failed and is left out: %s", folder.name, error)
-        return FoldModels(folder.name, NETWORK, (), folder.path, failure=str(error))
+        return FoldModels(folder.name, NETWORK, (), folds.path, failure=str(error))

@@ -64,7 +64,7 @@ def fit_final_ensemble(
 
 def final_run(folder: Path) -> RunFolder:
     """What the final fit of a variant writes while it runs, in the folder of the variant's models."""
-    return RunFolder(folder.name, folder / "final" / RUN)
+    return RunFolder(folder / "final" / RUN)
 
 
 def labelled_data(samples: pd.DataFrame, split_table: pd.DataFrame, tables: tuple[EmbeddingTable, ...]) -> Any:

@@ -44,6 +44,6 @@ def train(
     by_source = {table.source: table for table in tables}
     roles = roles_of_split(samples, split_table, selects=variant.train.selects, seed=seed)
     data = training_data(samples, split_table, by_source, variant.train.device, variant.train.features_gb, roles)
-    trained = train_variant(folder.name, variant, data, seed=seed, run=RunFolder(folder.name, folder / RUN))
+    trained = train_variant(folder.name, variant, data, seed=seed, run=RunFolder(folder / RUN))
     checkpoint = calibrated(trained.checkpoint, samples, roles.calibrate, by_source, intervals.levels)
     return checkpoint.in_currency(currency), trained.history

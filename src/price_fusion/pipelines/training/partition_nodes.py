@@ -53,7 +53,7 @@ def train_partitioned(
     whole = partitions.tables_of(table.source for table in tables)
     rows = StreamedRows(data_fingerprints(samples, split_table, {table.source: table for table in tables}))
     name, half = folder.name, calibration_half(variant)
-    run = RunFolder(name, folder / RUN)
+    run = RunFolder(folder / RUN)
     trained = train_partitions(name, variant, partitions, whole, rows, seed=seed, run=run, compute=compute)
     checkpoint = calibrated_on_partitions(
         trained.checkpoint, partitions, whole, half=half, levels=intervals.levels, seed=seed

@@ -14,10 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.lazy import pd
+from price_fusion.models.features import Shards
 
 Rows = NDArray[np.int64]
 Matrix = NDArray[np.float32]
@@ -45,21 +47,14 @@ class Embeddings:
     def __init__(self, *parts: tuple[EmbeddingTable, Rows]) -> None:
         self.rows = np.concatenate([rows for _, rows in parts])
         """(N,) in the product's own table."""
-        shards = [shard for table, _ in parts for shard in table.vectors]
-        self._shards = shards
-        self._starts = np.cumsum([0, *(len(shard) for shard in shards)])
+        self._shards = Shards([torch.from_numpy(shard) for table, _ in parts for shard in table.vectors])
         offsets = np.cumsum([0, *(table.rows for table, _ in parts)])
         places = [rows + offset for (_, rows), offset in zip(parts, offsets, strict=False)]
         self._places = np.concatenate(places)
 
     def __getitem__(self, products: Rows) -> Matrix:
         """Rows of products that the source knows, (M, D) as stored but in float32."""
-        places = self._places[products]
-        shard_of = np.searchsorted(self._starts, places, side="right") - 1
-        gathered = np.empty((len(places), self._shards[0].shape[1]), np.float32)
-        for number in np.unique(shard_of):
-            chosen = shard_of == number
-            gathered[chosen] = self._shards[number][places[chosen] - self._starts[number]]
+        gathered: Matrix = self._shards[torch.from_numpy(self._places[products])].float().numpy()
         return gathered
 
     def unit(self, products: Rows) -> Matrix:
