@@ -66,12 +66,15 @@ docs-serve: $(DEV_STAMP) ## the documentation in a browser while you write it
 pictures: $(DEV_STAMP) ## take the documentation's pictures anew; needs Chromium
 	$(BIN)/python docs/make_pictures.py
 
+# Kedro-Viz warns of FastAPI's plans for a class that it uses, which nothing here can change.
+viz viz-build: export PYTHONWARNINGS = ignore:ORJSONResponse is deprecated
+
 viz: $(STAMP) ## the lineage in a browser
-	$(BIN)/kedro viz run --env $(ENV)
+	$(BIN)/kedro viz run --env $(ENV) --include-hooks
 
 viz-build: $(STAMP) ## the lineage, with previews, as a static site in build/viz
 	rm -rf build/viz build.others && { test ! -d build || mv build build.others; }
-	$(BIN)/kedro viz build --include-previews
+	KEDRO_ENV=$(ENV) $(BIN)/kedro viz build --include-hooks --include-previews
 	mkdir -p build.others && mv build build.others/viz && mv build.others build
 
 lock: $(DEV_STAMP) ## write what is installed now into requirements.lock

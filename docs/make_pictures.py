@@ -61,7 +61,7 @@ def run_project(project: Path) -> None:
     for words in (
         ["run", "--pipelines", "fabricate"],
         ["run", "--pipelines", "compare"],
-        ["viz", "build", "--include-previews"],
+        ["viz", "build", "--include-hooks", "--include-previews"],
     ):
         variables = os.environ | {"DO_NOT_TRACK": "1"}
         subprocess.run([sys.executable, "-m", "kedro", *words], cwd=project, env=variables, check=True)  # noqa: S603

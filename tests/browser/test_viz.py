@@ -48,7 +48,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(compared_project: Project) -> Iterator[Site]:
-    compared_project.kedro("viz", "build", "--include-previews")
+    compared_project.kedro("viz", "build", "--include-hooks", "--include-previews")
     folder = compared_project.path / "build"
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever)

@@ -34,6 +34,7 @@ def record(name: str, level: int, message: str) -> logging.LogRecord:
             False,
         ),
         ("kedro_viz.models", logging.WARNING, "'a' could not be previewed. Full exception: ValueError: a", True),
+        ("kedro_viz.api", logging.WARNING, "Run events file .viz/a.json not found. It may be due to", False),
         ("kedro.framework.session.session", logging.WARNING, "`pipeline_name` is deprecated", True),
     ],
 )

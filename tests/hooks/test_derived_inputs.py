@@ -1,5 +1,7 @@
 """Products in partitions and optional inputs follow from other entries of the catalog."""
 
+from types import SimpleNamespace
+
 import pytest
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.pipeline import node, pipeline
@@ -8,7 +10,9 @@ from price_fusion.data.readers.layout import Layout
 from price_fusion.datasets.product_table import ProductTableDataset
 from price_fusion.errors import DataError, ParameterError
 from price_fusion.hooks.derived_inputs import DerivedInputsHooks
+from price_fusion.parameters import ComputeParameters
 from price_fusion.pipelines.ingestion.nodes import check_unlabelled
+from price_fusion.runs.project_facts import ProjectFacts, current_project
 from support.whole import whole
 
 READS = pipeline([node(lambda files: files, inputs="train_product_files", outputs="out", name="read")])
@@ -42,6 +46,20 @@ def test_an_entry_of_its_own_goes_before(tmp_path):
 def test_products_of_which_no_file_is_known():
     with pytest.raises(ParameterError, match=r"'train_products': found MemoryDataset.*with in_pieces: true"):
         derived(train_products=MemoryDataset())
+
+
+@pytest.mark.parametrize(("partitions", "shown"), [(2, {"train_product_files"}), (None, set())])
+def test_files_of_products_are_there_before_any_run_begins(tmp_path, partitions, shown):
+    """For Kedro-Viz. What cannot be derived is left to the run that needs it."""
+    facts = ProjectFacts(tmp_path, tmp_path, {}, SimpleNamespace(compute=ComputeParameters(partitions=partitions)))
+    metadata = {"kedro-viz": {"layer": "raw"}}
+    products = ProductTableDataset(filepath=str(tmp_path / "train.csv"), labelled=True, metadata=metadata)
+    catalog = DataCatalog({"train_products": products, "test_products": MemoryDataset()})
+    token = current_project.set(facts)
+    DerivedInputsHooks().after_catalog_created(catalog)
+    current_project.reset(token)
+    assert set(catalog) == {"train_products", "test_products"} | shown
+    assert all(catalog.get(name).metadata == metadata for name in shown)
 
 
 @pytest.fixture

@@ -75,6 +75,24 @@ class Project:
         assert (result.returncode != 0) == fails, result.stdout[-4000:] + result.stderr[-4000:]
         return result
 
+    def make(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run ``make``, with the environment of the tests instead of one that it installs; it must not fail."""
+        for name in ("Makefile", "requirements.lock"):
+            shutil.copy(REPOSITORY / name, self.path / name)
+        (self.path / "installed").touch()
+        options = [f"BIN={Path(sys.executable).parent}", "STAMP=installed", "DEV_STAMP=installed"]
+        result = subprocess.run(
+            ["make", *words, *options],
+            cwd=self.path,
+            env=os.environ | VARIABLES,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+        assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+        return result
+
     def start(self, *arguments: str, environment: Mapping[str, str] | None = None, **options: Any) -> WarmProcess:
         """Start the real command, which goes on while the test does.
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import Any
 
 from kedro.framework.hooks import hook_impl
-from kedro.io import CatalogProtocol, MemoryDataset
+from kedro.io import CatalogProtocol, DatasetError, MemoryDataset
 from kedro.pipeline import Pipeline
 
+from price_fusion import datasets  # imports each type when it is asked for
 from price_fusion.errors import ParameterError
 from price_fusion.pipelines.ingestion.pipeline import COMPARING
-
-if TYPE_CHECKING:
-    from price_fusion.datasets.product_table import ProductTableDataset
+from price_fusion.runs.project_facts import current_project
 
 _FILES = "_product_files"
 _EMBEDDINGS = re.compile(r".+\.(?P<part>train|test)_embeddings")
@@ -26,6 +26,14 @@ class DerivedInputsHooks:
     no ids of their own.
     """
 
+    @hook_impl
+    def after_catalog_created(self, catalog: CatalogProtocol[Any, Any]) -> None:
+        """Derive the files of products for Kedro-Viz, which begins no run. A run that needs what cannot be derived says why."""
+        if (project := current_project.get()) and project.parameters.compute.is_partitioned:
+            for part in ("train", "test"):
+                with suppress(DatasetError, ParameterError):
+                    _derive(catalog, f"{part}{_FILES}")
+
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
         """Derive what the pipeline reads.
@@ -34,8 +42,8 @@ class DerivedInputsHooks:
             ParameterError: if products are of a type of dataset that says no file.
         """
         for name in sorted(pipeline.inputs()):
-            if name.endswith(_FILES) and name not in catalog:
-                catalog[name] = _files(catalog, f"{name.removesuffix(_FILES)}_products", name)
+            if name.endswith(_FILES):
+                _derive(catalog, name)
             if match := _EMBEDDINGS.fullmatch(name):
                 _let_follow(catalog.get(name), catalog.get(f"{match['part']}_products"))
         for name in sorted(_dispensable(pipeline)):
@@ -49,22 +57,19 @@ def _dispensable(pipeline: Pipeline) -> set[str]:
     return pipeline.inputs() - {name for names in needed for name in names}
 
 
-def _files(catalog: CatalogProtocol[Any, Any], products: str, name: str) -> ProductTableDataset:
-    from price_fusion.datasets.product_table import ProductTableDataset
-
+def _derive(catalog: CatalogProtocol[Any, Any], name: str) -> None:
+    if name in catalog:
+        return
+    products = f"{name.removesuffix(_FILES)}_products"
     dataset = catalog.get(products)
-    if not isinstance(dataset, ProductTableDataset):
+    if not isinstance(dataset, datasets.ProductTableDataset):
         raise ParameterError(
-            f"catalog entry {products!r}: found {type(dataset).__name__}, of which no file is known that could be read piece by "
-            f"piece (compute.partitions), expected a ProductTableDataset. Write it so, or add an entry {name!r} of that type with "
-            "in_pieces: true."
+            f"catalog entry {products!r}: found {type(dataset).__name__}, expected a ProductTableDataset, which can be read piece by "
+            f"piece (compute.partitions). Write it so, or add an entry {name!r} of that type with in_pieces: true."
         )
-    return dataset.read_in_pieces()
+    catalog[name] = dataset.read_in_pieces()
 
 
 def _let_follow(embeddings: object, products: object) -> None:
-    from price_fusion.datasets.embedding_files import EmbeddingFilesDataset
-    from price_fusion.datasets.product_table import ProductTableDataset
-
-    if isinstance(embeddings, EmbeddingFilesDataset) and isinstance(products, ProductTableDataset):
+    if isinstance(embeddings, datasets.EmbeddingFilesDataset) and isinstance(products, datasets.ProductTableDataset):
         embeddings.follow(products)

@@ -58,8 +58,7 @@ class InputReportHooks:
         own = own_error(error)
         if not isinstance(own, DataError):
             return
-        command = how_to_make(pipeline, catalog, pipelines, run_params.get("env"))
-        if command:
+        if command := how_to_make(pipeline, catalog, pipelines, run_params.get("env")):
             error.add_note(command)
         inputs = raw_inputs(pipeline, catalog)
         if not inputs:
@@ -67,8 +66,7 @@ class InputReportHooks:
         found = InputTrial(pipeline, catalog, inputs).problems()
         problems = [*not_among(own, found), *found]
         _save(catalog, problems)
-        is_news = any(problem.text not in own.problems for problem in found)
-        if is_news and len(problems) > 1:
+        if len(problems) > 1 and any(problem.text not in own.problems for problem in found):
             raise error_of(problems) from error
 
     @hook_impl

@@ -1,0 +1,42 @@
+"""``make viz-build``: the lineage of an environment, as a run of it sees the project. No run begins."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.projects import Project
+
+
+@pytest.fixture
+def shop(sample_project: Project, copy_of: Callable[[Project], Project]) -> Project:
+    """A project with an environment of its own."""
+    project = copy_of(sample_project)
+    folder = project.path / "conf/shop"
+    folder.mkdir()
+    (folder / "parameters.yml").write_text("variants: [two_branch]\ncompute: {partitions: 2}\n")
+    return project
+
+
+def state_of(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_it_is_of_the_environment_and_leaves_the_data_alone(shop: Project) -> None:
+    before = state_of(shop.path / "data")
+    said = shop.make("viz-build", "ENV=shop")
+    assert "WARNING" not in said.stdout + said.stderr
+    assert state_of(shop.path / "data") == before
+
+    def answer(address: str) -> Any:
+        return json.loads((shop.path / "build/viz/api" / address).read_text())
+
+    assert {"two_branch", "moe"} & {one["id"] for one in answer("main")["pipelines"]} == {"two_branch"}
+    nodes = {one["name"]: one for one in answer("pipelines/two_branch")["nodes"]}
+    assert nodes["train_product_files"]["layer"] == "raw"
+    folder = answer(f"nodes/{nodes['params:two_branch.folder']['id']}")["parameters"]
+    assert folder == {"two_branch.folder": str(shop.path / "data/06_models/two_branch")}
