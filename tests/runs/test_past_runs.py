@@ -17,6 +17,7 @@ from price_fusion.runs.past_runs import (
     find_run,
     parameter_differences,
     past_runs,
+    reason_of,
     runs_table,
     smape_of,
 )
@@ -97,6 +98,22 @@ def test_a_list_says_what_changed_and_what_came_of_it() -> None:
     (last,) = (line for line in lines if line.startswith(" b "))
     assert "01234567+" in last
     assert "seed=2" in last
+
+
+def test_a_list_says_why_runs_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    message = f"2 problems in 1 input(s) of this run:\n  1. {tmp_path}/data/train.csv: [/b] " + "is not there, " * 20
+    failed = record("a", status="failed", error={"class": "DataError", "message": message}, parameters={"seed": 1})
+    reason = reason_of(failed)
+    assert reason.startswith(
+        "DataError: 2 problems in 1 input(s) of this run: 1. data/train.csv: [/b] is not there, is"
+    )
+    assert reason.endswith(" ...")
+    assert len(reason) <= 160
+    text = printed(runs_table([record("b", parameters={"seed": 2}), failed]))
+    assert "data/train.csv: [/b] is not" in " ".join(text.split())
+    assert "seed=1" in text
+    assert reason_of(record("c")) == ""
 
 
 def test_a_comparison_has_metrics_and_parameters_side_by_side() -> None:

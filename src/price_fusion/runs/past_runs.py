@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from price_fusion.errors import UsageError
 from price_fusion.parameters.base import fields_of
@@ -19,6 +22,8 @@ RECORD = "run.json"
 Record = Mapping[str, Any]
 MOST_DIFFERENCES = 4
 """That a list spells out; the others are counted."""
+REASON_LENGTH = 160
+"""Characters of an error in a list at most; ``show`` has the whole message."""
 
 
 def runs_folder(data: Path) -> Path:
@@ -75,22 +80,30 @@ def smape_of(run: Record) -> dict[str, float]:
     }
 
 
+def reason_of(run: Record) -> str:
+    """Why a run failed: how its error begins, in one line, with paths from the current folder on; empty without an error."""
+    error = run.get("error")
+    text = f"{error['class']}: {error['message']}" if error else ""
+    return textwrap.shorten(text.replace(f"{Path.cwd()}{os.sep}", ""), REASON_LENGTH, placeholder=" ...")
+
+
 def runs_table(runs: Sequence[Record]) -> Table:
-    """A run a line, the oldest first, with what differs from the one before."""
+    """A run a line, the oldest first, with why it failed and what differs from the one before."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("run", "status"):
         table.add_column(heading, overflow="fold")
     table.add_column("s", justify="right")
     table.add_column("SMAPE %")
     table.add_column("commit")
-    table.add_column("other parameters than in the run before", overflow="fold")
+    table.add_column("error; other parameters than in the run before", overflow="fold")
     for before, run in zip([None, *runs[:-1]], runs, strict=True):
         smape = ", ".join(f"{model} {value:.2f}" for model, value in smape_of(run).items())
         changed = parameter_differences([before, run]) if before is not None else {}
         shown = [f"{path}={values[1]}" for path, values in list(changed.items())[:MOST_DIFFERENCES]]
         more = [f"and {len(changed) - len(shown)} more"] if len(changed) > len(shown) else []
         seconds = f"{run['seconds']:.0f}" if "seconds" in run else ""
-        table.add_row(run["id"], run["status"], seconds, smape, _commit(run), ", ".join(shown + more))
+        said = [text for text in (Text(reason_of(run), style="red"), Text(", ".join(shown + more))) if text]
+        table.add_row(run["id"], run["status"], seconds, smape, _commit(run), Text("\n").join(said))
     return table
 
 
