@@ -40,3 +40,10 @@ def test_it_is_of_the_environment_and_leaves_the_data_alone(shop: Project) -> No
     assert nodes["train_product_files"]["layer"] == "raw"
     folder = answer(f"nodes/{nodes['params:two_branch.folder']['id']}")["parameters"]
     assert folder == {"two_branch.folder": str(shop.path / "data/06_models/two_branch")}
+
+
+def test_one_that_cannot_be_built_leaves_the_other_sites_alone(shop: Project) -> None:
+    (shop.path / "build/docs").mkdir(parents=True)
+    (shop.path / "conf/shop/parameters.yml").write_text("variants: [three_branch]\n")
+    assert "three_branch" in shop.make("viz-build", "ENV=shop", fails=True).stdout
+    assert [path.name for path in (shop.path / "build").iterdir()] == ["docs"]

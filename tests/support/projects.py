@@ -75,12 +75,14 @@ class Project:
         assert (result.returncode != 0) == fails, result.stdout[-4000:] + result.stderr[-4000:]
         return result
 
-    def make(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run ``make``, with the environment of the tests instead of one that it installs; it must not fail."""
+    def make(self, *words: str, fails: bool = False) -> subprocess.CompletedProcess[str]:
+        """Run ``make``, with the environment of the tests instead of one that it installs; or see it fail."""
         for name in ("Makefile", "requirements.lock"):
             shutil.copy(REPOSITORY / name, self.path / name)
-        (self.path / "installed").touch()
-        options = [f"BIN={Path(sys.executable).parent}", "STAMP=installed", "DEV_STAMP=installed"]
+        stamps = {name: self.path / f"{name}.made" for name in ("STAMP", "DEV_STAMP")}
+        for stamp in stamps.values():
+            stamp.touch()
+        options = [f"{name}={value}" for name, value in {"BIN": Path(sys.executable).parent, **stamps}.items()]
         result = subprocess.run(
             ["make", *words, *options],
             cwd=self.path,
@@ -90,7 +92,7 @@ class Project:
             timeout=TIMEOUT,
             check=False,
         )
-        assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+        assert (result.returncode != 0) == fails, result.stdout[-2000:] + result.stderr[-2000:]
         return result
 
     def start(self, *arguments: str, environment: Mapping[str, str] | None = None, **options: Any) -> WarmProcess:
