@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import get_type_hints
 
 import networkx as nx
 import pytest
@@ -99,6 +100,14 @@ def test_any_two_pipelines_can_be_run_together(partitions: int | None) -> None:
     for name in apart:
         with pytest.raises(OutputNotUniqueError, match="fold_models"):
             pipelines["ensemble"] + pipelines[name]
+
+
+@pytest.mark.parametrize("partitions", [None, 3])
+def test_kedro_can_resolve_the_types_of_every_node(partitions: int | None) -> None:
+    """What is imported for type checkers alone switches its check of parameters off, with a warning."""
+    pipelines, _ = project(partitions)
+    for function in {node.func for pipeline in pipelines.values() for node in pipeline.nodes}:
+        assert get_type_hints(function)
 
 
 @pytest.mark.parametrize("partitions", [None, 3])

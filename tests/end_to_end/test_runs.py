@@ -45,7 +45,9 @@ def test_failed_runs_are_kept_with_their_error(trained_project: Project, copy_of
     assert (last["status"], last["error"]["class"]) == ("failed", "DatasetFileError")
     assert "checkpoint" in last["error"]["message"]
     listed = project.kedro("price-fusion", "runs").stdout
-    assert "DatasetFileError: data/06_models/moe/checkpoint.safetensors: no checkpoint here." in " ".join(listed.split())
+    assert "DatasetFileError: data/06_models/moe/checkpoint.safetensors: no checkpoint here." in " ".join(
+        listed.split()
+    )
 
 
 def test_runs_are_listed_shown_and_compared(trained_project: Project, copy_of: Callable[[Project], Project]) -> None:

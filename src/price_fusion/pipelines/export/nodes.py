@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from price_fusion.data.view import TableView
+from price_fusion.data.table import EmbeddingTable
 from price_fusion.lazy import pd
 
 logger = logging.getLogger(__name__)
 
 
-def export(checkpoint: Any, samples: pd.DataFrame, *tables: TableView) -> Any:
+def export(checkpoint: Any, samples: pd.DataFrame, *tables: EmbeddingTable) -> Any:
     """Export a checkpoint to ONNX and torch.export, checked on products of the sample table."""
     from price_fusion.prediction.export.export import TOLERANCE, export_checkpoint
 
