@@ -261,22 +261,24 @@ def calibration(
     parts = np.array_split(np.argsort(predicted, kind="stable"), min(DECILES, max(1, len(price) // PART_ROWS)))
     means = [(float(np.median(predicted[part])), float(np.median(price[part]))) for part in parts]
     asked, got = zip(*means, strict=True)
-    bins = coverage[(coverage["group"] != "all") & (coverage["rows"] >= FEWEST_ROWS)]
+    bins = coverage[(coverage["group"] != "all") & (coverage["rows"] > 0)]
+    is_large = bins["rows"] >= FEWEST_ROWS
     are_tenths = len(parts) == DECILES
     part = "tenth" if are_tenths else "part"
-    figure = make_subplots(rows=1 if bins.empty else 2, cols=1, vertical_spacing=0.22)
+    figure = make_subplots(rows=2 if is_large.any() else 1, cols=1, vertical_spacing=0.22)
     figure.add_trace(go.Scatter(x=asked, y=got, mode="lines+markers", name=f"{part}s of the products"), row=1, col=1)
     ends = [min(*asked, *got), max(*asked, *got)]
     line = {"color": GREY, "dash": "dot"}
     figure.add_trace(go.Scatter(x=ends, y=ends, mode="lines", line=line, showlegend=False), row=1, col=1)
-    for place, (level, own) in enumerate(bins.groupby("level")):
+    shares = bins.assign(coverage=bins["coverage"].where(is_large))  # a gap in the line where products are few
+    for place, (level, own) in enumerate(shares.groupby("level") if is_large.any() else ()):
         colour = COLOURS[1 + place % 3]
         named = {"name": f"{level:g} % interval", "marker_color": colour, "mode": "lines+markers"}
         figure.add_trace(go.Scatter(x=own["group"], y=own["coverage"], **named), row=2, col=1)
         figure.add_hline(y=level, line_dash="dot", line_color=colour, row=2, col=1)
     figure.update_xaxes(_log_axis(*ends), title_text=f"predicted price, median of a {part}, {currency}", row=1, col=1)
     figure.update_yaxes(_log_axis(*ends), title_text=f"true price, median, {currency}", row=1, col=1)
-    if not bins.empty:
+    if is_large.any():
         figure.update_xaxes(title_text=f"predicted price, {currency}", type="category", row=2, col=1)
         figure.update_yaxes(title_text="inside the interval, %", row=2, col=1)
     overall = coverage[coverage["group"] == "all"]
@@ -294,7 +296,7 @@ def calibration(
     return described(
         figure,
         title="Calibration",
-        caption=f"Above: {tenths} Below: {held}" if not bins.empty else f"{tenths[0].upper()}{tenths[1:]}",
+        caption=f"Above: {tenths} Below: {held}" if is_large.any() else f"{tenths[0].upper()}{tenths[1:]}",
         alt=f"Of all products {said}." if said else "The model has no intervals.",
         table={
             "interval, %": coverage["level"].tolist(),
@@ -309,7 +311,7 @@ def calibration(
             f"true price, median, {currency}": [rounded(one) for one in got],
             "products": [len(part) for part in parts],
         },
-        height=340 if bins.empty else 620,
+        height=620 if is_large.any() else 340,
     )
 
 
