@@ -124,7 +124,8 @@ def _places(encoder: Encoder, products: Products, seed: int) -> NDArray[np.int32
 
 def _perceive(encoder: Encoder, products: Products, errors: Draws) -> NDArray[np.int32]:
     """What the encoder perceives, errors included, and what distracts it. Shape (N, F + distractions)."""
-    latents = [latent * gain for name, gain in encoder.perceives.items() for latent in _latents(name, products)]
+    found = _latents(products)
+    latents = [latent * gain for name, gain in encoder.perceives.items() for latent in found[name]]
     columns = np.stack(latents, axis=1).astype(np.int32)
     noise = errors.bell(len(products), len(latents) + len(latents) % 2 + _DISTRACTIONS)
     columns += noise[:, : len(latents)] * encoder.blur
@@ -132,19 +133,15 @@ def _perceive(encoder: Encoder, products: Products, errors: Draws) -> NDArray[np
     return np.concatenate([columns, distractions], axis=1) >> 4
 
 
-def _latents(name: str, products: Products) -> list[NDArray[np.int64]]:
+def _latents(products: Products) -> dict[str, list[NDArray[np.int64]]]:
     """Latents by name, each brought to a standard deviation of about ``BELL_DEVIATION``."""
-    if name == "look":
-        return [products.look]
-    if name == "grade":
-        return [(products.grade - len(GRADES) // 2) * BELL_DEVIATION]
-    if name == "claims":
-        return [products.claims[:, index] * (2 * BELL_DEVIATION) for index in range(len(CLAIMS))]
-    if name == "packs":
-        return [np.minimum(products.packs, 12) * (BELL_DEVIATION // 4)]
-    if name == "log_quantity":
-        return [products.log_quantity * 3 // 2]
-    raise ValueError(f"no latent is called {name!r}")
+    return {
+        "look": [products.look],
+        "grade": [(products.grade - len(GRADES) // 2) * BELL_DEVIATION],
+        "claims": [products.claims[:, index] * (2 * BELL_DEVIATION) for index in range(len(CLAIMS))],
+        "packs": [np.minimum(products.packs, 12) * (BELL_DEVIATION // 4)],
+        "log_quantity": [products.log_quantity * 3 // 2],
+    }
 
 
 def exact_product(left: NDArray[np.int32], right: NDArray[np.int32]) -> NDArray[np.int32]:
