@@ -71,12 +71,7 @@ class Roles:
     """Why, by column."""
 
 
-def as_guessed(role: str, guess: Guess) -> Guess:
-    """Each guess is what it is."""
-    return guess
-
-
-def guess_roles(columns: Columns, settle: Settle = as_guessed, unpriced: Collection[str] = ()) -> Roles:
+def guess_roles(columns: Columns, settle: Settle, unpriced: Collection[str] = ()) -> Roles:
     """Guess what each column is.
 
     Args:

@@ -175,7 +175,7 @@ class ColumnReader:
 
     def _matrix(self, batch: pa.RecordBatch) -> tuple[NDArray[Any], NDArray[np.int64]]:
         if self.columns.side_by_side:
-            parts = [floats_of(batch.column(name), f"{self.origin}, column {name!r}") for name in self.columns.vectors]
+            parts = [floats_of(batch.column(name)) for name in self.columns.vectors]
             matrix = np.stack(parts, axis=1)
             if not any(batch.column(name).null_count for name in self.columns.vectors):
                 return matrix, np.empty(0, np.int64)

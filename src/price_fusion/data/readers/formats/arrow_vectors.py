@@ -31,7 +31,7 @@ def is_float(kind: pa.DataType) -> bool:
     return bool(pa.types.is_floating(kind) or (pa.types.is_fixed_size_binary(kind) and kind.byte_width == 2))
 
 
-def floats_of(values: pa.Array, where: str) -> NDArray[Any]:
+def floats_of(values: pa.Array) -> NDArray[Any]:
     """An array of floats, (B,); NaN where there is none."""
     if pa.types.is_fixed_size_binary(values.type) and values.type.byte_width == 2:
         size = len(values) * 2
@@ -40,8 +40,6 @@ def floats_of(values: pa.Array, where: str) -> NDArray[Any]:
         if values.null_count:
             numbers = np.where(values.is_null().to_numpy(zero_copy_only=False), np.float16(np.nan), numbers)
         return numbers
-    if not pa.types.is_floating(values.type):
-        raise DataError(f"{where}: found numbers of type {values.type}, expected floats. Store the vectors as floats.")
     return np.asarray(values.to_numpy(zero_copy_only=False))
 
 
@@ -104,7 +102,7 @@ def _list_values(column: pa.Array, where: str) -> tuple[NDArray[Any], NDArray[An
             f"{where}: found {values.null_count} empty values inside the lists, expected numbers only. "
             "Leave those products out of the file."
         )
-    return floats_of(values, where), lengths
+    return floats_of(values), lengths
 
 
 def _binary_values(
