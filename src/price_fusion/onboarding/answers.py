@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from price_fusion.data.readers.names import absent
-from price_fusion.errors import DataError, UsageError
+from price_fusion.errors import DataError, UsageError, few
 from price_fusion.onboarding.column_roles import Guess, Settle
 from price_fusion.onboarding.found_embeddings import ProductsOfFile
 from price_fusion.onboarding.found_tables import FoundTable
@@ -91,10 +91,20 @@ class Answers:
             raise absent(folder, "table of products", name, known, f"Correct --{role}")
         return name
 
-    def are_in_order(self, vectors: Path, products: ProductsOfFile) -> bool:
-        """Whether row n of vectors without ids belongs to product n of a file with as many."""
+    def are_in_order(self, vectors: Path, products: ProductsOfFile, may_be_ids: Sequence[Path]) -> bool:
+        """Whether row n of vectors without ids belongs to product n of a file with as many.
+
+        Args:
+            vectors: without ids.
+            products: of the file.
+            may_be_ids: files that may hold the ids, and cannot be read as such: then the order is not to be assumed.
+        """
         why = f"{vectors.name} has {len(products.ids):,} rows and no ids, {products.path.name} as many products"
-        guess = Guess(_ORDERS[0], why, sure=False, others=_ORDERS[1:])
+        best, other = _ORDERS
+        if may_be_ids:
+            why += f"; but {few([one.name for one in may_be_ids])} may hold the ids, and cannot be read as such"
+            best, other = other, best
+        guess = Guess(best, why, sure=False, others=(other,))
         return (self.said.get("order") or self.ask("order", guess, _ORDERS)) == _ORDERS[0]
 
     def _existing(self, table: FoundTable, role: str, name: str) -> str:

@@ -15,14 +15,19 @@ from price_fusion.data.ids import Ids
 from price_fusion.data.readers.embedding_files import locate_embeddings, read_embeddings
 from price_fusion.data.readers.file_kinds import kind_of
 from price_fusion.data.readers.formats.arrow_files import is_saved_dataset
+from price_fusion.data.readers.formats.npy_files import NPY_DAMAGE
 from price_fusion.data.readers.formats.npy_parts import are_parts
 from price_fusion.data.readers.gzip_files import head_inside, unpacked
 from price_fusion.data.readers.rows import OF_PRODUCTS, Asked
-from price_fusion.errors import PriceFusionError
+from price_fusion.errors import PriceFusionError, few
 
 _KINDS = ("npz", "pickle", "torch", "safetensors", "parquet", "arrow", "arrow stream")
 """Formats of single files that may hold embeddings."""
 _ADVICE = "Save the ids of its rows beside it (numpy.save('ids.npy', ids))"
+_OF_IDS = "iuUSO"
+"""Kinds of arrays that may hold ids, those of Python objects among them, which are not read."""
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+"""What reads the header of an array, by the version of its format."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +45,22 @@ class ProductsOfFile:
     words: frozenset[str] = frozenset()
 
 
-Agrees = Callable[[Path, ProductsOfFile], bool]
-"""Whether row n of a matrix without ids is product n of a file with as many products; takes both files."""
+Agrees = Callable[[Path, ProductsOfFile, Sequence[Path]], bool]
+"""Whether row n of a matrix without ids is product n of a file with as many products; takes both files, and those that may
+hold the ids but cannot be read as such."""
+
+
+@dataclass(frozen=True)
+class _WithoutIds:
+    """A matrix that no ids were found for.
+
+    Attributes:
+        may_be_ids: files beside it that may hold them, and cannot be read as such.
+    """
+
+    path: Path
+    rows: int
+    may_be_ids: Sequence[Path]
 
 
 @dataclass(frozen=True)
@@ -97,10 +116,9 @@ def found_embeddings(
         for path in others:
             _take(path, [*own, *beside], found, left_out)
         rest = _take_arrays(arrays, beside, found, left_out)
-        for path, rows in rest.items():
-            _take_in_order(
-                path, rows, _fitting(path.relative_to(folder), rows, tables), tables, agrees, found, left_out
-            )
+        for one in rest:
+            fitting = _fitting(one.path.relative_to(folder), one.rows, tables)
+            _take_in_order(one, fitting, tables, agrees, found, left_out)
     read = {path for one in found for path in one.files}
     return found, {path: why for path, why in left_out.items() if path not in read}
 
@@ -149,25 +167,25 @@ def _take(
 
 def _take_arrays(
     paths: Sequence[Path], beside: Sequence[Asked], found: list[FoundEmbeddings], left_out: dict[Path, str]
-) -> dict[Path, int]:
+) -> list[_WithoutIds]:
     """Matrices of a folder, each with the ids of as many rows whose name is most alike.
 
     Returns:
-        Those that have no ids, with the number of their rows.
+        Those that have no ids.
     """
     arrays = {path: _array(path) for path in paths}
-    without: dict[Path, int] = {}
+    without = []
     for path, matrix in arrays.items():
-        if matrix is not None and len(matrix.shape) != 2:
+        if matrix and matrix.can_be_read and len(matrix.shape) != 2:
             left_out[path] = f"found an array of shape {matrix.shape}, expected a matrix: one row for each product"
             continue
-        rows = matrix.shape[:1] if matrix else None
-        ids = [one for one, array in arrays.items() if array and array.dtype.kind != "f" and array.shape == rows]
+        rows = matrix.shape[0] if matrix and matrix.can_be_read else -1
+        may_be = [one for one, array in arrays.items() if one != path and (array is None or array.may_be_ids_of(rows))]
+        ids = [one for one in may_be if (array := arrays[one]) and array.can_be_read]
         ids.sort(key=lambda one: -len(set(words_in(one.stem)) & set(words_in(path.stem))))
         taken = _take(path, [*(Asked(ids=one.name) for one in ids), Asked(), *beside], found, left_out)
-        # An array that cannot be read may be the ids.
-        if not taken and matrix and not ids and all(arrays.values()) and _has_no_ids(path):
-            without[path] = matrix.shape[0]
+        if not taken and rows >= 0 and _has_no_ids(path):
+            without.append(_WithoutIds(path, rows, may_be))
     return without
 
 
@@ -181,14 +199,27 @@ def _has_no_ids(path: Path) -> bool:
 
 def _fitting(path: Path, rows: int, tables: Sequence[ProductsOfFile]) -> list[ProductsOfFile]:
     """The tables with as many products as a matrix has rows; where its name speaks of one of them, that alone."""
-    words = {word for part in (*path.parts[:-1], path.stem) for word in words_in(part)}
-    named = [table for table in tables if words & table.words]
+    parts = [list(words_in(part)) for part in (*path.parts[:-1], path.stem)]
+    named = [table for table in tables if any(table.words.intersection(part) for part in parts)]
+    if len(named) != 1:
+        named = _named_in_full(parts, tables)
     return [table for table in (named if len(named) == 1 else tables) if len(table.ids) == rows]
 
 
+def _named_in_full(parts: Sequence[Sequence[str]], tables: Sequence[ProductsOfFile]) -> list[ProductsOfFile]:
+    """The tables whose whole name is in a part of a path: the longest, as ``new_products_vectors`` has ``products``, too."""
+    names = [" ".join(words_in(table.path.name.partition(".")[0])) for table in tables]
+    inside = [bool(name) and any(f" {name} " in f" {' '.join(part)} " for part in parts) for name in names]
+    longest = max((len(name) for name, is_inside in zip(names, inside, strict=True) if is_inside), default=0)
+    return [
+        table
+        for table, name, is_inside in zip(tables, names, inside, strict=True)
+        if is_inside and len(name) == longest
+    ]
+
+
 def _take_in_order(
-    path: Path,
-    rows: int,
+    matrix: _WithoutIds,
     fitting: Sequence[ProductsOfFile],
     tables: Sequence[ProductsOfFile],
     agrees: Agrees,
@@ -196,6 +227,7 @@ def _take_in_order(
     left_out: dict[Path, str],
 ) -> None:
     """A matrix without ids, if it may be in the order of exactly one file of products."""
+    path, rows = matrix.path, matrix.rows
     counted = " and ".join(f"{len(table.ids):,} products in {table.path.name}" for table in tables)
     if len(fitting) > 1:
         left_out[path] = (
@@ -205,8 +237,14 @@ def _take_in_order(
         left_out[path] = (
             f"it has {rows:,} rows and no ids, and there are {counted}. {_ADVICE}, or make it of all products of a file."
         )
-    elif agrees(path, fitting[0]):
+    elif agrees(path, fitting[0], matrix.may_be_ids):
         _take(path, [Asked(ids=OF_PRODUCTS)], found, left_out, fitting[0])
+    elif matrix.may_be_ids:
+        left_out[path] = (
+            f"its {rows:,} ids may be in {few([one.name for one in matrix.may_be_ids])}, which cannot be read as ids. Write them "
+            f"again (numpy.save('ids.npy', ids.astype(str))); or, if row n belongs to product n of {fitting[0].path.name}, say "
+            "so (--order products)."
+        )
     else:
         left_out[path] = (
             f"it has no ids, and its rows are not in the order of {fitting[0].path.name}, as you said. {_ADVICE}."
@@ -220,19 +258,39 @@ def _of_a_list(path: Path, identity: str) -> list[Asked]:
 
 @dataclass(frozen=True)
 class _Array:
-    """What the header of an array says."""
+    """What the header of an array says.
+
+    Attributes:
+        can_be_read: whether the rest of the file agrees, and holds no Python objects.
+    """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    can_be_read: bool
+
+    def may_be_ids_of(self, rows: int) -> bool:
+        """Whether it has as many values, of a kind that ids may be."""
+        return self.shape == (rows,) and self.dtype.kind in _OF_IDS
 
 
 def _array(path: Path) -> _Array | None:
+    """An array of a file; None where not even its header can be read."""
     try:
         with unpacked(path) as file:
-            array: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
-            return _Array(array.shape, array.dtype)
-    except (OSError, ValueError, PriceFusionError):
+            return _read_array(file)
+    except (*NPY_DAMAGE, PriceFusionError):
         return None
+
+
+def _read_array(path: Path) -> _Array:
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return _Array(array.shape, array.dtype, can_be_read=True)
+    except NPY_DAMAGE:
+        with path.open("rb") as file:
+            read = _HEADERS[np.lib.format.read_magic(file)]
+            shape, _, dtype = read(file)
+        return _Array(shape, dtype, can_be_read=False)
 
 
 def words_in(text: str) -> Iterator[str]:
