@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from price_fusion.console import init_command
-from price_fusion.errors import UsageError
+from price_fusion.errors import DataError, UsageError
 from price_fusion.onboarding import proposal
 from price_fusion.onboarding.proposal import proposal_for
 
@@ -141,3 +141,45 @@ def test_without_embeddings_a_warning_names_what_was_left_out(folder: Path) -> N
         "Left out:\n  image_vectors.npy: it has 29 rows and no ids, and there are 30 products in shop.csv."
         in warned(folder)
     )
+
+
+def test_products_that_are_neither_trained_on_nor_predicted_are_counted(folder: Path) -> None:
+    rows = (folder / "shop.csv").read_text(encoding="utf-8").splitlines()
+    rows[3] = "A-2,tea number 2,,98,red"
+    (folder / "shop.csv").write_text("\n".join(rows), encoding="utf-8")
+    (folder / "test.csv").write_text(
+        "sku,title,web_price,colour\nB-1,a cup,98,red\nB-2,a cup,98,blue\n", encoding="utf-8"
+    )
+    assert (
+        "  without a price: 1 of shop.csv; they are left out of training, and predicted only where test.csv has them, too\n"
+    ) in told(folder)
+
+
+@pytest.fixture
+def in_project(folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to run the command in, whose runs are refused."""
+
+    @click.command()
+    @click.argument("options", nargs=-1, type=click.UNPROCESSED)
+    def run(options: tuple[str, ...]) -> None:
+        raise DataError("train.csv: 3 problems")
+
+    project = tmp_path_factory.mktemp("project")
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(sys, "argv", [])
+    run.ignore_unknown_options = True
+    monkeypatch.setattr(init_command, "run_command", lambda: run)
+    return project
+
+
+def test_where_the_data_cannot_be_ingested_the_way_on_is_named(folder: Path, in_project: Path) -> None:
+    options = [str(folder), "--env", "shop", "--yes"]
+    result = CliRunner().invoke(init_command.init_command(), options)
+    assert isinstance(result.exception, DataError)
+    assert (
+        "conf/shop is written, but not all can be ingested. Fix what is named below, then run kedro run --pipelines split --env shop, or "
+        "init again with --replace.\n"
+    ) in result.output
+    assert isinstance(CliRunner().invoke(init_command.init_command(), options).exception, UsageError)
+    result = CliRunner().invoke(init_command.init_command(), [*options, "--replace"])
+    assert "The one before is in conf/shop.1; what differs: diff -r conf/shop.1 conf/shop\n" in result.output

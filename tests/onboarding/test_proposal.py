@@ -149,6 +149,34 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "shop/globals.yml").read_text() == "a: 1\n"
 
 
+def test_what_is_written_anew_is_kept_under_another_name(tmp_path: Path) -> None:
+    assert write_conf(tmp_path / "shop", {"globals.yml": "a: 1\n"}, replace=True) is None
+    for number in (1, 2):
+        kept = write_conf(tmp_path / "shop", {"globals.yml": f"a: {number + 1}\n"}, replace=True)
+        assert kept == tmp_path / f"shop.{number}"
+        assert (kept / "globals.yml").read_text() == f"a: {number}\n"
+    assert (tmp_path / "shop/globals.yml").read_text() == "a: 3\n"
+    with pytest.raises(UsageError, match=r"written anew \(--replace\), which keeps this one as shop.3"):
+        write_conf(tmp_path / "shop", {"globals.yml": "a: 2\n"})
+
+
+def test_products_without_a_price_beside_a_file_to_be_predicted(tmp_path: Path) -> None:
+    table = products(0, 40)
+    table.loc[::4, "price_eur"] = ""
+    table.to_csv(tmp_path / "train.csv", index=False)
+    products(40).drop(columns="price_eur").to_csv(tmp_path / "test.csv", index=False)
+    matrix(tmp_path / "bert_train.npy", 40)
+    matrix(tmp_path / "bert_test.npy", 20)
+    found = proposal_for(tmp_path, {}, best)
+    assert (found.one_file, found.without_price) == (False, 10)
+    assert found.sources[0].train.ids.tolist() == IDS[:40]  # row n is product n of the file, with or without a price
+    catalog = written(found)["catalog.yml"]
+    train, test = catalog["train_products"], catalog["test_products"]
+    assert isinstance(train, dict)
+    assert isinstance(test, dict)
+    assert (train["rows"], "rows" in test) == ("labelled", False)
+
+
 def test_parquet_and_vectors_in_the_order_of_the_products(tmp_path: Path) -> None:
     products().to_parquet(tmp_path / "sold.parquet", index=False)
     products(0, 20).drop(columns="price_eur").assign(sku=[f"N-{row}" for row in range(20)]).to_parquet(
@@ -430,14 +458,74 @@ def test_a_file_of_ids_that_will_not_do_is_not_taken_for_absent(tmp_path: Path) 
     assert "ids.npy" in found.left_out["image_vectors.npy"]
 
 
-def test_an_array_of_objects_may_be_the_ids(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ids", [np.array(IDS, dtype=object), np.arange(ROWS) // 2], ids=["objects", "repeated"])
+def test_an_array_that_may_be_the_ids_is_named_and_the_order_not_assumed(tmp_path: Path, ids: np.ndarray) -> None:
     shop_of_both(tmp_path)
     matrix(tmp_path / "image_vectors.npy")
-    np.save(tmp_path / "skus.npy", np.array(IDS, dtype=object), allow_pickle=True)
-    found = proposal_for(tmp_path, {"currency": "EUR"}, never)
+    np.save(tmp_path / "skus.npy", ids, allow_pickle=True)
+    asked: list[Guess] = []
+    found = proposal_for(tmp_path, {"currency": "EUR"}, lambda what, guess, choices: asked.append(guess) or guess.value)
     assert found.sources == ()
-    assert found.left_out["image_vectors.npy"].startswith("found vectors without ids")
-    assert "Python objects" in found.left_out["skus.npy"]
+    assert found.left_out["image_vectors.npy"].startswith("its 60 ids may be in skus.npy, which cannot be read as ids.")
+    assert "skus.npy" in found.left_out
+    assert (asked[0].value, asked[0].others) == ("none", ("products",))
+    assert asked[0].why.endswith("as many products; but skus.npy may hold the ids, and cannot be read as such")
+    assert proposal_for(tmp_path, {"currency": "EUR", "order": "products"}, never).sources
+
+
+def test_an_odd_array_is_left_out_and_the_others_are_taken(tmp_path: Path) -> None:
+    shop_of_both(tmp_path)
+    for name in ("image_vectors", "truncated"):
+        matrix(tmp_path / f"{name}.npy")
+    np.save(tmp_path / "objects.npy", np.full((ROWS, 4), None), allow_pickle=True)
+    np.save(tmp_path / "of_others.npy", np.full(7, None), allow_pickle=True)
+    (tmp_path / "truncated.npy").write_bytes((tmp_path / "truncated.npy").read_bytes()[:500])
+    found = proposal_for(tmp_path, {}, best)
+    assert [source.name for source in found.sources] == ["image"]
+    assert sorted(found.left_out) == ["objects.npy", "of_others.npy", "truncated.npy"]
+    assert "truncated or damaged" in found.left_out["truncated.npy"]
+    assert "Python objects" in found.left_out["objects.npy"]
+
+
+def test_an_array_of_which_nothing_can_be_read_may_be_the_ids(tmp_path: Path) -> None:
+    shop_of_both(tmp_path)
+    matrix(tmp_path / "image_vectors.npy")
+    (tmp_path / "odd.npy").write_bytes(b"\x93NUMPY\x01\x00\x76\x00{'descr")
+    found = proposal_for(tmp_path, {}, best)
+    assert found.sources == ()
+    assert "may be in odd.npy" in found.left_out["image_vectors.npy"]
+
+
+def test_without_sources_what_is_left_out_is_listed(tmp_path: Path) -> None:
+    products()[["sku", "title", "price_eur"]].to_csv(tmp_path / "shop.csv", index=False)
+    matrix(tmp_path / "image_vectors.npy", ROWS - 1)
+    np.save(tmp_path / "labels.npy", np.ones(ROWS))
+    with pytest.raises(DataError) as caught:
+        proposal_for(tmp_path, {}, best)
+    lines = str(caught.value).splitlines()
+    assert lines[0].endswith("expected one of them. Left out:")
+    assert [line.partition(": ")[0] for line in lines[1:]] == ["  - image_vectors.npy", "  - labels.npy"]
+
+
+@pytest.mark.parametrize(
+    ("labelled", "unlabelled", "train", "test"),
+    [
+        ("products", "new_products", "products_vectors", "new_products_vectors"),
+        ("products", "products_b", "products_vectors", "products_b_vectors"),
+        ("products", "products_b", "clip/products", "clip/products_b"),
+    ],
+)
+def test_of_two_files_the_one_whose_whole_name_is_in_that_of_a_matrix(
+    tmp_path: Path, labelled: str, unlabelled: str, train: str, test: str
+) -> None:
+    products(0, 30).to_csv(tmp_path / f"{labelled}.csv", index=False)
+    products(30).drop(columns="price_eur").to_csv(tmp_path / f"{unlabelled}.csv", index=False)
+    (tmp_path / "clip").mkdir()
+    for name in (train, test):
+        matrix(tmp_path / f"{name}.npy", 30)
+    (source,) = proposal_for(tmp_path, {}, best).sources
+    assert source.test is not None
+    assert (source.train.path, source.test.path) == (tmp_path / f"{train}.npy", tmp_path / f"{test}.npy")
 
 
 def test_arrays_that_are_neither_vectors_nor_ids_are_left_out_with_their_shape(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 import sys
 import threading
@@ -19,7 +20,7 @@ from price_fusion.compute.interruption import Interruption, say
 from price_fusion.console.commands import with_environment
 from price_fusion.console.run_command import run_command
 from price_fusion.data.readers.names import nearest
-from price_fusion.errors import UsageError
+from price_fusion.errors import PriceFusionError, UsageError
 from price_fusion.parameters.project import CURRENCY
 
 if TYPE_CHECKING:
@@ -58,10 +59,12 @@ def init_command() -> click.Command:
     @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
     @click.option("--env", "-e", required=True, help="Name of the environment to write: conf/NAME.")
     @click.option("--yes", is_flag=True, help="No questions: take the best guess.")
-    def init(folder: Path, env: str, *, yes: bool, **said: str | None) -> None:
+    @click.option("--replace", is_flag=True, help="Write conf/NAME anew; the one that is there is kept as conf/NAME.1.")
+    def init(folder: Path, env: str, *, yes: bool, replace: bool, **said: str | None) -> None:
         """Look at FOLDER (product tables, embeddings), say what is guessed, write conf/NAME and ingest the data."""
         try:
-            make_environment(folder, env, {name: value for name, value in said.items() if value}, _asker(yes=yes))
+            known = {name: value for name, value in said.items() if value}
+            make_environment(folder, env, known, _asker(yes=yes), replace=replace)
         except KeyboardInterrupt:
             say(f"SIGINT: stopped; conf/{env} is written whole, or not at all.")
             raise Interruption(signal.SIGINT) from None
@@ -71,7 +74,7 @@ def init_command() -> click.Command:
     return init
 
 
-def make_environment(folder: Path, env: str, said: Mapping[str, str], ask: Ask) -> None:
+def make_environment(folder: Path, env: str, said: Mapping[str, str], ask: Ask, *, replace: bool = False) -> None:
     """Look, tell, write, ingest.
 
     Args:
@@ -79,10 +82,11 @@ def make_environment(folder: Path, env: str, said: Mapping[str, str], ask: Ask) 
         env: name of the environment.
         said: as of ``proposal_for``.
         ask: likewise.
+        replace: whether the environment may be there already; that one is kept under another name.
 
     Raises:
         UsageError: if the environment cannot have that name, or is there already.
-        DataError: if nothing can be made of the folder.
+        DataError: if nothing can be made of the folder, or its files cannot be ingested.
     """
     from price_fusion.onboarding.proposal import proposal_for
     from price_fusion.onboarding.written_conf import files_of, refuse_taken, write_conf
@@ -93,19 +97,31 @@ def make_environment(folder: Path, env: str, said: Mapping[str, str], ask: Ask) 
         raise UsageError(
             f"--env: found {env!r}, expected a name of lower-case letters, digits, - and _, and none of {', '.join(_TAKEN)}."
         )
-    refuse_taken(conf)
+    if not replace:
+        refuse_taken(conf)
     folder = folder.resolve()
     proposal = proposal_for(folder, said, ask)
     for line in told(proposal):
         click.echo(line)
     raw = folder.relative_to(project).as_posix() if folder.is_relative_to(project) else str(folder)
     files = files_of(proposal, env, raw)
-    write_conf(conf, files)
+    former = write_conf(conf, files, replace=replace)
     click.echo(f"\nWritten: {', '.join(f'{conf.relative_to(project)}/{name}' for name in files)}\n")
+    if former:
+        kept = former.relative_to(project)
+        click.echo(f"The one before is in {kept}; what differs: diff -r {kept} {conf.relative_to(project)}\n")
     stage = "split" if proposal.unlabelled is None else "ingest"
     options = ["--pipelines", stage, "--env", env]
     sys.argv = ["kedro", "run", *options]  # what messages and records say that was run, and can be run again
-    run_command().main(options, standalone_mode=False)
+    try:
+        run_command().main(options, standalone_mode=False)
+    except PriceFusionError:
+        click.echo(
+            f"conf/{env} is written, but not all can be ingested. Fix what is named below, then run kedro {shlex.join(sys.argv[1:])}, "
+            "or init again with --replace.",
+            err=True,
+        )
+        raise
     if not proposal.sources:
         click.echo(_warned_of_columns_alone(proposal))
     click.echo(with_environment(f"Next: kedro run{' --pipelines compare' * (proposal.unlabelled is None)}", env))
@@ -118,8 +134,14 @@ def told(proposal: Proposal) -> list[str]:
     if proposal.unlabelled is None:
         lines.append("  products to be predicted: none found")
     else:
+        others = _file(proposal, proposal.unlabelled.path)
         more = ", those whose price is empty" if proposal.one_file else ""
-        lines.append(f"  products to be predicted: {_file(proposal, proposal.unlabelled.path)}{more}")
+        lines.append(f"  products to be predicted: {others}{more}")
+        if proposal.without_price and not proposal.one_file:
+            lines.append(
+                f"  without a price: {proposal.without_price:,} of {_file(proposal, proposal.labelled.path)}; they are left out of "
+                f"training, and predicted only where {others} has them, too"
+            )
     for role in ("id", "price", "image", "currency"):
         guess: Guess = getattr(roles, role)
         lines.append(f"  {role}: {guess.value or 'none'} ({guess.why})")

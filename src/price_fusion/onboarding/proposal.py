@@ -40,6 +40,7 @@ class Proposal:
         numeric: columns of numbers that both tables have.
         categorical: likewise, of categories.
         has_amounts: whether texts tell how much of a product there is.
+        without_price: products of the labelled table that have no price, and are left out where the others have their own.
         without_embeddings: labelled products that no file of embeddings knows; 0 where there is no such file.
         left_out: why, by file or column.
         left_out_embeddings: files among them that may be embeddings.
@@ -53,6 +54,7 @@ class Proposal:
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
     has_amounts: bool
+    without_price: int
     without_embeddings: int
     left_out: Mapping[str, str]
     left_out_embeddings: tuple[str, ...] = ()
@@ -134,6 +136,7 @@ def proposal_for(folder: Path, said: Mapping[str, str], ask: Ask) -> Proposal:
         tuple(name for name in roles.numeric if name in both),
         tuple(name for name in roles.categorical if name in both),
         _tell_amounts(labelled, roles.text),
+        rows_with_price.count(False),
         _without_embeddings(train_ids, sources),
         left_out,
         tuple(str(path.relative_to(folder)) for path in odd_files | odd_sources),
@@ -141,7 +144,7 @@ def proposal_for(folder: Path, said: Mapping[str, str], ask: Ask) -> Proposal:
     if not proposal.source_names:
         raise DataError(
             f"{folder}: found {labelled.path.name}, and neither embeddings of its products nor columns that could tell a price, expected "
-            f"one of them. Left out: {'; '.join(f'{name}: {why}' for name, why in left_out.items()) or 'nothing'}."
+            f"one of them. Left out:{''.join(f'{chr(10)}  - {name}: {why}' for name, why in left_out.items()) or ' nothing.'}"
         )
     return proposal
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +33,26 @@ def files_of(proposal: Proposal, env: str, raw: str) -> dict[str, str]:
     }
 
 
-def write_conf(folder: Path, files: Mapping[str, str]) -> None:
+def write_conf(folder: Path, files: Mapping[str, str], *, replace: bool = False) -> Path | None:
     """Write the files of an environment: all, or none.
 
+    Returns:
+        Where the environment that was there is now, which somebody may have edited; None where there was none.
+
     Raises:
-        UsageError: if the folder is there already.
+        UsageError: if the folder is there already, and not to be replaced.
         StorageError: if one cannot be written.
     """
-    refuse_taken(folder)
+    if not replace:
+        refuse_taken(folder)
     remove_partials_of_the_dead(folder.parent)
+    former = _place_of_the_former(folder) if folder.exists() else None
     with whole_folder(folder) as temporary:
         for name, text in files.items():
             (temporary / name).write_text(text, encoding="utf-8", newline="\n")
+        if former:
+            folder.replace(former)
+    return former
 
 
 def refuse_taken(folder: Path) -> None:
@@ -55,8 +64,13 @@ def refuse_taken(folder: Path) -> None:
     if folder.exists():
         raise UsageError(
             f"{folder}: is there already, and nothing is overwritten. Run it (kedro run --env {folder.name}), give another name (--env "
-            "NAME), or remove that folder."
+            f"NAME), or have it written anew (--replace), which keeps this one as {_place_of_the_former(folder).name}."
         )
+
+
+def _place_of_the_former(folder: Path) -> Path:
+    """A free name beside an environment, which is none that ``init`` gives."""
+    return next(place for number in count(1) if not (place := folder.with_name(f"{folder.name}.{number}")).exists())
 
 
 def _globals(proposal: Proposal, env: str, raw: str) -> str:
@@ -100,7 +114,7 @@ def _products(proposal: Proposal, part: str, table: FoundTable) -> str:
     """The entry of a table of products."""
     layout, labelled = proposal.roles.layout, part == "train"
     more: dict[str, Any] = {"labelled": labelled}
-    if proposal.one_file:
+    if proposal.one_file or (labelled and proposal.without_price):
         more["rows"] = "labelled" if labelled else "unlabelled"
     if table.encoding:
         more["encoding"] = table.encoding
