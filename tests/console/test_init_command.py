@@ -51,7 +51,7 @@ def test_a_wrong_answer_is_asked_again_with_the_nearest(folder: Path, monkeypatc
 
 def test_an_empty_answer_is_the_best_guess(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = answer(folder, "\n\n", monkeypatch)
-    assert result.output.endswith("shop_price in USD (its name, and numbers above 0; a guess)\n")
+    assert result.output.endswith("shop_price in USD (its name, and numbers above 0; a guess; others: web_price)\n")
 
 
 def test_no_answer_at_all_ends_without_a_traceback(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

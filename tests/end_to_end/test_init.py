@@ -23,7 +23,8 @@ def test_a_shop_is_priced_without_yaml(tmp_path: Path) -> None:
     assert "currency: EUR (the name of 'price_eur')" in told
     assert "products.csv, those whose price is empty" in told
     assert "source text: text_vectors/vectors.npy with ids in skus.npy, 384 columns" in told
-    assert "Next: kedro run --env shop" in told
+    assert "Next: kedro run --env shop --pipelines compare (finds the best model)" in told
+    assert "  or: kedro run --env shop (predicts with moe)" in told
     assert "Warning" not in told
     again = project.kedro("price-fusion", "init", "data/01_raw/shop", "--env", "shop", fails=True)
     assert "is there already, and nothing is overwritten" in again.stdout + again.stderr

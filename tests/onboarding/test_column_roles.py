@@ -8,7 +8,7 @@ import pytest
 
 from price_fusion.data.readers.layout import Layout
 from price_fusion.onboarding.column_headings import words_of
-from price_fusion.onboarding.column_roles import Guess, Roles
+from price_fusion.onboarding.column_roles import Guess, Roles, near_miss_of_price
 from price_fusion.onboarding.column_roles import guess_roles as guess_roles_of
 from price_fusion.onboarding.column_values import ColumnValues
 
@@ -46,6 +46,8 @@ def table(**columns: Sequence[str]) -> dict[str, Sequence[str]]:
         ("Handle", "Variant Price", "Image Src"),
         ("uniq_id", "selling_price", "image"),
         ("référence", "précio", "foto"),
+        ("Artikelnr", "VK brutto", "Bild"),
+        ("ProductID", "Preis (€)", "Photo"),
         ("EAN", "target", "img"),
         ("ISBN", "Cena (PLN)", "Zdjęcie okładki"),
     ],
@@ -78,7 +80,14 @@ def test_numbers_and_what_tells_the_price() -> None:
 
 @pytest.mark.parametrize(
     ("column", "currency", "sure"),
-    [("price_eur", "EUR", True), ("Price (GBP)", "GBP", True), ("priceCHF", "CHF", True), ("price", "USD", False)],
+    [
+        ("price_eur", "EUR", True),
+        ("Price (GBP)", "GBP", True),
+        ("priceCHF", "CHF", True),
+        ("Preis (€)", "EUR", True),
+        ("Price ($)", "USD", False),
+        ("price", "USD", False),
+    ],
 )
 def test_the_currency_is_that_of_the_name(column: str, currency: str, *, sure: bool) -> None:
     found = guess_roles({"sku": IDS, column: NUMBERS}).currency
@@ -136,6 +145,26 @@ def test_a_column_of_numbers_without_a_telling_name_is_a_question() -> None:
     found = guess_roles(table(a=IDS, b=NUMBERS))
     assert (found.price.value, found.price.sure) == ("b", False)
     assert (found.id.value, found.id.sure) == ("a", False)
+
+
+def test_among_numbers_without_a_telling_name_costs_are_nearer_to_the_price_than_weights() -> None:
+    found = guess_roles(table(sku=IDS, weight=NUMBERS, uvp=NUMBERS[::-1])).price
+    assert (found.value, found.others, found.sure) == ("uvp", ("weight",), False)
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        (["1,50", "on request", ""], "has 'on request', not a number"),
+        (["1,50 €", "2,50 €", "3,50 €", "4,50 €"], "has '1,50 €', '2,50 €', '3,50 €', ..., none of them a number"),
+        (["1,50", "0,00"], "has values that are not above 0, or one value everywhere"),
+        (["", ""], "is empty"),
+    ],
+)
+def test_prices_that_will_not_do_are_named(values: list[str], why: str) -> None:
+    columns = {"sku": ColumnValues(IDS[: len(values)]), "Preis": ColumnValues(values)}
+    assert near_miss_of_price(columns) == f"'Preis' is the likeliest, but {why}"
+    assert near_miss_of_price({"sku": ColumnValues(IDS)}) == ""
 
 
 def test_what_was_said_is_not_guessed() -> None:

@@ -102,6 +102,16 @@ def test_a_folder_without_prices_is_refused(tmp_path: Path) -> None:
         proposal_for(tmp_path, {}, best)
 
 
+def test_prices_with_signs_are_named_as_the_likeliest(tmp_path: Path) -> None:
+    table = products()
+    table["price_eur"] += " €"
+    table.to_csv(tmp_path / "shop.csv", index=False)
+    with pytest.raises(
+        DataError, match=r"\(in shop.csv, 'price_eur' is the likeliest, but has '2.00 €'.*Correct them, or"
+    ):
+        proposal_for(tmp_path, {}, best)
+
+
 def test_a_column_that_there_is_not_is_refused_with_the_nearest(tmp_path: Path) -> None:
     products().to_csv(tmp_path / "shop.csv", index=False)
     with pytest.raises(DataError, match=r"found no column 'skus'.*did you mean 'sku'\? Correct --id"):

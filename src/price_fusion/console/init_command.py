@@ -124,7 +124,9 @@ def make_environment(folder: Path, env: str, said: Mapping[str, str], ask: Ask, 
         raise
     if not proposal.sources:
         click.echo(_warned_of_columns_alone(proposal))
-    click.echo(with_environment(f"Next: kedro run{' --pipelines compare' * (proposal.unlabelled is None)}", env))
+    click.echo(with_environment("Next: kedro run --pipelines compare (finds the best model)", env))
+    if proposal.unlabelled is not None:
+        click.echo(with_environment(f"  or: kedro run (predicts with {proposal.variants[0]})", env))
 
 
 def told(proposal: Proposal) -> list[str]:

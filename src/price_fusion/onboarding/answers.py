@@ -62,7 +62,10 @@ class Answers:
             if answer is None:
                 raise DataError(f"{table.path}: found {_NONE[role].format(why=guess.why)}.")
             value = self._existing(table, role, answer)
-            return replace(guess, why=f"{guess.why}; a guess") if value == guess.value else Guess(value, "as you said")
+            if value != guess.value:
+                return Guess(value, "as you said")
+            others = f"; others: {', '.join(guess.others)}" if guess.others else ""
+            return replace(guess, why=f"{guess.why}; a guess{others}")
 
         return settle
 

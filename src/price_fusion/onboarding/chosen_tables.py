@@ -8,7 +8,7 @@ from pathlib import Path
 from price_fusion.errors import DataError
 from price_fusion.onboarding.answers import Answers
 from price_fusion.onboarding.column_headings import words_of
-from price_fusion.onboarding.column_roles import Guess, guess_id, guess_price
+from price_fusion.onboarding.column_roles import Guess, guess_id, guess_price, near_miss_of_price
 from price_fusion.onboarding.found_tables import FoundTable
 
 _TRAIN = frozenset(["train", "training", "labelled", "labeled", "sold"])
@@ -49,8 +49,13 @@ def _labelled(folder: Path, by_name: Mapping[str, FoundTable], answers: Answers)
     candidates = named or rest
     if not candidates:
         found = ", ".join(by_name) or "neither a CSV file nor parquet without vectors"
+        misses = [f"in {name}, {why}" for name, table in by_name.items() if (why := near_miss_of_price(table.values))]
+        near = f" ({'; '.join(misses)})" if misses else ""
         advice = "Say which it is (--train FILE, --price COLUMN)" if by_name else "Put it into the folder"
-        raise DataError(f"{folder}: found {found}, expected a table of products with a column of prices. {advice}.")
+        advice = "Correct them, or remove these records" if misses else advice
+        raise DataError(
+            f"{folder}: found {found}, expected a table of products with a column of prices{near}. {advice}."
+        )
     ranked = sorted(candidates, key=lambda name: -by_name[name].rows)
     guess = Guess(ranked[0], "it has prices", sure=len(ranked) == 1, others=tuple(ranked[1:]))
     return str(guess.value if guess.sure else answers.ask("train", guess, ranked))

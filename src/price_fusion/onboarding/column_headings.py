@@ -17,6 +17,8 @@ _ROLES = ("id", "price", "price_like", "title", "prose", "image")
 ID, PRICE, PRICE_LIKE, TITLE, PROSE, IMAGE = (tuple(_NAMES[role].split()) for role in _ROLES)
 ABOUT_PRICE = frozenset(_NAMES["about_price"].split())
 """Words of columns that may tell the price."""
+_SIGNS = {"€": "EUR", "£": "GBP", "₹": "INR", "₩": "KRW", "zł": "PLN"}
+"""Signs of one currency; $ and ¥ are of several."""
 CURRENCIES = frozenset(_NAMES["currency"].upper().split())
 
 
@@ -31,14 +33,14 @@ def words_of(name: str) -> tuple[str, ...]:
 def match(name: str, known: Sequence[str]) -> float:
     """How well a name is one of those known, the first ones best: 0 not at all, at most 2."""
     words = words_of(name)
-    joined = "_".join(words)
-    if joined in known or joined.replace("_", "") in known:
-        spelled = joined if joined in known else joined.replace("_", "")
-        return 2 - known.index(spelled) / len(known)
+    whole = [one.replace("_", "") for one in known]
+    if (joined := "".join(words)) in whole:
+        return 2 - whole.index(joined) / len(known)
     inside = [known.index(word) for word in words if word in known]
     return 1 - min(inside) / len(known) if inside else 0.0
 
 
 def currency_in(name: str) -> str | None:
     """The currency that a column's name has among its words."""
-    return next((word.upper() for word in words_of(name) if word.upper() in CURRENCIES), None)
+    named = [word.upper() for word in words_of(name) if word.upper() in CURRENCIES]
+    return next(iter([*named, *(currency for sign, currency in _SIGNS.items() if sign in name)]), None)

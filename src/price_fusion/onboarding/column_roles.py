@@ -26,6 +26,8 @@ from price_fusion.onboarding.column_values import Columns, ColumnValues, rank_co
 
 _NAMED_CURRENCY = 0.6
 """How well a name of a currency names a price: as ``_names_price``."""
+_SURE_NAME = 0.5
+"""How well a name must name a price, and more, to be sure: as ``_names_price``."""
 _TOLD_ROWS, _TOLD_CORRELATION = 20, 0.95
 """From how many products and from which rank correlation on a column tells the price."""
 _MOST_CATEGORIES = 1_000
@@ -150,10 +152,28 @@ def guess_price(columns: Columns, identity: str | None, unpriced: Collection[str
             numbers[name] = _names_price(name)
     named = {name: score for name, score in numbers.items() if score > 0}
     if named:
-        return _best(named, "its name, and numbers above 0", sure_from=0.5)
+        return _best(named, "its name, and numbers above 0", sure_from=_SURE_NAME)
     if unpriced and len(numbers) == 1:
         return Guess(next(iter(numbers)), "numbers above 0 that the products to be predicted lack")
-    return Guess(next(iter(numbers), None), "numbers above 0", sure=False, others=tuple(numbers)[1:])
+    # Costs and recommended prices are nearer to it than weights are.
+    likely = sorted(numbers, key=lambda name: not ABOUT_PRICE & set(words_of(name)))
+    return Guess(next(iter(likely), None), "numbers above 0", sure=False, others=tuple(likely[1:]))
+
+
+def near_miss_of_price(columns: Columns) -> str:
+    """The column that is called as prices are, and why it is not taken for them; nothing where there is none."""
+    name = max(columns, key=_names_price)
+    if _names_price(name) <= _SURE_NAME:
+        return ""
+    column = columns[name]
+    if not column.known:
+        why = "is empty"
+    elif odd := column.not_numbers:
+        values = f"{', '.join(map(repr, odd[:_SHOWN]))}{', ...' if len(odd) > _SHOWN else ''}"
+        why = f"has {values}, {'none of them' if len(odd) > 1 else 'not'} a number"
+    else:
+        why = "has values that are not above 0, or one value everywhere"
+    return f"{name!r} is the likeliest, but {why}"
 
 
 def _names_price(name: str) -> float:
@@ -179,7 +199,12 @@ def _guess_currency(price: str | None) -> Guess:
     currency = currency_in(price or "")
     if currency:
         return Guess(currency, f"the name of {price!r}")
-    return Guess("USD", "nothing says which: the default", sure=False)
+    why = (
+        f"the $ in {price!r}, which is of several currencies"
+        if "$" in (price or "")
+        else "nothing says which: the default"
+    )
+    return Guess("USD", why, sure=False)
 
 
 def _best(scores: Mapping[str, float], why: str, *, sure_from: float = 0.0) -> Guess:

@@ -59,6 +59,15 @@ class ColumnValues:
         """The separators under which all known ones are numbers; None: there are none, or no values."""
         return next((layout for layout in _LAYOUTS if self.known and self.are_numbers(layout)), None)
 
+    @cached_property
+    def not_numbers(self) -> list[str]:
+        """The known ones that are no numbers, under the separators that leave the fewest of them."""
+        left = [
+            [value for value, number in zip(self.known, self.numbers(layout), strict=True) if np.isnan(number)]
+            for layout in _LAYOUTS
+        ]
+        return min(left, key=len)
+
     def are_numbers(self, layout: Layout) -> bool:
         """Whether all known ones are numbers."""
         first = parse_numbers(

@@ -19,7 +19,22 @@ _PARTS = frozenset(
     ["train", "test", "training", "testing", "val", "labelled", "unlabelled", "labeled", "unlabeled", "new"]
 )
 _EMPTY_WORDS = frozenset(
-    ["embeddings", "embedding", "emb", "vectors", "vector", "features", "feats", "array", "arrays", "data", "products"]
+    [
+        "embeddings",
+        "embedding",
+        "emb",
+        "vectors",
+        "vector",
+        "features",
+        "feats",
+        "array",
+        "arrays",
+        "data",
+        "products",
+        "vektoren",
+        "vecteurs",
+        "vectores",
+    ]
 )
 _IMAGE = re.compile(r"im(?:a)?ge?|img|photo|picture|bild|clip|siglip|vit|dino|resnet|convnext")
 _TEXT = re.compile(r"text|title|desc|name|bert|sentence|minilm|mpnet|qwen|gte|bge|e5|gemma|word")
