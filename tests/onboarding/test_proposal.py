@@ -260,6 +260,15 @@ def test_ids_of_which_some_are_repeated_are_named(tmp_path: Path) -> None:
         proposal_for(tmp_path, {}, best)
 
 
+def test_records_are_counted_as_elsewhere(tmp_path: Path) -> None:
+    products(0, 40).to_csv(tmp_path / "train.csv", index=False)
+    rest = products(40).drop(columns="price_eur")
+    rest.loc[5, "sku"] = IDS[40]
+    rest.to_csv(tmp_path / "test.csv", index=False)
+    with pytest.raises(DataError, match=r"test.csv: 1 id\(s\) occur more than once: 'A-0040' in records 1, 6;"):
+        proposal_for(tmp_path, {}, best)
+
+
 def test_a_folder_of_nothing_but_embeddings_is_refused(tmp_path: Path) -> None:
     pd.DataFrame({"sku": IDS, "vektor": [[1.0, 2.0]] * ROWS}).to_parquet(tmp_path / "words.parquet", index=False)
     with pytest.raises(

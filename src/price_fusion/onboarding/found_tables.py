@@ -31,11 +31,13 @@ class FoundTable:
     Attributes:
         path: of its file.
         columns: (N,) texts by name.
+        numbers: (N,) of the records, as messages count them.
         encoding: where it is not UTF-8.
     """
 
     path: Path
     columns: Mapping[str, Sequence[str]]
+    numbers: Sequence[int]
     encoding: str | None = None
 
     @cached_property
@@ -95,7 +97,7 @@ def _read(path: Path) -> FoundTable | None:
         return None
     layout = Layout(delimiter=delimiter, encoding=encoding)
     records = read_records(path, headers[delimiter], layout)
-    return FoundTable(path, records.columns, encoding)
+    return FoundTable(path, records.columns, records.numbers, encoding)
 
 
 def _read_parquet(path: Path) -> FoundTable | None:
@@ -106,7 +108,8 @@ def _read_parquet(path: Path) -> FoundTable | None:
         raise DataError(f"{path}: cannot be read ({error}).") from error
     if not 1 < len(schema) <= _MOST_COLUMNS or any(_holds_vectors(str(one.type)) for one in schema):
         return None
-    return FoundTable(path, read_product_records(path, schema.names, Layout()).columns)
+    records = read_product_records(path, schema.names, Layout())
+    return FoundTable(path, records.columns, records.numbers)
 
 
 def _holds_vectors(arrow_type: str) -> bool:

@@ -178,7 +178,7 @@ def _with_text(roles: Roles, text: tuple[str, ...]) -> Roles:
 
 
 def _ids_of(table: FoundTable, column: str) -> Ids:
-    ids, problems = parse_ids(table.columns[column], str(table.path), place="record")
+    ids, problems = parse_ids(table.columns[column], str(table.path), place="record", numbers=table.numbers)
     if problems:
         raise problems[0]
     return ids
