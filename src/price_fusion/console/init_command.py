@@ -172,8 +172,8 @@ def _told_of_embeddings(proposal: Proposal) -> list[str]:
             f"  source {source.name}: {files}, {source.train.width} columns, knows {100 * source.known:.0f} % of the products with prices"
         )
         lines += [
-            f"    row n of {one.path.name} is taken for product n of {one.table.name}: nothing in the files says so, only that there are "
-            "as many"
+            f"    row n of {_file(proposal, one.path)} is taken for product n of {_file(proposal, one.table)}: nothing in the "
+            "files says so, only that there are as many"
             for one in paths
             if one and one.table
         ]
