@@ -33,12 +33,15 @@ from price_fusion.datasets.sidecar import Fate, fate
 from price_fusion.parameters import VariantParameters
 from price_fusion.runs.journal import Catalog
 from price_fusion.storage.digests import CheckRecord
+from price_fusion.storage.files import storage_errors
 from price_fusion.training.recipe import WITHOUT_EFFECT
 
 logger = logging.getLogger(__name__)
 
 ELSEWHERE = ("params:compute",)
 """Parameters that say where work is done, and change no output."""
+REMEMBERED = "03_primary"
+"""Folder of the data folder that remembers the digests of raw files, in ``checked.json``: a note and no promise."""
 SHOWN = 6
 """Names that a message lists; the others are counted."""
 
@@ -62,6 +65,18 @@ class Output:
     before: Facts
     is_traced: bool
     is_trained: bool
+
+
+def remembered_digests(data: Path) -> CheckRecord:
+    """The digests of raw files that a data folder remembers.
+
+    Raises:
+        StorageError: if it cannot be written into.
+    """
+    folder = data / REMEMBERED
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)  # or no path begins there
+    return CheckRecord(folder)
 
 
 def outputs_of(pipeline: Pipeline, catalog: Catalog, digests: CheckRecord) -> dict[str, Output]:
@@ -164,6 +179,19 @@ def changed_origins(output: Output) -> list[Cause]:
         elif found is Fate.GONE:
             causes.append(Cause(f"{name} is gone or damaged", spares_models=True))
     return causes
+
+
+def count_stale_as_missing(pipeline: Pipeline, outputs: Mapping[str, Output], catalog: Catalog) -> None:
+    """What ``--only-missing-outputs`` makes again though it is there, and why; and what it keeps though nothing is known of it.
+
+    Args:
+        pipeline: that is to run.
+        outputs: of it, as ``outputs_of`` gives them.
+        catalog: that has them.
+    """
+    mark_stale(outputs, catalog)
+    say_without_digest([name for name, output in outputs.items() if output.dataset.lacks_its_digest])
+    say_unrecorded([name for name in pipeline.all_outputs() - outputs.keys() if is_kept(name, catalog)])
 
 
 def say_unrecorded(names: Sequence[str]) -> None:
