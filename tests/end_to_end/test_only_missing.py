@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -122,6 +123,29 @@ def test_a_model_is_not_evaluated_on_rows_of_another_split(
     assert (project.path / "data/08_reporting/moe/metrics.json").read_bytes() == before
     project.kedro("run", "--pipelines", "split")  # its own split is the same again
     project.kedro("run", "--pipelines", "evaluate_moe")
+
+
+def test_a_model_is_not_described_with_the_figures_of_another(
+    trained_project: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    project = copy_of(trained_project)
+    card, metrics = (
+        project.path / "data" / name for name in ("06_models/moe/model_card.md", "08_reporting/moe/metrics.json")
+    )
+    described = card.read_bytes()
+    once = SHORT.replace("moe.train.epochs=2", "moe.train.epochs=1")
+    refused = "Runfirst:kedrorun--pipelinesevaluate_moe"
+    said = project.kedro("run", "--pipelines", "train_moe,report_moe", "--params", once, fails=True).stderr
+    assert refused in "".join(said.split())  # not before the model had been trained
+    for more in ([], ["--only-missing-outputs"], ["--nodes", "moe.write_model_card"]):
+        said = project.kedro("run", "--pipelines", "report_moe", *more, fails=True).stderr
+        assert refused in "".join(said.split())
+    assert card.read_bytes() == described
+    project.kedro("run", "--pipelines", "predict_moe")  # reads no evaluation, and has the intervals of its own model
+    project.kedro("run", "--pipelines", "evaluate_moe")
+    project.kedro("run", "--pipelines", "report_moe")
+    assert f"| SMAPE | {json.loads(metrics.read_text())['smape']:.2f} % |" in card.read_text()
+    assert "1 epoch of at most" in card.read_text()
 
 
 def test_changed_parameters_and_raw_files_are_noticed_and_named(
