@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from price_fusion.data.categories import as_written, warn_of_unknown
 from price_fusion.data.ids import ids_of
 from price_fusion.data.prices import parse_numbers
 from price_fusion.data.quantity.amounts import AMOUNT, CATEGORICAL, NUMERIC, quantity_columns
@@ -70,7 +71,7 @@ def completed(products: pd.DataFrame, declaration: ColumnSourceParameters, origi
     vocabulary = dict(declaration.vocabulary)
     for name in categorical:
         if name not in vocabulary:
-            vocabulary[name] = tuple(sorted({*_categories(columns[name])} - {""}))
+            vocabulary[name] = tuple(sorted({*_categories(columns[name], (), f"{origin}: column {name!r}")} - {""}))
         if len(vocabulary[name]) > MOST_CATEGORIES:
             raise DataError(
                 f"{origin}: column {name!r} has {len(vocabulary[name]):,} categories, expected at most "
@@ -96,14 +97,18 @@ def column_matrix(products: pd.DataFrame, declaration: ColumnSourceParameters, o
         origin: what the products are called in messages.
 
     Raises:
-        DataError: if a column is missing or holds text where numbers are declared.
+        DataError: if a column is missing, holds text where numbers are declared, or values that may be several categories.
     """
     columns = _read(products, declaration, origin)
     matrix = np.empty((len(products), declaration.width), np.float32)
     for place, name in enumerate(declaration.numeric):
         matrix[:, place] = _numbers(columns[name], products, name, origin)
     for place, name in enumerate(declaration.categorical, start=len(declaration.numeric)):
-        matrix[:, place] = codes(_categories(columns[name]), declaration.vocabulary[name])
+        where, vocabulary = f"{origin}: column {name!r}", declaration.vocabulary[name]
+        found = _categories(columns[name], vocabulary, where)
+        matrix[:, place] = codes(found, vocabulary)
+        if name in declaration.own_columns:
+            warn_of_unknown(found, vocabulary, where)
     return matrix
 
 
@@ -163,11 +168,11 @@ def _lacking(missing: Sequence[str], found: Sequence[str], origin: str) -> DataE
     )
 
 
-def _categories(column: pd.Series[Any] | NDArray[Any]) -> Iterable[str]:
+def _categories(column: pd.Series[Any] | NDArray[Any], vocabulary: Sequence[str], where: str) -> Iterable[str]:
     """Categories as text without outer blanks; what a parser does not know is an empty field."""
     if isinstance(column, np.ndarray):
         return np.where(column == UNKNOWN, "", column)
-    return column.fillna("").astype(str).str.strip().replace(UNKNOWN, "")
+    return as_written(column, vocabulary, where).str.strip().replace(UNKNOWN, "")
 
 
 def number_format(layout: Layout) -> dict[str, list[str | None]]:

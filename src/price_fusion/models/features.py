@@ -202,14 +202,33 @@ def features_from_arrays(
                 rows = np.where(missing[name], -1, rows)
         embedding = _rounded(array[:, : source.embedding_width], dtypes[name])
         structural = np.ascontiguousarray(array[:, source.embedding_width :], dtype=np.float32)
-        features[name] = SourceFeatures(
-            torch.from_numpy(embedding), torch.from_numpy(structural), torch.from_numpy(rows.astype(np.int64))
-        )
+        features[name] = SourceFeatures(_tensor(embedding), _tensor(structural), _tensor(rows.astype(np.int64)))
     return Features(features)
+
+
+class _Writable:
+    """The memory of a read-only array, such as a mapped file, as if it were writable.
+
+    torch has no read-only tensors and warns of such memory. Features are never written to.
+    """
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self._array = array  # whoever holds the memory has to hold this
+        interface = array.__array_interface__
+        self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
+
+
+def _tensor(array: NDArray[Any]) -> Tensor:
+    """A tensor on the memory of a contiguous array; numpy calls one of few rows contiguous whichever way it runs."""
+    if any(stride < 0 for stride in array.strides):
+        array = array.copy()
+    return torch.from_numpy(array if array.flags.writeable else np.asarray(_Writable(array)))
 
 
 def _rounded(embedding: NDArray[np.floating], dtype: str) -> NDArray[np.floating]:
     """Values rounded to a stored type; a row that goes beyond its range keeps float32, whatever the other rows hold."""
+    if embedding.dtype == dtype:
+        return np.ascontiguousarray(embedding)
     with np.errstate(over="ignore"):
         stored = np.ascontiguousarray(embedding, dtype=dtype)
     fits = np.isfinite(stored).all(axis=1, keepdims=True)

@@ -56,7 +56,7 @@ def vectors_of(source: str, given: Any, width: int) -> Vectors:
 def _as_array(source: str, given: Any) -> Any:
     """A tensor, a frame or a masked array as an array; all else as it is."""
     if isinstance(given, pd.DataFrame):
-        return given.to_numpy(copy=True)  # pandas gives read-only views
+        return given.to_numpy()
     if isinstance(given, np.ma.MaskedArray) and given.dtype.kind in "fiu":
         return np.ma.filled(given.astype(np.float64), np.nan)  # what a mask hides is not known, and NaN is refused
     if not hasattr(given, "detach"):

@@ -10,16 +10,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from price_fusion.data.checks.values import unusable_rows
 from price_fusion.data.columns import column_matrix
+from price_fusion.data.readers.column_names import TEXT
 from price_fusion.data.view import TableView
-from price_fusion.errors import CheckpointError, DataError
+from price_fusion.errors import CheckpointError, DataError, ParameterError
 from price_fusion.evaluation.amount_effect import TWICE, twice_the_amount
 from price_fusion.metrics.intervals import interval_columns, marginal_interval, price_intervals
 from price_fusion.models.checkpoint import Checkpoint, load_checkpoint
 from price_fusion.models.features import Features, features_from_arrays, features_from_tables
+from price_fusion.models.folds import MANIFEST
 from price_fusion.models.network import Network
 from price_fusion.models.unit_prices import with_unit_prices
-from price_fusion.parameters import ColumnSourceParameters, Source
+from price_fusion.parameters import ColumnSourceParameters
 from price_fusion.prediction.given_vectors import vectors_of
 from price_fusion.prediction.stale_final_fits import warn_if_stale
 
@@ -52,10 +55,11 @@ class Predictor:
             precision: of matrix products. In bf16 prices differ by up to 2.4 % (0.6 % at the median) from those in float32.
 
         Raises:
-            CheckpointError: if it is missing, damaged, or of another version.
+            CheckpointError: if it is missing, damaged, of another version, or a folder with a checkpoint.
         """
         path = Path(path)
         if path.is_dir():
+            _refuse_folder_of_checkpoint(path)
             from price_fusion.prediction.ensemble import load_ensemble
 
             ensemble = load_ensemble(path, precision)
@@ -97,9 +101,13 @@ class Predictor:
                 in which None is a missing vector. A source left out, or None, is missing for all of them.
             products: (N,) rows, or columns by name, with the columns that column sources read (``columns``), as in the product
                 files that the model was trained on, row for row as the arrays; without it they count as missing.
+                ``pd.read_csv(path, dtype=str, keep_default_na=False)`` reads a file as the pipelines do. Categories of other
+                types than text are those that read alike (True is ``true``, 7 is ``007``); the log warns of a column whose
+                categories the model does not know.
 
         Raises:
-            DataError: naming the source with a wrong name, shape or value, or the column that is missing.
+            DataError: naming the source with a wrong name, shape or value, the column that is missing or there twice, or a value
+                that may be several categories.
         """
         return self.price_features(self._features(arrays, products))
 
@@ -107,7 +115,7 @@ class Predictor:
         self,
         arrays: Mapping[str, Any],
         products: pd.DataFrame | Mapping[str, Sequence[Any]] | None = None,
-        levels: Sequence[float] = (0.8, 0.9),
+        levels: float | Sequence[float] = (0.8, 0.9),
     ) -> pd.DataFrame:
         """Prices with intervals: ``price``, ``price_low`` and ``price_high`` of the first level, then of the others.
 
@@ -117,11 +125,13 @@ class Predictor:
         Args:
             arrays: as in ``predict``.
             products: as in ``predict``.
-            levels: how often the true price shall be inside.
+            levels: how often the true price shall be inside, one or several.
 
         Raises:
             DataError: as ``predict``, or if too few rows calibrated the model for these levels.
+            ParameterError: if a level is no fraction between 0 and 1.
         """
+        levels = _fractions(levels)
         features = self._features(arrays, products)
         return with_unit_prices(self._price_table(features, levels), features, self.model.sources)
 
@@ -213,6 +223,7 @@ class Predictor:
         missing = {name: one.missing for name, one in vectors.items() if one.missing is not None}
         if products is not None:
             products = self._frame(products)
+            self._refuse_twice(products)
             read |= {
                 name: column_matrix(products, source, "products")
                 for name, source in self.model.sources.items()
@@ -232,6 +243,13 @@ class Predictor:
                 f"products: found {_described(products)}, expected a frame, or columns of one length by name, such as "
                 f"{{{name!r}: [...]}}. Give one product as a frame of one row, such as frame.iloc[[0]]."
             ) from error
+
+    def _refuse_twice(self, products: pd.DataFrame) -> None:
+        wanted = {name for names in self.columns.values() for name in (*names, TEXT)}
+        if twice := sorted(wanted.intersection(products.columns[products.columns.duplicated()])):
+            raise DataError(
+                f"products: found more than one column {', '.join(map(repr, twice))}, expected one of each name. Drop the others."
+            )
 
     def _refuse_unknown(self, arrays: Mapping[str, Any], *, empty: bool = True) -> None:
         sources = self.model.sources
@@ -259,11 +277,11 @@ class Predictor:
 
     def _check_numbers(self, name: str, array: NDArray[np.floating]) -> None:
         source = self.model.sources[name]
-        wrong = np.flatnonzero(~_usable(array, source))
+        if isinstance(source, ColumnSourceParameters):
+            wrong, values = _unusable_columns(array, source), "infinite, beyond float32 or codes of no category"
+        else:
+            wrong, values = unusable_rows(array), "NaN, infinite or beyond float32"
         if len(wrong):
-            values = "NaN, infinite or beyond float32"
-            if isinstance(source, ColumnSourceParameters):
-                values = "infinite, beyond float32 or codes of no category"
             raise DataError(
                 f"source {name!r}: {len(wrong)} row(s) with values that are {values}, first "
                 f"row {wrong[0]}. Fix them, or predict those products without this source."
@@ -283,12 +301,28 @@ def _described(products: Any) -> str:
     return f"columns {{{', '.join(sizes)}}}"
 
 
-def _usable(array: NDArray[np.floating], source: Source) -> NDArray[np.bool_]:
-    """(N,) whether rows hold what tables of a source may: finite numbers; of columns also empty fields, and known codes."""
-    usable = np.abs(array) <= np.finfo(np.float32).max
-    if isinstance(source, ColumnSourceParameters):
-        numbers, codes = np.split(array, [len(source.numeric)], axis=1)
-        last = [len(source.vocabulary[name]) for name in source.categorical]
-        known = (codes >= 0) & (codes <= last) & (codes == np.floor(codes))
-        usable = np.hstack([usable[:, : len(source.numeric)] | np.isnan(numbers), known])
-    return np.asarray(usable.all(axis=1))
+def _unusable_columns(array: NDArray[np.floating], source: ColumnSourceParameters) -> NDArray[np.intp]:
+    """Rows that hold what tables of columns may not: infinite numbers, or codes of no category. Empty fields are NaN."""
+    numbers, codes = np.split(array, [len(source.numeric)], axis=1)
+    last = [len(source.vocabulary[name]) for name in source.categorical]
+    known = (codes >= 0) & (codes <= last) & (codes == np.floor(codes))
+    finite = (np.abs(numbers) <= np.finfo(np.float32).max) | np.isnan(numbers)
+    return np.flatnonzero(~np.hstack([finite, known]).all(axis=1))
+
+
+def _fractions(levels: float | Sequence[float]) -> tuple[float, ...]:
+    try:
+        return tuple(float(level) for level in np.atleast_1d(levels))
+    except (TypeError, ValueError) as error:
+        raise ParameterError(
+            f"levels: found {levels!r:.80}, expected one or several fractions between 0 and 1, such as (0.8, 0.9)."
+        ) from error
+
+
+def _refuse_folder_of_checkpoint(folder: Path) -> None:
+    """Refuse a folder that has a checkpoint and is no ensemble: that of a variant."""
+    checkpoints = sorted(folder.glob("*.safetensors"))
+    if checkpoints and not (folder / MANIFEST).exists():
+        raise CheckpointError(
+            f"{folder}: a folder, but no ensemble (no {MANIFEST}). Load the checkpoint inside: {checkpoints[0]}"
+        )

@@ -56,14 +56,12 @@ def warn_if_stale(path: Path, model: TrainedModel) -> None:
         path: of the model.
         model: that was loaded from it; one that is no final fit is never stale.
     """
-    noted, evaluated = model.data.get(EVALUATED), evaluated_beside(path.absolute())
-    if noted is None or evaluated is None:
-        return
-    try:
-        current = model_digest(evaluated)
-    except (CheckpointError, OSError):  # the final fit was brought here alone, or what is beside it is no model of ours
-        return
-    if current != noted:
+    noted = model.data.get(EVALUATED)
+    # A link may be the way from elsewhere to the catalog's place, or from that place to where files are kept.
+    for evaluated in map(evaluated_beside, (path.absolute(), path.resolve())):
+        current = _digest_there(evaluated)
+        if noted is None or evaluated is None or current in (None, noted):
+            continue
         logger.warning(
             "%s: this final fit is stale, as %s has been trained again since: published figures are of that model. Fit it "
             "again (kedro run --pipelines %s, with the --env of its data).",
@@ -71,3 +69,12 @@ def warn_if_stale(path: Path, model: TrainedModel) -> None:
             evaluated,
             pipeline_of(model, "predict"),
         )
+        return
+
+
+def _digest_there(evaluated: Path | None) -> str | None:
+    """Digest of an evaluated model; None: the final fit was brought here alone, or what is beside it is no model of ours."""
+    try:
+        return None if evaluated is None else model_digest(evaluated)
+    except (CheckpointError, OSError):
+        return None

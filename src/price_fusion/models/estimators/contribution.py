@@ -167,7 +167,13 @@ def _signed_logs(numbers: Numbers) -> Numbers:
 
 
 def _unit_length(vectors: Matrix) -> Matrix:
-    lengths: Matrix = np.linalg.norm(vectors, axis=1, keepdims=True)
+    with np.errstate(over="ignore"):
+        lengths: Matrix = np.linalg.norm(vectors, axis=1, keepdims=True)
+    huge = np.isinf(lengths).squeeze(1)
+    if huge.any():
+        vectors = vectors.copy()
+        vectors[huge] /= np.abs(vectors[huge]).max(axis=1, keepdims=True)
+        lengths[huge] = np.linalg.norm(vectors[huge], axis=1, keepdims=True)
     lengths[lengths == 0] = 1
     unit: Matrix = vectors / lengths
     return unit

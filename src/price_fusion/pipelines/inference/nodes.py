@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from price_fusion.data.categories import warn_of_unknown_in_tables
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.lazy import pd
 from price_fusion.metrics.intervals import rows_to_calibrate
@@ -14,6 +15,9 @@ from price_fusion.models.unit_prices import UNIT, UNIT_PRICE
 from price_fusion.parameters import InferenceParameters, IntervalParameters
 
 logger = logging.getLogger(__name__)
+
+PRODUCTS = "test_products"
+"""What the products are called in messages: the catalog's name."""
 
 
 def price_products(
@@ -42,6 +46,7 @@ def price_products(
 
     log_who_predicts(checkpoint, intervals, final_fit=final_fit)
     predictor = Predictor(checkpoint, inference.precision)
+    warn_of_unknown_in_tables({table.source: table.declaration for table in tables}, predictor.model.sources, PRODUCTS)
     prices = predictor.price_samples(samples, {table.source: table for table in tables}, intervals.levels)
     prices.insert(0, "sample_id", samples["sample_id"].to_numpy())
     prices = prices.iloc[np.argsort(samples["place"].to_numpy())].reset_index(drop=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from price_fusion.data.categories import warn_of_unknown_in_tables
 from price_fusion.data.partitions.partition_alignment import ChosenProducts
 from price_fusion.metrics.intervals import interval_columns
 from price_fusion.parameters import ComputeParameters, InferenceParameters, IntervalParameters
-from price_fusion.pipelines.inference.nodes import log_who_predicts
+from price_fusion.pipelines.inference.nodes import PRODUCTS, log_who_predicts
 from price_fusion.prediction.partition_scoring import PartitionPrediction, packed
 from price_fusion.storage.partitions.ordered import OrderedRows
 from price_fusion.storage.partitions.parts import PartitionDraft, Partitions
@@ -26,7 +27,9 @@ def price_partitions(
     log_who_predicts(checkpoint, intervals, final_fit=final_fit)
     levels = tuple(intervals.levels) if checkpoint.calibration is not None else ()
     model = packed(checkpoint, inference.precision)
-    task = PartitionPrediction(model, samples, samples.tables_of(model.sources), levels)
+    tables = samples.tables_of(model.sources)
+    warn_of_unknown_in_tables({name: table.declaration for name, table in tables.items()}, model.sources, PRODUCTS)
+    task = PartitionPrediction(model, samples, tables, levels)
     return PartitionDraft(task.plan(), compute)
 
 
