@@ -150,6 +150,36 @@ def test_takes_any_number_type_and_layout(predictor: Predictor, dtype: Any) -> N
         np.testing.assert_allclose(predictor.predict({"words": array}), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("rows", [0, 1, 20])
+def test_takes_views_that_run_backwards(make_checkpoint: MakeCheckpoint, arrays: Arrays, dtype: str, rows: int) -> None:
+    predictor = Predictor(make_checkpoint(dtype=dtype))
+    arrays = {name: array[:rows].astype(dtype) for name, array in arrays.items()}
+    backwards = {name: array[::-1] for name, array in arrays.items()}
+    np.testing.assert_allclose(predictor.predict(backwards)[::-1], predictor.predict(arrays), rtol=1e-5)
+
+
+def test_a_mapped_file_is_read_where_it_is(
+    make_checkpoint: MakeCheckpoint, arrays: Arrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = Predictor(make_checkpoint(dtype="float32"))
+    np.save(tmp_path / "pictures.npy", arrays["picture"])
+    pictures = np.load(tmp_path / "pictures.npy", mmap_mode="r")
+    expected = predictor.predict({"picture": arrays["picture"]})
+    np.testing.assert_array_equal(predictor.predict({"picture": pictures}), expected)
+    np.testing.assert_array_equal(predictor.predict({"picture": pd.DataFrame(arrays["picture"])}), expected)
+
+    seen: list[int] = []
+
+    def noted(features: Any, **options: Any) -> NDArray[np.float64]:
+        seen.append(features.sources["picture"].vectors.data_ptr())
+        return np.zeros(len(features))
+
+    monkeypatch.setattr(predictor.model, "log_prices", noted)
+    predictor.predict({"picture": pictures})
+    assert seen == [pictures.ctypes.data]
+
+
 def test_no_products_have_no_prices(predictor: Predictor) -> None:
     assert predictor.predict({"words": np.empty((0, 9))}).shape == (0,)
 
@@ -225,6 +255,16 @@ def test_refuses_weights_that_do_not_fit_their_header(
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no checkpoint here"):
         Predictor.load(tmp_path / "c.safetensors")
+
+
+def test_the_folder_of_a_checkpoint_names_it(checkpoint_path: Path, tmp_path: Path) -> None:
+    path = checkpoint_path.parent / checkpoint_path.name
+    with pytest.raises(
+        CheckpointError, match=r"a folder, but no ensemble .* Load the checkpoint inside: .*\.safetensors$"
+    ):
+        Predictor.load(path.parent)
+    with pytest.raises(CheckpointError, match="no ensemble here"):
+        Predictor.load(tmp_path)
 
 
 def test_a_hierarchical_model_is_rebuilt_from_its_header_alone(
@@ -340,6 +380,36 @@ def test_products_beside_arrays_are_those_rows(with_columns: Predictor, arrays: 
         with_columns.predict(arrays, frame[["weight"]])
     with pytest.raises(DataError, match=r"products: column 'weight' holds 20 value\(s\) .* \(0: 'heavy', 1: 'heavy'"):
         with_columns.predict(arrays, frame.assign(weight="heavy"))
+
+
+def test_categories_of_any_type_are_those_of_the_file(
+    make_checkpoint: MakeCheckpoint, tiny_sources: dict[str, SourceParameters], caplog: pytest.LogCaptureFixture
+) -> None:
+    vocabulary = {"organic": ("false", "true"), "size": ("007", "5")}
+    facts = FACTS.model_copy(update={"numeric": (), "categorical": tuple(vocabulary), "vocabulary": vocabulary})
+    checkpoint = make_checkpoint("concat", sources=tiny_sources | {"facts": facts})
+    model = PriceModel(checkpoint.header.sources, checkpoint.header.model)
+    model.load_state_dict(checkpoint.weights)
+    train = torch.tensor([[1.0, 1.0], [2.0, 2.0], [1.0, 2.0]])
+    model.fit_structural({"picture": torch.empty(0, 0), "words": torch.empty(0, 3), "facts": train})
+    predictor = Predictor(Checkpoint(checkpoint.header, dict(model.state_dict())))
+    expected = predictor.predict({}, {"organic": ["true", "false", "true"], "size": ["007", "", "5"]})
+    assert len(np.unique(expected)) == 3
+    typed = {"organic": [True, False, True], "size": [7.0, np.nan, 5.0]}
+    assert caplog.text == ""
+    np.testing.assert_array_equal(predictor.predict({}, typed), expected)
+    np.testing.assert_array_equal(predictor.predict({}, pd.DataFrame(typed).astype("category")), expected)
+    assert caplog.text == ""
+    predictor.predict({}, typed | {"organic": ["yes", "no", "yes"]})
+    assert "products: column 'organic': of 2 different values, the model knows none" in caplog.text
+
+
+def test_a_column_that_is_there_twice_is_named(with_columns: Predictor) -> None:
+    frame = pd.DataFrame({"weight": ["2", ""], "colour": ["blue", "mauve"], "note": ["", ""]})
+    expected = with_columns.predict({}, frame)
+    np.testing.assert_array_equal(with_columns.predict({}, pd.concat([frame, frame[["note"]]], axis=1)), expected)
+    with pytest.raises(DataError, match="products: found more than one column 'colour', 'weight', expected one"):
+        with_columns.predict({}, pd.concat([frame, frame], axis=1))
 
 
 def test_products_that_are_no_table_are_described(with_columns: Predictor) -> None:

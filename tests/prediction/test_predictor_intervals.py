@@ -52,6 +52,20 @@ def test_prices_are_those_without_intervals_and_lie_inside(predictor: Predictor,
     assert (table["price_low"] < table["price_high"]).all()
 
 
+@pytest.mark.parametrize("levels", [0.8, np.float32(0.75), np.array([0.9, 0.8])])
+def test_levels_are_one_or_several(predictor: Predictor, arrays: Arrays, levels: Any) -> None:
+    several = tuple(np.atleast_1d(levels).tolist())
+    pd.testing.assert_frame_equal(
+        predictor.predict_intervals(arrays, levels=levels), predictor.predict_intervals(arrays, levels=several)
+    )
+
+
+@pytest.mark.parametrize("levels", [None, "high", {0.8}, (0.8, "x")])
+def test_levels_that_are_no_numbers_are_shown(predictor: Predictor, arrays: Arrays, levels: Any) -> None:
+    with pytest.raises(ParameterError, match=r"levels: found .*, expected one or several fractions between 0 and 1"):
+        predictor.predict_intervals(arrays, levels=levels)
+
+
 def test_the_first_level_has_the_plain_names(predictor: Predictor, arrays: Arrays) -> None:
     other = predictor.predict_intervals(arrays, levels=(0.9, 0.8))
     assert list(other) == ["price", "price_low", "price_high", "price_low_80", "price_high_80"]

@@ -53,6 +53,27 @@ def test_a_stale_final_fit_is_named_with_both_files_and_the_command(
     assert "stale" in caplog.text
 
 
+@pytest.mark.parametrize("linked", ["final", "final/checkpoint.safetensors"])
+def test_a_link_from_elsewhere_or_to_elsewhere_hides_nothing(
+    make_checkpoint: Make, final: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, linked: str
+) -> None:
+    served = tmp_path / "served"
+    served.symlink_to(tmp_path / linked)
+    path = served if served.is_file() else served / final.name
+    Predictor.load(path)
+    assert caplog.text == ""
+    save_checkpoint(tmp_path / final.name, make_checkpoint("concat"))
+    Predictor.load(path)
+    [said] = caplog.messages
+    assert f"{path}: this final fit is stale, as {tmp_path / final.name} has been trained again" in said
+
+    caplog.clear()
+    final.rename(tmp_path / "store.safetensors")
+    final.symlink_to(tmp_path / "store.safetensors")
+    Predictor.load(final)
+    assert "stale" in caplog.text
+
+
 @pytest.mark.parametrize("beside", ["nothing", "damage", "the checkpoint elsewhere"])
 def test_a_final_fit_without_its_evaluated_model_loads_silently(
     make_checkpoint: Make, final: Path, caplog: pytest.LogCaptureFixture, beside: str

@@ -62,12 +62,11 @@ def warn_of_unknown(found: Iterable[str], vocabulary: Sequence[str], where: str)
     known = len(categories.intersection(vocabulary))
     if known < LEAST_KNOWN * len(categories):
         logger.warning(
-            "%s: the model knows %s of %d categor%s; the others count as empty fields. Found %s; it knows %s. Write them as the "
-            "product files do that it was trained on; from Python, read such files as text: %s.",
+            "%s: of %d different values, the model knows %s as categories; the others count as empty fields. Found %s; it knows %s. "
+            "Write them as the product files do that it was trained on; from Python, read such files as text: %s.",
             where,
-            known or "none",
             len(categories),
-            "y" if len(categories) == 1 else "ies",
+            known or "none",
             few([repr(word) for word in sorted(categories.difference(vocabulary))]),
             few([repr(word) for word in vocabulary]) or "none",
             AS_TEXT,

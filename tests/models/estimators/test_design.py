@@ -178,3 +178,14 @@ def test_features_of_other_sources_or_widths_are_refused(made: Any) -> None:
     wider = Features({**made.features.sources, "picture": made.features.sources["words"]})
     with pytest.raises(DataError, match=r"'picture' has 6 embedding and 0 structural columns.*fitted on 4 and 1"):
         design.matrix(wider, ROWS)
+
+
+def test_vectors_of_any_length_have_unit_length() -> None:
+    vectors = np.array([[3, 4, 0], [3e20, 4e20, 0], [3e38, -3e38, 3e38], [0, 0, 0]], np.float32)
+    source = SourceParameters(width=3, group="text")
+    features = features_from_arrays({"words": vectors}, {"words": source}, {"words": "float32"})
+    matrix = fit_design(features, {"words": source}, ROWS).matrix(features, ROWS)
+    third = 1 / np.sqrt(3)
+    np.testing.assert_allclose(
+        matrix[:, :3], [[0.6, 0.8, 0], [0.6, 0.8, 0], [third, -third, third], [0, 0, 0]], rtol=1e-6
+    )

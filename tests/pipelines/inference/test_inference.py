@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from price_fusion.data.columns import draft_columns
+from price_fusion.data.table import EmbeddingTable, write_table
 from price_fusion.metrics.intervals import Calibration
 from price_fusion.models.checkpoint import Checkpoint
-from price_fusion.parameters import InferenceParameters, IntervalParameters
+from price_fusion.parameters import ColumnSourceParameters, InferenceParameters, IntervalParameters, SourceParameters
 from price_fusion.pipelines.inference.nodes import log_who_predicts, price_products
 from price_fusion.selection.cross_validation import LabelledData
 
@@ -46,6 +49,39 @@ def test_intervals_are_in_the_submission_where_asked_for(
     assert list(submission) == (whole if submitted else PLAIN)
     assert submission["sample_id"].tolist() == labelled.samples["sample_id"].tolist()  # that is, by place
     pd.testing.assert_frame_equal(submission[PLAIN], intervals[PLAIN])
+
+
+def test_new_products_of_unknown_categories_are_warned_of(
+    make_checkpoint: Callable[..., Checkpoint],
+    make_labelled: Callable[..., LabelledData],
+    tiny_sources: dict[str, SourceParameters],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    labelled = make_labelled()
+    facts = ColumnSourceParameters(
+        kind="columns", group="facts", categorical=("organic",), vocabulary={"organic": ("false", "true")}
+    )
+    checkpoint = make_checkpoint(sources=tiny_sources | {"facts": facts})
+
+    def run(values: list[str]) -> str:
+        frame = labelled.samples[["sample_id"]].assign(organic=values * 45)
+        folder = tmp_path / values[0]
+        write_table(folder, "facts", draft_columns(frame, facts.model_copy(update={"vocabulary": {}}), "test.csv"))
+        caplog.clear()
+        price_products(
+            checkpoint,
+            labelled.samples,
+            InferenceParameters(),
+            IntervalParameters(),
+            False,
+            *labelled.tables.values(),
+            EmbeddingTable(folder),
+        )
+        return caplog.text
+
+    assert "column 'organic'" not in run(["true", "false"])
+    assert "test_products: column 'organic': of 2 different values, the model knows none" in run(["TRUE", "FALSE"])
 
 
 @pytest.mark.parametrize(
