@@ -64,7 +64,7 @@ def test_a_file_gives_the_same_categories_however_it_is_read(
         (pd.Series([5, "5", 5.0, 7, pd.NA], dtype=object), ["5", "5", "5", "007", ""]),
         (pd.Series([5.1, np.nan], dtype=np.float32), ["5.10", ""]),
         (pd.Series([8, 5], dtype="Int64"), ["8", "5"]),  # an 8 is no category, and stays one
-        (pd.Series([[1, 2], b"5"], dtype=object), ["[1, 2]", "5"]),
+        (pd.Series([[1, 2], b"5", b"\xff"], dtype=object), ["[1, 2]", "b'5'", "b'\\xff'"]),
         (pd.Series([], dtype=object), []),
         (pd.Series([], dtype=bool), []),
     ],

@@ -39,7 +39,8 @@ def as_written(column: pd.Series[Any], vocabulary: Sequence[str], where: str) ->
         >>> as_written(pd.Series([5.0, float("nan"), 7.0]), ["007", "5"], "size").tolist()
         ['5', '', '007']
     """
-    missing, texts = column.isna(), column.astype(str)
+    missing = column.isna()
+    texts = column.map(str) if column.dtype == object else column.astype(str)  # pandas would decode bytes
     if missing.any() and (placeholders := [word for word in vocabulary if word.lower() in EMPTY]):
         logger.warning(
             "%s: %d value(s) are missing and count as empty fields, not as the category %s, which pandas reads as a missing value. "

@@ -320,9 +320,9 @@ def _fractions(levels: float | Sequence[float]) -> tuple[float, ...]:
 
 
 def _refuse_folder_of_checkpoint(folder: Path) -> None:
-    """Refuse a folder that has a checkpoint and is no ensemble: that of a variant."""
-    checkpoints = sorted(folder.glob("*.safetensors"))
-    if checkpoints and not (folder / MANIFEST).exists():
+    """Refuse the folder in which the catalog keeps a variant's checkpoint."""
+    checkpoint = folder / "checkpoint.safetensors"
+    if checkpoint.exists() and not (folder / MANIFEST).exists():
         raise CheckpointError(
-            f"{folder}: a folder, but no ensemble (no {MANIFEST}). Load the checkpoint inside: {checkpoints[0]}"
+            f"{folder}: a folder, but no ensemble (no {MANIFEST}). Load the checkpoint inside: {checkpoint}"
         )
