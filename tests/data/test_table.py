@@ -300,11 +300,11 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def old_table(make_table: MakeTable) -> Path:
-    """A table of two files that were written long ago."""
+def old_table(make_table: MakeTable, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A table of two files that count as written long ago, and so does what changes."""
+    monkeypatch.setattr(digests, "SETTLED_NS", -(10**10))
     folder = make_table(IDS, VECTORS).folder
-    for path in folder.glob("*.npy"):
-        os.utime(path, ns=(10**18, 10**18))
+    monkeypatch.setattr(digests, "_known", {})
     return folder
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from price_fusion.datasets.embedding_table import EmbeddingTableDataset
 from price_fusion.errors import ParameterError, PriceFusionError
 from price_fusion.parameters import SourceParameters
 from price_fusion.storage import digests
+from price_fusion.storage.digests import FileVersion
 
 VECTORS = np.arange(12, dtype=np.float32).reshape(4, 3)
 
@@ -47,15 +47,17 @@ def test_what_was_saved_is_loaded_or_refused(tmp_path: Path, check: str) -> None
 def test_once_trusts_a_version_that_was_hashed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check: str, noticed: bool
 ) -> None:
+    monkeypatch.setattr(digests, "SETTLED_NS", -(10**10))  # all was written long ago
     dataset = saved(tmp_path / "words", check=check)
     path = tmp_path / "words/vectors-00000.npy"
-    for file in (path, path.with_name("ids.npy")):
-        os.utime(file, ns=(10**18, 10**18))
     dataset.load()
+    then = FileVersion.of(path)
     contents = bytearray(path.read_bytes())
     contents[-1] ^= 1
     path.write_bytes(contents)
-    os.utime(path, ns=(10**18, 10**18))  # as bits decay on a disk: the file system knows of no change
+    monkeypatch.setattr(
+        FileVersion, "of", lambda _: then
+    )  # as bits decay on a disk: the file system knows of no change
     monkeypatch.setattr(digests, "_known", {})  # as in another process
     if noticed:
         with pytest.raises(PriceFusionError, match="damaged"):

@@ -6,7 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from price_fusion.datasets.made_from import Facts, Origins, as_text, differences, from_text, merged, not_known
+from price_fusion.datasets.made_from import (
+    ROWS_IN_MEMORY,
+    Facts,
+    Origins,
+    as_text,
+    differences,
+    from_text,
+    merged,
+    not_known,
+    other_limit,
+    raw_files,
+    without_limits,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -83,3 +95,25 @@ def test_a_parameter_that_comes_or_goes_is_a_difference() -> None:
     few, more = {"params:sources": ({"a": 1},)}, {"params:sources": ({"a": 1, "b": 2},)}
     assert differences(few, more) == ["sources.b is 2, was not there"]
     assert differences(more, few) == ["sources.b is not there, was 2"]
+
+
+def test_a_limit_that_leaves_out_no_product_is_none() -> None:
+    facts: Facts = {ROWS_IN_MEMORY: (200_000, 150), "params:seed": (41,)}
+    assert without_limits(facts, 600) == {ROWS_IN_MEMORY: (150,), "params:seed": (41,)}
+    assert without_limits(facts, 150) == {"params:seed": (41,)}
+    assert without_limits(facts, None) == facts
+
+
+def test_a_limit_that_comes_or_goes_is_a_difference() -> None:
+    few: Facts = {ROWS_IN_MEMORY: (150,)}
+    assert other_limit({}, few, is_whole=False) == ["compute.rows_in_memory is 150, was not there"]
+    assert other_limit(few, {}, is_whole=True) == ["compute.rows_in_memory is not there, was 150"]
+    assert not other_limit(few, {}, is_whole=False)
+    assert not other_limit(few, few, is_whole=True)
+    assert not other_limit({}, {}, is_whole=True)
+    assert not not_known({}, few)
+
+
+def test_raw_files_are_no_parameters() -> None:
+    facts: Facts = {"params:seed": (41,), "parameters": ({},), "train_products": ({"files": {}},)}
+    assert list(raw_files(facts)) == ["train_products"]

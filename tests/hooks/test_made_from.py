@@ -9,18 +9,21 @@ from functools import partial, update_wrapper
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner
 from kedro_datasets.json import JSONDataset
 
+from price_fusion.datasets.product_table import ProductTableDataset
 from price_fusion.datasets.whole_file import WholeFileDataset
 from price_fusion.hooks.made_from import MadeFromHooks
 from price_fusion.parameters import TrainParameters, VariantParameters
 from price_fusion.parameters.models import MlpHead, ModelParameters
 from price_fusion.runs.project_facts import ProjectFacts, current_project
 from price_fusion.storage import digests
+from price_fusion.storage.fingerprint import mark_sample
 from support.whole import whole
 
 PARAMETERS: dict[str, Any] = {"params:seed": 41, "params:rate": {"first": 0.5, "last": 0.1}, "params:compute": "local"}
@@ -280,8 +283,7 @@ def test_each_version_of_a_raw_file_is_hashed_once(small: Small, monkeypatch: py
     hashed: list[Path] = []
     original = digests.sha256
     monkeypatch.setattr(digests, "sha256", lambda path: hashed.append(path) or original(path))
-    past = small.products.stat().st_mtime_ns - 10**10
-    os.utime(small.products, ns=(past, past))
+    monkeypatch.setattr(digests, "SETTLED_NS", -(10**10))  # all was written long ago
     for _ in range(2):
         monkeypatch.setattr(digests, "_known", {})  # as in another process
         small.run()
@@ -334,3 +336,112 @@ def test_outputs_that_lost_their_hidden_files_are_named(small: Small, caplog: py
     caplog.clear()
     assert small.run(only_missing=True) == []
     assert "hidden file" not in caplog.text
+
+
+class Worlds:
+    """Products to a sample table and embeddings to a table, as with and as without partitions; both to a model."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.products, self.vectors = folder / "train.csv", folder / "vectors.json"
+        self.vectors.write_text("[1]")
+        self.write(600)
+
+    def write(self, rows: int, price: int = 2) -> None:
+        lines = [f"{number},x{number},y{number},{price}" for number in range(rows)]
+        self.products.write_text("\n".join(["sample_id,catalog_content,image_link,price", *lines, ""]))
+
+    def run(self, *, partitioned: bool, limit: int = 1_000) -> set[str]:
+        """What is made again, or made at all."""
+        current_project.set(ProjectFacts(self.folder, self.folder, {}, None))  # type: ignore[arg-type]
+        products = ProductTableDataset(filepath=str(self.products), labelled=True)
+        catalog = DataCatalog(
+            {
+                "train_products": products,
+                "train_product_files": products.read_in_pieces(),
+                "embeddings": JSONDataset(filepath=str(self.vectors)),
+                "train_samples": whole(self.folder / "samples.parquet"),
+                **{name: whole(self.folder / f"{name}.json") for name in ("dealt", "table", "split")},
+                "model": model(self.folder / "model.json"),
+                "params:seed": MemoryDataset(41),
+                "params:compute.rows_in_memory": MemoryDataset(limit),
+            }
+        )
+        made: set[str] = set()
+
+        def node(name: str, *inputs: str) -> Node:
+            def make(*values: Any) -> Any:
+                made.add(name)
+                if name != "train_samples":
+                    return [len(values)]
+                rows = len(self.products.read_text().splitlines()) - 1
+                samples = pd.DataFrame({"sample_id": range(min(rows, limit) if partitioned else rows)})
+                if partitioned and rows > limit:
+                    mark_sample(samples, rows, {})
+                return samples
+
+            return Node(make, list(inputs), name, name=name)
+
+        sampled, dealt = ["train_products"], []
+        if partitioned:
+            sampled = ["dealt", "params:compute.rows_in_memory"]
+            dealt = [node("dealt", "train_product_files", "params:seed")]
+        pipeline = Pipeline(
+            [
+                *dealt,
+                node("train_samples", *sampled),
+                node("table", "embeddings", *(["train_samples"] if partitioned else [])),
+                node("split", "train_samples", "params:seed"),
+                node("model", "train_samples", "split", "table"),
+            ]
+        )
+        MadeFromHooks().before_pipeline_run({"only_missing_outputs": True}, pipeline, catalog)
+        SequentialRunner().run(pipeline, catalog, only_missing_outputs=True)
+        return made
+
+
+SHARED = {"train_samples", "table", "split", "model"}
+
+
+@pytest.fixture
+def worlds(tmp_path: Path) -> Worlds:
+    return Worlds(tmp_path)
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_what_is_the_same_with_and_without_partitions_is_kept(
+    worlds: Worlds, caplog: pytest.LogCaptureFixture, first: bool
+) -> None:
+    assert worlds.run(partitioned=first) >= SHARED
+    caplog.clear()
+    assert worlds.run(partitioned=not first) <= {"dealt"}
+    assert not worlds.run(partitioned=first)
+    assert not said(caplog)
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_changed_raw_file_is_noticed_with_and_without_partitions(
+    worlds: Worlds, caplog: pytest.LogCaptureFixture, first: bool
+) -> None:
+    worlds.run(partitioned=first)
+    caplog.clear()
+    worlds.write(600, price=3)
+    # A table made without partitions holds all embeddings; one made with them, those of the products that there were.
+    assert worlds.run(partitioned=not first) >= SHARED
+    assert said(caplog)[0].startswith("train_products (train.csv) has changed: ")
+    assert not worlds.run(partitioned=not first)
+
+
+def test_a_sample_of_the_products_takes_the_place_of_all_and_the_reverse(
+    worlds: Worlds, caplog: pytest.LogCaptureFixture
+) -> None:
+    worlds.run(partitioned=False)
+    caplog.clear()
+    assert worlds.run(partitioned=True, limit=150) == {"dealt", *SHARED}
+    assert said(caplog)[0].startswith("compute.rows_in_memory is 150, was not there: ")
+    assert not worlds.run(partitioned=True, limit=150)
+    assert worlds.run(partitioned=True, limit=600) == SHARED
+    assert not worlds.run(partitioned=True, limit=700)
+    assert not worlds.run(partitioned=False)
+    worlds.run(partitioned=True, limit=150)
+    assert worlds.run(partitioned=False) == SHARED

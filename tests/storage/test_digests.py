@@ -26,11 +26,12 @@ def age(path: Path, nanoseconds: int = 10**10) -> Path:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """A file that was written a while ago."""
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file; whatever was written counts as written a while ago."""
+    monkeypatch.setattr(digests, "SETTLED_NS", -(10**10))
     path = tmp_path / "a.bin"
     path.write_bytes(b"contents")
-    return age(path)
+    return path
 
 
 @given(st.lists(st.tuples(st.binary(max_size=3), st.booleans()), min_size=1, max_size=8))
@@ -73,11 +74,13 @@ def test_a_file_that_changes_while_it_is_read_is_not_remembered(path: Path, monk
     assert digest_of(path) == sha(b"other contents")
 
 
-def test_a_version_is_settled_after_a_while(path: Path) -> None:
-    assert FileVersion.of(path).is_settled
-    assert FileVersion.of(path).is_at(path)
+def test_a_version_is_settled_after_a_while(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = FileVersion.of(path)
-    path.write_bytes(b"CONTENTS")
+    assert before.is_settled
+    assert before.is_at(path)
+    monkeypatch.setattr(digests, "SETTLED_NS", 10**11)
+    assert not before.is_settled
+    age(path)  # setting the time back is a change, too
     assert not before.is_at(path)
     assert not FileVersion.of(path).is_settled
     path.unlink()
@@ -102,7 +105,7 @@ def test_problems_are_named(path: Path) -> None:
     assert first_problem(path.parent, {"a.bin": right}) is None
 
 
-def test_a_record_knows_versions_and_digests(path: Path) -> None:
+def test_a_record_knows_versions_and_digests(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = {"a.bin": sha(b"contents"), "absent": "0f"}
     assert CheckRecord(path.parent).unchecked(expected) == expected
     CheckRecord(path.parent).note({"a.bin": expected["a.bin"]})
@@ -110,7 +113,32 @@ def test_a_record_knows_versions_and_digests(path: Path) -> None:
     assert CheckRecord(path.parent).unchecked({"a.bin": "0f"}) == {"a.bin": "0f"}
     path.write_bytes(b"CONTENTS")
     assert CheckRecord(path.parent).unchecked(expected) == expected
+    monkeypatch.setattr(digests, "SETTLED_NS", 10**11)
     CheckRecord(path.parent).note({"a.bin": sha(b"CONTENTS")})  # of moments ago: not noted
     assert CheckRecord(path.parent).unchecked({"a.bin": sha(b"CONTENTS")})
     path.unlink()
     assert CheckRecord(path.parent).unchecked(expected) == expected
+
+
+def test_as_many_bytes_of_the_same_time_in_the_same_file_are_another_version(path: Path) -> None:
+    """As ``cp -p`` leaves them, and ``np.save`` where an archive sets the time back."""
+    before = path.stat()
+    assert digest_of(path) == sha(b"contents")
+    time.sleep(0.02)  # beyond a tick of the clock of file systems
+    path.write_bytes(b"CONTENTS")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_mtime_ns, path.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
+    assert digest_of(path) == sha(b"CONTENTS")
+
+
+def test_digests_of_a_record_are_known_to_the_process(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = path.with_name("b.bin")
+    other.write_bytes(b"other")
+    expected = {path: sha(b"contents"), other: sha(b"other")}
+    assert CheckRecord(path.parent).digests_of(expected) == expected
+    monkeypatch.setattr(digests, "_known", {})  # as in another process
+    monkeypatch.setattr(digests, "sha256", None)
+    with pytest.raises(TypeError):
+        digest_of(path)
+    assert CheckRecord(path.parent).digests_of(expected) == expected
+    assert digest_of(path) == expected[path]

@@ -185,3 +185,32 @@ def test_wrong_keys(object_store: str) -> None:
 def check_keys_after(requests: bytes) -> None:
     address = f"{os.environ['FSSPEC_S3_ENDPOINT_URL']}/moto-api/reset-auth"
     urllib.request.urlopen(urllib.request.Request(address, requests, {"Content-Type": "text/plain"})).close()  # noqa: S310
+
+
+def test_a_version_is_that_of_the_contents(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write("a", b"contents")
+    version = store.version("a")
+    os.utime(tmp_path / "a", ns=(10**18, 10**18))
+    assert store.version("a") == Store(tmp_path / "a").version("") == version
+    store.write("a", b"CONTENTS")
+    os.utime(tmp_path / "a", ns=(10**18, 10**18))
+    assert store.version("a") != version
+    with pytest.raises(FileNotFoundError):
+        store.version("b")
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"ETag": '"af"', "LastModified": "Monday"}, ["8", '"af"']),
+        ({"etag": "0x8", "md5Hash": "af==", "updated": "Monday"}, ["8", "0x8", "af=="]),
+        ({"mtime": 5.0}, ["8", "5.0"]),
+    ],
+)
+def test_a_version_in_a_store_is_what_it_says_of_the_contents_or_else_of_times(
+    monkeypatch: pytest.MonkeyPatch, told: dict[str, object], expected: list[str]
+) -> None:
+    store = Store(f"memory://{uuid4().hex}")
+    monkeypatch.setattr(store.filesystem, "info", lambda _: {"size": 8, **told})
+    assert store.version("a") == expected

@@ -95,16 +95,18 @@ class EmbeddingFilesDataset(RawFiles[RawEmbeddings | ParquetEmbeddings]):
         self._products = products
 
     def files(self) -> list[Path]:
-        """The files that are read."""
+        """The files that are read, where they are on a disk."""
         with kedro_errors():
+            if self.in_pieces:
+                return [self._path / name for name in self._parquet.names()]
             located = locate_embeddings(self._path, self._file_format, self._asked)
         products = self._products.files() if located.needs_products and self._products is not None else []
         return [*located.files, *products]
 
-    def version(self) -> dict[str, Any]:
-        """What tells the files from others: names, sizes, and times or tags of change."""
+    def versions(self) -> dict[str, Any]:
+        """What tells the contents of files that are read in pieces from others, by their names."""
         with kedro_errors():
-            return {"files": self._parquet.version()}
+            return self._parquet.versions()
 
     @property
     def _parquet(self) -> ParquetEmbeddings:

@@ -19,6 +19,8 @@ PARAMETERS = "params:"
 """What names of parameters begin with in Kedro."""
 SOURCES = f"{PARAMETERS}sources."
 """What names of the parameters of sources begin with: what is made from the table of a source is made from these."""
+ROWS_IN_MEMORY = f"{PARAMETERS}compute.rows_in_memory"
+"""How many products are brought into memory from partitions. Runs in memory have all, and no such parameter."""
 FILES, SETTINGS = "files", "read with"
 """What is known of a raw dataset: digests or versions of its files by name, and the arguments of its catalog entry."""
 
@@ -107,20 +109,57 @@ def other_sources(recorded: Facts, current: Facts, *, is_whole: bool) -> list[st
     return added + gone
 
 
+def raw_files(facts: Facts) -> Facts:
+    """Those of raw datasets alone."""
+    return {name: values for name, values in facts.items() if not _is_parameter(name)}
+
+
+def other_limit(recorded: Facts, current: Facts, *, is_whole: bool) -> list[str]:
+    """That only a sample of the products would be in memory now or, if ``current`` is whole, the reverse, in words.
+
+    Args:
+        recorded: as of ``without_limits``.
+        current: likewise.
+        is_whole: whether what is not in ``current`` is not used.
+    """
+    before, now = (facts.get(ROWS_IN_MEMORY, (None,))[-1] for facts in (recorded, current))
+    is_other = (before is None) != (now is None) and (is_whole or now is not None)
+    return list(_differences(ROWS_IN_MEMORY, before, now)) if is_other else []
+
+
+def without_limits(facts: Facts, products: int | None) -> Facts:
+    """The same without limits of products in memory that leave none of them out, as in a run without partitions.
+
+    Args:
+        facts: of an output.
+        products: how many there are; None: not known, every limit counts.
+    """
+    limits = tuple(limit for limit in facts.get(ROWS_IN_MEMORY, ()) if products is None or limit < products)
+    others = {name: values for name, values in facts.items() if name != ROWS_IN_MEMORY}
+    return others | ({ROWS_IN_MEMORY: limits} if limits else {})
+
+
 def not_known(recorded: Facts, current: Facts) -> list[str]:
-    """Names that an output would be made from now and that its record does not know."""
-    return [name for name in current if name not in recorded]
+    """Names that an output would be made from now and that records do not know; of limits, ``other_limit`` says all."""
+    return [name for name in current if name not in recorded and name != ROWS_IN_MEMORY]
+
+
+def _is_parameter(name: str) -> bool:
+    return name.startswith(PARAMETERS) or name == "parameters"
 
 
 def _differences(name: str, was: Any, value: Any) -> Iterator[str]:
-    is_parameter = name.startswith(PARAMETERS)
     for path in dict.fromkeys([*(old := _flat(was)), *(new := _flat(value))]):
         before, now = old.get(path), new.get(path)
         is_new_setting = path[:1] == (SETTINGS,) and path not in old  # of a later release
         if before == now or is_new_setting:
             continue
         place = ".".join([name.removeprefix(PARAMETERS), *path])
-        yield f"{place} is {_shown(now)}, was {_shown(before)}" if is_parameter else f"{name} ({path[-1]}) has changed"
+        yield (
+            f"{place} is {_shown(now)}, was {_shown(before)}"
+            if _is_parameter(name)
+            else f"{name} ({path[-1]}) has changed"
+        )
 
 
 def _flat(value: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:

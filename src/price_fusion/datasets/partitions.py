@@ -72,6 +72,12 @@ class PartitionsDataset(RecordedOutput, AbstractDataset[PartitionDraft, Loaded])
         store = Store(self._filepath)
         return store.path / MANIFEST if store.is_local else None
 
+    @property
+    def lacks_prices(self) -> bool:
+        """Whether a model is to predict it first."""
+        inputs = () if self.origins is None else self.origins.inputs.values()
+        return any(one.is_model for one in inputs) and not self.is_stale and not self.exists()
+
     def made_from(self) -> Facts | None:
         """What the record says, if it is of the table that is there."""
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from price_fusion.data.ids import Ids, ids_of
-from price_fusion.data.partitions.product_files import ProductFiles, found_files
+from price_fusion.data.partitions.product_files import ProductFiles, versions_of
 from price_fusion.data.products import ProductRows, read_products
 from price_fusion.data.readers.column_names import ColumnNames
 from price_fusion.data.readers.layout import Layout
@@ -91,11 +91,11 @@ class ProductTableDataset(RawFiles["pd.DataFrame | ProductFiles"]):
         with kedro_errors():
             return files_of_products(self._path)
 
-    def version(self) -> dict[str, Any]:
-        """What tells the files from others, by their names: sizes, and times or tags of change."""
+    def versions(self) -> dict[str, Any]:
+        """What tells the contents of files that are read in pieces from others, by their names."""
         files = ProductFiles(self._filepath, self._labelled)
         with kedro_errors():
-            return {url.rpartition("/")[2]: list(version) for url, version in found_files(files).items()}
+            return {url.rpartition("/")[2]: version for url, version in versions_of(files).items()}
 
     def read_in_pieces(self) -> ProductTableDataset:
         """The same products, read piece by piece."""

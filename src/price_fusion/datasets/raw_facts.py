@@ -12,10 +12,18 @@ from price_fusion.datasets.made_from import FILES, SETTINGS
 from price_fusion.datasets.recorded import RecordedOutput
 from price_fusion.errors import PriceFusionError
 from price_fusion.storage.digests import CheckRecord
+from price_fusion.storage.store import Store
 
 _NOT_RAW = (MemoryDataset, RecordedOutput)
-_WITHOUT_EFFECT = ("filepath", "metadata", "sha256", "memory_gb", "seconds")
+_WITHOUT_EFFECT = ("filepath", "metadata", "sha256", "memory_gb", "seconds", "in_pieces")
 """Arguments of raw datasets that do not change what is read, beside the path: a project may move."""
+PRODUCTS, IN_PIECES = "_products", "_product_files"
+"""How the entry of a part's products ends, and that of the same products read piece by piece."""
+
+
+def products_of(name: str) -> str:
+    """The name under which a raw dataset is recorded, whichever way it is read: that of the products of ``<part>_product_files``."""
+    return name.removesuffix(IN_PIECES) + PRODUCTS if name.endswith(IN_PIECES) else name
 
 
 def raw_facts(dataset: Any, digests: CheckRecord) -> dict[str, Any] | None:
@@ -30,8 +38,9 @@ def raw_facts(dataset: Any, digests: CheckRecord) -> dict[str, Any] | None:
     """
     if isinstance(dataset, _NOT_RAW) or not hasattr(dataset, "_filepath"):
         return None
+    is_on_disk = getattr(dataset, "is_on_disk", True)
     try:
-        files = dataset.version() if getattr(dataset, "in_pieces", False) else _digests(dataset, digests)
+        files = _digests(dataset, digests) if is_on_disk else dataset.versions()
     except (PriceFusionError, OSError):
         return None  # whoever reads them will say what is wrong
     if not files:
@@ -43,8 +52,13 @@ def raw_facts(dataset: Any, digests: CheckRecord) -> dict[str, Any] | None:
 
 
 def _digests(dataset: Any, digests: CheckRecord) -> dict[str, str]:
-    paths = dataset.files() if hasattr(dataset, "files") else _files_at(Path(str(dataset._filepath)))
-    return {path.name: digests.digest_of(path) for path in paths}
+    place = Store(str(dataset._filepath)).path
+    paths = dataset.files() if hasattr(dataset, "files") else _files_at(place)
+    found = digests.digests_of(paths)
+    return {
+        path.relative_to(place).as_posix() if place in path.parents else path.name: digest
+        for path, digest in found.items()
+    }
 
 
 def _files_at(path: Path) -> list[Path]:

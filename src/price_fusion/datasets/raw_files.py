@@ -28,12 +28,17 @@ class RawFiles(AbstractDataset[NoReturn, Loaded]):
         self.in_pieces = in_pieces
         self.metadata = metadata
 
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether its files are on a disk, or in an object store."""
+        return Store(self._filepath).is_local
+
     def files(self) -> list[Path]:
         """The files that are read, where they are on a disk."""
         return [self._path]
 
-    def version(self) -> dict[str, Any]:
-        """What tells files that are read in pieces from others: sizes, and times or tags of change.
+    def versions(self) -> dict[str, Any]:
+        """What tells the contents of files that are read in pieces from others, by their names.
 
         Raises:
             DatasetFileError: if there are none.
@@ -46,7 +51,7 @@ class RawFiles(AbstractDataset[NoReturn, Loaded]):
 
     @property
     def _path(self) -> Path:
-        return Path(self._filepath)
+        return Store(self._filepath).path
 
     @kedro_errors()
     def _exists(self) -> bool:

@@ -28,6 +28,11 @@ class RecordedOutput:
         return False
 
     @property
+    def lacks_prices(self) -> bool:
+        """Whether it is a table of what a model predicts that is not there, so that no digest says which model that was."""
+        return False
+
+    @property
     def origin_file(self) -> Path | None:
         """The file whose digest stands for this output in the records of what is made from it.
 

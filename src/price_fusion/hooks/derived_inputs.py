@@ -11,11 +11,11 @@ from kedro.io import CatalogProtocol, DatasetError, MemoryDataset
 from kedro.pipeline import Pipeline
 
 from price_fusion import datasets  # imports each type when it is asked for
+from price_fusion.datasets.raw_facts import IN_PIECES, products_of
 from price_fusion.errors import ParameterError
 from price_fusion.pipelines.ingestion.pipeline import COMPARING
 from price_fusion.runs.project_facts import current_project
 
-_FILES = "_product_files"
 _EMBEDDINGS = re.compile(r".+\.(?P<part>train|test)_embeddings")
 
 
@@ -32,7 +32,7 @@ class DerivedInputsHooks:
         if (project := current_project.get()) and project.parameters.compute.is_partitioned:
             for part in ("train", "test"):
                 with suppress(DatasetError, ParameterError):
-                    _derive(catalog, f"{part}{_FILES}")
+                    _derive(catalog, f"{part}{IN_PIECES}")
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
@@ -42,7 +42,7 @@ class DerivedInputsHooks:
             ParameterError: if products are of a type of dataset that says no file.
         """
         for name in sorted(pipeline.inputs()):
-            if name.endswith(_FILES):
+            if name.endswith(IN_PIECES):
                 _derive(catalog, name)
             if match := _EMBEDDINGS.fullmatch(name):
                 _let_follow(catalog.get(name), catalog.get(f"{match['part']}_products"))
@@ -60,8 +60,7 @@ def _dispensable(pipeline: Pipeline) -> set[str]:
 def _derive(catalog: CatalogProtocol[Any, Any], name: str) -> None:
     if name in catalog:
         return
-    products = f"{name.removesuffix(_FILES)}_products"
-    dataset = catalog.get(products)
+    dataset = catalog.get(products := products_of(name))
     if not isinstance(dataset, datasets.ProductTableDataset):
         raise ParameterError(
             f"catalog entry {products!r}: found {type(dataset).__name__}, expected a ProductTableDataset, which can be read piece by "

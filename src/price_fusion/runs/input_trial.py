@@ -72,7 +72,7 @@ class InputTrial:
         loaded: list[Any] = []
         dataset = self._inputs[name]
         if dataset.in_pieces:
-            yield from self._tried(name, dataset.version)
+            yield from self._tried(name, dataset.versions)
             return
         yield from self._tried(name, lambda: loaded.append(dataset.load()))
         if not loaded:

@@ -19,21 +19,26 @@ from pydantic import BaseModel
 
 from price_fusion.datasets.made_from import (
     PARAMETERS,
+    ROWS_IN_MEMORY,
     Facts,
     Origins,
     differences,
     merged,
     newer,
     not_known,
+    other_limit,
     other_sources,
+    raw_files,
+    without_limits,
 )
-from price_fusion.datasets.raw_facts import raw_facts
+from price_fusion.datasets.raw_facts import products_of, raw_facts
 from price_fusion.datasets.recorded import RecordedOutput
 from price_fusion.datasets.sidecar import Fate, fate
 from price_fusion.parameters import VariantParameters
 from price_fusion.runs.journal import Catalog
 from price_fusion.storage.digests import CheckRecord
 from price_fusion.storage.files import storage_errors
+from price_fusion.storage.fingerprint import rows_of_whole
 from price_fusion.training.recipe import WITHOUT_EFFECT
 
 logger = logging.getLogger(__name__)
@@ -42,6 +47,8 @@ ELSEWHERE = ("params:compute",)
 """Parameters that say where work is done, and change no output."""
 REMEMBERED = "03_primary"
 """Folder of the data folder that remembers the digests of raw files, in ``checked.json``: a note and no promise."""
+SAMPLES = ("train_samples", "test_samples")
+"""The products in memory, or a sample of them."""
 SHOWN = 6
 """Names that a message lists; the others are counted."""
 
@@ -97,7 +104,11 @@ def outputs_of(pipeline: Pipeline, catalog: Catalog, digests: CheckRecord) -> di
         saved: dict[str, RecordedOutput] = {
             name: dataset for name in node.inputs if isinstance(dataset := catalog.get(name), RecordedOutput)
         }
-        own = merged({name: facts[name] for name in reads}, _bound(node), *(origins.own for origins, *_ in through))
+        own = merged(
+            *({products_of(name): facts[name]} for name in reads),
+            _bound(node),
+            *(origins.own for origins, *_ in through),
+        )
         for origins, *_ in through:
             saved |= origins.inputs
         origins = Origins(own, saved)
@@ -138,26 +149,53 @@ def mark_stale(outputs: Mapping[str, Output], catalog: Catalog) -> None:
         catalog: that has them.
     """
     causes_of: dict[str, list[Cause]] = {}
-    unknown = []
+    records = {name: output.dataset.made_from() for name, output in outputs.items()}
+    known = merged(*(record for record in records.values() if record is not None))
+    now = merged(*(facts for output in outputs.values() for facts in (output.way, output.before)))
+    products = _most_products(catalog) if ROWS_IN_MEMORY in {**known, **now} else None
+    raw, unknown = raw_files(merged(*(output.way for output in outputs.values()))), []
     for name, output in outputs.items():
-        record = output.dataset.made_from()
         causes = [cause for origin in output.origins.inputs for cause in causes_of.get(origin, [])]
-        if record is not None:
-            causes += [Cause(text) for text in differences(record, output.way)]
-            causes += [Cause(text) for text in newer(record, output.before)]
-            now = merged(output.way, output.before)
-            causes += [Cause(text) for text in other_sources(record, now, is_whole=output.is_traced)]
+        if (record := records[name]) is not None:
+            causes += [Cause(text) for text in _changes(output, record, raw, products)]
         causes += changed_origins(output)
         causes = [cause for cause in dict.fromkeys(causes) if not (output.is_trained and cause.spares_models)]
         output.dataset.is_stale = bool(causes)
         if causes:
             causes_of[name] = causes
-        elif (record is None or not_known(record, output.way)) and catalog.exists(name):
+        elif (record is None or not_known(known, output.way)) and catalog.exists(name):
+            # What only some records know led to these alone, with or without partitions; what none knows is of a later release.
             unknown.append(name)
     for cause in dict.fromkeys(cause for causes in causes_of.values() for cause in causes):
         names = [name for name, causes in causes_of.items() if cause in causes]
         logger.warning("%s: %s made again", cause.text, _listed(names, "is", "are"))
     say_unrecorded(unknown)
+
+
+def _changes(output: Output, record: Facts, raw: Facts, products: int | None) -> list[str]:
+    """What an output was made from that is another now, in words.
+
+    Args:
+        output: with a record.
+        record: what it was made from.
+        raw: all raw files of this run. Without partitions, fewer of them may be on the way to an output than with partitions.
+        products: as of ``without_limits``.
+    """
+    record, way, before = (without_limits(facts, products) for facts in (record, output.way, output.before))
+    now = merged(way, before)
+    return [
+        *differences(record, merged(way, raw)),
+        *newer(record, before),
+        *other_sources(record, now, is_whole=output.is_traced),
+        *other_limit(record, now, is_whole=output.is_traced),
+        *(f"{name} is not there" for name, origin in output.origins.inputs.items() if origin.lacks_prices),
+    ]
+
+
+def _most_products(catalog: Catalog) -> int | None:
+    """How many labelled products there are, or to be predicted if these are more; None where no sample table says so."""
+    there = [name for name in SAMPLES if is_kept(name, catalog)]
+    return max((rows_of_whole(catalog.load(name)) for name in there), default=None)
 
 
 def changed_origins(output: Output) -> list[Cause]:

@@ -1,14 +1,16 @@
 """Digests of files, each computed once per version of a file: by this process, or, where a record is kept, by any.
 
-A version of a file is its size, its time of change and its inode. Files that changed moments ago are hashed each time, as
-the clock of a file system is too coarse to tell two changes within one tick from each other.
+A version of a file is its size, its times of change and its inode. The time at which its contents changed may be set back, by
+``cp -p`` or an archive that is unpacked; that of any change may not. Files that changed moments ago are hashed each time, as the
+clock of a file system is too coarse to tell two changes within one tick from each other.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,9 @@ class FileVersion:
     size: int
     """Bytes."""
     mtime_ns: int
+    """When its contents changed, or as whoever copied it says."""
+    ctime_ns: int
+    """When anything of it changed; only the system sets it."""
     inode: int
 
     @classmethod
@@ -43,7 +48,7 @@ class FileVersion:
             OSError: if there is none.
         """
         found = path.stat()
-        return cls(found.st_size, found.st_mtime_ns, found.st_ino)
+        return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
     def is_at(self, path: Path) -> bool:
         """Whether the file there is of this version."""
@@ -55,7 +60,7 @@ class FileVersion:
     @property
     def is_settled(self) -> bool:
         """Whether a change from now on would give it another time."""
-        return time.time_ns() - self.mtime_ns > SETTLED_NS
+        return time.time_ns() - max(self.mtime_ns, self.ctime_ns) > SETTLED_NS
 
 
 _known: dict[Path, tuple[FileVersion, str]] = {}
@@ -135,20 +140,23 @@ class CheckRecord:
             if name not in self._entries or self._entries[name] != self._entry(name, digest)
         }
 
-    def digest_of(self, path: Path) -> str:
-        """sha256 of a file; it is read only if its version is another than the one that is remembered.
+    def digests_of(self, paths: Iterable[Path]) -> dict[Path, str]:
+        """sha256 of files, several read at a time: those whose version is another than the one that is remembered.
+
+        From then on this process knows them, too: ``digest_of`` reads none of them again.
 
         Raises:
-            OSError: if it cannot be read.
+            OSError: if one cannot be read.
             StorageError: if the record cannot be written.
         """
-        name = os.path.relpath(path.resolve(), self._folder.resolve())
-        known = self._entries.get(name)
-        if known is not None and known == self._entry(name, known["sha256"]):
-            return str(known["sha256"])
-        digest = digest_of(path)
-        self.note({name: digest})
-        return digest
+        names = {path: os.path.relpath(path.resolve(), self._folder.resolve()) for path in paths}
+        new = [path for path, name in names.items() if not self._recall(path, name)]
+        with ThreadPoolExecutor() as threads:
+            hashed = tracked(threads.map(digest_of, new), "hashing raw files", "files", total=len(new))
+            found = dict(zip(new, hashed, strict=True))
+        if found:
+            self.note({names[path]: digest for path, digest in found.items()})
+        return {path: found[path] if path in found else digest_of(path) for path in names}
 
     def note(self, checked: Mapping[str, str]) -> None:
         """Remember the digests of files, by name, in their current versions; changes of moments ago are left out.
@@ -161,6 +169,17 @@ class CheckRecord:
                 self._entries[name] = self._entry(name, digest)
         contents = {"format_version": RECORD_VERSION, "files": self._entries}
         write_whole(self._path, (sealed(contents, indent=1) + "\n").encode())
+
+    def _recall(self, path: Path, name: str) -> bool:
+        """Have this process know the digest of a file, if that of its version is remembered."""
+        known = self._entries.get(name)
+        if known is None:
+            return False
+        version = FileVersion.of(path)
+        if known != {**asdict(version), "sha256": known.get("sha256")}:
+            return False
+        _known[path.absolute()] = (version, known["sha256"])
+        return True
 
     def _entry(self, name: str, digest: str) -> dict[str, Any] | None:
         try:

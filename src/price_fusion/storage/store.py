@@ -13,7 +13,12 @@ from typing import Any
 
 from price_fusion.errors import MissingPackageError, PriceFusionError, StorageError
 from price_fusion.lazy import fsspec, pa, pq
+from price_fusion.storage.digests import digest_of
 from price_fusion.storage.files import storage_errors, write_whole
+
+_TAGS = ("ETag", "etag", "md5Hash", "checksum")
+_TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
+"""What stores call them in ``info`` of fsspec."""
 
 
 class Store:
@@ -79,17 +84,23 @@ class Store:
                 return None
 
     def version(self, name: str) -> list[str]:
-        """What tells a file from one that took its place: size, and time or tag of change.
+        """What tells the contents of a file from others: on a disk, their sha256, whatever its times are.
+
+        An object store says a size and a tag of the contents; one without tags, the time of change.
+
+        Args:
+            name: within the folder; "" where this is the address of a file.
 
         Raises:
+            FileNotFoundError: if there is none.
             StorageError: if it cannot be read.
         """
         with self._errors(name, "read"):
             if self.is_local:
-                found = (self.path / name).stat()
-                return [str(found.st_size), str(found.st_mtime_ns)]
+                return [digest_of(self.path / name)]
             told = self.filesystem.info(self._at(name))
-            return [str(told.get(key, "")) for key in ("size", "ETag", "etag", "mtime", "LastModified", "updated")]
+            tags = [str(told[key]) for key in _TAGS if key in told] or [str(told[key]) for key in _TIMES if key in told]
+            return [str(told["size"]), *tags]
 
     def names(self) -> list[str]:
         """All files, by their paths within the folder; those that are being written are left out.

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import os
 import re
 from dataclasses import replace
 
@@ -212,6 +213,18 @@ def test_the_recipe_tells_contents_apart(tmp_path):
     assert plan_of(tmp_path, path, memory_gb=3.0).recipe == recipes[0]
     path.write_text(path.read_text() + "999999,x,y,1,z\n")
     assert plan_of(tmp_path, path).recipe not in recipes
+
+
+def test_the_recipe_follows_from_contents_and_not_from_size_and_time(tmp_path, file):
+    def recipe(unit):
+        path = file(HEADER + f"1,Unit: {unit},y,2\n")
+        os.utime(path, ns=(10**18, 10**18))
+        return plan_of(tmp_path, path).recipe
+
+    assert recipe("Ounce") != recipe("Pound")
+    before = recipe("Ounce")
+    os.utime(tmp_path / "train.csv")
+    assert plan_of(tmp_path, tmp_path / "train.csv").recipe == before
 
 
 def test_goes_on_where_it_was_interrupted(tmp_path, monkeypatch):
@@ -451,7 +464,7 @@ def test_ids_that_only_unicode_tells_apart(refusal, file):
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(DataError, match=r"none\.csv: could not be opened"):
+    with pytest.raises(DataError, match=r"none\.csv: is not there"):
         plan_of(tmp_path, tmp_path / "none.csv")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="a folder without parquet files"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import duckdb
@@ -72,6 +73,31 @@ def test_memory_mapped_embeddings_are_dealt_out_once(tmp_path: Path) -> None:
     assert dealt(tmp_path / "partitions", mapped, SMALL).fingerprint == first.fingerprint
     assert [path.stat().st_mtime_ns for path in sorted((tmp_path / "partitions").rglob("*"))] == times
     assert contents(first) == contents(in_memory(tmp_path / "table", raw))
+
+
+def test_other_vectors_in_a_file_of_the_same_size_and_time_are_dealt_out(tmp_path: Path) -> None:
+    """As an archive leaves them, or whoever restores the time of a file that was written again in place."""
+    raw = raw_embeddings(product_frame(200), WORDS, seed=1)
+    path = tmp_path / "vectors.npy"
+    for vectors in (raw.vectors, raw.vectors[::-1]):
+        np.save(path, vectors)
+        os.utime(path, ns=(10**18, 10**18))
+        mapped = RawEmbeddings(raw.ids, np.load(path, mmap_mode="r"), "vectors.npy")
+        table = dealt(tmp_path / "partitions", mapped, SMALL)
+    assert contents(table) == contents(in_memory(tmp_path / "table", mapped))
+
+
+def test_parquet_files_are_known_by_their_contents(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    raw = ParquetEmbeddings(str(tmp_path / "raw"))
+    found = []
+    for contents in (b"contents", b"CONTENTS"):
+        (tmp_path / "raw/a.parquet").write_bytes(contents)
+        os.utime(tmp_path / "raw/a.parquet", ns=(10**18, 10**18))
+        found.append(raw.versions())
+    assert found[0] != found[1]
+    (tmp_path / "raw/a.parquet").write_bytes(b"contents")
+    assert raw.versions() == found[0]  # whatever its time is
 
 
 def test_values_beyond_float16_keep_float32(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

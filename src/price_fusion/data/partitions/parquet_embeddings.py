@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from price_fusion.data.readers.formats.arrow_columns import ColumnReader, find_columns
 from price_fusion.data.readers.raw import RawEmbeddings
@@ -41,7 +40,7 @@ class ParquetEmbeddings:
         """
         store = Store(self.url)
         found: list[Block] = []
-        for name in self._files(store):
+        for name in self.names():
             with store.parquet(name) as file:
                 find_columns(file.schema_arrow, self.asked, f"{self.url}/{name}")
                 found += [(name, group) for group in range(file.num_row_groups)]
@@ -64,12 +63,19 @@ class ParquetEmbeddings:
         found = ColumnReader(columns, self.asked.binary_dtype, place).found(table.combine_chunks().to_batches())
         return RawEmbeddings.from_arrays(found.ids, found.vectors, place, nulls=found.nulls)
 
-    def version(self) -> list[Any]:
-        """What tells these files from others: names, sizes, and times or tags of change."""
+    def versions(self) -> dict[str, list[str]]:
+        """What tells the contents of each file from others, by its name."""
         store = Store(self.url)
-        return [[name, *store.version(name)] for name in self._files(store)]
+        return {name: store.version(name) for name in self.names()}
 
-    def _files(self, store: Store) -> list[str]:
+    def names(self) -> list[str]:
+        """Files within the folder.
+
+        Raises:
+            DataError: if there are none.
+            StorageError: if the store does not answer.
+        """
+        store = Store(self.url)
         names = [name for name in store.names() if name.endswith(".parquet")]
         if not names:
             raise DataError(f"{self.url}: found no .parquet file. Put them there, or correct the path in the catalog.")

@@ -36,7 +36,6 @@ _BLANKS = (
     "\u2028\u2029\u202f\u205f\u3000"
 )
 """What ``str.strip`` strips."""
-_ETAGS = ("ETag", "etag", "checksum", "mtime", "LastModified", "updated", "created")
 
 
 @dataclass(frozen=True)
@@ -78,8 +77,18 @@ class ProductSource:
     """A file that the query reads and that is of no use afterwards."""
 
 
-def found_files(files: ProductFiles) -> dict[str, tuple[int, str]]:
-    """What tells the versions of each file of a table apart, by its address; in the order in which they are read.
+def versions_of(files: ProductFiles) -> dict[str, list[str]]:
+    """What tells the contents of each file of a table from others, by its address; in the order in which they are read.
+
+    Raises:
+        DataError: if there are none.
+        StorageError: if an object store cannot be reached.
+    """
+    return {url: _version(url) for url in found_files(files)}
+
+
+def found_files(files: ProductFiles) -> list[str]:
+    """Addresses of the files of a table, in the order in which they are read.
 
     Raises:
         DataError: if there are none.
@@ -87,14 +96,13 @@ def found_files(files: ProductFiles) -> dict[str, tuple[int, str]]:
     """
     store = Store(files.url)
     if files.url.lower().endswith(PARQUET) and not (store.is_local and store.path.is_dir()):
-        return {files.url: _version(files.url)}
+        return [files.url]
     if store.is_local and not store.path.is_dir():
-        return {files.url: _version(files.url)}
+        return [files.url]
     names = [name for name in store.names() if name.lower().endswith(PARQUET)]
     if not names and store.is_local:
         raise DataError(f"{files.url}: a folder without parquet files, expected a table of products. Put them there.")
-    urls = [f"{store.url}/{name}" for name in names] or [files.url]
-    return {url: _version(url) for url in urls}
+    return [f"{store.url}/{name}" for name in names] or [files.url]
 
 
 def opened(files: ProductFiles, workspace: Workspace) -> ProductSource:
@@ -104,7 +112,7 @@ def opened(files: ProductFiles, workspace: Workspace) -> ProductSource:
         DataError: if it is empty, of another encoding, or lacks a column or has one twice.
         StorageError: if it cannot be read.
     """
-    found = list(found_files(files))
+    found = found_files(files)
     if not Store(files.url).is_local:
         workspace.connection.register_filesystem(Store(found[0]).filesystem)
     if files.sha256 is not None:
@@ -119,23 +127,13 @@ def _are_parquet(paths: Sequence[str]) -> bool:
     return is_parquet(first.path) if first.is_local else paths[0].lower().endswith(PARQUET)
 
 
-def _version(url: str) -> tuple[int, str]:
-    store = Store(url)
-    if store.is_local:
-        try:
-            status = store.path.stat()
-        except OSError as error:
-            raise DataError(
-                f"{url}: could not be opened ({error.strerror or error}), expected a table of products. Put it there, or correct "
-                "its path in the catalog."
-            ) from error
-        return status.st_size, str(status.st_mtime_ns)
-    folder, _, name = url.rpartition("/")
-    size = Store(folder).size(name)  # with errors of our own
-    if size is None:
-        raise DataError(f"{url}: is not there, expected a table of products. Put it there, or correct its address.")
-    details = Store(url).filesystem.info(url)
-    return size, repr([str(details[key]) for key in _ETAGS if key in details])
+def _version(url: str) -> list[str]:
+    try:
+        return Store(url).version("")
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{url}: is not there, expected a table of products. Put it there, or correct its address in the catalog."
+        ) from error
 
 
 @contextmanager

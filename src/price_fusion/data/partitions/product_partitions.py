@@ -31,7 +31,7 @@ from price_fusion.data.order import key_sql, partition_sql
 from price_fusion.data.partitions.labels import LABELS, label_summary
 from price_fusion.data.partitions.partition_checks import checked, refuse_lookalikes, refuse_twins
 from price_fusion.data.partitions.partition_groups import find_groups
-from price_fusion.data.partitions.product_files import ProductFiles, ProductSource, found_files, opened
+from price_fusion.data.partitions.product_files import ProductFiles, ProductSource, opened, versions_of
 from price_fusion.data.prices import prices_of
 from price_fusion.data.readers.column_names import IMAGE, PRICE, TEXT
 from price_fusion.data.readers.layout import Layout
@@ -104,7 +104,7 @@ def _recipe(
     layout = files.layout
     contents = {
         "url": files.url,
-        "files": list(found_files(files).items()),
+        "files": list(versions_of(files).items()),
         "labelled": files.labelled,
         "columns": [files.names.id, files.names.price, files.names.text, files.names.image, files.names.template],
         "rows": files.rows,

@@ -34,7 +34,7 @@ from price_fusion.data.table import BeyondFloat16Error, as_stored, refuse_other_
 from price_fusion.errors import DataError
 from price_fusion.lazy import pd
 from price_fusion.parameters import ColumnSourceParameters, ComputeParameters, SourceParameters
-from price_fusion.storage.digests import FileVersion
+from price_fusion.storage.digests import digest_of
 from price_fusion.storage.partitions.parts import (
     PartitionDraft,
     PartitionPlan,
@@ -60,7 +60,7 @@ def draft_table_partitions(
     blocks: Sequence[Any]
     version: Any
     if isinstance(raw, ParquetEmbeddings):
-        blocks, version, here = raw.blocks(), raw.version(), False
+        blocks, version, here = raw.blocks(), raw.versions(), False
         parts = (raw.read(block).vectors for block in blocks)
     else:
         # The matrix is a file of this machine, or in memory: other processes do not have it.
@@ -248,13 +248,12 @@ def _in_float32(plan: PartitionPlan) -> PartitionPlan:
 
 
 def _version_of(raw: RawEmbeddings) -> dict[str, Any]:
-    """What tells a raw matrix from another: the version of its file, or a digest of what is in memory."""
+    """What tells a raw matrix from another: the digest of its file, or of what is in memory."""
     ids = hashlib.sha256(np.ascontiguousarray(raw.ids).tobytes()).hexdigest()
     mapped = getattr(raw.vectors, "filename", None)
     if mapped is not None and Path(mapped).exists():  # what was read of a pickle is mapped from a file that is gone
-        version = FileVersion.of(Path(mapped))
         place = {"offset": raw.vectors.offset}  # type: ignore[attr-defined]  # a file may hold several matrices
-        return {"ids": ids, "file": str(mapped), "size": version.size, "mtime_ns": version.mtime_ns} | place
+        return {"ids": ids, "file": str(mapped), "sha256": digest_of(Path(mapped))} | place
     digest = hashlib.sha256()
     for block in tracked(list(row_blocks(len(raw.ids), 8_192)), f"hashing {raw.origin}", "blocks of rows"):
         digest.update(np.ascontiguousarray(raw.vectors[block]).tobytes())
