@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -128,6 +129,66 @@ def test_missing_files_are_made_again_and_nothing_else(
         if path.stat().st_mtime_ns != time
     }
     assert made == {f"priced/moe/{name}"}
+
+
+def test_runs_with_and_without_partitions_go_on_from_each_other(
+    partitioned_project: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    project = copy_of(partitioned_project)
+    raw, before = project.path / "data/01_raw/dataset", (project.path / PRICES).read_bytes()
+    mean = pd.read_csv(project.path / PRICES)["price"].mean()
+    in_memory = project.kedro("run", "--params", SHORT, "--only-missing-outputs")
+    said = in_memory.stdout + in_memory.stderr
+    assert "moe.train:" not in said
+    assert "moe.fit_final:" not in said
+    assert "nothing says" not in said
+    assert (project.path / PRICES).read_bytes() == before
+    for name in ("chosen/moe/test", "priced/moe"):
+        shutil.rmtree(project.path / PARTITIONS / name)
+    pd.read_csv(raw / "test.csv").head(40)[::-1].to_csv(raw / "test.csv", index=False)
+    other = project.kedro("run", "--params", LOCAL, "--only-missing-outputs")
+    assert "moe.train:" not in other.stdout + other.stderr
+    assert "test_products (test.csv) has changed" in other.stdout + other.stderr
+    for file in (PRICES, PRICES.replace("test_out", "price_intervals")):
+        assert (
+            pd.read_csv(project.path / file)["sample_id"].tolist() == rows(project, "priced/moe")["sample_id"].tolist()
+        )
+        assert len(pd.read_csv(project.path / file)) == 40
+    dearer = pd.read_csv(raw / "train.csv")
+    dearer.assign(price=dearer["price"] * 10).to_csv(raw / "train.csv", index=False)
+    again = project.kedro("run", "--params", SHORT, "--only-missing-outputs")
+    assert "train_products (train.csv) has changed" in again.stdout + again.stderr
+    assert "moe.train:" in again.stdout + again.stderr
+    assert pd.read_csv(project.path / PRICES)["price"].mean() > 3 * mean
+
+
+def test_other_raw_files_of_the_same_size_and_time_are_priced(
+    partitioned_project: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    project = copy_of(partitioned_project)
+    vectors = next((project.path / "data/01_raw/embeddings/clip/test").glob("*embeddings*.npy"))
+    products = project.path / "data/01_raw/dataset/test.csv"
+    predict = ("run", "--pipelines", "predict_moe", "--params", f"{LOCAL},final_fit=false")
+    project.kedro(*predict)
+    found = [pd.read_csv(project.path / PRICES)["price"].tolist()]
+    for path, change in ((vectors, _reverse_rows), (products, _ounces_to_pounds)):
+        before = path.stat()
+        change(path)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+        project.kedro(*predict)
+        found.append(pd.read_csv(project.path / PRICES)["price"].tolist())
+    assert found[0] != found[1] != found[2]
+
+
+def _reverse_rows(path: Path) -> None:
+    np.save(path, np.load(path)[::-1].copy())
+
+
+def _ounces_to_pounds(path: Path) -> None:
+    text = path.read_text()
+    assert "Ounce" in text
+    path.write_text(text.replace("Ounce", "Pound"))
 
 
 def test_new_embeddings_are_noticed_by_what_reads_them_through_the_products_of_a_model(
