@@ -12,8 +12,10 @@ import pytest
 from kedro.io import DatasetError
 
 from price_fusion.data.partitions.scatter import draft_table_partitions
+from price_fusion.datasets.checkpoint import CheckpointDataset
 from price_fusion.datasets.embedding_files import EmbeddingFilesDataset
 from price_fusion.datasets.errors import DatasetFileError
+from price_fusion.datasets.made_from import Origins
 from price_fusion.datasets.partitions import PartitionsDataset
 from price_fusion.datasets.product_table import ProductTableDataset
 from price_fusion.errors import AlignmentError, DataError
@@ -133,3 +135,15 @@ def test_raw_files_are_handles_and_are_not_written(tmp_path: Path) -> None:
             dataset.save(None)
     with pytest.raises(DatasetFileError, match="Remove the other arguments, or in_pieces"):
         EmbeddingFilesDataset(filepath=str(tmp_path / "qwen"), missing="zero", in_pieces=True)
+
+
+def test_prices_that_are_not_there_are_told_from_other_tables(tmp_path: Path) -> None:
+    """Another model, of the same parameters and raw files, may predict them."""
+    dataset = PartitionsDataset(filepath=str(tmp_path / "table"))
+    assert not dataset.lacks_prices
+    dataset.origins = Origins(inputs={"samples": whole(tmp_path / "samples.parquet")})
+    assert not dataset.lacks_prices
+    dataset.origins = Origins(inputs={"model": CheckpointDataset(filepath=str(tmp_path / "model.safetensors"))})
+    assert dataset.lacks_prices
+    dataset.save(plan())
+    assert not dataset.lacks_prices
