@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from price_fusion.storage import digests
+
 from .damage import KINDS, OUTCOMES, RIGHT, Result, Subject, make_subjects, outcomes
 
 COUNT = 150
@@ -31,6 +33,16 @@ def subjects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Subject]:
 
 def test_all_that_is_made_is_tested(subjects: dict[str, Subject]) -> None:
     assert tuple(subjects) == SUBJECTS
+
+
+def test_whole_files_of_a_table_checked_once_are_not_hashed_again(
+    subjects: dict[str, Subject], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[Path] = []
+    monkeypatch.setattr(digests, "_known", {})
+    monkeypatch.setattr(digests, "sha256", lambda path: hashed.append(path) or "")
+    subjects["table, checked once"].read(subjects["table, checked once"].folder)
+    assert not hashed
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
