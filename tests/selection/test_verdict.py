@@ -115,9 +115,11 @@ def test_an_ablation_of_another_split_does_not_count() -> None:
     assert not is_of_split(ablation(("words", 2, 1, 3)).assign(rows=float("nan")), folds)
 
 
-@pytest.mark.parametrize(("low", "says"), [(1.4, True), (-0.1, False)])
-def test_more_labels_are_proposed_where_the_gain_is_significant(low: float, *, says: bool) -> None:
-    twice = {"rows": 420, "smape": 48.0, "gain": 2.0, "gain_low": low, "gain_high": 2.6}
+@pytest.mark.parametrize(("gain", "low", "says"), [(2.0, 1.4, True), (2.0, -0.1, False), (0.04, 0.03, False)])
+def test_more_labels_are_proposed_where_the_gain_is_significant_and_worth_it(
+    gain: float, low: float, *, says: bool
+) -> None:
+    twice = {"rows": 420, "smape": 48.0, "gain": gain, "gain_low": low, "gain_high": 2.6}
     curve = {"model": "ridge", "split": "holdout", "sizes": [{"rows": 210}], "twice": twice}
     said = verdict(board(("moe", 0, 0, 0)), {"moe": FLAT}, curve=curve)
     expected = (

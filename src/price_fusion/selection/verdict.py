@@ -14,6 +14,8 @@ LAST_PART = 0.2
 """Of the epochs, in which the validation SMAPE may still fall."""
 FALL = 0.01
 """Relative fall in that part from which on longer training is proposed."""
+WORTH_LABELLING = 0.1
+"""Points of SMAPE that twice the labels must bring for more labels to be proposed."""
 MOST_NAMES = 3
 """Of models, that are listed where they are all others."""
 History = Sequence[Mapping[str, Any]]
@@ -151,9 +153,9 @@ def _without_source(variant: str, ablation: pd.DataFrame) -> str | None:
 
 def _more_labels(curve: Mapping[str, Any] | None) -> str | None:
     """Advice to label more products, where that would clearly help."""
-    if not curve or not curve["twice"] or curve["twice"]["gain_low"] <= 0:
+    twice = curve and curve["twice"]
+    if not curve or not twice or twice["gain_low"] <= 0 or twice["gain"] < WORTH_LABELLING:
         return None
-    twice = curve["twice"]
     return (
         f"label more products: twice as many would lower the SMAPE of {curve['model']} by about {twice['gain']:.1f} points "
         f"[{twice['gain_low']:.1f}, {twice['gain_high']:.1f}], extrapolated from fits on a quarter, half and all of the "
