@@ -14,7 +14,7 @@ from price_fusion.data.groups.keys import group_keys, warn_of_large_group
 from price_fusion.data.ids import Ids, described_lookalikes, ids_of, lacking, listed, lookalikes
 from price_fusion.data.order import canonical_order
 from price_fusion.data.readers.raw import RawEmbeddings
-from price_fusion.data.view import TableView
+from price_fusion.data.table import TableView
 from price_fusion.errors import AlignmentError
 from price_fusion.lazy import pd
 

@@ -17,7 +17,7 @@ from functools import cached_property
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,9 @@ from price_fusion.storage.digests import CheckRecord, FileVersion
 from price_fusion.storage.files import whole_folder
 from price_fusion.storage.manifests import ManifestKind
 
+if TYPE_CHECKING:
+    from price_fusion.data.partitions.table_partitions import PartitionTable
+
 logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 2
@@ -43,6 +46,9 @@ INGEST_AGAIN = "Run the pipeline 'ingest' again."
 KIND = ManifestKind("embedding table", MANIFEST, FORMAT_VERSION, DataError, "Run the pipeline 'ingest'.", INGEST_AGAIN)
 Check = Literal["always", "once"]
 """When files are hashed: in each process that opens them, or when they are new."""
+TableView: TypeAlias = "EmbeddingTable | PartitionTable"
+"""N rows of one source: a whole table, or one partition of many. Both have ``ids`` (N,), ``vectors``, matrices of D columns that
+hold the N rows end to end, ``structural`` (N, K), ``rows_of`` ids, and what says whose and what they are."""
 _DECLARATION: TypeAdapter[Source] = TypeAdapter(Source)
 BLOCK_ROWS = 8_192
 """Rows converted at a time: a few tens of megabytes."""

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from price_fusion.data.columns import translated
 from price_fusion.data.ids import Ids, ids_of
-from price_fusion.data.view import TableView
+from price_fusion.data.table import TableView
 from price_fusion.errors import DataError
 from price_fusion.models.layers.branches import SourceBatch
 from price_fusion.parameters import ColumnSourceParameters, Source

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from price_fusion.data.checks.values import unusable_rows
 from price_fusion.data.columns import column_matrix
 from price_fusion.data.readers.column_names import TEXT
-from price_fusion.data.view import TableView
+from price_fusion.data.table import TableView
 from price_fusion.errors import CheckpointError, DataError, ParameterError
 from price_fusion.evaluation.amount_effect import TWICE, twice_the_amount
 from price_fusion.metrics.intervals import interval_columns, marginal_interval, price_intervals

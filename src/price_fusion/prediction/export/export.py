@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from price_fusion.data.view import TableView
+from price_fusion.data.table import TableView
 from price_fusion.errors import CheckpointError
 from price_fusion.models.checkpoint import Checkpoint, tensors_digest
 from price_fusion.models.features import Features, SourceFeatures, features_from_tables
