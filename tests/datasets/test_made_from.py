@@ -117,3 +117,13 @@ def test_a_limit_that_comes_or_goes_is_a_difference() -> None:
 def test_raw_files_are_no_parameters() -> None:
     facts: Facts = {"params:seed": (41,), "parameters": ({},), "train_products": ({"files": {}},)}
     assert list(raw_files(facts)) == ["train_products"]
+
+
+def test_settings_that_only_another_release_records_are_no_difference() -> None:
+    file = {"a.csv": "0f"}
+    earlier = {"train_products": ({"files": file, "read with": {"labelled": True, "in_pieces": False}},)}
+    today = {"train_products": ({"files": file, "read with": {"labelled": True, "rows": "all"}},)}
+    assert not differences(earlier, today)
+    bare = {"train_products": ({"files": file, "read with": {}},)}
+    assert differences(earlier, bare) == ["train_products (labelled) has changed"]
+    assert not differences(bare, today)

@@ -23,6 +23,8 @@ ROWS_IN_MEMORY = f"{PARAMETERS}compute.rows_in_memory"
 """How many products are brought into memory from partitions. Runs in memory have all, and no such parameter."""
 FILES, SETTINGS = "files", "read with"
 """What is known of a raw dataset: digests or versions of its files by name, and the arguments of its catalog entry."""
+WITHOUT_EFFECT = ("filepath", "metadata", "sha256", "memory_gb", "seconds", "in_pieces")
+"""Of these arguments, those that do not change what is read: a project may move. Earlier releases recorded some of them."""
 
 Facts = Mapping[str, tuple[Any, ...]]
 """Values that JSON can hold, by the name of a parameter (``params:seed``) or of a raw dataset (``train_products``)."""
@@ -151,8 +153,7 @@ def _is_parameter(name: str) -> bool:
 def _differences(name: str, was: Any, value: Any) -> Iterator[str]:
     for path in dict.fromkeys([*(old := _flat(was)), *(new := _flat(value))]):
         before, now = old.get(path), new.get(path)
-        is_new_setting = path[:1] == (SETTINGS,) and path not in old  # of a later release
-        if before == now or is_new_setting:
+        if before == now or (path[:1] == (SETTINGS,) and _is_of_another_release(path, old)):
             continue
         place = ".".join([name.removeprefix(PARAMETERS), *path])
         yield (
@@ -160,6 +161,11 @@ def _differences(name: str, was: Any, value: Any) -> Iterator[str]:
             if _is_parameter(name)
             else f"{name} ({path[-1]}) has changed"
         )
+
+
+def _is_of_another_release(setting: tuple[str, ...], recorded: Mapping[tuple[str, ...], Any]) -> bool:
+    """Whether only a later release has a setting, or only an earlier one recorded it. (No setting at all is of length 1.)"""
+    return setting not in recorded or len(setting) == 1 or setting[1] in WITHOUT_EFFECT
 
 
 def _flat(value: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:

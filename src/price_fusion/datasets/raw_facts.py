@@ -8,15 +8,13 @@ from typing import Any
 
 from kedro.io import MemoryDataset
 
-from price_fusion.datasets.made_from import FILES, SETTINGS
+from price_fusion.datasets.made_from import FILES, SETTINGS, WITHOUT_EFFECT
 from price_fusion.datasets.recorded import RecordedOutput
 from price_fusion.errors import PriceFusionError
 from price_fusion.storage.digests import CheckRecord
 from price_fusion.storage.store import Store
 
 _NOT_RAW = (MemoryDataset, RecordedOutput)
-_WITHOUT_EFFECT = ("filepath", "metadata", "sha256", "memory_gb", "seconds", "in_pieces")
-"""Arguments of raw datasets that do not change what is read, beside the path: a project may move."""
 PRODUCTS, IN_PIECES = "_products", "_product_files"
 """How the entry of a part's products ends, and that of the same products read piece by piece."""
 
@@ -46,7 +44,7 @@ def raw_facts(dataset: Any, digests: CheckRecord) -> dict[str, Any] | None:
     if not files:
         return None
     arguments = getattr(dataset, "_init_args", None) or {}
-    settings = {name: value for name, value in arguments.items() if name not in _WITHOUT_EFFECT}
+    settings = {name: value for name, value in arguments.items() if name not in WITHOUT_EFFECT}
     found: dict[str, Any] = json.loads(json.dumps({FILES: files, SETTINGS: settings}, default=str))
     return found
 
