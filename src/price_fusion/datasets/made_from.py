@@ -164,7 +164,7 @@ def _differences(name: str, was: Any, value: Any) -> Iterator[str]:
 
 
 def _is_of_another_release(setting: tuple[str, ...], recorded: Mapping[tuple[str, ...], Any]) -> bool:
-    """Whether only a later release has a setting, or only an earlier one recorded it. (No setting at all is of length 1.)"""
+    """Whether only a later release has a setting, or only an earlier one recorded it; of no settings at all it is True."""
     return setting not in recorded or len(setting) == 1 or setting[1] in WITHOUT_EFFECT
 
 
