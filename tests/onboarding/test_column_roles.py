@@ -78,6 +78,33 @@ def test_numbers_and_what_tells_the_price() -> None:
     assert found.left_out == {"msrp": "it may tell the price", "ean": "another id"}
 
 
+@pytest.mark.parametrize("codes", [["007", "7", "012", "100"], ["001", "007", "010", "023", "099"], ["00", "1", "2"]])
+def test_numbers_with_leading_zeros_are_categories(codes: list[str]) -> None:
+    of_each = [codes[number % len(codes)] for number in range(ROWS)]
+    found = guess_roles(table(sku=IDS, line_code=of_each, price=NUMBERS))
+    assert (found.numeric, found.categorical, found.price.value) == ((), ("line_code",), "price")
+    assert guess_roles(table(sku=IDS, line_code=of_each)).price.value is None
+
+
+def test_many_numbers_with_leading_zeros_are_left_out() -> None:
+    codes = [f"{number // 2:03d}" for number in range(ROWS)]
+    found = guess_roles(table(sku=IDS, title_code=codes, price=NUMBERS, ean=[f"{n:08d}" for n in range(ROWS)]))
+    assert (found.numeric, found.categorical, found.text) == ((), (), ())
+    assert found.left_out == {
+        "title_code": "codes with leading zeros, 20 different values: too many for categories",
+        "ean": "another id",
+    }
+
+
+def test_zero_and_fractions_have_no_leading_zeros() -> None:
+    shares = [("0", "0.5", "0.75", "10")[number % 4] for number in range(ROWS)]
+    assert guess_roles(table(sku=IDS, share=shares, price=NUMBERS)).numeric == ("share",)
+    with_comma = [text.replace(".", ",") for text in NUMBERS]
+    assert guess_roles(table(sku=IDS, share=[text.replace(".", ",") for text in shares], price=with_comma)).numeric == (
+        "share",
+    )
+
+
 @pytest.mark.parametrize(
     ("column", "currency", "sure"),
     [

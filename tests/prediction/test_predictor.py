@@ -406,6 +406,25 @@ def test_categories_of_any_type_are_those_of_the_file(
     assert "products: column 'organic': of 2 different values, the model knows none" in caplog.text
 
 
+def test_no_products_for_a_model_of_columns_are_warned_of_once(
+    make_checkpoint: MakeCheckpoint,
+    tiny_sources: dict[str, SourceParameters],
+    arrays: Arrays,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    predictor = Predictor(make_checkpoint("concat", sources=tiny_sources | {"facts": FACTS}))
+    predictor.predict(arrays, pd.DataFrame({"weight": ["2"] * 20, "colour": ["blue"] * 20}))
+    predictor.predict(arrays | {"facts": np.tile([2.0, 1.0], (20, 1))})
+    on_purpose = predictor.predict(arrays | {"facts": None})
+    Predictor(make_checkpoint("concat", sources=tiny_sources)).predict(arrays)
+    assert caplog.text == ""
+    np.testing.assert_array_equal(predictor.predict(arrays), on_purpose)
+    predictor.predict(arrays)
+    [said] = caplog.messages
+    assert "facts (weight, colour) count(s) as missing" in said
+    assert "{'facts': None}" in said
+
+
 def test_a_column_that_is_there_twice_is_named(with_columns: Predictor) -> None:
     frame = pd.DataFrame({"weight": ["2", ""], "colour": ["blue", "mauve"], "note": ["", ""]})
     expected = with_columns.predict({}, frame)

@@ -148,8 +148,9 @@ def guess_price(columns: Columns, identity: str | None, unpriced: Collection[str
         if name == identity or name in unpriced or column.layout is None:
             continue
         known = column.numbers(column.layout)
-        if 0 < known.min() < known.max():
-            numbers[name] = _names_price(name)
+        named_price = _names_price(name)
+        if 0 < known.min() < known.max() and (named_price or not column.have_leading_zeros):
+            numbers[name] = named_price
     named = {name: score for name, score in numbers.items() if score > 0}
     if named:
         return _best(named, "its name, and numbers above 0", sure_from=_SURE_NAME)
@@ -234,10 +235,18 @@ def _kind_of(name: str, column: ColumnValues, layout: Layout) -> tuple[str, str]
         return "", "links"
     if column.are_dates:
         return "", "dates"
-    if column.are_numbers(layout):
-        return ("", "another id") if different == known and match(name, ID) > 0 else ("number", "")
-    if match(name, TITLE) or match(name, PROSE) or column.words >= _PROSE_WORDS:
-        return "text", ""
-    if different <= min(_MOST_CATEGORIES, max(2, _CATEGORY_SHARE * known)):
+    if not column.are_numbers(layout):
+        is_text = match(name, TITLE) or match(name, PROSE) or column.words >= _PROSE_WORDS
+        return ("text", "") if is_text else _category(column, "{}: neither categories nor prose")
+    if different == known and match(name, ID) > 0:
+        return "", "another id"
+    if column.have_leading_zeros:  # as numbers, 007 and 7 would be one
+        return _category(column, "codes with leading zeros, {}: too many for categories")
+    return "number", ""
+
+
+def _category(column: ColumnValues, otherwise: str) -> tuple[str, str]:
+    """As ``_kind_of``: a category, or why not, where ``{}`` stands for how many different values there are."""
+    if column.different <= min(_MOST_CATEGORIES, max(2, _CATEGORY_SHARE * len(column.known))):
         return "category", ""
-    return "", f"{different:,} different values: neither categories nor prose"
+    return "", otherwise.format(f"{column.different:,} different values")

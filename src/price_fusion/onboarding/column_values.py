@@ -19,6 +19,7 @@ _LAYOUTS = (Layout(), Layout(decimal=","), Layout(thousands=","), Layout(decimal
 _FIRST = 100
 _LINK = re.compile(r"(?:https?://|www\.)\S+$|\S+\.(?:jpe?g|png|webp|gif)$", re.IGNORECASE)
 _PICTURE = re.compile(r"\.(?:jpe?g|png|webp|gif)(?:$|\?)", re.IGNORECASE)
+_LEADING_ZERO = re.compile(r"[+-]?0[0-9]")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2}[./]\d{1,2}[./]\d{2,4}")
 
 
@@ -85,6 +86,11 @@ class ColumnValues:
     def has_fractions(self) -> bool:
         """Whether they are numbers of which some are not whole."""
         return self.layout is not None and bool(np.any(self.numbers(self.layout) % 1))
+
+    @cached_property
+    def have_leading_zeros(self) -> bool:
+        """Whether one of them begins with a zero that a number would not have: ``007``, but neither ``0`` nor ``0.7``."""
+        return any(_LEADING_ZERO.match(value) for value in self.known)
 
     @cached_property
     def words(self) -> float:

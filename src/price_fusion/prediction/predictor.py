@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,6 +30,8 @@ from price_fusion.prediction.stale_final_fits import warn_if_stale
 if TYPE_CHECKING:
     from price_fusion.prediction.ensemble import Ensemble
 
+logger = logging.getLogger(__name__)
+
 Precision = Literal["float32", "bf16", "auto"]
 
 
@@ -45,6 +48,7 @@ class Predictor:
 
     def __init__(self, model: Checkpoint | Ensemble, precision: Precision = "float32") -> None:
         self.model: Network | Ensemble = Network(model, precision) if isinstance(model, Checkpoint) else model
+        self._warned_of_no_products = False
 
     @classmethod
     def load(cls, path: str | Path, precision: Precision = "float32") -> Predictor:
@@ -98,9 +102,11 @@ class Predictor:
 
         Args:
             arrays: (N, width) per source, as stored: not normalised, structural columns last; arrays, tensors, frames, or lists
-                in which None is a missing vector. A source left out, or None, is missing for all of them.
+                in which None is a missing vector. A source left out, or None, is missing for all of them. Without ``products``,
+                None for each column source says that it is left out on purpose.
             products: (N,) rows, or columns by name, with the columns that column sources read (``columns``), as in the product
-                files that the model was trained on, row for row as the arrays; without it they count as missing.
+                files that the model was trained on, row for row as the arrays; without it they count as missing,
+                which the log warns of once.
                 ``pd.read_csv(path, dtype=str, keep_default_na=False)`` reads a file as the pipelines do. Categories of other
                 types than text are those that read alike (True is ``true``, 7 is ``007``); the log warns of a column whose
                 categories the model does not know.
@@ -229,8 +235,24 @@ class Predictor:
                 for name, source in self.model.sources.items()
                 if isinstance(source, ColumnSourceParameters) and name not in arrays
             }
+        else:
+            self._warn_of_no_products(given)
         self._check(read)
         return features_from_arrays(read, self.model.sources, self.model.dtypes, missing)
+
+    def _warn_of_no_products(self, given: Mapping[str, Any]) -> None:
+        """Warn once of column sources that nothing was given for: without what they know, prices may be far off."""
+        silent = {name: names for name, names in self.columns.items() if name not in given}
+        if not silent or self._warned_of_no_products:
+            return
+        self._warned_of_no_products = True
+        logger.warning(
+            "%s reads columns of products, and predict was given no products: %s count(s) as missing for all of them, which can "
+            "change prices a lot. Pass a frame with these columns as products; or, if it is on purpose, {%s} with the arrays.",
+            self.model.name,
+            " and ".join(f"{name} ({', '.join(names)})" for name, names in silent.items()),
+            ", ".join(f"{name!r}: None" for name in silent),
+        )
 
     def _frame(self, products: pd.DataFrame | Mapping[str, Sequence[Any]]) -> pd.DataFrame:
         if isinstance(products, pd.DataFrame):
