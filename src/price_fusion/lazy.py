@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from price_fusion.errors import MissingPackageError
 
-__all__ = ["duckdb", "filelock", "fsspec", "optional_package", "pa", "pd", "pq"]
+__all__ = ["duckdb", "filelock", "fsspec", "install_command", "optional_package", "pa", "pd", "pq"]
 
 
 class _OnFirstUse(ModuleType):
@@ -36,6 +36,11 @@ else:
     duckdb, filelock, fsspec = map(_OnFirstUse, ("duckdb", "filelock", "fsspec"))
 
 
+def install_command(extra: str) -> str:
+    """What installs an extra of this package, in the versions that it was tested with; for messages."""
+    return f'pip install --constraint requirements.lock --editable ".[{extra}]"'
+
+
 def optional_package(name: str, extra: str | None = None) -> Any:
     """Import a package that is an extra of this one.
 
@@ -49,5 +54,4 @@ def optional_package(name: str, extra: str | None = None) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        advice = f'pip install --editable ".[{extra or name}]" brings it.'
-        raise MissingPackageError(f"{name} is not installed: {advice}") from error
+        raise MissingPackageError(f"{name} is not installed: {install_command(extra or name)} brings it.") from error

@@ -308,7 +308,7 @@ except ComputeError as error:
 
 def test_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingPackageError, match=r"pip install 'price-fusion\[ray\]'"):
+    with pytest.raises(MissingPackageError, match=r'lock --editable "\.\[ray\]"'):
         executor_of(ComputeParameters(executor="ray", partitions=2))
 
 

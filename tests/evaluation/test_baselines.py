@@ -162,7 +162,7 @@ def test_without_its_package_a_kind_is_left_out_and_a_line_says_how_to_get_it(
         results = priced(*make_case())
     others = [boosted for boosted in BOOSTED if boosted != kind]
     assert results.columns.tolist() == ["sample_id", "price", "median", "ridge", "kernel_ridge", "neighbours", *others]
-    advice = f'{kind} is not installed: pip install --editable ".[{kind}]" brings it. The leaderboard leaves it out.'
+    advice = f'{kind} is not installed: pip install --constraint requirements.lock --editable ".[{kind}]" brings it. The leaderboard leaves it out.'
     assert [record.message for record in caplog.records].count(advice) == 1
     assert "comparison.tabicl_checkpoint, which is empty" in caplog.text
 

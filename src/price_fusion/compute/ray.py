@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from price_fusion.compute.executor import Executor, has_failed, out_of_memory, run_task
 from price_fusion.errors import ComputeError, MissingPackageError
+from price_fusion.lazy import install_command
 from price_fusion.parameters.compute import ComputeParameters
 
 Item = TypeVar("Item")
@@ -123,7 +124,7 @@ def _imported(parameters: ComputeParameters) -> Any:
         import ray.exceptions
     except ImportError as error:
         raise MissingPackageError(
-            "compute.executor is 'ray', and Ray is not installed: pip install 'price-fusion[ray]'."
+            f"compute.executor is 'ray', and Ray is not installed: {install_command('ray')} brings it."
         ) from error
     return ray
 

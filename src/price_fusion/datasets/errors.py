@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from kedro.io import DatasetError
 
-from price_fusion.errors import DataError, PriceFusionError
+from price_fusion.errors import ComputeError, DataError, MissingPackageError, PriceFusionError
 from price_fusion.storage.obstacles import refusal
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,8 @@ def kedro_errors() -> Iterator[None]:
         if problem is None:
             raise  # Kedro names the dataset, which is all that is known
         raise DatasetFileError(problem) from error
+    except (ComputeError, MissingPackageError) as error:
+        raise DatasetError(str(error)) from error  # no fault of the file; what is shown and recorded is its cause
     except PriceFusionError as error:
         raise DatasetFileError(str(error), error.problems if isinstance(error, DataError) else ()) from error
 

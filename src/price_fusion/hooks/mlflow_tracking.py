@@ -9,6 +9,7 @@ from kedro.framework.hooks import hook_impl
 
 from price_fusion.errors import MissingPackageError
 from price_fusion.hooks.active_runs import ActiveRuns
+from price_fusion.lazy import install_command
 from price_fusion.runs.tracking import close_run, open_run
 
 
@@ -38,7 +39,7 @@ class MlflowHooks:
         if find_spec("mlflow") is None:
             raise MissingPackageError(
                 "tracking.mlflow is true, but MLflow is not installed. Install it: "
-                'pip install --constraint requirements.lock --editable ".[mlflow]"; or set tracking.mlflow to false.'
+                f"{install_command('mlflow')}; or set tracking.mlflow to false."
             )
         opened = open_run(run.facts, " ".join(run_params.get("pipeline_names") or ["__default__"]))
         options, journal = run.facts.parameters.tracking, run.journal

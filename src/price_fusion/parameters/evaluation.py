@@ -8,6 +8,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
+from price_fusion.lazy import install_command
 from price_fusion.parameters.base import Gigabytes, Name, Parameters, Positive, no_repeats
 
 EstimatorKind = Literal["ridge", "kernel_ridge", "neighbours", "lightgbm", "catboost", "tabicl"]
@@ -47,7 +48,7 @@ class ComparisonParameters(Parameters):
             )
         if value and find_spec("tabicl") is None:
             raise ValueError(
-                "names a checkpoint, but the package tabicl is not installed: pip install 'price-fusion[tabicl]'. Empty: tabicl is left out"
+                f"names a checkpoint, but the package tabicl is not installed: {install_command('tabicl')}. Empty: tabicl is left out"
             )
         return value
 

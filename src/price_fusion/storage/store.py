@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from price_fusion.errors import MissingPackageError, PriceFusionError, StorageError
-from price_fusion.lazy import fsspec, pa, pq
+from price_fusion.lazy import fsspec, install_command, pa, pq
 from price_fusion.storage.digests import digest_of
 from price_fusion.storage.files import storage_errors, write_whole
 
@@ -221,7 +221,7 @@ def _filesystem(url: str) -> Any:
         filesystem, _ = fsspec.core.url_to_fs(url, use_listings_cache=False, **_limits(url))
     except ImportError as error:
         raise MissingPackageError(
-            f"{url}: fsspec needs another package for such addresses ({error}). For s3://: pip install 'price-fusion[s3]'."
+            f"{url}: fsspec needs another package for such addresses ({error}). For s3://: {install_command('s3')}."
         ) from error
     except ValueError as error:
         raise StorageError(f"{url}: is no address of a store ({error}).") from error

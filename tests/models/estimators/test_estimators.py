@@ -202,7 +202,10 @@ def test_without_its_package_a_message_says_how_to_get_it(
     kind: str, made: Any, fitted: Fitted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, kind, None)
-    with pytest.raises(MissingPackageError, match=rf'{kind} is not installed: pip install --editable "\.\[{kind}\]"'):
+    with pytest.raises(
+        MissingPackageError,
+        match=rf'{kind} is not installed: pip install --constraint requirements\.lock --editable "\.\[{kind}\]"',
+    ):
         fitted(kind, made)
 
 

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from price_fusion.errors import MissingPackageError
+from price_fusion.lazy import install_command
 from price_fusion.prediction.export.graph import PriceGraph
 
 Run = Callable[[Sequence[NDArray[np.generic]]], NDArray[np.float32]]
@@ -33,8 +34,7 @@ def require_onnx() -> None:
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise MissingPackageError(
-            f"export: {', '.join(missing)} not installed, which ONNX needs. Install it: "
-            'pip install --constraint requirements.lock --editable ".[onnx]".'
+            f"export: {', '.join(missing)} not installed, which ONNX needs. Install it: {install_command('onnx')}."
         )
 
 

@@ -222,7 +222,10 @@ def test_without_the_package_a_message_says_how_to_get_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "tabicl", None)
     (tmp_path / "any.ckpt").write_bytes(b"weights")
-    with pytest.raises(MissingPackageError, match=r'tabicl is not installed: pip install --editable "\.\[tabicl\]"'):
+    with pytest.raises(
+        MissingPackageError,
+        match=r'tabicl is not installed: pip install --constraint requirements\.lock --editable "\.\[tabicl\]"',
+    ):
         fit(tmp_path / "any.ckpt")
 
 
