@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import click
@@ -45,33 +46,43 @@ price_fusion.add_command(init_command())
 @click.pass_context
 def runs(context: click.Context, env: str | None, as_json: bool, all_runs: bool) -> None:
     """List past runs; 'show' and 'compare' say more of some."""
-    data = _data_folder(env)
-    context.obj = found = past_runs(data)
     if context.invoked_subcommand is not None:
+        context.obj = env
         return
+    data = _data_folder(env)
+    found = past_runs(data)
     shown = found if all_runs else found[-MOST_RUNS:]
     if as_json:
         click.echo(json.dumps(shown))
     elif shown:
         rich.print(folded(runs_table(shown)))
-        click.echo("More: kedro price-fusion runs show ID; kedro price-fusion runs compare ID ID")
+        begin = f"kedro price-fusion runs{f' --env {shlex.quote(env)}' if env else ''}"
+        click.echo(f"More: {begin} show ID; {begin} compare ID ID")
     else:
         click.echo(f"No runs in {data} yet: kedro run")
 
 
+_own_env = click.option("--env", "-e", default=None, help="As of 'runs', which takes it, too.")
+"""Without ``$KEDRO_ENV``, which would go before what 'runs' was given."""
+
+
 @runs.command()
 @click.argument("run")
+@_own_env
 @click.pass_obj
-def show(found: list[dict[str, object]], run: str) -> None:
+def show(env_of_runs: str | None, run: str, env: str | None) -> None:
     """Print the record of one run; a part of its id is enough."""
+    found = past_runs(_data_folder(env or env_of_runs))
     click.echo(json.dumps(find_run(found, run), indent=1))
 
 
 @runs.command()
 @click.argument("names", nargs=-1, required=True)
+@_own_env
 @click.pass_obj
-def compare(found: list[dict[str, object]], names: tuple[str, ...]) -> None:
+def compare(env_of_runs: str | None, names: tuple[str, ...], env: str | None) -> None:
     """Metrics of runs side by side, and the parameters that differ."""
+    found = past_runs(_data_folder(env or env_of_runs))
     for table in comparison_tables([find_run(found, name) for name in names]):
         rich.print(folded(table))
 
