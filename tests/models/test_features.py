@@ -91,7 +91,7 @@ def test_refuses_a_table_of_other_widths(
     sources = tiny_sources | {"words": tiny_sources["words"].model_copy(update=change)}
     with pytest.raises(DataError, match="'words' has 6 embedding and 3 structural columns, expected ") as caught:
         features_from_tables(SAMPLES, make_tables(), sources)
-    assert "'ingest'" in str(caught.value)
+    assert "train it again, or undo the change and run 'ingest' again" in str(caught.value)
 
 
 def from_arrays(tiny_sources: dict[str, SourceParameters], dtype: str, **arrays: NDArray[np.floating[Any]]) -> Features:
@@ -182,7 +182,7 @@ def test_refuses_a_table_of_other_columns(make_facts: Callable[..., EmbeddingTab
     with pytest.raises(DataError, match="'facts' has the columns weight, colour, expected ") as caught:
         features_from_tables(pd.DataFrame({"sample_id": [0]}), {"facts": make_facts(["1"], ["red"])}, {"facts": wanted})
     assert ", ".join((*wanted.numeric, *wanted.categorical)) in str(caught.value)
-    assert "'ingest'" in str(caught.value)
+    assert "train it again, or undo the change and run 'ingest' again" in str(caught.value)
 
 
 def test_refuses_embeddings_for_columns_and_columns_for_embeddings(

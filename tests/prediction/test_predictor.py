@@ -232,8 +232,9 @@ def test_refuses_tables_of_other_widths(
         "words": make_table(range(20), arrays["words"], structural_columns=2),
     }
     samples = pd.DataFrame({"sample_id": [0]})
-    with pytest.raises(DataError, match="'words' has 7 embedding and 2 structural columns, expected 6 and 3"):
+    with pytest.raises(DataError, match="'words' has 7 embedding and 2 structural columns, expected 6 and 3") as caught:
         predictor.predict_samples(samples, tables)
+    assert "was trained: train it again (kedro run --pipelines train_" in str(caught.value)
 
 
 @pytest.mark.parametrize("damage", ["missing", "shape", "surplus"])

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from price_fusion.data.columns import translated
 from price_fusion.data.ids import Ids, ids_of
+from price_fusion.data.roles import TrainedModel, pipeline_of
 from price_fusion.data.table import TableView
 from price_fusion.errors import DataError
 from price_fusion.models.layers.branches import SourceBatch
@@ -130,6 +131,7 @@ def features_from_tables(
     samples: pd.DataFrame,
     tables: Mapping[str, TableView],
     sources: Mapping[str, Source],
+    model: TrainedModel | None = None,
 ) -> Features:
     """Features of the products of a sample table, left in the memory-mapped files.
 
@@ -137,11 +139,14 @@ def features_from_tables(
         samples: sample table; products are found in each table by their id.
         tables: one per source.
         sources: what the model expects of each.
+        model: whose they are, for the message.
 
     Raises:
         DataError: if a table's widths are not the expected ones.
     """
     ids = ids_of(samples["sample_id"])
+    for name, source in sources.items():
+        check_widths(name, tables[name], source, model)
     return Features({name: source_features(name, tables[name], source, ids) for name, source in sources.items()})
 
 
@@ -235,28 +240,35 @@ def _rounded(embedding: NDArray[np.floating], dtype: str) -> NDArray[np.floating
     return stored if fits.all() else np.where(fits, stored, embedding.astype(np.float32))
 
 
-def check_widths(name: str, table: TableView, source: Source) -> None:
-    """Refuse a table whose widths are not the expected ones."""
+def check_widths(name: str, table: TableView, source: Source, model: TrainedModel | None = None) -> None:
+    """Refuse a table whose widths are not those that a model was trained with; it is named where it is known."""
     if isinstance(source, ColumnSourceParameters):
-        _check_columns(name, table, source)
+        _check_columns(name, table, source, model)
         return
     found, expected = (table.width, table.structural_columns), (source.embedding_width, source.structural_columns)
     if found != expected:
         raise DataError(
             f"{table.folder}: table of source {name!r} has {found[0]} embedding and {found[1]} structural columns, "
-            f"expected {expected[0]} and {expected[1]}. Run 'ingest' again if the declaration of the source changed, or "
-            "train again if the files did."
+            f"expected {expected[0]} and {expected[1]}. {_advice(model)}"
         )
 
 
-def _check_columns(name: str, table: TableView, source: ColumnSourceParameters) -> None:
+def _advice(model: TrainedModel | None) -> str:
+    """What to do where a source is another than it was: the pipeline that trains makes its table anew, too."""
+    who, command = "the model", ""
+    if model is not None:
+        who, command = model.name, f" (kedro run --pipelines {pipeline_of(model, 'train')})"
+    return f"The source changed since {who} was trained: train it again{command}, or undo the change and run 'ingest' again."
+
+
+def _check_columns(name: str, table: TableView, source: ColumnSourceParameters, model: TrainedModel | None) -> None:
     stored = table.declaration
     found = (*stored.numeric, *stored.categorical) if isinstance(stored, ColumnSourceParameters) else ()
     expected = (*source.numeric, *source.categorical)
     if found != expected:
         raise DataError(
             f"{table.folder}: table of source {name!r} has the columns {', '.join(found) or 'none'}, expected "
-            f"{', '.join(expected)}. Run 'ingest' again if the declaration of the source changed, or train again."
+            f"{', '.join(expected)}. {_advice(model)}"
         )
 
 

@@ -34,7 +34,8 @@ class Network:
     def __init__(self, checkpoint: Checkpoint, precision: Literal["float32", "bf16", "auto"] = "float32") -> None:
         self.header = header = checkpoint.header
         self.calibration = checkpoint.calibration
-        self.name, self.sources, self.dtypes = header.variant, header.sources, header.dtypes
+        self.name, self.data = checkpoint.name, checkpoint.data
+        self.sources, self.dtypes = header.sources, header.dtypes
         self.median_price, self.currency, self.price_scale = header.median_price, header.currency, header.price_scale
         self._bf16 = uses_bf16(precision, torch.device("cpu"))
         self._model = PriceModel(header.sources, header.model)

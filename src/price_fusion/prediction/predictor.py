@@ -143,7 +143,7 @@ class Predictor:
 
     def predict_samples(self, samples: pd.DataFrame, tables: Mapping[str, TableView]) -> NDArray[np.float64]:
         """Prices of the products of a sample table, (N,), finite and positive."""
-        return self.price_features(features_from_tables(samples, tables, self.model.sources), whole_blocks=True)
+        return self.price_features(self._features_of(samples, tables), whole_blocks=True)
 
     def price_samples(
         self,
@@ -160,7 +160,7 @@ class Predictor:
         A model that too few rows calibrated gives no bounds. ``twice`` adds what twice the amount would cost, all else equal,
         where a source has amounts: ``predicted_twice``.
         """
-        features = features_from_tables(samples, tables, self.model.sources)
+        features = self._features_of(samples, tables)
         table = self._price_table(features, levels if self.model.calibration else (), whole_blocks=True)
         table = with_unit_prices(table, features, self.model.sources)
         doubled = twice_the_amount(features, self.model.sources) if twice else None
@@ -172,7 +172,7 @@ class Predictor:
         """Weight of each expert for the products of a sample table, (N, experts); (N, 0) of a model without a gate."""
         if not isinstance(self.model, Network):
             return np.empty((len(samples), 0), np.float32)
-        return self.model.gate_weights(features_from_tables(samples, tables, self.model.sources))
+        return self.model.gate_weights(self._features_of(samples, tables))
 
     def price_features(self, features: Features, *, whole_blocks: bool = False) -> NDArray[np.float64]:
         """Prices of N products, (N,): the median price of one that no source knows.
@@ -239,6 +239,9 @@ class Predictor:
             self._warn_of_no_products(given)
         self._check(read)
         return features_from_arrays(read, self.model.sources, self.model.dtypes, missing)
+
+    def _features_of(self, samples: pd.DataFrame, tables: Mapping[str, TableView]) -> Features:
+        return features_from_tables(samples, tables, self.model.sources, self.model)
 
     def _warn_of_no_products(self, given: Mapping[str, Any]) -> None:
         """Warn once of column sources that nothing was given for: without what they know, prices may be far off."""

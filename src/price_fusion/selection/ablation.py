@@ -83,7 +83,7 @@ def permutation_importance(
     chosen = samples.iloc[rows_to_report(split_table, checkpoint)]
     predictor = Predictor(checkpoint)
     features, price = (
-        features_from_tables(chosen, tables, predictor.model.sources),
+        features_from_tables(chosen, tables, predictor.model.sources, checkpoint),
         chosen["price"].to_numpy(np.float64),
     )
     parts = permutable_parts(predictor.model.sources)
