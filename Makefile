@@ -76,6 +76,7 @@ viz-build: $(STAMP) ## the lineage, with previews, as a static site in build/viz
 	rm -rf build/viz build.others/viz; test -d build.others || test ! -d build || mv build build.others
 	KEDRO_ENV=$(ENV) $(BIN)/kedro viz build --include-hooks --include-previews; mkdir -p build.others; \
 	  test ! -d build || mv build build.others/viz; mv build.others build; test -d build/viz
+	@echo "Moved to build/viz: serve that folder, or open it with python -m http.server --directory build/viz"
 
 lock: $(DEV_STAMP) ## write what is installed now into requirements.lock
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable ".[dev,tabicl]"

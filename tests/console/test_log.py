@@ -10,7 +10,8 @@ import rich
 from kedro.logging import RichHandler
 from rich.console import Console
 
-from price_fusion.console.commands import environment, partitions, with_environment
+from price_fusion.command_options import CommandOptions
+from price_fusion.console.commands import options, with_environment
 from price_fusion.console.log import ConsoleHandler, KedroChatter, take_over_console
 
 
@@ -35,6 +36,7 @@ def record(name: str, level: int, message: str) -> logging.LogRecord:
         ),
         ("kedro_viz.models", logging.WARNING, "'a' could not be previewed. Full exception: ValueError: a", True),
         ("kedro_viz.api", logging.WARNING, "Run events file .viz/a.json not found. It may be due to", False),
+        ("kedro.io.core", logging.WARNING, "'validator' attribute removed from dataset configuration since", False),
         ("kedro.framework.session.session", logging.WARNING, "`pipeline_name` is deprecated", True),
     ],
 )
@@ -58,11 +60,11 @@ def test_commands_repeat_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
     console = Console(file=io.StringIO(), width=40)
     monkeypatch.setattr(rich, "_console", console)
     monkeypatch.setenv("COLUMNS", "40")
-    token = environment.set("my shop")
+    token = options.set(CommandOptions("my shop"))
     try:
         ConsoleHandler().handle(record("price_fusion", logging.WARNING, "train it: kedro run --pipelines train_moe"))
     finally:
-        environment.reset(token)
+        options.reset(token)
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue().endswith("train it: kedro run --env 'my shop' --pipelines train_moe\n")
     assert with_environment("kedro run --pipelines moe --env a", "b") == "kedro run --pipelines moe --env a"
@@ -83,13 +85,13 @@ def test_commands_repeat_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
     ],
 )  # fmt: skip
 def test_commands_repeat_the_partitions_of_the_run(text: str, expected: str) -> None:
-    token = partitions.set(4)
+    token = options.set(CommandOptions(partitions=4))
     try:
         found = with_environment(text, "shop")
         assert found == expected.format("compute.partitions=4")
         assert with_environment(found, "shop") == found
     finally:
-        partitions.reset(token)
+        options.reset(token)
 
 
 def test_only_kedros_own_handler_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from price_fusion.console.table_form import folded
-from price_fusion.console.tables import alignment_tables, metrics_table
+from price_fusion.console.tables import alignment_tables, metrics_table, split_table
+from price_fusion.report import data_tables as page_tables
 
 METRICS = {
     "four_branch": {
@@ -58,7 +59,17 @@ def test_models_of_the_same_products_share_a_table_of_sources() -> None:
     sources, models = alignment_tables({"moe": report(8, "picture", "words"), "plain": report(6, "words")})
     assert list(sources.columns[0].cells) == ["picture", "words"]
     assert list(models.columns[0].cells) == ["moe", "plain"]
+    of_page = page_tables.alignment_table(report(8, "words"))
+    assert [column.header for column in sources.columns] == list(of_page.columns)
+
     assert list(models.columns[1].cells) == ["8", "6"]
     assert list(models.columns[4].cells) == ["3", "3"]
     unchecked = report(9, "words") | {"suspicions": None, "groups_of_several": None}  # to be predicted, in partitions
     assert list(alignment_tables({"moe": unchecked, "plain": unchecked})[1].columns[4].cells) == ["", ""]
+
+
+def test_columns_of_a_split_are_called_as_on_the_page() -> None:
+    counts = {"rows": 9, "groups": 8, "median_price": 1.0, "mean_price": 2.0, "rows_tuned_on": 3}
+    report = {"rows": 9, "currency": "EUR", "splits": {"train": counts}}
+    columns = page_tables.split_table(report, "EUR").columns
+    assert [column.header for column in split_table(report).columns] == list(columns)

@@ -248,6 +248,7 @@ def test_is_missing_once_what_it_was_made_from_is_another(table: WholeFileDatase
         ({"version": Version(None, "now")}, "has 'versioned' in the catalog"),
         ({"credentials": {"token": "x"}}, "has 'credentials' in the catalog"),
         ({"fs_args": {"open_args_save": {"mode": "a"}}}, "has 'fs_args' in the catalog"),
+        ({"validator": {"class": "a.B"}}, "has 'validator' inside 'dataset', where it checks nothing"),
         ({"filepath": "memory://saved"}, "is on 'memory', expected a local path"),
         ({"filepath": "s3://bucket/saved"}, "is on 's3', expected a local path"),
     ],

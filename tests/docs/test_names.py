@@ -1,4 +1,4 @@
-"""Modules, functions, pipelines and parameters that the documentation and docstrings name are there."""
+"""Modules, functions, datasets, pipelines and parameters that the documentation and docstrings name are there."""
 
 from __future__ import annotations
 
@@ -58,6 +58,15 @@ def test_functions_are_in_the_modules_where_they_are_said_to_be() -> None:
         code = (PACKAGE / path).read_text(encoding="utf-8")
         for name in filter(None, names):
             assert re.search(rf"^ *(?:def|class) {name.split('.')[-1]}\b", code, flags=re.MULTILINE), f"{path}: {name}"
+
+
+def test_datasets_that_are_loaded_are_there() -> None:
+    pipelines = build_pipelines(parse_project_parameters(parameters())).values()
+    datasets = set().union(*(pipeline.datasets() for pipeline in pipelines))
+    loaded = list(named(r"catalog\.load\(\"([^\"]+)\"\)"))
+    assert len(loaded) > 2
+    for page, name in loaded:
+        assert name in datasets, f"{page}: {name}"
 
 
 def test_pipelines_and_parameters_of_commands_are_there() -> None:

@@ -228,6 +228,7 @@ def test_registry_and_catalog_can_be_listed(sample_project: Project) -> None:
     }
     assert others | stages | set(VARIANTS) == set(names)
     described = sample_project.kedro("catalog", "describe-datasets", "--pipeline", "moe").stdout
+    assert "moe" in yaml.safe_load(described)  # no line of the log is in it
     for name in ("moe.checkpoint", "clip_image.train_embeddings", "qwen_text.train_table", "train_products"):
         assert name in described
 
@@ -280,6 +281,22 @@ def test_installed_package_prices_with_an_archive_of_conf_and_no_project(
     assert errors.splitlines()[-2].startswith(
         "UsageError: there is no pipeline 'predict_mo'; did you mean 'predict_moe'"
     )
+
+
+def test_commands_on_a_page_name_the_environment_that_made_it_and_do_not_make_it_stale(
+    trained_project: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    project = copy_of(trained_project)
+    (project.path / "conf/lamps").mkdir()
+    page = project.path / "data/08_reporting/moe/report.html"
+    assert "kedro run --pipelines check_leaks does" in page.read_text()
+    report = ("--pipelines", "report_moe", "--params", SHORT)
+    project.kedro("run", "--env", "lamps", *report)
+    made, text = page.stat().st_mtime_ns, page.read_text()
+    assert "kedro run --env lamps --pipelines check_leaks does" in text
+    assert "kedro run --env lamps --pipelines ablate_moe finds out" in text
+    project.kedro("run", *report, "--only-missing-outputs")
+    assert page.stat().st_mtime_ns == made
 
 
 def test_a_leaderboard_says_which_lines_are_of_an_earlier_run(

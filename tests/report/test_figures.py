@@ -97,6 +97,14 @@ def test_residuals_give_quantiles_of_the_ratio(results: pd.DataFrame) -> None:
     assert sum(figure.data[0].y) == len(results)
 
 
+def test_residuals_say_that_the_outermost_bins_count_all_beyond() -> None:
+    figure = figures.residuals(np.array([1.0, 1.0]), np.array([50.0, 0.01]), GROUPS)
+    assert figure.data[0].y[0] == figure.data[0].y[-1] == 1
+    assert (
+        "the outermost bins also count those that are off by more than a factor of 5.7" in figure.layout.meta["caption"]
+    )
+
+
 def test_calibration_says_how_many_are_inside(results: pd.DataFrame, coverage: pd.DataFrame) -> None:
     figure = figures.calibration(results["price"].to_numpy(), results["predicted"].to_numpy(), coverage, "USD")
     inside = results["price"].between(results["price_low"], results["price_high"]).mean()

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from price_fusion.command_options import CommandOptions
 from price_fusion.metrics.intervals import coverage_table
 from price_fusion.metrics.price_metrics import metrics_by_price, price_metrics
 from price_fusion.report import figures
@@ -70,11 +71,11 @@ def test_reservations(
         "residuals": figures.residuals(price, predicted, GROUPS),
         "calibration": figures.calibration(price, predicted, coverage, "EUR"),
     }
-    text = model_page("moe", results.assign(**change), "This model predicts.", "EUR", [], drawn, [])
+    text = model_page("moe", results.assign(**change), "This model predicts.", "EUR", [], drawn, [], CommandOptions())
     assert "This model predicts." in text
     assert (said in text) if said else "<strong>Mind:</strong>" not in text
     assert TRUST in text
     without = results.drop(columns=["price_low", "price_high"])
-    text = model_page("moe", without, "This model predicts.", "EUR", [], drawn, [])
+    text = model_page("moe", without, "This model predicts.", "EUR", [], drawn, [], CommandOptions())
     assert TRUST not in text
     assert NO_INTERVALS in text

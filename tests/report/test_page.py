@@ -12,16 +12,15 @@ from html.parser import HTMLParser
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from price_fusion.command_options import CommandOptions
 from price_fusion.report.described import described, empty
 from price_fusion.report.page import (
-    ENVIRONMENT,
     Headline,
     Product,
     Section,
     Table,
     UnitPrices,
     render,
-    with_environment_note,
 )
 
 ATTACK = '</script><script>alert("x")</script><img src=x onerror=alert(1)>'
@@ -66,7 +65,7 @@ def page(text: str) -> str:
         products={text: [product]},
         links=[(text, "moe/report.html")],
     )
-    return render(text, text, "USD", [Headline(text, text, text)], [section])
+    return render(text, text, "USD", [Headline(text, text, text)], [section], CommandOptions())
 
 
 def test_text_of_others_stays_text() -> None:
@@ -75,9 +74,13 @@ def test_text_of_others_stays_text() -> None:
     assert not any(name.startswith("on") for _, attributes in attacked.tags for name in attributes)
 
 
-def test_commands_are_followed_by_what_they_may_need() -> None:
-    assert with_environment_note(["Next: kedro run --pipelines compare"])[1:] == [ENVIRONMENT]
-    assert with_environment_note(["all is done."]) == ["all is done."]
+def test_commands_have_the_options_that_they_need() -> None:
+    said = "Next: kedro run --pipelines compare"
+    section = Section("Part", text=[said], warnings=[said], tables=[Table("one", ("a",), [("kedro run",)], said)])
+    text = render("t", "s", "USD", [], [section], CommandOptions("my shop", 4))
+    command = "kedro run --env &#39;my shop&#39; --params compute.partitions=4 --pipelines compare"
+    assert text.count(f"Next: {command}</p>") == 3
+    assert ">kedro run</th>" in text  # what is in tables may be of others
 
 
 def test_only_our_own_scripts_may_run() -> None:
@@ -114,7 +117,7 @@ def test_numbers_and_gaps_in_tables() -> None:
 def test_amounts_alone_are_shown_as_money() -> None:
     row = ("weights", 1e-12, 0.5, 250_000.5, 250_000.5, math.nan)
     table = Table("one", ("name", "p value", "price, USD", "ratio", "RMSE, USD", "R2"), [row])
-    text = render("t", "s", "USD", [], [Section("Part", tables=[table])])
+    text = render("t", "s", "USD", [], [Section("Part", tables=[table])], CommandOptions())
     cells = re.findall(r'<td class="number">(.*?)</td>', text)
     assert cells == ["1e-12", "0.500", "250,000.50", "250,000", "nan"]
 

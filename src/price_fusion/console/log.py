@@ -18,8 +18,16 @@ PLAIN_WIDTH = 140
 """Columns of tables where there is no terminal."""
 _WORTH_SAYING = ("Running ", "Skipping ")
 """How messages of Kedro's runner begin that say more than our own do."""
-_ADVICE = ("No nodes ran.", "There are ", "Workflow tracking is disabled", "Run events file ")
-"""Likewise, of warnings that our own messages replace, or that ask for a complete run with the sequential runner."""
+_ADVICE = (
+    "No nodes ran.",
+    "There are ",
+    "Workflow tracking is disabled",
+    "Run events file ",
+    "'validator' attribute removed ",
+)
+"""Likewise, of warnings that our own messages replace, that ask for a complete run with the sequential runner, or that are mistaken: the
+validator of a pattern checks what is loaded though ``kedro catalog describe-datasets`` says that it was removed, and
+``WholeFileDataset`` refuses one in the wrong place."""
 _NOT_MADE_YET = ("FileNotFoundError", "No such file", "is not there")
 """What Kedro-Viz says of datasets that it cannot preview because nothing has made them yet."""
 _STYLES = {logging.WARNING: "yellow", logging.ERROR: "bold red", logging.CRITICAL: "bold red"}

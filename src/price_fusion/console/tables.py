@@ -72,7 +72,7 @@ def _models_table(reports: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def _sources_table(title: str, sources: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = titled(title, ["source"], ("rows", "matched", "missing", "extra"))
+    table = titled(title, ["source"], ("embeddings", "matched", "missing", "of other products"))
     table.add_column("missing ids (first)")
     for source, counts in sources.items():
         numbers = [f"{counts[key]:,}" for key in ("rows", "matched", "missing", "extra")]
@@ -83,11 +83,11 @@ def _sources_table(title: str, sources: Mapping[str, Mapping[str, Any]]) -> Tabl
 def split_table(report: Mapping[str, Any]) -> Table:
     """How many products went where."""
     columns = {
-        "rows": "rows",
+        "rows": "products",
         "groups": "groups",
-        "median_price": f"median {report['currency']}",
-        "mean_price": f"mean {report['currency']}",
-        "rows_tuned_on": "rows tuned on",
+        "median_price": f"median price, {report['currency']}",
+        "mean_price": f"mean price, {report['currency']}",
+        "rows_tuned_on": "seen by an encoder",
     }
     table = titled(f"Split of {report['rows']:,} products", ["split"], columns.values())
     for split, counts in report["splits"].items():

@@ -151,6 +151,10 @@ def _refuse_what_is_not_whole(arguments: Mapping[str, Any]) -> None:
             f"{filepath}: is on {protocol!r}, expected a local path: only there can a file be replaced as a whole. Save it "
             "locally and copy it, or use the class of kedro_datasets without WholeFileDataset around it."
         )
+    if "validator" in arguments:  # Kedro leaves it out there, with a warning that names no entry
+        raise DatasetFileError(
+            f"{filepath}: has 'validator' inside 'dataset', where it checks nothing. Put it beside 'type' of the entry."
+        )
     for argument, name in _UNSUPPORTED.items():
         if arguments.get(argument) is not None:
             raise DatasetFileError(

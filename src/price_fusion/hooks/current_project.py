@@ -11,7 +11,8 @@ from kedro.framework.project import settings
 from kedro.io import CatalogProtocol
 
 from price_fusion import pipeline_registry
-from price_fusion.console.commands import environment, partitions
+from price_fusion.command_options import CommandOptions
+from price_fusion.console.commands import options
 from price_fusion.errors import UsageError
 from price_fusion.parameters import ProjectParameters
 from price_fusion.runs.project_facts import ProjectFacts, current_project
@@ -35,14 +36,13 @@ class ParameterHooks:
             pipeline_registry.use_of_server(parameters, lambda: _without_request(context))
         else:
             pipeline_registry.use_parameters(parameters)
-        environment.set(context.env)
         given = (loader.runtime_params or {}).get("compute") or {}
-        partitions.set(parameters.compute.partitions if "partitions" in given else None)
+        options.set(CommandOptions(context.env, parameters.compute.partitions if "partitions" in given else None))
         current_project.set(ProjectFacts(folder, folder / loader["globals"]["data"], raw, parameters))
 
     @hook_impl
     def after_catalog_created(self, catalog: CatalogProtocol[Any, Any], load_versions: dict[str, str] | None) -> None:
-        """Tell nodes their folders, and refuse a version of a dataset without versions, which Kedro would ignore.
+        """Tell nodes their folders and what commands on pages need, and refuse a version of a dataset without versions, which Kedro would ignore.
 
         Raises:
             UsageError: naming it.
@@ -50,6 +50,7 @@ class ParameterHooks:
         facts = current_project.get()
         for name, path in facts.folders.items() if facts else ():
             catalog[name] = path
+        catalog["params:command_options"] = options.get()
         for name, version in (load_versions or {}).items():
             if getattr(catalog.get(name), "_version", None) is None:
                 raise UsageError(

@@ -9,10 +9,11 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from price_fusion.command_options import CommandOptions
 from price_fusion.metrics.price_groups import PriceGroups
 from price_fusion.report.comparison_figures import smape_by_price
 from price_fusion.report.model_page import DEFINITIONS
-from price_fusion.report.page import COMMAND, Headline, Section, Table, render, with_environment_note
+from price_fusion.report.page import COMMAND, Headline, Section, Table, render
 
 HEADLINES = 4
 
@@ -26,6 +27,7 @@ def comparison_page(
     predicted: Mapping[str, NDArray[np.floating]],
     groups: PriceGroups,
     pages: Sequence[str],
+    options: CommandOptions,
 ) -> str:
     """The page as HTML.
 
@@ -38,6 +40,7 @@ def comparison_page(
         predicted: (N,) prices by model.
         groups: whose bins to take.
         pages: models that have a page of their own, in a folder of their name beside this page.
+        options: that its commands need.
     """
     best = leaderboard.iloc[0]
     ordered = {model: predicted[model] for model in leaderboard["model"]}
@@ -59,7 +62,7 @@ def comparison_page(
         for row in leaderboard.head(HEADLINES).to_dict(orient="records")
     ]
     subtitle = f"Measured on {best['rows']:,} {best['split']} products, the same for all"
-    return render("Which model is best?", subtitle, groups.currency, headlines, sections)
+    return render("Which model is best?", subtitle, groups.currency, headlines, sections, options)
 
 
 def _against_ridges(leaderboard: pd.DataFrame) -> Table:
@@ -76,4 +79,4 @@ def _against_ridges(leaderboard: pd.DataFrame) -> Table:
 
 def _said(verdict: Sequence[str]) -> list[str]:
     """The sentences of a verdict; one that ends with a command has no full stop, so that it can be copied."""
-    return with_environment_note([f"{one[0].upper()}{one[1:]}{'' if COMMAND in one else '.'}" for one in verdict])
+    return [f"{one[0].upper()}{one[1:]}{'' if COMMAND in one else '.'}" for one in verdict]

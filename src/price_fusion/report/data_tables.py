@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from price_fusion.data.checks.suspicions import Suspicion
-from price_fusion.report.page import Section, Table, with_environment_note
+from price_fusion.report.page import Section, Table
 
 SHOWN = 5
 """Ids that a cell spells out."""
@@ -40,8 +40,9 @@ def alignment_table(report: Mapping[str, Any]) -> Table:
     return Table(
         f"Alignment: {report['rows_kept']:,} of {report['rows']:,} labelled products kept, "
         f"{report['rows_in_all_sources']:,} of them in all sources",
-        ("source", "embeddings", "matched", "missing", "of no product", "missing ids (first)"),
+        ("source", "embeddings", "matched", "missing", "of other products", "missing ids (first)"),
         rows,
+        "Embeddings of other products are not used here: products to be predicted in the same file, or some that you do not list.",
     )
 
 
@@ -104,4 +105,4 @@ def data_section(
         tables.append(informed_sources_table(informed_sources))
     looked = overlaps is not None and informed_sources is not None
     text = [] if looked else ["Leaks have not been checked: kedro run --pipelines check_leaks does."]
-    return Section("Data", text=with_environment_note(text), warnings=suspicions(checks), tables=tables)
+    return Section("Data", text=text, warnings=suspicions(checks), tables=tables)

@@ -222,7 +222,8 @@ def residuals(price: NDArray[np.floating], predicted: NDArray[np.floating], grou
     return described(
         figure,
         title="How far predictions are off",
-        caption="On a log axis: twice too much is as far from 1 as half of it. Above: all products. Below, by range of the true "
+        caption="On a log axis: twice too much is as far from 1 as half of it. Above: all products; the outermost bins also "
+        f"count those that are off by more than a factor of {edges_of_axis[1]:.1f}. Below, by range of the true "
         "price: median, the middle half (box) and the middle 90 % (line). "
         f"{_ranges_in_words(groups)}",
         alt=f"The median of predicted over true price is {middle[0]:.2f}; half of the products lie between {first[0]:.2f} and "

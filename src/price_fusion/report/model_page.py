@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from price_fusion.command_options import CommandOptions
 from price_fusion.data.money import money
 from price_fusion.evaluation.amount_effect import amount_effect, effect_in_words
 from price_fusion.metrics.bootstrap import Interval, bootstrap_means, interval, mean_interval
@@ -47,6 +48,7 @@ def model_page(
     headlines: Sequence[Headline],
     figures: Mapping[str, go.Figure],
     others: Sequence[Section],
+    options: CommandOptions,
 ) -> str:
     """The page as HTML.
 
@@ -58,6 +60,7 @@ def model_page(
         headlines: as ``headlines`` gives them.
         figures: with ``true_against_predicted``, ``errors_by_price``, ``residuals`` and ``calibration``.
         others: sections that follow those of the evaluation.
+        options: that its commands need.
     """
     split = str(results["split"].iloc[0])
     sections = [
@@ -81,7 +84,7 @@ def model_page(
         DEFINITIONS,
     ]
     subtitle = f"Measured on {len(results):,} {split} products"
-    return render(f"{name}: how good are its prices?", subtitle, currency, headlines, sections)
+    return render(f"{name}: how good are its prices?", subtitle, currency, headlines, sections, options)
 
 
 def headlines(

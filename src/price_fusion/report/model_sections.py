@@ -15,7 +15,7 @@ from price_fusion.models.checkpoint import CheckpointHeader
 from price_fusion.parameters.base import fields_of
 from price_fusion.prediction.ensemble import EnsembleManifest
 from price_fusion.report.figures import importance
-from price_fusion.report.page import Section, Table, with_environment_note
+from price_fusion.report.page import Section, Table
 from price_fusion.version import __version__
 
 PACKAGES = ("torch", "numpy", "pandas", "kedro", "plotly")
@@ -46,7 +46,7 @@ def inside_variant(
     text = [] if found else [f"Which sources matter: kedro run --pipelines ablate_{name} finds out."]
     return Section(
         "Inside the model",
-        text=with_environment_note(text),
+        text=text,
         warnings=[f"the gate has collapsed: {problem}." for problem in gate_collapse(dict(gate))],
         figures=[*([importance(found)] if found else []), gate_figure, curves],
     )

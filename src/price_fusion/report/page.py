@@ -22,14 +22,13 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from price_fusion.command_options import CommandOptions
 from price_fusion.data.money import money
 from price_fusion.report.described import is_empty
 
 COMPRESSION = 6
 """Of gzip: a higher level takes a second more and saves 1 %."""
 COMMAND = "kedro run "
-ENVIRONMENT = "If the run that made this page had an environment (--env NAME), the commands on this page need it, too."
-"""A page does not know it."""
 
 
 @dataclass(frozen=True)
@@ -117,12 +116,14 @@ class Headline:
     note: str
 
 
-def with_environment_note(text: Sequence[str]) -> list[str]:
-    """Paragraphs, and after any with a command, what that may need."""
-    return [*text, ENVIRONMENT] if any(COMMAND in one for one in text) else [*text]
-
-
-def render(title: str, subtitle: str, currency: str, headlines: Sequence[Headline], sections: Sequence[Section]) -> str:
+def render(
+    title: str,
+    subtitle: str,
+    currency: str,
+    headlines: Sequence[Headline],
+    sections: Sequence[Section],
+    options: CommandOptions,
+) -> str:
     """The page as HTML.
 
     Args:
@@ -131,6 +132,7 @@ def render(title: str, subtitle: str, currency: str, headlines: Sequence[Headlin
         currency: of the prices.
         headlines: the numbers on top.
         sections: in their order; those without contents are left out.
+        options: that the commands in texts, warnings and notes need.
     """
     script = _text("page.js")
     return (
@@ -142,6 +144,7 @@ def render(title: str, subtitle: str, currency: str, headlines: Sequence[Headlin
             currency=currency,
             headlines=headlines,
             sections=sections,
+            options=options,
             style=Markup(_text("page.css")),  # noqa: S704 - a file of this package
             script=Markup(script),  # noqa: S704 - likewise
             plotly=_packed_plotly(),

@@ -43,8 +43,8 @@ from price_fusion.training.recipe import WITHOUT_EFFECT
 
 logger = logging.getLogger(__name__)
 
-ELSEWHERE = ("params:compute",)
-"""Parameters that say where work is done, and change no output."""
+ELSEWHERE = ("params:compute", "params:command_options")
+"""Parameters that say where work is done, and make no output stale: the commands of a page work where it was made."""
 REMEMBERED = "03_primary"
 """Folder of the data folder that remembers the digests of raw files, in ``checked.json``: a note and no promise."""
 SAMPLES = ("train_samples", "test_samples")

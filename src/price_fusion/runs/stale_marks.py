@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from price_fusion.console.commands import in_environment
 from price_fusion.datasets.recorded import FileRecord
 from price_fusion.errors import PriceFusionError
 from price_fusion.report.notice import with_notice
@@ -33,7 +34,7 @@ def mark_leaderboard(catalog: Catalog) -> None:
             logger.warning("leaderboard: %s", text)
         if saved[STALE].where(saved[STALE].notna(), NOT_STALE).tolist() != current[STALE].tolist():
             stale = dict(zip(current["model"], current[STALE], strict=True))
-            _amend(catalog, "comparison_report", lambda page: with_notice(page, text))
+            _amend(catalog, "comparison_report", lambda page: with_notice(page, text and in_environment(text)))
             _amend(catalog, "leaderboard_json", lambda document: _marked_document(document, stale))
             board.amend(current)  # last: until then the next run marks them again
     except PriceFusionError as error:

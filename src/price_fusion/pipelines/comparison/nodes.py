@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from price_fusion.command_options import CommandOptions
 from price_fusion.data.ids import are_among
 from price_fusion.data.table import EmbeddingTable
 from price_fusion.lazy import pd
@@ -132,7 +133,8 @@ def rank(
     tried = {one.name: importances_found(folder, one.name)["left out"] for one in contenders}
     ablations = {name: one for name, one in tried.items() if one is not None and is_of_split(one, split_table)}
     histories = {one.name: one.history for one in contenders}
-    said = [*verdict(leaderboard, histories, ablations, curve), *filter(None, [sampled])]
+    validation_rows = int((split_table["split"] == "validation").sum())
+    said = [*verdict(leaderboard, histories, validation_rows, ablations, curve), *filter(None, [sampled])]
     return leaderboard, document | {"verdict": said}, said
 
 
@@ -150,6 +152,7 @@ def write_comparison_report(
     said: list[str],
     baselines: pd.DataFrame,
     price_groups: dict[str, Any],
+    options: CommandOptions,
     *contenders: Contender,
 ) -> tuple[str, list[str]]:
     """The page of all models, with links to those of the variants, and what it says to do."""
@@ -161,7 +164,7 @@ def write_comparison_report(
     pages = [one.name for one in contenders]
     groups = PriceGroups.model_validate(price_groups)
     true = baselines["price"].to_numpy()
-    return comparison_page(leaderboard, figure, curve_figure, said, true, predicted, groups, pages), said
+    return comparison_page(leaderboard, figure, curve_figure, said, true, predicted, groups, pages, options), said
 
 
 def log_verdict(said: list[str]) -> None:

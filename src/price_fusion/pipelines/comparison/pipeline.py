@@ -69,6 +69,7 @@ def create_pipeline(variants: Mapping[str, Sequence[str]], sources: Sequence[str
                 "verdict",
                 "baseline_results",
                 "price_groups",
+                "params:command_options",
                 *(f"{name}.contender" for name in variants),
             ],
             outputs=["comparison_report", "verdict_of_page"],

@@ -52,7 +52,7 @@ def write_variant_report(
         comparison: the bootstrap's settings.
         seed: of the bootstrap.
         final_fit: whether a final fit predicts new products.
-        saved: what earlier nodes saved, and the folder of reports, by the names of ``pipeline.py``.
+        saved: what earlier nodes saved, the folder of reports and the options of commands, by the names of ``pipeline.py``.
 
     Raises:
         ComparisonError: if the variant was trained on another split.
@@ -131,4 +131,5 @@ def _page(
     data = data_section(**found, currency=model.currency)
     whole = rows_of_whole(samples)
     predicts = f"{who_predicts(model, whole, final_fit=final_fit)} {sample_in_words(len(samples), whole)}".rstrip()
-    return model_page(model.name, results, predicts, model.currency, numbers, saved, [inside, products, data, making])
+    others = [inside, products, data, making]
+    return model_page(model.name, results, predicts, model.currency, numbers, saved, others, saved["options"])

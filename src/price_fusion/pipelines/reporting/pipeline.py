@@ -57,6 +57,7 @@ SETTINGS = {
     "report": "params:report",
     "comparison": "params:comparison",
     "seed": "params:seed",
+    "options": "params:command_options",
     **FINAL_FIT,
 }
 
