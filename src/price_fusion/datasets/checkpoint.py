@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 _SUFFIX = ".safetensors"
 
 
-def is_model_file(path: Path) -> bool:
-    """Whether a file that a record names stands for a model: a checkpoint, or the manifest of an ensemble."""
-    return path.suffix == _SUFFIX or path.name == SavedOutput.manifest
-
-
 class CheckpointDataset(SavedOutput["Checkpoint | EnsembleDraft", "Checkpoint | Ensemble"]):
     """A model that predicts: the checkpoint of a variant, or an ensemble.
 

@@ -1,4 +1,4 @@
-"""What an output was made from: parameters and raw files of the nodes that led to it, by their names in the catalog.
+"""What an output was made from: parameters, raw files and models of the nodes that led to it, by their names in the catalog.
 
 A node adds its own to those of its inputs, so that an output knows the whole way to it, whichever runs it was made in. Of a
 name there may be several values: the split was made with one seed, and the model was trained with another.
@@ -12,9 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from price_fusion.storage.digests import digest_of
+
 if TYPE_CHECKING:
     from price_fusion.datasets.recorded import RecordedOutput
 
+MODEL = "model:"
+"""What the names of models begin with, whose digests are recorded: figures are of one model and of no other of its name."""
 PARAMETERS = "params:"
 """What names of parameters begin with in Kedro."""
 SOURCES = f"{PARAMETERS}sources."
@@ -27,7 +31,8 @@ WITHOUT_EFFECT = ("filepath", "metadata", "sha256", "memory_gb", "seconds", "in_
 """Of these arguments, those that do not change what is read: a project may move. Earlier releases recorded some of them."""
 
 Facts = Mapping[str, tuple[Any, ...]]
-"""Values that JSON can hold, by the name of a parameter (``params:seed``) or of a raw dataset (``train_products``)."""
+"""Values that JSON can hold, by the name of a parameter (``params:seed``), of a raw dataset (``train_products``) or of a model
+(``model:moe.checkpoint``)."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +49,16 @@ class Origins:
 
     def facts(self) -> Facts:
         """What an output is made from that is saved now."""
-        return merged(self.own, *(one.made_from() or {} for one in self.inputs.values()))
+        return merged(self.own, *(_facts_of(name, one) for name, one in self.inputs.items()))
 
     def files(self) -> list[Path]:
         """The files whose digests are recorded with it."""
         return [file for one in self.inputs.values() if (file := one.origin_file) is not None]
+
+
+def models(facts: Facts) -> Facts:
+    """The digests of the models that an output is of, by their names in the catalog."""
+    return {name.removeprefix(MODEL): values for name, values in facts.items() if name.startswith(MODEL)}
 
 
 def merged(*several: Facts) -> Facts:
@@ -89,10 +99,14 @@ def differences(recorded: Facts, current: Facts) -> list[str]:
 
 
 def newer(recorded: Facts, inputs: Facts) -> list[str]:
-    """What the inputs of an output were made from that it was not, in words: they were made again since."""
+    """What the inputs of an output were made from that it was not, in words: they were made again since.
+
+    Models are left out: the files of outputs on the way from them have digests of their own.
+    """
     return [
         text
         for name in inputs.keys() & recorded.keys()
+        if not name.startswith(MODEL)
         for value in inputs[name]
         if value not in recorded[name]
         for text in _differences(name, recorded[name][-1], value)
@@ -144,6 +158,15 @@ def without_limits(facts: Facts, products: int | None) -> Facts:
 def not_known(recorded: Facts, current: Facts) -> list[str]:
     """Names that an output would be made from now and that records do not know; of limits, ``other_limit`` says all."""
     return [name for name in current if name not in recorded and name != ROWS_IN_MEMORY]
+
+
+def _facts_of(name: str, made: RecordedOutput) -> Facts:
+    """What an input adds to what is made from it: a model stands for the models that it was made from."""
+    facts, file = made.made_from() or {}, made.origin_file
+    if not made.is_model or file is None or not file.is_file():
+        return facts
+    others = {name: values for name, values in facts.items() if not name.startswith(MODEL)}
+    return others | {f"{MODEL}{name}": (digest_of(file),)}
 
 
 def _is_parameter(name: str) -> bool:

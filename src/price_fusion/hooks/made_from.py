@@ -6,7 +6,7 @@ from typing import Any
 
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines
-from kedro.pipeline import Node, Pipeline
+from kedro.pipeline import Pipeline
 
 from price_fusion.runs.journal import Catalog
 from price_fusion.runs.origins import count_stale_as_missing, outputs_of, remembered_digests
@@ -19,18 +19,14 @@ class MadeFromHooks:
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: Catalog) -> None:
-        """Work it out; say what counts as missing and why. Refuse outputs of a model that is no longer there."""
+        """Work it out; say what counts as missing and why. Refuse figures of another model than the one that is there."""
         project = current_project.get()
         if project is None:
             return
-        refuse_stale_inputs(pipeline.inputs(), catalog, pipelines)
         outputs = outputs_of(pipeline, catalog, remembered_digests(project.data))
         for output in outputs.values():
             output.dataset.origins = output.origins
-        if run_params.get("only_missing_outputs"):
+        only_missing = bool(run_params.get("only_missing_outputs"))
+        if only_missing:
             count_stale_as_missing(pipeline, outputs, catalog)
-
-    @hook_impl
-    def before_node_run(self, node: Node, catalog: Catalog) -> None:
-        """Refuse what the run itself has made stale by then."""
-        refuse_stale_inputs(node.inputs, catalog, pipelines)
+        refuse_stale_inputs(pipeline, catalog, pipelines, only_missing=only_missing)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from price_fusion.data.splits import NO_FOLD, SPLITS
-from price_fusion.errors import SHOWN, AlignmentError, DataError, few
+from price_fusion.errors import SHOWN, AlignmentError, ComparisonError, DataError, few
 from price_fusion.lazy import pd
 
 
@@ -73,6 +73,24 @@ def refuse_other_products(samples: pd.DataFrame, split_table: pd.DataFrame) -> N
         f"the sample table ({len(ours)} products) and the split table ({len(theirs)}) do not list the same products in the "
         f"same order: row {row} is product {first}. Run 'split' again."
     )
+
+
+def refuse_other_rows(results: pd.DataFrame, reported: pd.DataFrame) -> None:
+    """Refuse an evaluation of other products than those that figures are of now, or in another order.
+
+    Args:
+        results: of the evaluation, one row per product.
+        reported: the rows of the sample table that the split reports.
+
+    Raises:
+        ComparisonError: with the number of products of both.
+    """
+    if results["sample_id"].astype(str).tolist() != reported["sample_id"].astype(str).tolist():
+        raise ComparisonError(
+            f"evaluation_results are of {len(results):,} products, the split reports {len(reported):,}, and they are not the "
+            "same in the same order: the split has changed since the evaluation. Evaluate the model again (kedro run --pipelines "
+            "evaluate_<variant>), which says so if it must be trained on this split first."
+        )
 
 
 def _lacking(frame: pd.DataFrame, columns: tuple[str, ...]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from price_fusion.data.checks.frame_checks import refuse_other_products
+from price_fusion.data.checks.frame_checks import refuse_other_products, refuse_other_rows
 from price_fusion.data.roles import rows_to_report
 from price_fusion.lazy import pd
 from price_fusion.metrics.price_groups import PriceGroups
@@ -55,7 +55,7 @@ def write_variant_report(
         saved: what earlier nodes saved, the folder of reports and the options of commands, by the names of ``pipeline.py``.
 
     Raises:
-        ComparisonError: if the variant was trained on another split.
+        ComparisonError: if the variant was trained or evaluated on another split.
     """
     from price_fusion.report.model_sections import inside_variant, making_of_variant
 
@@ -121,7 +121,9 @@ def _page(
 
     model, results, samples = saved["model"], saved["results"], saved["samples"]
     refuse_other_products(samples, saved["split_table"])
-    groups = samples["group_key"].to_numpy()[rows_to_report(saved["split_table"], model)]
+    reported = samples.iloc[rows_to_report(saved["split_table"], model)]
+    refuse_other_rows(results, reported)
+    groups = reported["group_key"].to_numpy()
     resamples, coverage = comparison.resamples, saved["coverage"]
     numbers = headlines(results, groups, coverage, model.median_price, model.currency, resamples=resamples, seed=seed)
     pictures = Path(report.images) if report.images else None

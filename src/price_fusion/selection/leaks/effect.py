@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from price_fusion.data.checks.frame_checks import refuse_other_rows
 from price_fusion.data.roles import rows_to_report
 from price_fusion.data.splits import evaluated_split
-from price_fusion.errors import ComparisonError
 from price_fusion.lazy import pd
 from price_fusion.metrics.bootstrap import bootstrap_means, interval
 
@@ -48,20 +48,17 @@ def leak_effect(
     """
     chosen = rows_to_report(split_table)
     reported = samples.iloc[chosen]
-    ids = reported["sample_id"].astype(str)
-    if results["sample_id"].astype(str).tolist() != ids.tolist():
-        raise ComparisonError(
-            f"evaluation_results are of {len(results):,} products, the split reports {len(reported):,}, and they are not the "
-            "same in the same order: the split is another one by now. Train and evaluate the variant on it: kedro run --pipelines "
-            "<variant>."
-        )
+    refuse_other_rows(results, reported)
     split = evaluated_split(split_table)
     concerned = overlapping[(overlapping["of"] == split) & overlapping["among"].isin(FITTED)]
     parts = {f"{kind} {source}".strip(): rows for (kind, source), rows in concerned.groupby(["kind", "source"])}
     smape = results["smape"].to_numpy(np.float64)
     by_kind = {
         name: _with_and_without(
-            smape, ids.isin(rows["sample_id"]).to_numpy(), reported["group_key"].to_numpy(), resamples
+            smape,
+            reported["sample_id"].astype(str).isin(rows["sample_id"]).to_numpy(),
+            reported["group_key"].to_numpy(),
+            resamples,
         )
         for name, rows in [*parts.items(), ("any", concerned)]
     }
