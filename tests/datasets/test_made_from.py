@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +17,8 @@ from price_fusion.datasets.made_from import (
     differences,
     from_text,
     merged,
+    models,
+    newer,
     not_known,
     other_limit,
     raw_files,
@@ -31,10 +36,12 @@ FACTS = st.dictionaries(st.text(), st.lists(JSON, min_size=1, max_size=3).map(tu
 class Known:
     """An output with a record."""
 
-    origin_file = None
+    def __init__(self, facts: Facts | None, model: Path | None = None) -> None:
+        self._facts, self._model, self.is_model = facts, model, model is not None
 
-    def __init__(self, facts: Facts | None) -> None:
-        self._facts = facts
+    @property
+    def origin_file(self) -> Path | None:
+        return self._model
 
     def made_from(self) -> Facts | None:
         return self._facts
@@ -62,6 +69,20 @@ def test_an_output_is_made_from_what_its_inputs_were_made_from() -> None:
         "params:moe": ({"epochs": 2},),
         "products": ({"files": {"a.csv": "0f"}},),
     }
+
+
+def test_an_output_is_of_the_models_that_its_inputs_are_of_and_a_model_stands_for_those_that_it_is_of(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "checkpoint.safetensors"
+    figures = Known({"params:seed": (41,), "model:moe.checkpoint": ("0f",)})
+    final = Known({"params:seed": (41,), "model:moe.checkpoint": ("0f",)}, file)
+    assert Origins(inputs={"figures": figures}).facts() == {"params:seed": (41,), "model:moe.checkpoint": ("0f",)}
+    assert models(Origins(inputs={"moe.final": final}).facts()) == {"moe.checkpoint": ("0f",)}  # its file is not there
+    file.write_bytes(b"weights")
+    facts = Origins(inputs={"moe.final": final}).facts()
+    assert facts == {"params:seed": (41,), "model:moe.final": (hashlib.sha256(b"weights").hexdigest(),)}
+    assert not newer({"model:moe.final": ("0f",)}, facts)
 
 
 def test_two_values_of_one_name_are_both_kept_and_neither_is_current_alone() -> None:

@@ -14,8 +14,9 @@ from price_fusion.data.checks.frame_checks import (
     check_sample_table,
     check_split_table,
     refuse_other_products,
+    refuse_other_rows,
 )
-from price_fusion.errors import AlignmentError, DataError
+from price_fusion.errors import AlignmentError, ComparisonError, DataError
 
 
 def samples(**columns: Any) -> pd.DataFrame:
@@ -110,3 +111,13 @@ def test_another_order_or_length_is_refused(ids: list[int], length: int) -> None
         AlignmentError, match=rf"table \(4 products\) and the split table \({length}\).*Run 'split' again"
     ):
         refuse_other_products(samples(), other)
+
+
+def test_an_evaluation_of_other_rows_is_refused() -> None:
+    reported = samples()
+    refuse_other_rows(reported.astype({"sample_id": str}), reported)  # a file of numbers may give texts
+    for results in (reported.iloc[:3], reported.iloc[::-1]):
+        with pytest.raises(
+            ComparisonError, match=rf"of {len(results)} products, the split reports 4, .*evaluate_<variant>"
+        ):
+            refuse_other_rows(results, reported)

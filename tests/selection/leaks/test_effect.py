@@ -60,5 +60,5 @@ def test_where_all_products_leak_there_is_nothing_to_compare_with() -> None:
 
 def test_results_of_another_split_are_refused() -> None:
     other = results(np.arange(200.0)).iloc[::-1]
-    with pytest.raises(ComparisonError, match="Train and evaluate the variant on it"):
+    with pytest.raises(ComparisonError, match="the split has changed since the evaluation"):
         leak_effect(other, overlapping([50]), SAMPLES, SPLIT_TABLE, resamples=100)
