@@ -122,7 +122,8 @@ def test_a_run_that_makes_the_model_and_not_its_figures_is_refused_before_it_beg
     before = (tmp_path / "model.json").read_bytes()
     for rate in (0.5, 0.6):
         with pytest.raises(
-            ComparisonError, match=r"^this run makes model, and not metrics\..*Add to --pipelines: evaluate$"
+            ComparisonError,
+            match=r"^this run makes model, but not what it reads of it \(metrics\)\..*Add to --pipelines: evaluate$",
         ):
             run(TRAIN + REPORT, rate=rate)
     assert (tmp_path / "model.json").read_bytes() == before

@@ -46,7 +46,9 @@ def refuse_stale_inputs(
     joined, stale, unknown = _judged(pipeline, catalog, _inputs_of_makers(pipelines), anew)
     if joined:
         again, _ = _how_to_make(joined, pipelines)
-        said = "; ".join(f"this run makes {model}, and not {few(names)}" for model, names in joined.items())
+        said = "; ".join(
+            f"this run makes {model}, but not what it reads of it ({few(names)})" for model, names in joined.items()
+        )
         raise ComparisonError(f"{said}. {MIXED} Add to --pipelines: {','.join(again) or 'what makes the rest'}")
     if stale:
         said = "; ".join(
