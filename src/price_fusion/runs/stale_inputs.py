@@ -61,7 +61,7 @@ def refuse_stale_inputs(
         said = "; ".join(f"{few(names)} of {model}" for model, names in unknown.items())
         logger.warning(
             "no record says whether the model that is there made these: %s. Some copies leave the hidden files .<name>.sha256 "
-            "behind, and earlier releases wrote no such record. To be sure: %s",
+            "behind, and earlier releases wrote no such record. %s",
             said,
             _advice(unknown, pipelines),
         )
