@@ -150,6 +150,22 @@ def test_a_model_is_not_described_with_the_figures_of_another(
     assert "1 epoch of at most" in card.read_text()
 
 
+def test_figures_without_records_are_said_and_those_of_other_products_refused(
+    trained_project: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    project = copy_of(trained_project)
+    reports = project.path / "data/08_reporting/moe"
+    for record in reports.glob(".*.sha256"):
+        record.unlink()
+    report = ("run", "--pipelines", "moe", "--nodes", "moe.write_report")
+    said = "".join(project.kedro(*report).stdout.split())
+    assert "norecordsayswhetherthemodelthatistheremadethese:moe.best_and_worst,moe.evaluation_results" in said
+    results = reports / "evaluation_results.csv"
+    results.write_text("".join(results.read_text().splitlines(keepends=True)[:-1]))
+    said = "".join(project.kedro(*report, fails=True).stderr.split())
+    assert "thesplithaschangedsincetheevaluation" in said
+
+
 def test_changed_parameters_and_raw_files_are_noticed_and_named(
     trained_project: Project, copy_of: Callable[[Project], Project]
 ) -> None:
