@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from common import Column, Goal, ResultTable, Section, describe_machine, parse_arguments, start
+from price_fusion.command_options import CommandOptions
 from price_fusion.metrics.intervals import coverage_table
 from price_fusion.metrics.price_groups import PriceGroups
 from price_fusion.metrics.price_metrics import metrics_by_price, smape_per_product
@@ -67,7 +68,14 @@ def write_page(results: pd.DataFrame, products: pd.DataFrame, resamples: int) ->
     _, _, extremes = summarise(results, groups_of_prices.model_dump(mode="json"))
     shown = PageSection("Products", products=extreme_products(extremes, products, None))
     return model_page(
-        "moe", results, "The final fit predicts new products.", groups_of_prices.currency, numbers, drawn, [shown]
+        "moe",
+        results,
+        "The final fit predicts new products.",
+        groups_of_prices.currency,
+        numbers,
+        drawn,
+        [shown],
+        CommandOptions(),
     )
 
 

@@ -42,6 +42,7 @@ from kedro.pipeline import Pipeline
 from kedro.runner import SequentialRunner
 from kedro.validation.parameter_validator import ParameterValidator
 
+from price_fusion.command_options import CommandOptions
 from price_fusion.console.errors import own_error
 from price_fusion.data.products import read_products
 from price_fusion.errors import ParameterError, PriceFusionError
@@ -160,6 +161,7 @@ def run(example: Example, folder: Path) -> tuple[ProjectParameters, CatalogProto
     catalog = context.catalog
     for name, path in ProjectFacts(folder, folder / "data", example.raw, parameters).folders.items():
         catalog[name] = path
+    catalog["params:command_options"] = CommandOptions()
     catalog[JOURNAL] = Journal(folder / "nodes.jsonl")
     about: Raw = {"run_params": {"project_path": str(folder)}, "pipeline": pipeline, "catalog": catalog}
     manager.hook.before_pipeline_run(**about)
