@@ -62,7 +62,7 @@ class ColumnValues:
 
     @cached_property
     def not_numbers(self) -> list[str]:
-        """The known ones that are no numbers, under the separators that leave the fewest of them."""
+        """The known ones that are not numbers, under the separators that leave the fewest of them."""
         left = [
             [value for value, number in zip(self.known, self.numbers(layout), strict=True) if np.isnan(number)]
             for layout in _LAYOUTS

@@ -76,7 +76,7 @@ def refuse_other_products(samples: pd.DataFrame, split_table: pd.DataFrame) -> N
 
 
 def refuse_other_rows(results: pd.DataFrame, reported: pd.DataFrame) -> None:
-    """Refuse an evaluation of other products than those that figures are of now, or in another order.
+    """Refuse an evaluation of other products than those of the current figures, or in another order.
 
     Args:
         results: of the evaluation, one row per product.

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from price_fusion.compute.progress import LoopProgress
+from price_fusion.data.readers.rows import row_blocks
 from price_fusion.errors import AlignmentError, DataError
 from price_fusion.models.estimators.contribution import Amounts, Contribution, Matrix, fit_contribution
 from price_fusion.models.features import Features
@@ -115,7 +116,7 @@ def fit_design(features: Features, sources: Mapping[str, Source], rows: Rows) ->
 
 def blocks(count: int, rows: int = BLOCK_ROWS) -> Iterator[slice]:
     """Slices that cover ``count`` rows, ``rows`` at a time."""
-    return (slice(first, min(first + rows, count)) for first in range(0, count, rows))
+    return row_blocks(count, rows)
 
 
 def shown_blocks(count: int, rows: int, label: str) -> Iterator[slice]:
